@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The two address spaces of a guest's devices, ports and MMIO: sorted regions, each with a read
+ * and a write function of its model. A bus is built when the VM is created and constant after
+ * that. The caller holds the VM's device lock (struct platform), so models need none.
+ */
+#ifndef VMM_BUS_H
+#define VMM_BUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUS_MAX_REGIONS 48
+
+struct bus_region {
+	uint64_t base, len; /* bytes or ports */
+	/* `off` counts from base; size 1, 2, 4 or 8; the access lies inside the region. */
+	uint64_t (*read)(void *dev, uint64_t off, unsigned size);
+	void (*write)(void *dev, uint64_t off, unsigned size, uint64_t val);
+	void *dev;
+};
+
+struct bus {
+	unsigned nr;
+	struct bus_region region[BUS_MAX_REGIONS]; /* sorted by base, no two overlap */
+};
+
+/* Add a region. 0, or -EEXIST on an overlap, or -ENOSPC. */
+int bus_add(struct bus *bus, const struct bus_region *region);
+
+/* The region that has [addr, addr + size), or NULL. */
+const struct bus_region *bus_find(const struct bus *bus, uint64_t addr, unsigned size);
+
+/* Nobody there: reads give all ones (returns false), writes are dropped (returns false). */
+bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val);
+bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
+
+#endif
