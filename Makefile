@@ -21,6 +21,7 @@ ARCHFLAGS := -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fn
              -fstack-protector-strong -mstack-protector-guard=global
 CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -ffunction-sections -fdata-sections \
           -fno-strict-aliasing $(ARCHFLAGS) $(WARN) -I. -I$(BUILD) \
+          -Dsnprintf=sniprintf -Dvsnprintf=vsniprintf \
           -nostdinc -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include \
           -isystem $(shell $(CC) -print-file-name=include)
 
