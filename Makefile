@@ -52,7 +52,7 @@ HOSTFLAGS := -std=gnu17 -O1 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WA
 HOST := $(BUILD)/host
 # What can run on the build machine; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c drivers/acpi.c boot/multiboot2.c boot/cmdline.c)
+             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/e820.c drivers/acpi.c boot/multiboot2.c boot/cmdline.c)
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_BINS := $(UNIT_TESTS:tests/unit/%.c=$(HOST)/%)
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guest loaders: put a kernel, its initrd or modules and the protocol's own tables into a guest's
+ * memory, and say in which state its first CPU starts. Everything is checked before the first
+ * byte is written; a file that cannot be booted is one line "vm NAME: kernel: reason".
+ *
+ * Linux: Documentation/arch/x86/boot.rst (protocol 2.10 and later). Multiboot: specification
+ * 0.6.96. PVH: docs/misc/pvh.pandoc of Xen (the facts: note 18, struct hvm_start_info).
+ */
+#ifndef VMM_LOAD_LOAD_H
+#define VMM_LOAD_LOAD_H
+
+#include "arch/x86/virt.h"
+#include "lib/types.h"
+#include "vmm/config.h"
+
+struct guest_memory; /* mm/slots.h */
+
+/* A file in the hypervisor's memory. */
+struct load_file {
+	const void *data; /* NULL: no such file */
+	size_t size;      /* bytes */
+	const char *args; /* modules: their string; may be NULL */
+};
+
+struct load_request {
+	const char *vm; /* name, for messages */
+	enum boot_proto proto;
+	enum boot_mode mode; /* PROTO_FLAT */
+	uint64_t load_addr;  /* PROTO_FLAT */
+	struct load_file kernel;
+	struct load_file initrd;
+	struct load_file module[CONFIG_MAX_MODULES];
+	unsigned nr_modules;
+	const char *cmdline; /* never NULL */
+	uint64_t ram_bytes;  /* laid out as vmm/e820.h says */
+	gpa_t rsdp;          /* ACPI root pointer for the guest, 0 when there is none */
+};
+
+/* The first vCPU at its first instruction. Registers not named are as after RESET. */
+struct boot_state {
+	enum boot_mode mode;
+	uint64_t rip, rflags;
+	uint64_t gpr[NR_GPRS]; /* gpr[GPR_RSP] is the stack pointer */
+	uint64_t cr0, cr3, cr4, efer;
+	struct segment seg[NR_SEGS];
+	struct desc_table gdt, idt;
+};
+
+/*
+ * Fill guest memory and `out`. 0, or -ENOEXEC (not a kernel we know, or a damaged one),
+ * -EINVAL (the request does not fit it), -ENOMEM (no room in guest memory) or -EFAULT (no RAM
+ * where the map has some), with one line in `err`; guest memory is untouched but for -EFAULT.
+ */
+int load_guest(const struct load_request *req, struct guest_memory *mem, struct boot_state *out,
+	       char *err, size_t errlen);
+
+/* The protocol that PROTO_AUTO stands for with this file; PROTO_AUTO if it is none we know. */
+enum boot_proto load_detect(const struct load_file *kernel);
+
+/*
+ * PROTO_BIOS: bytes of memory (a multiple of 4K) that the caller must have in a slot that ends at
+ * 4 GiB; 0 for every other protocol.
+ */
+uint64_t load_rom_bytes(const struct load_request *req);
+
+/* A vCPU after RESET (SDM volume 3, table 10-1), or after INIT and SIPI with `vector`. */
+void boot_state_reset(struct boot_state *s);
+void boot_state_sipi(struct boot_state *s, uint8_t vector);
+
+#endif
