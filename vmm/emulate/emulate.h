@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The instruction emulator: executes one guest instruction in software, for MMIO, for stores to
+ * write-protected page tables, and where the CPU cannot run the guest's mode.
+ *
+ * It knows registers, segments and a mode, and reaches memory and ports through callbacks; it
+ * knows no vCPU and no device. Every instruction goes the same way: decode, read, compute, and
+ * only then commit. Whatever faults on the way leaves no trace, with one architectural exception:
+ * a repeated string instruction commits each whole iteration.
+ *
+ * Manuals: AMD APM volumes 1-3, Intel SDM volumes 1-2 (instruction reference, opcode maps).
+ */
+#ifndef VMM_EMULATE_EMULATE_H
+#define VMM_EMULATE_EMULATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/virt.h"
+#include "lib/bits.h"
+#include "lib/types.h"
+#include "vmm/emulate/insn.h"
+
+enum emul_result {
+	EMUL_OK,        /* done: registers, rip, rflags are those after the instruction */
+	EMUL_FAULT,     /* inject ctx->fault; rip is that of the instruction */
+	EMUL_AGAIN,     /* not finished, rip unchanged: look for interrupts, then run it again */
+	EMUL_UNHANDLED, /* not an instruction of this emulator; insn.bytes are for the report */
+};
+
+enum emul_mode { EMUL_REAL, EMUL_VM86, EMUL_PROT16, EMUL_PROT32, EMUL_LONG64 };
+
+/* What an access is for; the page walk must allow it. */
+#define EMUL_ACC_WRITE  BIT(0) /* it writes, or it reads what the instruction is about to write */
+#define EMUL_ACC_SYSTEM BIT(1) /* an implicit supervisor access whatever the CPL (tables, TSS) */
+#define EMUL_ACC_PROBE  BIT(2) /* read() only: check the translation, move no data; buf is NULL */
+
+struct emul_ctx;
+
+/*
+ * How the emulator reaches the guest's world. Every function returns EMUL_OK; or EMUL_FAULT after
+ * emul_set_fault() or emul_set_page_fault(); or another result, which ends the instruction
+ * uncommitted and is what emul_run() then returns. No access crosses a 4 KiB page.
+ */
+struct emul_ops {
+	/* Instruction bytes at a linear address, 1-15 bytes. */
+	int (*fetch)(struct emul_ctx *c, gva_t gva, void *buf, unsigned len);
+	/* Data at a linear address, 1-16 bytes. access: EMUL_ACC_*. */
+	int (*read)(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access);
+	int (*write)(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access);
+	/*
+	 * One atomic compare-and-exchange of 1, 2, 4, 8 or 16 bytes, naturally aligned or not.
+	 * EMUL_AGAIN when memory does not hold `old`. Memory that is a device's may be written
+	 * without the comparison.
+	 */
+	int (*cmpxchg)(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
+		       unsigned len);
+	/* Ports. size: 1, 2, 4 bytes. The TSS's permission bitmap is the callee's matter. */
+	int (*pio_in)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
+	int (*pio_out)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
+	/* Fill in c->seg[seg]; called for a segment that is not in c->segs_known. */
+	void (*get_segment)(struct emul_ctx *c, enum seg seg);
+};
+
+struct emul_fault {
+	uint8_t vector;
+	bool has_error; /* never in real mode */
+	uint32_t error;
+	uint64_t cr2; /* #PF: the linear address */
+};
+
+/*
+ * The caller embeds this in a struct of its own (container_of() in the callbacks), and fills in
+ * the first part; nothing needs clearing between instructions.
+ */
+struct emul_ctx {
+	const struct emul_ops *ops;
+	uint64_t *gpr;      /* the vCPU's NR_GPRS registers; written at commit only */
+	uint64_t rip;       /* in: of the instruction. out: of the next one, on EMUL_OK */
+	uint64_t rflags;    /* in and out */
+	uint8_t mode;       /* enum emul_mode */
+	uint8_t cpl;        /* 0-3; 3 in VM86, 0 in real mode */
+	uint8_t segs_known; /* BIT(enum seg): members of seg[] that are filled in */
+	uint8_t segs_dirty; /* out: BIT(enum seg): members of seg[] that the instruction loaded */
+	struct segment seg[NR_SEGS];
+
+	/* Results. */
+	struct emul_fault fault; /* on EMUL_FAULT */
+	bool trap;       /* on EMUL_OK and EMUL_AGAIN: TF was set: inject the single-step #DB */
+	bool int_shadow; /* on EMUL_OK: interrupts stay shut for one more instruction */
+
+	struct emul_insn insn; /* insn.nr_bytes, insn.bytes: in, see emul_decode() */
+};
+
+/* The mode: CR0.PE, RFLAGS.VM, EFER.LMA and the attributes of CS make it. */
+static inline enum emul_mode emul_mode_of(bool pe, bool vm86, bool lma, uint16_t cs_attr)
+{
+	if (!pe)
+		return EMUL_REAL;
+	if (vm86)
+		return EMUL_VM86;
+	if (lma && (cs_attr & SEG_ATTR_L))
+		return EMUL_LONG64;
+	return cs_attr & SEG_ATTR_DB ? EMUL_PROT32 : EMUL_PROT16;
+}
+
+/*
+ * Decode the instruction at c->rip into c->insn. The caller sets insn.nr_bytes to the number of
+ * bytes at rip that it has already put into insn.bytes (what the CPU delivered with the exit), or
+ * to 0; the rest is fetched as far as it is needed. Reads no register but rip and CS.
+ * EMUL_OK, EMUL_FAULT (#UD, #GP over-long or past the CS limit, #PF of the fetch), EMUL_UNHANDLED.
+ */
+int emul_decode(struct emul_ctx *c);
+
+/* Execute c->insn as emul_decode() left it. Any emul_result. */
+int emul_execute(struct emul_ctx *c);
+
+/* emul_decode() and emul_execute(): the whole instruction. */
+int emul_run(struct emul_ctx *c);
+
+/*
+ * For exits whose length the CPU does not tell: decode, and the length in bytes when the
+ * instruction is `op`; 0 when it is another, or cannot be decoded (somebody changed the code).
+ */
+unsigned emul_insn_len(struct emul_ctx *c, enum emul_op op);
+
+/* For callbacks: record an exception, and return EMUL_FAULT. */
+int emul_set_fault(struct emul_ctx *c, uint8_t vector, uint32_t error);
+int emul_set_page_fault(struct emul_ctx *c, gva_t gva, uint32_t error);
+
+#endif
