@@ -31,6 +31,27 @@ int bus_add(struct bus *bus, const struct bus_region *region);
 /* The region that has [addr, addr + size), or NULL. */
 const struct bus_region *bus_find(const struct bus *bus, uint64_t addr, unsigned size);
 
+/*
+ * For models whose registers are bytes: a wider access is one access per byte, lowest address
+ * first, as an ISA bus does it.
+ */
+static inline uint64_t bus_read_bytes(uint8_t (*read)(void *dev, uint64_t off), void *dev,
+				      uint64_t off, unsigned size)
+{
+	uint64_t val = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		val |= (uint64_t)read(dev, off + i) << (8 * i);
+	return val;
+}
+
+static inline void bus_write_bytes(void (*write)(void *dev, uint64_t off, uint8_t val), void *dev,
+				   uint64_t off, unsigned size, uint64_t val)
+{
+	for (unsigned i = 0; i < size; i++)
+		write(dev, off + i, (uint8_t)(val >> (8 * i)));
+}
+
 /* Nobody there: reads give all ones (returns false), writes are dropped (returns false). */
 bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val);
 bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, uint64_t val);

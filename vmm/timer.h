@@ -7,6 +7,9 @@
 #ifndef VMM_TIMER_H
 #define VMM_TIMER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lib/list.h"
 #include "lib/spinlock.h"
 
@@ -15,6 +18,7 @@
 struct timer_queue {
 	struct spinlock lock;
 	struct list timers;				 /* lock; sorted, earliest first */
+	bool running;					 /* lock; timer_queue_run() will look again */
 	void (*earlier)(struct timer_queue *q);		 /* const; the first deadline moved: reprogram */
 };
 
@@ -25,6 +29,10 @@ struct timer {
 	void (*fire)(struct timer *t);	/* const after init */
 };
 
+/*
+ * `earlier` is called, with no lock held and on the CPU that armed, when the first deadline of
+ * the queue has become earlier, other than by the callbacks of timer_queue_run().
+ */
 void timer_queue_init(struct timer_queue *q, void (*earlier)(struct timer_queue *q));
 void timer_init(struct timer *t, struct timer_queue *q, void (*fire)(struct timer *t));
 
@@ -37,7 +45,10 @@ void timer_cancel(struct timer *t);
 /* The earliest deadline of the queue, TIMER_NEVER if it is empty. */
 uint64_t timer_queue_next(struct timer_queue *q);
 
-/* Fire all timers due at `now_ns`. Called by the queue's own CPU. */
+/*
+ * Fire all timers due at `now_ns`, earliest first. Called by the queue's own CPU, which afterwards
+ * programs timer_queue_next(). A timer that a callback arms waits for the next run.
+ */
 void timer_queue_run(struct timer_queue *q, uint64_t now_ns);
 
 #endif

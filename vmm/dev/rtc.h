@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The real-time clock and its 128 bytes of CMOS memory (Motorola MC146818 datasheet, IBM AT
+ * register map). All functions: the VM's device lock is held. The timer callback runs without it
+ * and takes it through `lock`.
+ */
+#ifndef VMM_DEV_RTC_H
+#define VMM_DEV_RTC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/spinlock.h"
+#include "vmm/irq.h"
+#include "vmm/timer.h"
+
+#define RTC_PORT     0x70 /* 2 ports: index, data */
+#define RTC_IRQ	     8
+#define RTC_CENTURY  0x32 /* for the FADT's CENTURY field */
+#define RTC_SHUTDOWN 0x0f /* shutdown status byte */
+
+struct rtc {
+	uint8_t index;		/* 7 bits */
+	uint8_t cmos[128];	/* the time registers in it hold what they were set to (SET) */
+	int64_t base_s;		/* the guest's time, seconds since 1970, at clock_ns() ... */
+	uint64_t base_ns;	/* ... of this; while SET halts the clock: the time that it shows */
+	uint64_t synced_ns;	/* flags in register C are complete up to here */
+	struct irq_line irq;
+	struct spinlock *lock;	/* the device lock, for the timer callback */
+	struct timer timer;
+};
+
+/*
+ * The clock starts at `unix_time` (seconds since 1970, UTC). `ram_bytes` is the guest's RAM, for
+ * the memory-size bytes: all of it above and below the MMIO hole.
+ */
+void rtc_init(struct rtc *r, int64_t unix_time, uint64_t ram_bytes, const struct irq_line *irq,
+	      struct timer_queue *queue, struct spinlock *lock);
+
+/* RESET: interrupts off; time and CMOS memory stay, as on a battery. */
+void rtc_reset(struct rtc *r);
+
+/* For a bus region of two ports with `dev` = the rtc. */
+uint64_t rtc_read(void *dev, uint64_t off, unsigned size);
+void rtc_write(void *dev, uint64_t off, unsigned size, uint64_t val);
+
+/* CMOS memory behind the guest's back, index 0x0e-0x7f: for the board's configuration bytes. */
+uint8_t rtc_get_cmos(const struct rtc *r, uint8_t index);
+void rtc_set_cmos(struct rtc *r, uint8_t index, uint8_t val);
+
+#endif
