@@ -22,8 +22,8 @@ ARCHFLAGS := -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fn
 CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -ffunction-sections -fdata-sections \
           -fno-strict-aliasing $(ARCHFLAGS) $(WARN) -I. -I$(BUILD) \
           -Dsnprintf=sniprintf -Dvsnprintf=vsniprintf \
-          -nostdinc -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include \
-          -isystem $(shell $(CC) -print-file-name=include)
+          -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+          -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include
 
 SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c drivers/*.c boot/*.c))
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))

@@ -28,6 +28,9 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* newlib's <sys/cdefs.h> has two of these names, with the same meaning. */
+#undef __packed
+#undef __aligned
 #define __packed	__attribute__((packed))
 #define __aligned(n)	__attribute__((aligned(n)))
 #define __noreturn	__attribute__((noreturn))
