@@ -70,6 +70,8 @@ $(HOST)/test_%: $(HOST)/tests/unit/test_%.o $(HOST)/libumbra.a
 unit: $(UNIT_BINS)
 	@set -e; for t in $(UNIT_BINS); do echo "== $$t"; $$t; done
 
+-include tests/guest/rules.mk
+
 clean:
 	rm -rf $(BUILD)
 

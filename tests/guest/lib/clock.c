@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * TSC calibration. The PIT's channel 2 counts down in mode 0 and raises its output, seen in port
+ * 0x61; the polling loop gives up on a machine whose PIT stands still.
+ */
+#include "clock.h"
+#include "ktap.h"
+#include "pit.h"
+
+#define CALIBRATION_MS 10
+#define GIVE_UP_TICKS  4000000000ull
+
+static uint64_t measured_khz;
+
+static uint64_t measure(void)
+{
+	uint64_t start;
+
+	outb(PORT_61, (inb(PORT_61) & ~PORT_61_SPEAKER) | PORT_61_GATE2);
+	pit_program(2, PIT_MODE0, (uint16_t)(PIT_HZ * CALIBRATION_MS / 1000));
+	start = rdtsc();
+	while (!(inb(PORT_61) & PORT_61_OUT2))
+		if (rdtsc() - start > GIVE_UP_TICKS)
+			bail_out("PIT channel 2 does not count");
+	return (rdtsc() - start) / CALIBRATION_MS;
+}
+
+uint64_t tsc_khz(void)
+{
+	if (!measured_khz)
+		measured_khz = measure();
+	return measured_khz;
+}
+
+void delay_us(unsigned us)
+{
+	uint64_t end = rdtsc() + us_to_tsc(us);
+
+	while (rdtsc() < end)
+		pause();
+}

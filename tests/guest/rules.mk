@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The bare-metal test guests: tests/guest/NAME.c becomes build/guest/NAME.elf, an ELF32 container
+# that a multiboot1 loader can start. Those in GUEST_BOTH are also built for i386 (NAME32.elf);
+# a source whose own name ends in 32 is for i386 only.
+
+GUEST := $(BUILD)/guest
+GUEST_SRCS := $(wildcard tests/guest/*.c)
+GUEST_LIB_SRCS := $(wildcard tests/guest/lib/*.c)
+GUEST_LIB_ASMS := $(wildcard tests/guest/lib/*.S)
+GUEST_ONLY32 := $(filter %32,$(GUEST_SRCS:tests/guest/%.c=%))
+GUEST_NAMES := $(filter-out %32,$(GUEST_SRCS:tests/guest/%.c=%))
+GUEST_BOTH := $(filter hello cpuid msr apic mmio pio pic pit rtc uart,$(GUEST_NAMES))
+GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST)/%.elf) $(GUEST_ONLY32:%=$(GUEST)/%.elf) $(GUEST_BOTH:%=$(GUEST)/%32.elf)
+
+GUEST_FLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-strict-aliasing -fno-pic -fno-pie \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
+	-fno-toplevel-reorder -mno-red-zone -mgeneral-regs-only $(WARN) -Dsnprintf=sniprintf -Dvsnprintf=vsniprintf \
+	-I. -Itests/guest/lib -nostdinc -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include \
+	-isystem $(shell $(CC) -print-file-name=include)
+
+guest-payloads: $(GUEST_ELFS)
+
+$(GUEST)/newlib32/libc.a: tools/build-newlib
+	tools/build-newlib $(GUEST)/newlib32 -m32
+
+# $(1) = 64 or 32, $(2) = its newlib
+define guest_width
+$$(GUEST)/obj$(1)/%.o: %.c $(2)
+	@mkdir -p $$(@D)
+	$$(CC) -m$(1) $$(GUEST_FLAGS) -MMD -MP -c $$< -o $$@
+
+$$(GUEST)/obj$(1)/%.S.o: %.S
+	@mkdir -p $$(@D)
+	$$(CC) -m$(1) -D__ASSEMBLY__ -I. -Itests/guest/lib -MMD -MP -c $$< -o $$@
+
+GUEST_LIB$(1) := $$(GUEST_LIB_SRCS:%.c=$$(GUEST)/obj$(1)/%.o) $$(GUEST_LIB_ASMS:%.S=$$(GUEST)/obj$(1)/%.S.o)
+endef
+$(eval $(call guest_width,64,$(NEWLIB)/libc.a))
+$(eval $(call guest_width,32,$(GUEST)/newlib32/libc.a))
+
+guest_link64 = $(LD) -m elf_x86_64 -nostdlib -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+	--build-id=none -T tests/guest/lib/link.ld -o $@.64 $(filter %.o,$^) $(NEWLIB)/libc.a && \
+	$(OBJCOPY) -O elf32-i386 $@.64 $@
+guest_link32 = $(LD) -m elf_i386 -nostdlib -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+	--build-id=none -T tests/guest/lib/link.ld -o $@ $(filter %.o,$^) $(GUEST)/newlib32/libc.a
+
+$(GUEST_NAMES:%=$(GUEST)/%.elf): $(GUEST)/%.elf: $(GUEST)/obj64/tests/guest/%.o $(GUEST_LIB64) tests/guest/lib/link.ld
+	$(guest_link64)
+
+$(GUEST_ONLY32:%=$(GUEST)/%.elf): $(GUEST)/%.elf: $(GUEST)/obj32/tests/guest/%.o $(GUEST_LIB32) tests/guest/lib/link.ld
+	$(guest_link32)
+
+$(GUEST_BOTH:%=$(GUEST)/%32.elf): $(GUEST)/%32.elf: $(GUEST)/obj32/tests/guest/%.o $(GUEST_LIB32) tests/guest/lib/link.ld
+	$(guest_link32)
+
+$(BUILD)/bench/bench.elf: $(GUEST)/obj64/tests/bench/bench.o $(GUEST_LIB64) tests/guest/lib/link.ld
+	@mkdir -p $(@D)
+	$(guest_link64)
+
+.PRECIOUS: $(GUEST)/obj64/%.o $(GUEST)/obj32/%.o
+.PHONY: guest-payloads
