@@ -13,14 +13,14 @@
 #include "vmm/dev/lapic.h"
 
 #define IOAPIC_DEFAULT_BASE 0xfec00000ull
-#define IOAPIC_SIZE	    0x1000
-#define IOAPIC_PINS	    24
+#define IOAPIC_SIZE         0x1000
+#define IOAPIC_PINS         24
 
 struct ioapic {
 	uint64_t redir[IOAPIC_PINS];
-	uint32_t lines;		/* pin levels; 1 = asserted, whatever the polarity bit says */
-	uint8_t select;		/* IOREGSEL */
-	uint8_t id;		/* 4 bits */
+	uint32_t lines; /* pin levels; 1 = asserted, whatever the polarity bit says */
+	uint8_t select; /* IOREGSEL */
+	uint8_t id;     /* 4 bits */
 	/* Sends a message, returns how many accepted it: lapic_deliver(). Const after init. */
 	unsigned (*deliver)(struct lapic_group *g, const struct apic_msg *msg);
 	struct lapic_group *group;

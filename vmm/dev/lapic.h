@@ -40,7 +40,7 @@
 #define LAPIC_BUS_HZ NSEC_PER_SEC
 
 #define LAPIC_DEFAULT_BASE 0xfee00000ull
-#define LAPIC_BASE_BSP	   0x100ull
+#define LAPIC_BASE_BSP     0x100ull
 #define LAPIC_BASE_X2APIC  0x400ull
 #define LAPIC_BASE_ENABLE  0x800ull
 
@@ -58,10 +58,10 @@ enum apic_mode {
 
 /* An interrupt message: from an ICR, an IOAPIC pin or (later) an MSI. */
 struct apic_msg {
-	uint32_t dest;	      /* APIC ID, or logical address */
-	bool logical;	      /* how to read dest */
-	bool wide;	      /* dest has 32 bits (x2APIC ICR): broadcast is 0xffffffff, not 0xff */
-	bool level;	      /* trigger mode */
+	uint32_t dest; /* APIC ID, or logical address */
+	bool logical;  /* how to read dest */
+	bool wide;     /* dest has 32 bits (x2APIC ICR): broadcast is 0xffffffff, not 0xff */
+	bool level;    /* trigger mode */
 	enum apic_mode mode;
 	uint8_t vector;
 };
@@ -71,30 +71,30 @@ enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERR
 /* All local APICs of a VM: the "bus" that messages travel on. Const after the VM is created. */
 struct lapic_group {
 	unsigned nr;
-	struct lapic *lapic[VM_MAX_VCPUS];	/* by vCPU number, which is the APIC ID */
+	struct lapic *lapic[VM_MAX_VCPUS]; /* by vCPU number, which is the APIC ID */
 	const struct platform_host *host;
-	void *vm;				/* handed to `host` */
+	void *vm; /* handed to `host` */
 	/* EOI of a level-triggered vector: tell the IOAPICs. No lock held. */
 	void (*eoi)(void *ctx, uint8_t vector);
 	void *eoi_ctx;
-	unsigned phys_bits;			/* the guest's physical address width */
-	_Atomic uint32_t arbiter;		/* rotates among equals in lowest-priority mode */
+	unsigned phys_bits;       /* the guest's physical address width */
+	_Atomic uint32_t arbiter; /* rotates among equals in lowest-priority mode */
 };
 
 struct lapic {
 	/* Any CPU, by the protocol above. */
 	_Atomic uint32_t recheck;
-	_Atomic uint32_t extint;		/* an ExtINT message came: the 8259s want an INTA */
+	_Atomic uint32_t extint; /* an ExtINT message came: the 8259s want an INTA */
 	_Atomic uint64_t irr[4];
-	_Atomic uint64_t tmr[4];		/* 1 = level */
-	_Atomic uint64_t route;			/* written by the owner */
+	_Atomic uint64_t tmr[4]; /* 1 = level */
+	_Atomic uint64_t route;  /* written by the owner */
 	_Atomic uint32_t lvt[NR_LVTS];
-	_Atomic uint32_t lint_level;		/* pin levels, bit 0 = LINT0 */
-	_Atomic uint32_t errors;		/* ESR bits not yet latched by a write to ESR */
+	_Atomic uint32_t lint_level; /* pin levels, bit 0 = LINT0 */
+	_Atomic uint32_t errors;     /* ESR bits not yet latched by a write to ESR */
 
 	/* The owner's; `ppr` is also read by senders that look for the lowest priority. */
 	uint64_t isr[4];
-	uint64_t base;				/* MSR_IA32_APICBASE */
+	uint64_t base; /* MSR_IA32_APICBASE */
 	uint64_t icr;
 	uint32_t ldr, dfr, svr, esr;
 	uint8_t tpr;
@@ -102,15 +102,15 @@ struct lapic {
 
 	/* timer_lock, except that const after init is said. */
 	struct spinlock timer_lock;
-	struct timer timer;			/* const */
+	struct timer timer; /* const */
 	uint32_t initial_count, divide_config;
-	uint64_t deadline_ns;			/* end of the count under way, or TIMER_NEVER */
-	uint64_t tsc_deadline;			/* IA32_TSC_DEADLINE, 0 = not armed */
-	uint64_t tsc_offset;			/* guest TSC - host TSC */
+	uint64_t deadline_ns;  /* end of the count under way, or TIMER_NEVER */
+	uint64_t tsc_deadline; /* IA32_TSC_DEADLINE, 0 = not armed */
+	uint64_t tsc_offset;   /* guest TSC - host TSC */
 
 	/* Const after init. */
 	struct lapic_group *group;
-	uint32_t id;				/* vCPU number = APIC ID */
+	uint32_t id; /* vCPU number = APIC ID */
 };
 
 void lapic_group_init(struct lapic_group *g, const struct platform_host *host, void *vm,

@@ -15,35 +15,34 @@
 #include "vmm/irq.h"
 
 #define PIC_MASTER_PORT 0x20  /* 2 ports */
-#define PIC_SLAVE_PORT	0xa0  /* 2 ports */
-#define PIC_ELCR_PORT	0x4d0 /* 2 ports */
-#define PIC_CASCADE	2     /* the master's pin that the slave drives */
+#define PIC_SLAVE_PORT  0xa0  /* 2 ports */
+#define PIC_ELCR_PORT   0x4d0 /* 2 ports */
+#define PIC_CASCADE     2     /* the master's pin that the slave drives */
 
 struct pic;
 
 /* One 8259A. */
 struct pic_chip {
-	struct pic *pair;	/* const */
-	uint8_t elcr_mask;	/* const; lines whose ELCR bit is writable */
-	uint8_t lines;		/* pin levels */
-	uint8_t edge;		/* edges seen since the last INTA */
+	struct pic *pair;  /* const */
+	uint8_t elcr_mask; /* const; lines whose ELCR bit is writable */
+	uint8_t lines;     /* pin levels */
+	uint8_t edge;      /* edges seen since the last INTA */
 	uint8_t imr, isr, elcr;
-	uint8_t base;		/* ICW2: vector of pin 0 */
-	uint8_t lowest;		/* the pin of lowest priority now; 7 after initialisation */
-	uint8_t icw;		/* the initialisation word expected next, 0 = none */
-	bool single, want_icw4, level;		/* ICW1: SNGL, IC4, LTIM */
-	uint8_t icw3;
-	bool auto_eoi, rotate_on_aeoi, nested;	/* ICW4: AEOI, SFNM; OCW2: rotate in AEOI */
-	bool special_mask, poll, read_isr;	/* OCW3 */
+	uint8_t base;                  /* ICW2: vector of pin 0 */
+	uint8_t lowest;                /* the pin of lowest priority now; 7 after initialisation */
+	uint8_t icw;                   /* the initialisation word expected next, 0 = none */
+	bool single, want_icw4, level; /* ICW1: SNGL, IC4, LTIM */
+	bool auto_eoi, rotate_on_aeoi, nested; /* ICW4: AEOI, SFNM; OCW2: rotate in AEOI */
+	bool special_mask, poll, read_isr;     /* OCW3 */
 };
 
 struct pic {
-	struct pic_chip chip[2];	/* master, slave */
-	_Atomic bool intr;		/* the INTR output */
-	struct irq_line out;		/* told about changes of INTR: LINT0 of the local APICs */
+	struct pic_chip chip[2]; /* master, slave */
+	_Atomic bool intr;       /* the INTR output */
+	struct irq_line out;     /* told about changes of INTR: LINT0 of the local APICs */
 };
 
-/* Reset state: nothing initialised, no request. `out` is copied. */
+/* Power-up state: all masked, no request. `out` is copied. */
 void pic_init(struct pic *p, const struct irq_line *out);
 void pic_reset(struct pic *p);
 
@@ -62,7 +61,7 @@ static inline bool pic_intr(const struct pic *p)
 	return atomic_load_explicit(&p->intr, memory_order_relaxed);
 }
 
-/* The INTA cycle: the vector, that of a spurious IRQ 7 or 15 if the request has gone. */
+/* The INTA cycle: the vector, that of a spurious IRQ 7 if the request has gone. */
 uint8_t pic_ack(struct pic *p);
 
 #endif

@@ -13,37 +13,37 @@
 #include "vmm/irq.h"
 #include "vmm/timer.h"
 
-#define PIT_HZ		 1193182ull
-#define PIT_PORT	 0x40 /* 4 ports */
+#define PIT_HZ           1193182ull
+#define PIT_PORT         0x40 /* 4 ports */
 #define PIT_SPEAKER_PORT 0x61
 
 struct pit_channel {
-	uint8_t mode;		/* 0-5 */
-	uint8_t access;		/* RW bits of the control word: 1 LSB, 2 MSB, 3 LSB then MSB */
+	uint8_t mode;   /* 0-5 */
+	uint8_t access; /* RW bits of the control word: 1 LSB, 2 MSB, 3 LSB then MSB */
 	bool bcd;
 	bool gate;
-	bool loaded;		/* a count has been written since the control word */
-	bool triggered;		/* modes 1 and 5: the gate has risen since */
+	bool loaded;                /* a count has been written since the control word */
+	bool triggered;             /* modes 1 and 5: the gate has risen since */
 	bool write_high, read_high; /* access 3: the other byte comes next */
 	uint8_t write_low;
-	uint32_t count;		/* initial count in ticks, 1-0x10000 (BCD: 10000) */
-	uint32_t next_count;	/* written while counting: modes 1, 2, 3 and 5 load it later */
-	uint64_t start;		/* tick of the clock at which `count` was loaded */
-	uint64_t frozen;	/* ticks into the count when the gate stopped it */
+	uint32_t count;      /* initial count in ticks, 1-0x10000 (BCD: 10000) */
+	uint32_t next_count; /* written while counting: modes 1, 2, 3 and 5 load it later */
+	uint64_t start;      /* tick of the clock at which `count` was loaded */
+	uint64_t frozen;     /* ticks into the count when the gate stopped it */
 	bool status_latched;
 	uint8_t status;
-	uint8_t latched_bytes;	/* of `latch`, still to be read */
+	uint8_t latched_bytes; /* of `latch`, still to be read */
 	uint16_t latch;
 };
 
 struct pit {
 	struct pit_channel ch[3];
-	struct irq_line irq;	/* channel 0's OUT */
+	struct irq_line irq; /* channel 0's OUT */
 	bool irq_level;
-	bool speaker;		/* port 0x61 bit 1 */
-	struct spinlock *lock;	/* the device lock, for the timer callback */
+	bool speaker;          /* port 0x61 bit 1 */
+	struct spinlock *lock; /* the device lock, for the timer callback */
 	struct timer timer;
-	uint64_t next_edge;	/* tick of channel 0's next rising edge of OUT, or TIMER_NEVER */
+	uint64_t next_edge; /* tick of channel 0's next rising edge of OUT, or TIMER_NEVER */
 };
 
 /* Power-up state. `irq` gets channel 0's OUT; `lock` is the device lock. */

@@ -15,18 +15,18 @@
 #include "vmm/timer.h"
 
 #define RTC_PORT     0x70 /* 2 ports: index, data */
-#define RTC_IRQ	     8
+#define RTC_IRQ      8
 #define RTC_CENTURY  0x32 /* for the FADT's CENTURY field */
 #define RTC_SHUTDOWN 0x0f /* shutdown status byte */
 
 struct rtc {
-	uint8_t index;		/* 7 bits */
-	uint8_t cmos[128];	/* the time registers in it hold what they were set to (SET) */
-	int64_t base_s;		/* the guest's time, seconds since 1970, at clock_ns() ... */
-	uint64_t base_ns;	/* ... of this; while SET halts the clock: the time that it shows */
-	uint64_t synced_ns;	/* flags in register C are complete up to here */
+	uint8_t index;      /* 7 bits */
+	uint8_t cmos[128];  /* the time registers in it hold what they were set to (SET) */
+	int64_t base_s;     /* the guest's time, seconds since 1970, at clock_ns() ... */
+	uint64_t base_ns;   /* ... of this; while SET halts the clock: the time that it shows */
+	uint64_t synced_ns; /* flags in register C are complete up to here */
 	struct irq_line irq;
-	struct spinlock *lock;	/* the device lock, for the timer callback */
+	struct spinlock *lock; /* the device lock, for the timer callback */
 	struct timer timer;
 };
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ports and MMIO to models: a binary search in a sorted array that never changes once its VM
+ * runs, so a look-up takes no lock.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "vmm/bus.h"
+
+/* The index of the first region that begins above `addr`. */
+static unsigned upper_bound(const struct bus *bus, uint64_t addr)
+{
+	unsigned lo = 0, hi = bus->nr;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (bus->region[mid].base <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+int bus_add(struct bus *bus, const struct bus_region *region)
+{
+	unsigned at = upper_bound(bus, region->base);
+
+	if (bus->nr == BUS_MAX_REGIONS)
+		return -ENOSPC;
+	/* Differences, not sums: a region may end at the very top of the address space. */
+	if (at > 0 && region->base - bus->region[at - 1].base < bus->region[at - 1].len)
+		return -EEXIST;
+	if (at < bus->nr && bus->region[at].base - region->base < region->len)
+		return -EEXIST;
+
+	for (unsigned i = bus->nr; i > at; i--)
+		bus->region[i] = bus->region[i - 1];
+	bus->region[at] = *region;
+	bus->nr++;
+	return 0;
+}
+
+const struct bus_region *bus_find(const struct bus *bus, uint64_t addr, unsigned size)
+{
+	unsigned at = upper_bound(bus, addr);
+	const struct bus_region *r;
+	uint64_t off;
+
+	if (at == 0)
+		return NULL;
+	r = &bus->region[at - 1];
+	off = addr - r->base;
+	return off < r->len && size <= r->len - off ? r : NULL;
+}
+
+bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
+{
+	const struct bus_region *r = bus_find(bus, addr, size);
+
+	if (!r) {
+		*val = ~0ull >> (64 - 8 * size);
+		return false;
+	}
+	*val = r->read(r->dev, addr - r->base, size);
+	return true;
+}
+
+bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
+{
+	const struct bus_region *r = bus_find(bus, addr, size);
+
+	if (!r)
+		return false;
+	r->write(r->dev, addr - r->base, size, val);
+	return true;
+}
