@@ -2,20 +2,34 @@
 # Umbra: one Makefile, no configure. `make help` lists what it can do.
 
 BUILD   ?= build
-CC      ?= gcc
-HOSTCC  ?= $(CC)
+HOSTCC  ?= gcc
+CLANG   ?= clang
 LD      := ld
 OBJCOPY := objcopy
 OBJDUMP := objdump
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla \
-        -Wundef -Wpointer-arith -Wwrite-strings -Wno-unused-parameter
+# What this goal needs of the machine; a few milliseconds when it is all there.
+TEST_GROUPS := unit race model fuzz lint guests boot bench
+is_goal = $(filter $(1),$(MAKECMDGOALS))
+NEEDS := $(if $(call is_goal,check $(TEST_GROUPS) %-programs),check,$(if $(call is_goal,run iso kernels),run,build))
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell tools/setup $(NEEDS) && echo ok),ok)
+$(error the set-up is not complete)
+endif
+endif
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
+        -Wpointer-arith -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wredundant-decls \
+        -Wno-unused-parameter
 
 # --- the hypervisor -----------------------------------------------------------------------
-NEWLIB := $(BUILD)/newlib
+NEWLIB ?= $(BUILD)/newlib
 ARCHFLAGS := -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
              -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
              -fstack-protector-strong -mstack-protector-guard=global
@@ -29,51 +43,94 @@ SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
-all: $(BUILD)/umbra.elf
+#: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
+all: $(BUILD)/umbra.elf compile_commands.json
 
+# The image, with its disassembly and its symbols beside it.
 $(BUILD)/umbra.elf: $(OBJS) $(NEWLIB)/libc.a linker.ld
 	$(LD) -nostdlib -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none -T linker.ld -o $@ $(OBJS) $(NEWLIB)/libc.a
-	$(OBJDUMP) -d $@ > $(BUILD)/umbra.dis
-	nm -n $@ > $(BUILD)/umbra.sym
+	$(OBJDUMP) -d $@ > $(@:.elf=.dis)
+	nm -n $@ > $(@:.elf=.sym)
 
-$(BUILD)/%.o: %.c $(NEWLIB)/libc.a
+$(BUILD)/%.o: %.c Makefile $(NEWLIB)/libc.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/%.S.o: %.S $(NEWLIB)/libc.a
+$(BUILD)/%.S.o: %.S Makefile $(NEWLIB)/libc.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(NEWLIB)/libc.a: tools/build-newlib
 	tools/build-newlib $(NEWLIB) -m64 -mcmodel=kernel -mno-red-zone
 
-# --- hosted: the same sources for the build machine, under the sanitizers --------------------
-HOSTFLAGS := -std=gnu17 -O1 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
-HOST := $(BUILD)/host
-# What can run on the build machine; arch/x86 and boot only in the files named here.
+compile_commands.json: Makefile $(SRCS)
+	@printf '%s\n' $(SRCS) | awk -v cmd='$(CC) $(CFLAGS) -c' 'BEGIN { printf "[" } \
+		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
+		END { print "\n]" }' > $@
+
+# --- hosted: the same sources for the build machine, with its own libc ------------------------
+# What can run there; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/e820.c drivers/acpi.c boot/multiboot2.c boot/cmdline.c)
-UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
-UNIT_BINS := $(UNIT_TESTS:tests/unit/%.c=$(HOST)/%)
+             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/e820.c drivers/acpi.c boot/multiboot2.c boot/cmdline.c) \
+             $(wildcard tests/unit/support/*.c)
+HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
+HOSTLIBS := -lcmocka -lZydis -lpthread
 
-$(HOST)/%.o: %.c
-	@mkdir -p $(@D)
-	$(HOSTCC) $(HOSTFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=undefined -MMD -MP -c $< -o $@
+# $(1): variant. One object tree and library under the variant's compiler and sanitizers; each
+# source in tests/$(1)/ is a program of its own.
+define hosted
+$(1)_PROGRAMS := $$(patsubst %.c,$(BUILD)/$(1)/%,$$(notdir $$(sort $$(wildcard tests/$(1)/*.c))))
+$(1)-programs: $$($(1)_PROGRAMS)
+$(BUILD)/$(1)/obj/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	$$($(1)_CC) $$(HOSTFLAGS) $$($(1)_FLAGS) -MMD -MP -c $$< -o $$@
+$(BUILD)/$(1)/libumbra.a: $$(HOST_SRCS:%.c=$(BUILD)/$(1)/obj/%.o)
+	@rm -f $$@
+	ar rcs $$@ $$^
+$$($(1)_PROGRAMS): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/tests/$(1)/%.o $(BUILD)/$(1)/libumbra.a
+	$$($(1)_CC) $$($(1)_FLAGS) $$($(1)_LDFLAGS) -o $$@ $$^ $$(HOSTLIBS)
+.PRECIOUS: $(BUILD)/$(1)/obj/%.o
+.PHONY: $(1)-programs
+endef
 
-$(HOST)/libumbra.a: $(HOST_SRCS:%.c=$(HOST)/%.o) $(patsubst %.c,$(HOST)/%.o,$(wildcard tests/unit/support/*.c))
-	rm -f $@; ar rcs $@ $^
+unit_CC := $(HOSTCC)
+unit_FLAGS := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+race_CC := $(HOSTCC)
+race_FLAGS := -O1 -fsanitize=thread
+fuzz_CC := $(CLANG)
+fuzz_FLAGS := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+fuzz_LDFLAGS := -fsanitize=fuzzer
+$(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 
-$(HOST)/test_%: $(HOST)/tests/unit/test_%.o $(HOST)/libumbra.a
-	$(HOSTCC) -fsanitize=address,undefined -o $@ $< $(HOST)/libumbra.a -lcmocka -lZydis -lpthread
-
-.PRECIOUS: $(HOST)/%.o
-unit: $(UNIT_BINS)
-	@set -e; for t in $(UNIT_BINS); do echo "== $$t"; $$t; done
-
+# --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
 
-clean:
-	rm -rf $(BUILD)
+#: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
+DEMO := --boot bios --vcpus 2 --initrd build/kernels/initrd-amd64 build/kernels/cloud.bzImage -- console=ttyS0 quiet
+run: all kernels
+	tools/umbra run $(DEMO)
 
-.PHONY: all unit clean
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+#: make iso        build/umbra.iso: the same for a USB stick or a CD, BIOS and UEFI
+iso: all kernels
+	tools/mkiso -o $(BUILD)/umbra.iso --demo
+
+#: make kernels    fetch Debian's kernels and make an initramfs for them: build/kernels
+kernels:
+	tools/get-kernels
+
+#: make check      all tests; one group of them: make GROUP, where GROUP is one of
+#:                 unit race model fuzz lint guests boot bench
+check:
+	@tests/run
+$(TEST_GROUPS):
+	@tests/run $@
+
+#: make clean      remove what was built (fetched kernels stay in the cache, ~/.cache/umbra)
+clean:
+	rm -rf $(BUILD) compile_commands.json
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+.PHONY: all run iso kernels check $(TEST_GROUPS) clean help
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

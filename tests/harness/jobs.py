@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Programs that are tests: run them, a few at a time, and count their results.
+
+A program that prints TAP or KTAP (also indented, as subtests) gives one result per line "ok" or
+"not ok", and must keep its plan; any other gives one result, by its exit status.
+"""
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+RESULT = re.compile(r"^(\s*)(not )?ok\b\s*\d*\s*-?\s*(.*?)\s*(# *(SKIP|TODO)\b.*)?$", re.I)
+PLAN = re.compile(r"^(\s*)1\.\.(\d+)")
+
+
+@dataclass
+class Job:
+    """One program, and what is expected of it."""
+    name: str
+    argv: list
+    timeout: float = 120            # seconds
+    status: int = 0                 # the exit status it must have
+    stdout: list = field(default_factory=list)  # patterns that must be found there
+    stderr: list = field(default_factory=list)
+    absent: list = field(default_factory=list)  # patterns that must be found in neither
+    env: dict = field(default_factory=dict)
+    tap: bool = True                # look for TAP lines
+
+
+@dataclass
+class Group:
+    """Jobs that need something built first."""
+    name: str
+    build: list  # arguments for make; empty for none
+    jobs: object  # a list of Job, or a function that gives one, called after the build
+
+
+@dataclass
+class Outcome:
+    name: str
+    seconds: float
+    passed: list
+    failed: list
+    skipped: list
+    output: str
+
+
+def read_tap(text):
+    """Results in the output: lists of the names passed, failed and skipped."""
+    passed, failed, skipped = [], [], []
+    open_plans = {}  # indentation -> results still to come
+
+    def close_plan(indent):
+        missing = open_plans.pop(indent, 0)
+        if missing > 0:
+            failed.append(f"{missing} planned results are missing")
+        elif missing < 0:
+            failed.append(f"{-missing} results more than planned")
+
+    for line in text.replace("\r", "").split("\n"):
+        if plan := PLAN.match(line):
+            close_plan(plan[1])
+            open_plans[plan[1]] = int(plan[2])
+        elif result := RESULT.match(line):
+            if result[1] in open_plans:
+                open_plans[result[1]] -= 1
+            # A line that sums up subtests is theirs again: it counts only when it is not ok.
+            (skipped if result[5] else failed if result[2] else passed).append(result[3] or "?")
+    for indent in list(open_plans):
+        close_plan(indent)
+    return passed, failed, skipped
+
+
+def execute(argv, timeout, env=None):
+    """Run a program in a process group of its own: (status or None on time-out, stdout, stderr)."""
+    with subprocess.Popen(argv, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, start_new_session=True,
+                          env=dict(os.environ, LC_ALL="C", **(env or {}))) as child:
+        try:
+            out, err = child.communicate(timeout=timeout)
+            status = child.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            out, err = child.communicate()
+            status = None
+    return status, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def judge(job, status, out, err):
+    """What one finished program says: (passed, failed, skipped)."""
+    passed, failed, skipped = read_tap(out) if job.tap else ([], [], [])
+    wrong = []
+    if status is None:
+        wrong.append(f"no end within {job.timeout} s")
+    elif status != job.status and not (failed and job.status == 0):
+        wrong.append(f"exit status {status}" + (f" instead of {job.status}" if job.status else ""))
+    wrong += [f"not on stdout: {p}" for p in job.stdout if not re.search(p, out, re.M)]
+    wrong += [f"not on stderr: {p}" for p in job.stderr if not re.search(p, err, re.M)]
+    wrong += [f"found: {p}" for p in job.absent if re.search(p, out + err, re.M)]
+    if not (passed or failed or skipped or wrong):
+        passed = [job.name]
+    return passed, failed + wrong, skipped
+
+
+def run_job(job):
+    start = time.monotonic()
+    try:
+        status, out, err = execute(job.argv, job.timeout, job.env)
+        results = judge(job, status, out, err)
+    except OSError as error:
+        out, err, results = "", str(error), ([], ["cannot be started"], [])
+    output = out + ("\n--- stderr ---\n" + err if err.strip() else "")
+    return Outcome(job.name, time.monotonic() - start, *results, output)
+
+
+class Runner:
+    """Runs groups one after the other, their jobs `parallel` at a time; prints as they end."""
+
+    def __init__(self, parallel, verbose=False):
+        self.parallel, self.verbose = parallel, verbose
+        self.start = time.monotonic()
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def run(self, groups, only=""):
+        for group in groups:
+            for outcome in self.run_group(group, only):
+                self.report(group.name, outcome)
+
+    def run_group(self, group, only):
+        if group.build:
+            argv = ["make", "-s", f"-j{self.parallel}", *group.build]
+            built = run_job(Job("build", argv, timeout=1200, tap=False))
+            if built.failed:
+                yield built
+                return
+        jobs = group.jobs() if callable(group.jobs) else group.jobs
+        if not jobs:
+            yield Outcome("anything", 0, [], ["the group has no tests"], [], "")
+        jobs = [job for job in jobs if only in job.name]
+        with concurrent.futures.ThreadPoolExecutor(self.parallel) as pool:
+            for future in concurrent.futures.as_completed([pool.submit(run_job, j) for j in jobs]):
+                yield future.result()
+
+    def report(self, group, outcome):
+        self.passed += len(outcome.passed)
+        self.failed += len(outcome.failed)
+        self.skipped += len(outcome.skipped)
+        count = len(outcome.passed) + len(outcome.failed)
+        print(f"{'not ok' if outcome.failed else 'ok':6} {group}/{outcome.name}"
+              f" ({outcome.seconds:.1f} s{f', {count} results' if count > 1 else ''})", flush=True)
+        if self.verbose:
+            for name in outcome.passed:
+                print(f"         ok {name}")
+        for name in outcome.failed:
+            print(f"         {name}")
+            self.failures.append(f"{group}/{outcome.name}: {name}")
+        if outcome.failed:
+            lines = outcome.output.rstrip().split("\n")
+            print("\n".join("       | " + line for line in lines[-40:]), flush=True)
+
+    def finish(self):
+        """Print the sums; the exit status."""
+        if len(self.failures) > 1:
+            print("failed:", *self.failures, sep="\n  ")
+        skipped = f", {self.skipped} results skipped by their tests" if self.skipped else ""
+        print(f"took {time.monotonic() - self.start:.0f} s{skipped}")
+        print(f"{self.passed} passed, {self.failed} failed")
+        sys.stdout.flush()
+        return 0 if self.passed and not self.failed else 1
