@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's RAM in frames of 4 KiB and naturally aligned runs of 2^order frames: a binary
+ * buddy system (Knowlton 1965; Knuth, TAOCP 2.5) with a small stack of single frames for each
+ * CPU in front of it. Links of free blocks and the owner's word of used ones are kept outside
+ * the frames, so that a frame is all its user's, and a stray write into a free frame cannot
+ * break the allocator.
+ *
+ * Locks: one leaf lock inside, taken by everything but the CPU's own stack. No NMI context.
+ */
+#ifndef MM_FRAMES_H
+#define MM_FRAMES_H
+
+#include "lib/types.h"
+#include "mm/host.h"
+
+/* Orders of the sizes that page tables can map. */
+#define ORDER_4K  0
+#define ORDER_2M  9
+#define ORDER_1G  18
+#define MAX_ORDER 18
+
+/* A piece of the physical address space. A piece that wraps ends at the end of the space. */
+struct mem_range {
+	hpa_t base;
+	uint64_t size; /* bytes */
+};
+
+/*
+ * Take over the frames that lie wholly in some `usable` range and do not touch any `reserved`
+ * range. Both lists may be in any order and overlap. Frame 0 is never used. The bookkeeping
+ * (9 bytes for each frame up to the highest one) is put into the lowest gap that has room, so it
+ * wants the direct map for that. Usable memory so far away that its bookkeeping would cost more
+ * than 1/16 of what there is gets ignored. Call once, on one CPU. 0, or -ENOMEM when no gap is
+ * large enough.
+ */
+int frames_init(const struct mem_range *usable, size_t nr_usable, const struct mem_range *reserved,
+		size_t nr_reserved);
+
+/* A run of 2^order frames, order <= MAX_ORDER, not cleared. False: there is none. */
+bool frames_alloc(unsigned order, pfn_t *out);
+
+/* Give back a run as it was allocated or split: asserts both. */
+void frames_free(pfn_t pfn, unsigned order);
+
+/* Turn an allocated run of `order` into runs of `new_order`, each to be freed by itself. */
+void frames_split(pfn_t pfn, unsigned order, unsigned new_order);
+
+/* The same in virtual addresses of the direct map, cleared. NULL: there is none. */
+void *pages_alloc(unsigned order);
+void pages_free(void *va, unsigned order);
+
+static inline void *page_alloc(void)
+{
+	return pages_alloc(0);
+}
+
+static inline void page_free(void *va)
+{
+	pages_free(va, 0);
+}
+
+/* The smallest order whose run has `bytes` bytes; bytes in 1 ... 1 GiB. */
+unsigned order_of(uint64_t bytes);
+
+/* Clear whole pages. */
+void pages_clear(void *va, uint64_t nr_pages);
+
+/*
+ * The owner's word of an allocated run (kept for its first frame): NULL until set. The way back
+ * from the frame of a page table to its descriptor.
+ */
+void frame_set_owner(pfn_t pfn, void *owner);
+void *frame_owner(pfn_t pfn);
+
+struct frames_stats {
+	uint64_t total;                 /* frames under management */
+	uint64_t free;                  /* of these, in free blocks or in a CPU's stack */
+	uint64_t metadata;              /* bytes of bookkeeping */
+	uint64_t blocks[MAX_ORDER + 1]; /* free blocks by order */
+};
+void frames_stats(struct frames_stats *stats);
+
+/* Fill freed runs with a pattern and check it at the next allocation. Off by default: slow. */
+void frames_set_poison(bool on);
+
+/*
+ * For tests: if not NULL, asked at every allocation of a run or of a cached object; true makes
+ * that allocation fail.
+ */
+extern bool (*mm_inject_failure)(void);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an MMU engine is. Two engines derive hardware translations from the memory slots: ept/
+ * (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
+ *
+ * The calls that a vCPU makes on its own behalf are plain functions of each engine, picked by one
+ * branch in vmm/, so that the path of a fault has no indirect call:
+ *
+ *	fault(engine, vcpu's state, gpa or gva, error)	-> enum ret_pf
+ *	invlpg(engine, vcpu's state, gva)	 shadow only
+ *	load_root(engine, vcpu's state)		 -> the root for the hardware
+ *
+ * What comes from the owner of the guest's memory goes through struct mmu_ops. These are slow
+ * and rare, and mm/slots.c, which makes the calls, may not know ept/.
+ */
+#ifndef MM_MMU_H
+#define MM_MMU_H
+
+#include "lib/types.h"
+
+struct memslot; /* mm/slots.h */
+
+/* What a memory fault came to. Nothing here is an error of the hypervisor. */
+enum ret_pf {
+	RET_PF_FIXED,    /* an entry was installed or upgraded: re-enter the guest */
+	RET_PF_SPURIOUS, /* the entry already allows the access: re-enter, but count it */
+	RET_PF_RETRY,    /* lost a race, or the slot is about to change: re-enter and fault again */
+	RET_PF_EMULATE,  /* no memory there, or a write that must not reach it directly: emulate */
+	RET_PF_INVALID,  /* the guest cannot go on (its memory cannot be mapped): end the VM */
+};
+
+/*
+ * Every function is called with slots_lock held and no other lock, on any CPU, while vCPUs run.
+ * `mmu` is the engine's own handle. Slots are in units of 4K frames.
+ */
+struct mmu_ops {
+	/*
+	 * A change is about to be made: `old` is NULL when a slot is created, `new` is NULL when
+	 * one is deleted; both when one moves or changes its flags. Get hold of all that the
+	 * change needs. Nothing is visible yet; -ENOMEM refuses the change.
+	 */
+	int (*slot_prepare)(void *mmu, const struct memslot *old, struct memslot *new);
+
+	/* The change announced by slot_prepare() is not going to be made. */
+	void (*slot_cancel)(void *mmu, const struct memslot *old, struct memslot *new);
+
+	/*
+	 * `slot` is going away or moves. It is published as SLOT_INVALID and a grace period has
+	 * passed, so that no fault handler can install a translation into it any more. On return
+	 * no entry leads to one of its frames and no TLB has such a translation.
+	 */
+	void (*slot_flush)(void *mmu, const struct memslot *slot);
+
+	/*
+	 * The change is published and every CPU sees it (a grace period has passed). A slot that
+	 * has become SLOT_READONLY or SLOT_DIRTY_LOG is to be write-protected here, TLBs
+	 * flushed on return. `generation` is the new one (slots_generation()); an engine whose
+	 * MMIO entries keep fewer bits of it drops them all when its own bits wrap.
+	 */
+	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *new,
+			    uint64_t generation);
+
+	/*
+	 * Write-protect the pages of `slot` whose bits are set in `bitmap` (page `first` + i is
+	 * bit i; first a multiple of 64, relative to the slot's base), TLBs flushed on return: the
+	 * next write to each of them faults and is logged again.
+	 */
+	void (*write_protect)(void *mmu, const struct memslot *slot, uint64_t first,
+			      const uint64_t *bitmap, uint64_t nr_pages);
+};
+
+#endif

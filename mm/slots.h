@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's physical memory: slots, each a range of guest frames backed by frames that the VM
+ * owns. There are two copies of the array of slots; one is published, the other is where the
+ * next change is prepared. A reader loads the pointer and uses that copy until its CPU is next
+ * quiescent (mm/grace.h), with no lock and no marker.
+ *
+ * The generation is part of each copy. A change is made in these steps, under slots_lock:
+ *
+ *	1. write the change into the copy that is not published; generation = g | IN_PROGRESS
+ *	2. publish it
+ *	3. wait for a grace period: nobody uses the old copy
+ *	4. generation = g + 1
+ *
+ * Facts about slots that are cached elsewhere (MMIO entries) are stamped with the generation of
+ * the copy they came from. A fact from the old copy has g: step 3 waits for whoever made it, and
+ * step 4 makes it stale. A fact from the new copy made before step 4 is stamped g as well (the bit
+ * is never stored), and counts as stale while IN_PROGRESS is set, and after step 4. Either way no
+ * fact outlives what it says.
+ *
+ * A slot that is deleted or moved is first published as SLOT_INVALID. When that has been drained,
+ * the MMU engine drops its translations and flushes TLBs, and no handler can make new ones: they
+ * see SLOT_INVALID and retry. Then the slot's entry is changed and that is drained too. Only after
+ * this the frames are freed.
+ */
+#ifndef MM_SLOTS_H
+#define MM_SLOTS_H
+
+#include <stdatomic.h>
+
+#include "lib/bits.h"
+#include "lib/spinlock.h"
+#include "lib/types.h"
+#include "mm/mmu.h"
+
+#define SLOTS_MAX             64
+#define SLOTS_GEN_IN_PROGRESS BIT_ULL(63)
+#define SLOTS_MAX_GFN         BIT_ULL(40) /* guest-physical addresses end at 2^52 */
+
+#define SLOT_READONLY  BIT(0) /* writes by the guest are not memory accesses: emulate them */
+#define SLOT_DIRTY_LOG BIT(1) /* note each page that is written */
+#define SLOT_INVALID   BIT(2) /* about to go away: retry; internal */
+
+/* A chunk is the 2 MiB-aligned (when the slot was created) piece of guest memory. */
+#define CHUNK_PAGES 512u
+#define CHUNK_RUN   BIT_ULL(0) /* one run of ORDER_2M, pfn in bits 63:12; else: table of 512 pfns */
+#define CHUNK_GIG   BIT_ULL(1) /* and part of 1 GiB that is contiguous and aligned */
+
+struct memslot {
+	gfn_t base;
+	uint64_t nr_pages;
+	uint32_t flags; /* SLOT_* */
+	uint32_t id;
+	uint64_t origin;         /* the gfn with which chunk[0] would begin; may be "negative" */
+	const uint64_t *chunk;   /* constant while the slot exists */
+	_Atomic uint64_t *dirty; /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
+	void *mmu;               /* the engine's data of this slot (slot_prepare) */
+};
+
+struct slot_array {
+	_Atomic uint64_t generation;
+	uint32_t nr;
+	_Atomic uint32_t hint;          /* index of the slot found last */
+	struct memslot slot[SLOTS_MAX]; /* sorted by base, no two overlap */
+};
+
+struct guest_memory {
+	_Atomic(struct slot_array *) slots; /* published copy; written under `lock` */
+	struct spinlock lock;               /* slots_lock; taken by slots_lock() */
+	const struct mmu_ops *ops;          /* `lock`; NULL: no engine */
+	void *mmu;                          /* `lock` */
+	struct slot_array copy[2];          /* the one not published: `lock` */
+};
+
+void slots_init(struct guest_memory *mem);
+
+/* Free all slots. No vCPU of the VM runs any more and the engine is detached or gone. */
+void slots_destroy(struct guest_memory *mem);
+
+/* slots_lock: the caller's references to published structures die (grace_lock()). */
+void slots_lock(struct guest_memory *mem) __acquires(&mem->lock);
+void slots_unlock(struct guest_memory *mem) __releases(&mem->lock);
+
+/*
+ * Choose the engine that hears of changes. It is called for the slots that exist as if they were
+ * created now; the engine before it (if any) as if they were deleted, after its translations are
+ * out of use. 0, or -ENOMEM, with the old engine still in place. Takes slots_lock.
+ */
+int slots_set_mmu(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu);
+
+/*
+ * Changes. They may be made while vCPUs run, on any CPU, by a caller who holds no lock and no
+ * reference into published structures. All or nothing.
+ *
+ * create: memory at [base, base + nr_pages), cleared. `id` < SLOTS_MAX is the caller's name for
+ * it. -EEXIST: id taken, or an overlap; -EINVAL: empty, beyond SLOTS_MAX_GFN, unknown flags;
+ * -ENOMEM. The rest: -ENOENT: no such slot; move: -EEXIST, -EINVAL, -ENOMEM as for create.
+ * A ROM is created writable, filled, and then made SLOT_READONLY.
+ */
+int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_pages,
+		 uint32_t flags);
+int slots_delete(struct guest_memory *mem, unsigned id);
+int slots_move(struct guest_memory *mem, unsigned id, gfn_t base);
+int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
+
+/*
+ * Read and clear the dirty log of the pages [first, first + nr_pages) of a slot, 64-aligned
+ * both (the last piece may end with the slot): bit i of `bitmap` is page first + i. The pages
+ * reported are write-protected again. -ENOENT, -EINVAL. As for changes: no locks, no references.
+ */
+int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
+		    uint64_t *bitmap);
+
+/* The rest is for readers: what they return is valid until this CPU is next quiescent. */
+
+static inline struct slot_array *slots_get(struct guest_memory *mem)
+{
+	/* Acquire: pairs with the release in publish(). */
+	return atomic_load_explicit(&mem->slots, memory_order_acquire);
+}
+
+static inline uint64_t slots_generation(struct guest_memory *mem)
+{
+	return atomic_load_explicit(&slots_get(mem)->generation, memory_order_relaxed);
+}
+
+static inline bool slot_has(const struct memslot *slot, gfn_t gfn)
+{
+	return gfn.v - slot->base.v < slot->nr_pages;
+}
+
+const struct memslot *slots_search(struct slot_array *slots, gfn_t gfn);
+
+/* The slot that has `gfn`, in one given copy; NULL: no memory there. May be SLOT_INVALID. */
+static inline const struct memslot *slots_lookup(struct slot_array *slots, gfn_t gfn)
+{
+	uint32_t i = atomic_load_explicit(&slots->hint, memory_order_relaxed);
+
+	/* Entry 0 of an empty array has no pages, so no hint is ever out of bounds. */
+	if (likely(slot_has(&slots->slot[i], gfn)))
+		return &slots->slot[i];
+	return slots_search(slots, gfn);
+}
+
+static inline const struct memslot *slots_find(struct guest_memory *mem, gfn_t gfn)
+{
+	return slots_lookup(slots_get(mem), gfn);
+}
+
+/* The frame behind `gfn`, which lies in `slot`. */
+static inline pfn_t slot_pfn(const struct memslot *slot, gfn_t gfn)
+{
+	uint64_t i = gfn.v - slot->origin;
+	uint64_t chunk = slot->chunk[i / CHUNK_PAGES];
+
+	if (likely(chunk & CHUNK_RUN))
+		return PFN((chunk >> PAGE_SHIFT) + i % CHUNK_PAGES);
+	return PFN(((const uint64_t *)chunk)[i % CHUNK_PAGES]);
+}
+
+/*
+ * The largest page (1: 4K, 2: 2M, 3: 1G) that can map `gfn`: its aligned range lies inside the
+ * slot, and is backed by one run that is aligned alike.
+ */
+unsigned slot_max_level(const struct memslot *slot, gfn_t gfn);
+
+/* Note a write to `gfn`, after it was made. Does nothing without SLOT_DIRTY_LOG. Any CPU. */
+void slot_set_dirty(const struct memslot *slot, gfn_t gfn);
+
+static inline void slot_mark_dirty(const struct memslot *slot, gfn_t gfn)
+{
+	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
+		slot_set_dirty(slot, gfn);
+}
+
+#endif

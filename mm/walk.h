@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The walk of a guest's own page tables in software, as its CPU would do it: every paging mode,
+ * every reason to fault, accessed and dirty bits (SDM volume 3, chapter 4; APM volume 2,
+ * chapter 5).
+ */
+#ifndef MM_WALK_H
+#define MM_WALK_H
+
+#include "arch/x86/virt.h" /* PFERR_* */
+#include "lib/types.h"
+#include "mm/slots.h"
+
+#define WALK_MAX_LEVEL 5
+
+/*
+ * What paging depends on. The owner (one vCPU) sets the first part and calls
+ * guest_paging_update() after each change of it, except of cr3, pkru and pdpte.
+ */
+struct guest_paging {
+	uint64_t cr0, cr3, cr4, efer;
+	uint64_t pdpte[4]; /* PAE: the registers that a load of CR3 fills */
+	uint32_t pkru;
+	uint8_t maxphyaddr; /* the guest's physical address width, 32 ... 52 */
+	bool has_1g_pages;  /* the guest's CPUID says so */
+	bool amd;           /* bit 8 of PML4 and PML5 entries is reserved */
+
+	/* Derived by guest_paging_update(). */
+	uint8_t levels;      /* 0: no paging; 2, 3 (PAE), 4, 5 */
+	uint8_t entry_shift; /* log2 of the size of an entry: 2 or 3 */
+	uint8_t index_bits;  /* 10 or 9 */
+	bool nx, pse;
+	uint64_t addr_mask;                       /* address bits of an entry */
+	uint64_t reserved[WALK_MAX_LEVEL + 1][2]; /* by level and PS bit: bits that must be 0 */
+	/*
+	 * denied[access] has bit n set when an access of that kind to a page with rights n is
+	 * refused; both are packed as walk.c says.
+	 */
+	uint8_t denied[32];
+};
+
+void guest_paging_update(struct guest_paging *p);
+
+/* Accesses: PFERR_WRITE, PFERR_USER and PFERR_FETCH as in an error code, and these: */
+#define WALK_IMPLICIT                                                                              \
+	BIT(16)         /* the CPU's own access to GDT, IDT, TSS: supervisor, SMAP in force        \
+			 */
+#define WALK_AC BIT(17) /* RFLAGS.AC is set: SMAP does not stop explicit accesses */
+
+struct walk_result {
+	gpa_t gpa;
+	uint32_t error;                  /* -EFAULT: the error code to push */
+	uint8_t page_shift;              /* log2 of the page size; 32 without paging */
+	bool writable, user, executable; /* rights of the page: the AND over all levels */
+	uint8_t pkey;                    /* 0 unless CR4.PKE and 4 or 5 levels */
+};
+
+/*
+ * Translate `gva` for one access and set accessed and dirty bits as the CPU would. Bits of gva
+ * beyond the mode's width are ignored (the check for canonical addresses comes before paging).
+ * 0; -EFAULT: a page fault with r->error is due; -EAGAIN: other CPUs keep changing the entries
+ * under the walk: let the guest run its instruction again.
+ * Reader of mm/grace.h; any locks or none. Page tables in a hole read as all ones.
+ */
+int guest_walk(struct guest_memory *mem, const struct guest_paging *p, gva_t gva, uint32_t access,
+	       struct walk_result *r);
+
+/* The same without setting accessed and dirty bits: for debuggers and the monitor. */
+int guest_walk_peek(struct guest_memory *mem, const struct guest_paging *p, gva_t gva,
+		    uint32_t access, struct walk_result *r);
+
+/* Is `gva` canonical in this mode? Always true outside long mode. */
+bool guest_is_canonical(const struct guest_paging *p, gva_t gva);
+
+/*
+ * PAE: load the four PDPTE registers from the table at CR3, as MOV to CR3 does (SDM 4.4.1).
+ * 0, or -EINVAL: a reserved bit is set in a present one, which is #GP and changes nothing.
+ */
+int guest_paging_load_pdptes(struct guest_memory *mem, struct guest_paging *p);
+
+#endif
