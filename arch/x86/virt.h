@@ -55,6 +55,7 @@ enum vreg {
 };
 
 enum exit_reason {
+	EXIT_UNKNOWN,	    /* `code` has the vendor's number */
 	EXIT_INTERRUPT,	    /* a host interrupt, not yet taken */
 	EXIT_NMI,	    /* a host NMI */
 	EXIT_IRQ_WINDOW,    /* the guest can take the interrupt that waits */
@@ -83,7 +84,6 @@ enum exit_reason {
 	EXIT_PREEMPTION,    /* time slice over (VMX preemption timer) */
 	EXIT_SHUTDOWN,	    /* triple fault */
 	EXIT_INVALID_STATE, /* the CPU refused the guest state */
-	EXIT_UNKNOWN,	    /* `code` has the vendor's number */
 	NR_EXIT_REASONS,
 };
 
@@ -140,5 +140,99 @@ struct vm_event_info {
 	uint32_t error;
 	uint8_t insn_len; /* EVENT_SOFT_INT, #BP and #OF: length of the instruction */
 };
+
+/* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after probe. */
+struct virt_caps {
+	const char *name;     /* "SVM" or "VMX" */
+	bool tdp;	      /* two-dimensional paging: NPT or EPT */
+	bool insn_len;	      /* exits tell the length of the instruction */
+	bool xsetbv_exits;    /* XSETBV can be intercepted */
+	unsigned tags;	      /* ASIDs or VPIDs, including the host's */
+};
+
+/*
+ * A vCPU as the vendor sees it, embedded in struct vcpu. Owned by the physical CPU that runs the
+ * vCPU. Between two runs gpr[], rip and rflags hold the guest's registers; changes made there
+ * are what the guest resumes with.
+ */
+struct virt_vcpu {
+	uint64_t gpr[NR_GPRS];
+	uint64_t rip;
+	uint64_t rflags;
+	void *control;		       /* VMCB or VMCS, one page */
+	hpa_t control_pa;
+	uint64_t tag_generation;       /* of the tag; differs from the CPU's: take a new one */
+	uint32_t tag_cpu;	       /* CPU that gave the tag */
+	struct vm_event_info idt_event; /* after a run: an event whose delivery the exit cut short */
+};
+
+extern struct virt_caps virt_caps;
+
+#define VIRT_CPU_PAGES 2
+
+/*
+ * Each operation is declared for the vendors that implement it and dispatched here. `virt_probe`
+ * picks the vendor once, before any other call.
+ */
+#define VIRT_OP(ret, name, params, args)                                                           \
+	ret svm_##name params;                                                                     \
+	static inline ret virt_##name params { return svm_##name args; }
+
+/* Look at the CPU, fill virt_caps. 0; or -ENODEV: no virtualisation or locked off (logged). */
+VIRT_OP(int, probe, (void), ())
+/* Switch virtualisation on, on the calling CPU, which gives VIRT_CPU_PAGES zeroed pages for good. */
+VIRT_OP(void, cpu_enable, (void *pages, hpa_t pages_pa), (pages, pages_pa))
+/* Let guests read and/or write an MSR without an exit; before the first vCPU is created. */
+VIRT_OP(void, msr_allow, (uint32_t msr, bool read, bool write), (msr, read, write))
+
+/* Build a vCPU around one zeroed page for its control structure; after RESET, so to speak. */
+VIRT_OP(void, vcpu_init, (struct virt_vcpu *v, void *page, hpa_t page_pa), (v, page, page_pa))
+/* The state after RESET or INIT: registers, segments, no event, no window. */
+VIRT_OP(void, vcpu_reset, (struct virt_vcpu *v), (v))
+/* The vCPU comes onto the calling CPU; registers that the guest has to itself are swapped in. */
+VIRT_OP(void, vcpu_load, (struct virt_vcpu *v), (v))
+
+/*
+ * Enter the guest and return at its next exit, described in `exit`. Interrupts are closed before
+ * and after; a host interrupt that ended the run is still pending.
+ */
+VIRT_OP(void, vcpu_run, (struct virt_vcpu *v, struct vm_exit *exit), (v, exit))
+
+VIRT_OP(uint64_t, reg_read, (struct virt_vcpu *v, enum vreg reg), (v, reg))
+VIRT_OP(void, reg_write, (struct virt_vcpu *v, enum vreg reg, uint64_t val), (v, reg, val))
+VIRT_OP(void, seg_read, (struct virt_vcpu *v, enum seg seg, struct segment *out), (v, seg, out))
+VIRT_OP(void, seg_write, (struct virt_vcpu *v, enum seg seg, const struct segment *in),
+	(v, seg, in))
+VIRT_OP(void, gdtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v, t))
+VIRT_OP(void, idtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v, t))
+VIRT_OP(void, gdtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
+VIRT_OP(void, idtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
+VIRT_OP(unsigned, cpl, (struct virt_vcpu *v), (v))
+
+/* Inject at the next entry. At most one event is pending: has_event asks. */
+VIRT_OP(void, inject, (struct virt_vcpu *v, const struct vm_event_info *ev), (v, ev))
+VIRT_OP(bool, has_event, (struct virt_vcpu *v), (v))
+/* Is the guest in the instruction after STI or MOV SS? Clear it when an instruction is skipped. */
+VIRT_OP(bool, irq_shadow, (struct virt_vcpu *v), (v))
+VIRT_OP(void, clear_irq_shadow, (struct virt_vcpu *v), (v))
+/* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt; or no more. */
+VIRT_OP(void, irq_window, (struct virt_vcpu *v, bool on), (v, on))
+/* Ask for EXIT_NMI_WINDOW when the guest's NMI handler returns. */
+VIRT_OP(void, nmi_window, (struct virt_vcpu *v, bool on), (v, on))
+/* The task priority that CR8 shows the guest (bits 3:0), and its change since. */
+VIRT_OP(void, cr8_write, (struct virt_vcpu *v, uint8_t cr8), (v, cr8))
+VIRT_OP(uint8_t, cr8_read, (struct virt_vcpu *v), (v))
+
+/* The root of the two-dimensional tables. Does not flush: see virt_flush. */
+VIRT_OP(void, set_root, (struct virt_vcpu *v, hpa_t root), (v, root))
+/* Forget every translation of this vCPU's tag at the next entry. */
+VIRT_OP(void, flush, (struct virt_vcpu *v), (v))
+VIRT_OP(void, set_tsc_offset, (struct virt_vcpu *v, uint64_t offset), (v, offset))
+/* Exit on PAUSE (when vCPUs share the CPU), and on writes to CR4 and CR8. */
+VIRT_OP(void, exit_on_pause, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu *v, bool on), (v, on))
+/* One line per register group to the log. */
+VIRT_OP(void, dump, (struct virt_vcpu *v), (v))
 
 #endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where boot/ hands the machine over to the vmm. */
+#ifndef VMM_START_H
+#define VMM_START_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/bits.h"
+#include "lib/types.h"
+
+/* A module of the boot loader's. The file stays where it is; its memory is nobody else's. */
+struct start_module {
+	hpa_t base;
+	uint64_t size;	    /* bytes */
+	const char *string; /* never NULL; stays valid */
+};
+
+/* What to do when the last VM has ended. */
+enum start_onexit { ONEXIT_MONITOR, ONEXIT_POWEROFF, ONEXIT_REBOOT };
+
+#define START_MAX_MODULES 64
+
+struct start_options {
+	struct start_module module[START_MAX_MODULES];
+	unsigned nr_modules;
+	enum start_onexit onexit;
+	bool bad_cmdline;     /* the command line had a mistake, which was reported */
+	uint64_t entry_tsc;   /* TSC at the image's entry */
+	uint64_t image_bytes; /* memory of the image, its .bss and stacks, for the accounts */
+};
+
+/*
+ * The boot CPU, with memory, clock, interrupts, APICs and the other CPUs up: start the guests.
+ * `options` is copied.
+ */
+__noreturn void vmm_main(const struct start_options *options);
+
+/* Every other CPU, at any time: waits until vmm_main() is ready for it. */
+__noreturn void vmm_cpu_main(void);
+
+/* Between two runs, on every CPU: housekeeping; and is there any? */
+void vmm_work(void);
+bool vmm_has_work(void);
+
+#endif
