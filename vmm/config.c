@@ -252,19 +252,18 @@ static const char *parse_cpus(struct line *l, const char *val)
 {
 	uint64_t first, last, mask = 0;
 
-	do {
+	for (;; val++) {
 		if (!parse_digits(&val, &first))
 			return "not a list of CPUs such as 0,2-3";
 		last = first;
-		if (*val == '-') {
-			val++;
-			if (!parse_digits(&val, &last) || last < first)
-				return "not a list of CPUs such as 0,2-3";
-		}
+		if (*val == '-' && (val++, !parse_digits(&val, &last) || last < first))
+			return "not a list of CPUs such as 0,2-3";
 		if (last >= l->config->limits.nr_pcpus)
 			return "the machine has no such CPU";
 		mask |= GENMASK_ULL(last, first);
-	} while (*val == ',' && *++val);
+		if (*val != ',')
+			break;
+	}
 	if (*val)
 		return "not a list of CPUs such as 0,2-3";
 	l->vm->cpu_mask = mask;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a loader needs to know of an ELF file (System V ABI, chapters 4 and 5; AMD64 and i386
+ * supplements): where its segments go, where it starts, and the PVH entry from its notes.
+ */
+#ifndef VMM_LOAD_ELF_H
+#define VMM_LOAD_ELF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ELF_MAX_SEGMENTS 16
+
+struct elf_segment {
+	uint64_t offset, file_size; /* bytes of the file, checked to lie in it */
+	uint64_t paddr, mem_size;   /* mem_size >= file_size, > 0; no wrap-around */
+};
+
+struct elf_image {
+	bool is_64;
+	uint64_t entry;
+	bool has_pvh;
+	uint64_t pvh_entry;
+	unsigned nr;
+	struct elf_segment load[ELF_MAX_SEGMENTS]; /* PT_LOAD with a size, in file order */
+};
+
+bool elf_is_elf(const void *data, size_t size);
+
+/* Check and read `data`. NULL, or why it cannot be loaded. */
+const char *elf_parse(const void *data, size_t size, struct elf_image *out);
+
+/* Does `addr` lie in one of the segments? */
+bool elf_contains(const struct elf_image *elf, uint64_t addr);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The Linux boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst). A bzImage brings
+ * its setup header; for a plain vmlinux, which has none, one is made up. Both end in the same
+ * boot_params, GDT and, for a 64-bit entry, page tables.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/e820.h"
+#include "vmm/load/loader.h"
+
+/* Offsets into a bzImage, and the same into boot_params ("zero page"). */
+enum {
+	BP_ACPI_RSDP = 0x070,     /* u64 */
+	BP_E820_ENTRIES = 0x1e8,  /* u8 */
+	HDR_START = 0x1f1,        /* the setup header begins: setup_sects, u8 */
+	HDR_SYSSIZE = 0x1f4,      /* u32, 16-byte units of what follows the setup sectors */
+	HDR_BOOT_FLAG = 0x1fe,    /* u16, 0xaa55 */
+	HDR_JUMP = 0x200,         /* u16; its second byte says how long the header is */
+	HDR_MAGIC = 0x202,        /* "HdrS" */
+	HDR_VERSION = 0x206,      /* u16 */
+	HDR_LOADER = 0x210,       /* u8 type_of_loader */
+	HDR_LOADFLAGS = 0x211,    /* u8 */
+	HDR_RAMDISK = 0x218,      /* u32 address, u32 size */
+	HDR_CMDLINE = 0x228,      /* u32 address */
+	HDR_INITRD_MAX = 0x22c,   /* u32: the last address an initrd may occupy */
+	HDR_ALIGNMENT = 0x230,    /* u32 */
+	HDR_XLOADFLAGS = 0x236,   /* u16 */
+	HDR_CMDLINE_SIZE = 0x238, /* u32, without the NUL */
+	HDR_PREF_ADDRESS = 0x258, /* u64 */
+	HDR_INIT_SIZE = 0x260,    /* u32: memory that the kernel needs before it reads the map */
+	HDR_END = 0x290,          /* no header is longer */
+	BP_E820_TABLE = 0x2d0,
+};
+
+#define BOOT_FLAG        0xaa55
+#define LOADED_HIGH      BIT(0) /* loadflags: the kernel goes to 1M and up: a bzImage */
+#define XLF_KERNEL_64    BIT(0) /* xloadflags: there is a 64-bit entry at 0x200 */
+#define ENTRY_64_OFFSET  0x200
+#define LOADER_UNDEFINED 0xff
+#define PROTOCOL_MIN     0x20a /* 2.10, Linux 2.6.31: pref_address and init_size */
+#define PROTOCOL_XLOAD   0x20c
+#define VMLINUX_PROTOCOL 0x20f
+#define VMLINUX_CMDLINE  2047        /* COMMAND_LINE_SIZE of x86, less the NUL */
+#define INITRD_MAX_32    0x37ffffffu /* lowmem of a 32-bit kernel */
+#define INITRD_MAX_64    0x7fffffffu
+
+/* What both kinds of kernel come down to. */
+struct linux_kernel {
+	uint8_t header[HDR_END - HDR_START]; /* setup header for boot_params */
+	uint64_t entry;
+	bool is_64;
+	uint32_t initrd_max;
+	uint32_t cmdline_max;
+};
+
+/* A little-endian field of the file; the caller knows that it is there. */
+static uint64_t field(const void *data, unsigned off, unsigned size)
+{
+	uint64_t val = 0;
+
+	memcpy(&val, (const uint8_t *)data + off, size);
+	return val;
+}
+
+static void set_header(struct linux_kernel *k, unsigned off, uint64_t val, unsigned size)
+{
+	memcpy(k->header + (off - HDR_START), &val, size);
+}
+
+bool is_bzimage(const struct load_file *f)
+{
+	return f->size >= HDR_VERSION &&
+	       memcmp((const uint8_t *)f->data + HDR_MAGIC, "HdrS", 4) == 0;
+}
+
+static int check_bzimage(struct loader *l)
+{
+	const struct load_file *f = &l->req->kernel;
+	unsigned version;
+
+	if (f->size < HDR_END)
+		return loader_fail(l, -ENOEXEC, "kernel: truncated setup header");
+	version = (unsigned)field(f->data, HDR_VERSION, 2);
+	if (field(f->data, HDR_BOOT_FLAG, 2) != BOOT_FLAG)
+		return loader_fail(l, -ENOEXEC, "kernel: no boot flag 0xaa55 in the setup header");
+	if (version < PROTOCOL_MIN)
+		return loader_fail(l, -ENOEXEC,
+				   "kernel: boot protocol %u.%02u, at least 2.10 is needed",
+				   version >> 8, version & 0xff);
+	if (!(field(f->data, HDR_LOADFLAGS, 1) & LOADED_HIGH))
+		return loader_fail(l, -ENOEXEC, "kernel: a zImage, which loads low");
+	return 0;
+}
+
+/* Read the header, and place the protected-mode part where it would like to be. */
+static int plan_bzimage(struct loader *l, struct linux_kernel *k)
+{
+	const struct load_file *f = &l->req->kernel;
+	int error = check_bzimage(l);
+	uint64_t setup, code, init_size, addr;
+	unsigned header_end;
+
+	if (error)
+		return error;
+	setup = field(f->data, HDR_START, 1);
+	setup = ((setup ? setup : 4) + 1) * 512; /* 0 means 4, and the boot sector */
+	code = field(f->data, HDR_SYSSIZE, 4) * 16;
+	if (!code || setup > f->size || code > f->size - setup)
+		return loader_fail(l, -ENOEXEC, "kernel: truncated: %zu bytes of %llu", f->size,
+				   (unsigned long long)(setup + code));
+	init_size = max(field(f->data, HDR_INIT_SIZE, 4), code);
+	addr = field(f->data, HDR_PREF_ADDRESS, 8);
+	if (addr > UINT32_MAX)
+		return loader_fail(l, -ENOEXEC, "kernel: wants to load above 4G");
+	header_end = HDR_MAGIC + (unsigned)field(f->data, HDR_JUMP + 1, 1);
+	header_end = min(header_end, (unsigned)HDR_END);
+	memcpy(k->header, (const uint8_t *)f->data + HDR_START, header_end - HDR_START);
+	k->is_64 = field(f->data, HDR_VERSION, 2) >= PROTOCOL_XLOAD &&
+		   (field(f->data, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
+	k->entry = addr + (k->is_64 ? ENTRY_64_OFFSET : 0);
+	k->initrd_max = (uint32_t)field(f->data, HDR_INITRD_MAX, 4);
+	k->cmdline_max = (uint32_t)field(f->data, HDR_CMDLINE_SIZE, 4);
+	return loader_add_piece(l, "kernel", addr, init_size, (const uint8_t *)f->data + setup,
+				code);
+}
+
+/* An ELF vmlinux: make up the header that its bzImage would have had. */
+static int plan_vmlinux(struct loader *l, struct linux_kernel *k)
+{
+	struct elf_image elf;
+	const char *why = elf_parse(l->req->kernel.data, l->req->kernel.size, &elf);
+
+	if (why)
+		return loader_fail(l, -ENOEXEC, "kernel: %s", why);
+	if (!elf_contains(&elf, elf.entry) || elf.entry > UINT32_MAX)
+		return loader_fail(l, -ENOEXEC, "kernel: ELF entry 0x%llx lies in no segment",
+				   (unsigned long long)elf.entry);
+	k->is_64 = elf.is_64;
+	k->entry = elf.entry;
+	k->initrd_max = elf.is_64 ? INITRD_MAX_64 : INITRD_MAX_32;
+	k->cmdline_max = VMLINUX_CMDLINE;
+	set_header(k, HDR_BOOT_FLAG, BOOT_FLAG, 2);
+	memcpy(k->header + (HDR_MAGIC - HDR_START), "HdrS", 4);
+	set_header(k, HDR_VERSION, VMLINUX_PROTOCOL, 2);
+	set_header(k, HDR_LOADFLAGS, LOADED_HIGH, 1);
+	set_header(k, HDR_INITRD_MAX, k->initrd_max, 4);
+	set_header(k, HDR_CMDLINE_SIZE, k->cmdline_max, 4);
+	set_header(k, HDR_ALIGNMENT, 2u << 20, 4);
+	return loader_add_elf(l, &elf);
+}
+
+static int plan(struct loader *l, struct linux_kernel *k, uint64_t *initrd)
+{
+	const struct load_request *req = l->req;
+	size_t cmdline = strlen(req->cmdline);
+	int error;
+
+	if (req->nr_modules)
+		return loader_fail(l, -EINVAL, "module: the Linux protocol knows an initrd only");
+	error = is_bzimage(&req->kernel) ? plan_bzimage(l, k) : plan_vmlinux(l, k);
+	if (error)
+		return error;
+	if (cmdline > k->cmdline_max)
+		return loader_fail(l, -EINVAL,
+				   "kernel: command line of %zu characters, it takes %u", cmdline,
+				   k->cmdline_max);
+	error = loader_add_tables(l, LOADER_GDT_BYTES + PAGE_SIZE + cmdline + 1 +
+					     LOADER_IDENTITY_MAP_BYTES);
+	if (error)
+		return error;
+	return loader_add_initrd(l, (uint64_t)k->initrd_max + 1, initrd);
+}
+
+static uint64_t put_boot_params(struct loader *l, struct linux_kernel *k, uint64_t initrd)
+{
+	uint64_t bp = loader_take(l, PAGE_SIZE, PAGE_SIZE);
+	struct e820_entry map[E820_MAX_ENTRIES];
+	uint8_t n = (uint8_t)e820_build(map, l->req->ram_bytes);
+
+	set_header(k, HDR_LOADER, LOADER_UNDEFINED, 1);
+	set_header(k, HDR_RAMDISK, initrd, 4);
+	set_header(k, HDR_RAMDISK + 4, initrd ? l->req->initrd.size : 0, 4);
+	set_header(k, HDR_CMDLINE, loader_put_string(l, l->req->cmdline), 4);
+	loader_write(l, bp + HDR_START, k->header, sizeof(k->header));
+	loader_write64(l, bp + BP_ACPI_RSDP, l->req->rsdp.v);
+	loader_write(l, bp + BP_E820_ENTRIES, &n, 1);
+	loader_write(l, bp + BP_E820_TABLE, map, n * sizeof(map[0]));
+	return bp;
+}
+
+int load_linux(struct loader *l)
+{
+	struct linux_kernel k = {0};
+	uint64_t initrd, bp;
+	int error = plan(l, &k, &initrd);
+
+	if (error)
+		return error;
+	loader_commit(l);
+	bp = put_boot_params(l, &k, initrd);
+	if (k.is_64)
+		boot_state_long64(l->out, k.entry, loader_put_identity_map(l));
+	else
+		boot_state_prot32(l->out, k.entry);
+	loader_put_gdt(l, k.is_64);
+	l->out->gpr[GPR_RSI] = bp;
+	return 0;
+}
