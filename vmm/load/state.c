@@ -4,8 +4,6 @@
 
 #include "arch/x86/regs.h"
 
-#define RFLAGS_FIXED 0x2
-
 #define SEG_CODE (SEG_ATTR_P | SEG_ATTR_S | 0xb) /* execute, read, accessed */
 #define SEG_DATA (SEG_ATTR_P | SEG_ATTR_S | 0x3) /* read, write, accessed */
 #define SEG_LDT  (SEG_ATTR_P | 0x2)

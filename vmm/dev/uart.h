@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The 16550A UART (National Semiconductor PC16550D datasheet) in its PC wiring: OUT2 gates the
+ * interrupt line. What the guest sends is out at once, so the transmitter is always empty. What
+ * it receives waits in a backlog until the receiver has room, as if the sender heeded RTS; only
+ * when that is full as well there is an overrun.
+ *
+ * All functions: the VM's device lock is held. The timer callback takes it through `lock`.
+ */
+#ifndef VMM_DEV_UART_H
+#define VMM_DEV_UART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/spinlock.h"
+#include "vmm/console.h"
+#include "vmm/irq.h"
+#include "vmm/timer.h"
+
+#define UART_COM1_PORT 0x3f8
+#define UART_COM1_IRQ  4
+#define UART_PORTS     8
+#define UART_FIFO_SIZE 16
+#define UART_BACKLOG   1024 /* a power of two */
+
+struct uart {
+	uint8_t ier, lcr, mcr, scr, fcr;
+	uint8_t lsr;		/* the error bits; the rest is computed on reading */
+	uint8_t msr;
+	uint16_t divisor;
+	bool thre_pending;	/* the transmitter-empty interrupt waits */
+	bool timeout_pending;	/* the character-timeout interrupt waits */
+	bool irq_level;		/* what the line was last driven to */
+	uint8_t fifo_head, fifo_len;
+	uint8_t fifo[UART_FIFO_SIZE];
+	bool fifo_break[UART_FIFO_SIZE]; /* the character is a break */
+	uint16_t backlog_head, backlog_len;
+	uint8_t backlog[UART_BACKLOG];
+	struct console *console;	/* const */
+	struct irq_line irq;		/* const */
+	struct spinlock *lock;		/* const; the device lock, for the timer callback */
+	struct timer timer;		/* character timeout */
+};
+
+/* Reset state. `irq` is copied. */
+void uart_init(struct uart *u, struct console *console, const struct irq_line *irq,
+	       struct timer_queue *queue, struct spinlock *lock);
+void uart_reset(struct uart *u);
+
+/* For a bus region of UART_PORTS ports with `dev` = the uart. */
+uint64_t uart_read(void *dev, uint64_t off, unsigned size);
+void uart_write(void *dev, uint64_t off, unsigned size, uint64_t val);
+
+/* A character, or a break, comes in on the line. */
+void uart_receive(struct uart *u, uint8_t byte);
+void uart_receive_break(struct uart *u);
+
+#endif
