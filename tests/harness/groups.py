@@ -3,6 +3,7 @@
 import glob
 import os
 
+from . import payloads
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -39,7 +40,11 @@ def fuzz():
     yield Group("fuzz", ["fuzz-programs"], lambda: [job(name) for name in programs("fuzz")])
 
 
-ALL = {"unit": unit, "race": race, "fuzz": fuzz}
+def guests():
+    yield Group("guests", ["guest-payloads"], lambda: list(payloads.jobs()))
+
+
+ALL = {"unit": unit, "race": race, "fuzz": fuzz, "guests": guests}
 
 
 def make(name):

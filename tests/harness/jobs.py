@@ -70,7 +70,11 @@ def read_tap(text):
             if result[1] in open_plans:
                 open_plans[result[1]] -= 1
             # A line that sums up subtests is theirs again: it counts only when it is not ok.
-            (skipped if result[5] else failed if result[2] else passed).append(result[3] or "?")
+            name = result[3] or "?"
+            if result[5]:
+                skipped.append(f"{name} {result[4]}")
+            else:
+                (failed if result[2] else passed).append(name)
     for indent in list(open_plans):
         close_plan(indent)
     return passed, failed, skipped
@@ -156,6 +160,8 @@ class Runner:
               f" ({outcome.seconds:.1f} s{f', {count} results' if count > 1 else ''})", flush=True)
         if self.verbose:
             for name in outcome.passed:
+                print(f"         ok {name}")
+            for name in outcome.skipped:
                 print(f"         ok {name}")
         for name in outcome.failed:
             print(f"         {name}")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The bare-metal guests of tests/guest as jobs: under Umbra, or on the bare emulator.
+
+A payload's source may say how it wants to be run, in a line of its opening comment:
+" * run: status=101 vcpus=2 timeout=60" (defaults: 0, both 1 and 2, 120 seconds).
+"""
+import glob
+import os
+import re
+
+from .jobs import TOP, Job
+
+QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "256", "-display", "none", "-nodefaults",
+        "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+        "-device", "pc-testdev"]
+
+
+def wishes(elf):
+    """How the source of a payload wants to be run."""
+    name = os.path.splitext(os.path.basename(elf))[0]
+    sources = [f"{TOP}/tests/guest/{n}.c" for n in (name, re.sub("32$", "", name))]
+    with open(next(s for s in sources if os.path.exists(s)), encoding="utf-8") as source:
+        line = re.search(r"^ \* run: (.*)$", source.read(4096), re.M)
+    words = dict(word.split("=") for word in line[1].split()) if line else {}
+    return {key: int(value) for key, value in words.items()}
+
+
+def umbra_job(name, elf, vcpus, wish, options):
+    emulator = "bochs" if "intel" in options else "tcg"
+    argv = ["tools/umbra", "run", "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus),
+            "--timeout", str(wish.get("timeout", 120)), *options, elf, "--", f"emulator={emulator}"]
+    return Job(name, argv, timeout=wish.get("timeout", 120) + 30, status=wish.get("status", 0))
+
+
+def bare_job(name, elf, vcpus, wish):
+    """The debug-exit device makes 1 of a 0; a triple fault ends QEMU with 0."""
+    argv = [*QEMU, "-smp", str(vcpus), "-kernel", elf]
+    return Job(name, argv, timeout=wish.get("timeout", 120), status=0 if wish.get("status") == 101 else 1)
+
+
+def jobs(vcpus=(1, 2), options=(), bare=False):
+    """One job for each payload that is built and each number of vCPUs."""
+    for elf in sorted(glob.glob(f"{TOP}/build/guest/*.elf")):
+        wish = wishes(elf)
+        for count in vcpus:
+            if count != wish.get("vcpus", count):
+                continue
+            name = f"{os.path.splitext(os.path.basename(elf))[0]}-{count}cpu"
+            if not bare:
+                yield umbra_job(name, elf, count, wish, list(options))
+            elif not wish.get("umbra"):
+                yield bare_job(name, elf, count, wish)
