@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The buddy system. For each frame there is one byte of state and one word:
+ *
+ *	state	RESERVED, or TAIL (not the first frame of anything), or a kind with an order:
+ *		FREE block on a list, CACHED in a CPU's stack, USED run
+ *	word	head of a FREE block: its two links, as frame numbers; head of a USED run: the owner
+ *
+ * Only heads carry a kind, so that allocation, split and merge write a constant number of bytes
+ * whatever the order, and a wrong free is found by comparing one byte.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/bits.h"
+#include "lib/panic.h"
+#include "lib/spinlock.h"
+#include "mm/frames.h"
+
+#define NIL        UINT32_MAX
+#define NR_ORDERS  (MAX_ORDER + 1)
+#define PHYS_LIMIT BIT_ULL(52)
+
+enum frame_kind {
+	RESERVED = 0x00,
+	TAIL = 0x20,
+	FREE = 0x40,
+	CACHED = 0x60,
+	USED = 0x80,
+};
+#define KIND_MASK 0xe0
+static_assert(MAX_ORDER < 0x20, "the order shares a byte with the kind");
+
+union frame_word {
+	struct {
+		uint32_t next, prev;
+	} free;
+	void *owner;
+};
+static_assert(sizeof(union frame_word) == 8, "bookkeeping is 9 bytes a frame");
+
+/* A stack of single frames. Filled and drained by half, so that no pattern hits the lock often. */
+#define CPU_FRAMES 32
+struct cpu_frames {
+	uint32_t nr; /* own CPU writes */
+	uint32_t frame[CPU_FRAMES];
+} __aligned(64);
+
+static struct {
+	struct spinlock lock;
+	uint8_t *state;             /* const; lock, but own CPU for CACHED <-> USED */
+	union frame_word *word;     /* const; lock for FREE, else the user's */
+	uint64_t nr;                /* const; frames that have state and word */
+	uint64_t total, metadata;   /* const */
+	uint64_t nr_free;           /* lock; frames in free blocks */
+	uint32_t nonempty;          /* lock; bit for each order whose list is not empty */
+	uint32_t head[NR_ORDERS];   /* lock */
+	uint64_t blocks[NR_ORDERS]; /* lock */
+	bool poison;
+} frames;
+
+static struct cpu_frames cpu_frames[HOST_MAX_CPUS];
+
+bool (*mm_inject_failure)(void);
+
+/*
+ * Relaxed: the merge of a block looks at its buddy's state, which another CPU may be turning from
+ * CACHED to USED or back; it is FREE of no order before, between and after.
+ */
+static uint8_t state_of(uint64_t pfn)
+{
+	return __atomic_load_n(&frames.state[pfn], __ATOMIC_RELAXED);
+}
+
+static void set_state(uint64_t pfn, uint8_t state)
+{
+	__atomic_store_n(&frames.state[pfn], state, __ATOMIC_RELAXED);
+}
+
+static bool is_run(pfn_t pfn, unsigned order)
+{
+	return pfn.v < frames.nr && state_of(pfn.v) == (USED | order);
+}
+
+/* --- free lists; all with frames.lock held --- */
+
+static void list_push(uint32_t pfn, unsigned order)
+{
+	uint32_t next = frames.head[order];
+
+	frames.word[pfn].free.next = next;
+	frames.word[pfn].free.prev = NIL;
+	if (next != NIL)
+		frames.word[next].free.prev = pfn;
+	frames.head[order] = pfn;
+	frames.nonempty |= BIT(order);
+	frames.blocks[order]++;
+	frames.nr_free += BIT_ULL(order);
+	set_state(pfn, FREE | order);
+}
+
+/* The frame becomes TAIL: the caller says what it is, if it is a head. */
+static void list_remove(uint32_t pfn, unsigned order)
+{
+	uint32_t next = frames.word[pfn].free.next, prev = frames.word[pfn].free.prev;
+
+	if (next != NIL)
+		frames.word[next].free.prev = prev;
+	if (prev != NIL)
+		frames.word[prev].free.next = next;
+	else
+		frames.head[order] = next;
+	if (frames.head[order] == NIL)
+		frames.nonempty &= ~BIT(order);
+	frames.blocks[order]--;
+	frames.nr_free -= BIT_ULL(order);
+	set_state(pfn, TAIL);
+}
+
+/* Take a block off the lists, splitting a larger one if need be. Its state stays TAIL. */
+static bool take(unsigned order, uint32_t *out)
+{
+	uint32_t fit = frames.nonempty & ~(BIT(order) - 1);
+	unsigned from;
+	uint32_t pfn;
+
+	if (!fit)
+		return false;
+	from = __builtin_ctz(fit);
+	pfn = frames.head[from];
+	list_remove(pfn, from);
+	while (from > order) {
+		from--;
+		list_push(pfn + BIT(from), from);
+	}
+	*out = pfn;
+	return true;
+}
+
+/* Put a block on the lists, merged with its buddies as far as they are free. */
+static void give(uint32_t pfn, unsigned order)
+{
+	set_state(pfn, TAIL);
+	for (; order < MAX_ORDER; order++) {
+		uint32_t buddy = pfn ^ BIT(order);
+
+		if (buddy >= frames.nr || state_of(buddy) != (FREE | order))
+			break;
+		list_remove(buddy, order);
+		pfn &= buddy;
+	}
+	list_push(pfn, order);
+}
+
+/* --- initialisation --- */
+
+struct span {
+	uint64_t first, end; /* frames */
+};
+
+/* Frames that lie wholly in the range. */
+static struct span inner(const struct mem_range *r)
+{
+	uint64_t base = min(r->base.v, PHYS_LIMIT);
+	uint64_t end = base + min(r->size, PHYS_LIMIT - base);
+
+	return (struct span){DIV_ROUND_UP(base, PAGE_SIZE), end / PAGE_SIZE};
+}
+
+/* Frames that the range touches. */
+static struct span outer(const struct mem_range *r)
+{
+	uint64_t base = min(r->base.v, PHYS_LIMIT);
+	uint64_t end = base + min(r->size, PHYS_LIMIT - base);
+
+	return (struct span){base / PAGE_SIZE, DIV_ROUND_UP(end, PAGE_SIZE)};
+}
+
+static uint64_t metadata_pages(uint64_t nr)
+{
+	return DIV_ROUND_UP(nr * sizeof(union frame_word) + nr, PAGE_SIZE);
+}
+
+/*
+ * How many frames to keep books for: up to the end of the highest usable range that is worth it.
+ * Overlaps count twice in `sum`; that only makes the limit a little more generous.
+ */
+static uint64_t count_frames(const struct mem_range *usable, size_t n)
+{
+	uint64_t sum = 0, nr = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct span s = inner(&usable[i]);
+
+		sum += s.end > s.first ? s.end - s.first : 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct span s = inner(&usable[i]);
+
+		if (s.end > s.first && s.end < NIL && metadata_pages(s.end) <= sum / 16 + 1)
+			nr = max(nr, s.end);
+	}
+	return nr;
+}
+
+/* The lowest frame >= first from which `want` frames up to `end` touch no reserved range. */
+static uint64_t find_gap(uint64_t first, uint64_t end, uint64_t want,
+			 const struct mem_range *reserved, size_t m)
+{
+	for (size_t i = 0; i < m && first + want <= end; i++) {
+		struct span r = outer(&reserved[i]);
+
+		if (r.first < first + want && r.end > first) {
+			first = r.end;
+			i = (size_t)-1; /* the ranges before may be in the way of the new place */
+		}
+	}
+	return first + want <= end ? first : 0;
+}
+
+static uint64_t place_metadata(const struct mem_range *usable, size_t n,
+			       const struct mem_range *reserved, size_t m, uint64_t want)
+{
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct span s = inner(&usable[i]);
+		uint64_t at = find_gap(max(s.first, 1ull), s.end, want, reserved, m);
+
+		if (at && (!best || at < best))
+			best = at;
+	}
+	return best;
+}
+
+static void mark(struct span s, enum frame_kind kind)
+{
+	s.end = min(s.end, frames.nr);
+	if (s.first < s.end)
+		memset(frames.state + s.first, kind, s.end - s.first);
+}
+
+/* The end of the run of equal states that begins at `pfn`; eight at a time where it can. */
+static uint64_t run_end(uint64_t pfn)
+{
+	uint64_t pattern = frames.state[pfn] * 0x0101010101010101ull, word;
+
+	while (pfn + 8 <= frames.nr) {
+		memcpy(&word, frames.state + pfn, sizeof(word));
+		if (word != pattern)
+			break;
+		pfn += 8;
+	}
+	while (pfn < frames.nr && frames.state[pfn] == (uint8_t)pattern)
+		pfn++;
+	return pfn;
+}
+
+/* Put a run of frames on the lists in the largest aligned blocks. */
+static void give_run(uint64_t pfn, uint64_t end)
+{
+	frames.total += end - pfn;
+	while (pfn < end) {
+		unsigned order = min(__builtin_ctzll(pfn), 63 - __builtin_clzll(end - pfn));
+
+		order = min(order, (unsigned)MAX_ORDER);
+		give(pfn, order);
+		pfn += BIT_ULL(order);
+	}
+}
+
+static void give_all_runs(void)
+{
+	for (uint64_t pfn = 0, end; pfn < frames.nr; pfn = end) {
+		end = run_end(pfn);
+		if (frames.state[pfn] == TAIL)
+			give_run(pfn, end);
+	}
+}
+
+int frames_init(const struct mem_range *usable, size_t nr_usable, const struct mem_range *reserved,
+		size_t nr_reserved)
+{
+	uint64_t nr = count_frames(usable, nr_usable), pages = metadata_pages(nr), at;
+
+	memset(&frames, 0, sizeof(frames));
+	memset(cpu_frames, 0, sizeof(cpu_frames));
+	memset(frames.head, 0xff, sizeof(frames.head));
+	at = nr ? place_metadata(usable, nr_usable, reserved, nr_reserved, pages) : 0;
+	if (!at)
+		return -ENOMEM;
+	frames.nr = nr;
+	frames.metadata = pages * PAGE_SIZE;
+	frames.word = pfn_to_va(PFN(at));
+	frames.state = (uint8_t *)(frames.word + nr);
+	memset(frames.state, RESERVED, nr);
+	for (size_t i = 0; i < nr_usable; i++)
+		mark(inner(&usable[i]), TAIL);
+	for (size_t i = 0; i < nr_reserved; i++)
+		mark(outer(&reserved[i]), RESERVED);
+	mark((struct span){at, at + pages}, RESERVED);
+	mark((struct span){0, 1}, RESERVED);
+	give_all_runs();
+	return 0;
+}
+
+/* --- poison --- */
+
+#define POISON 0x6b6b6b6b6b6b6b6bull
+
+void frames_set_poison(bool on)
+{
+	frames.poison = on;
+}
+
+static void poison(uint64_t pfn, unsigned order)
+{
+	memset(pfn_to_va(PFN(pfn)), (uint8_t)POISON, PAGE_SIZE << order);
+}
+
+/*
+ * Frames that were free before poisoning was switched on, or never used, carry no pattern; a
+ * frame either is poisoned from its first word on, or not at all.
+ */
+static void check_poison(uint64_t pfn, unsigned order)
+{
+	for (uint64_t i = 0; i < BIT_ULL(order); i++) {
+		const uint64_t *p = pfn_to_va(PFN(pfn + i));
+		unsigned same = 0;
+
+		for (unsigned j = 0; j < PAGE_SIZE / sizeof(*p); j++)
+			same += p[j] == POISON;
+		HV_BUG_ON(same >= PAGE_SIZE / sizeof(*p) / 2 && same < PAGE_SIZE / sizeof(*p));
+	}
+}
+
+/* --- single frames: the CPU's own stack --- */
+
+static void refill(struct cpu_frames *c)
+{
+	spin_lock(&frames.lock);
+	while (c->nr < CPU_FRAMES / 2 && take(0, &c->frame[c->nr])) {
+		set_state(c->frame[c->nr], CACHED);
+		c->nr++;
+	}
+	spin_unlock(&frames.lock);
+}
+
+static void drain(struct cpu_frames *c, unsigned keep)
+{
+	spin_lock(&frames.lock);
+	while (c->nr > keep)
+		give(c->frame[--c->nr], 0);
+	spin_unlock(&frames.lock);
+}
+
+static bool alloc_single(uint32_t *out)
+{
+	struct cpu_frames *c = &cpu_frames[host_cpu_id()];
+
+	if (unlikely(!c->nr))
+		refill(c);
+	if (unlikely(!c->nr))
+		return false;
+	*out = c->frame[--c->nr];
+	return true;
+}
+
+static void free_single(uint32_t pfn)
+{
+	struct cpu_frames *c = &cpu_frames[host_cpu_id()];
+
+	if (unlikely(c->nr == CPU_FRAMES))
+		drain(c, CPU_FRAMES / 2);
+	set_state(pfn, CACHED);
+	c->frame[c->nr++] = pfn;
+}
+
+/* --- runs --- */
+
+static bool alloc_run(unsigned order, uint32_t *out)
+{
+	bool ok;
+
+	spin_lock(&frames.lock);
+	ok = take(order, out);
+	spin_unlock(&frames.lock);
+	return ok;
+}
+
+/* What this CPU has stacked may be just what keeps a run from being whole. */
+static bool alloc_run_hard(unsigned order, uint32_t *out)
+{
+	struct cpu_frames *c = &cpu_frames[host_cpu_id()];
+
+	if (alloc_run(order, out))
+		return true;
+	if (!c->nr)
+		return false;
+	drain(c, 0);
+	return alloc_run(order, out);
+}
+
+bool frames_alloc(unsigned order, pfn_t *out)
+{
+	uint32_t pfn;
+
+	HV_BUG_ON(order > MAX_ORDER);
+	if (unlikely(mm_inject_failure && mm_inject_failure()))
+		return false;
+	if (!(order ? alloc_run_hard(order, &pfn) : alloc_single(&pfn)))
+		return false;
+	set_state(pfn, USED | order);
+	frames.word[pfn].owner = NULL;
+	if (unlikely(frames.poison))
+		check_poison(pfn, order);
+	*out = PFN(pfn);
+	return true;
+}
+
+void frames_free(pfn_t pfn, unsigned order)
+{
+	HV_BUG_ON(order > MAX_ORDER || !is_run(pfn, order));
+	if (unlikely(frames.poison))
+		poison(pfn.v, order);
+	if (order == 0) {
+		free_single(pfn.v);
+		return;
+	}
+	spin_lock(&frames.lock);
+	give(pfn.v, order);
+	spin_unlock(&frames.lock);
+}
+
+void frames_split(pfn_t pfn, unsigned order, unsigned new_order)
+{
+	HV_BUG_ON(new_order > order || order > MAX_ORDER || !is_run(pfn, order));
+	for (uint64_t i = 0; i < BIT_ULL(order); i += BIT_ULL(new_order)) {
+		set_state(pfn.v + i, USED | new_order);
+		frames.word[pfn.v + i].owner = NULL;
+	}
+}
+
+void *pages_alloc(unsigned order)
+{
+	pfn_t pfn;
+
+	if (!frames_alloc(order, &pfn))
+		return NULL;
+	pages_clear(pfn_to_va(pfn), BIT_ULL(order));
+	return pfn_to_va(pfn);
+}
+
+void pages_free(void *va, unsigned order)
+{
+	HV_BUG_ON(!IS_ALIGNED((uintptr_t)va, PAGE_SIZE));
+	frames_free(va_to_pfn(va), order);
+}
+
+unsigned order_of(uint64_t bytes)
+{
+	uint64_t pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
+
+	return pages <= 1 ? 0 : 64 - __builtin_clzll(pages - 1);
+}
+
+void pages_clear(void *va, uint64_t nr_pages)
+{
+	uint64_t words = nr_pages * (PAGE_SIZE / 8);
+
+	__asm__ volatile("rep stosq" : "+D"(va), "+c"(words) : "a"(0) : "memory");
+}
+
+void frame_set_owner(pfn_t pfn, void *owner)
+{
+	HV_BUG_ON(pfn.v >= frames.nr || (state_of(pfn.v) & KIND_MASK) != USED);
+	frames.word[pfn.v].owner = owner;
+}
+
+void *frame_owner(pfn_t pfn)
+{
+	HV_BUG_ON(pfn.v >= frames.nr || (state_of(pfn.v) & KIND_MASK) != USED);
+	return frames.word[pfn.v].owner;
+}
+
+void frames_stats(struct frames_stats *stats)
+{
+	spin_lock(&frames.lock);
+	stats->total = frames.total;
+	stats->metadata = frames.metadata;
+	stats->free = frames.nr_free;
+	memcpy(stats->blocks, frames.blocks, sizeof(stats->blocks));
+	spin_unlock(&frames.lock);
+	for (unsigned i = 0; i < host_nr_cpus(); i++)
+		stats->free += __atomic_load_n(&cpu_frames[i].nr, __ATOMIC_RELAXED);
+}

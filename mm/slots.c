@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changes of the memory slots while vCPUs run. The order of steps is explained in mm/slots.h;
+ * here it is publish() and finish(), and for what goes away withdraw() before them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/panic.h"
+#include "mm/backing.h"
+#include "mm/grace.h"
+
+#define SLOT_USER_FLAGS (SLOT_READONLY | SLOT_DIRTY_LOG)
+
+void slots_init(struct guest_memory *mem)
+{
+	memset(mem, 0, sizeof(*mem));
+	atomic_store_explicit(&mem->slots, &mem->copy[0], memory_order_release);
+}
+
+void slots_lock(struct guest_memory *mem)
+{
+	grace_lock(&mem->lock);
+}
+
+void slots_unlock(struct guest_memory *mem)
+{
+	spin_unlock(&mem->lock);
+}
+
+/* --- readers --- */
+
+const struct memslot *slots_search(struct slot_array *slots, gfn_t gfn)
+{
+	uint32_t low = 0, high = slots->nr;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (gfn.v < slots->slot[mid].base.v) {
+			high = mid;
+		} else if (slot_has(&slots->slot[mid], gfn)) {
+			atomic_store_explicit(&slots->hint, mid, memory_order_relaxed);
+			return &slots->slot[mid];
+		} else {
+			low = mid + 1;
+		}
+	}
+	return NULL;
+}
+
+/* Does the aligned range of 2^order frames around `gfn` lie in the slot? */
+static bool fits(const struct memslot *slot, gfn_t gfn, unsigned order)
+{
+	uint64_t first = gfn.v >> order << order;
+
+	return slot_has(slot, GFN(first)) && slot_has(slot, GFN(first + BIT_ULL(order) - 1));
+}
+
+unsigned slot_max_level(const struct memslot *slot, gfn_t gfn)
+{
+	uint64_t chunk = slot->chunk[(gfn.v - slot->origin) / CHUNK_PAGES];
+	uint64_t skew = gfn.v ^ slot_pfn(slot, gfn).v; /* moved slots need not be aligned alike */
+
+	if (!(chunk & CHUNK_RUN) || skew & (BIT_ULL(9) - 1) || !fits(slot, gfn, 9))
+		return 1;
+	if (!(chunk & CHUNK_GIG) || skew & (BIT_ULL(18) - 1) || !fits(slot, gfn, 18))
+		return 2;
+	return 3;
+}
+
+void slot_set_dirty(const struct memslot *slot, gfn_t gfn)
+{
+	uint64_t page = gfn.v - slot->base.v;
+
+	/*
+	 * Release: pairs with the acquire in get_dirty_locked(). Always a locked operation, even
+	 * when the bit seems set already: a plain look could come before the caller's write, and
+	 * miss that the bit was taken and the page read in between.
+	 */
+	atomic_fetch_or_explicit(&slot->dirty[page / 64], BIT_ULL(page % 64), memory_order_release);
+}
+
+/* --- the engine, if there is one; slots_lock held --- */
+
+static int engine_prepare(struct guest_memory *mem, const struct memslot *old, struct memslot *new)
+{
+	return mem->ops ? mem->ops->slot_prepare(mem->mmu, old, new) : 0;
+}
+
+static void engine_flush(struct guest_memory *mem, const struct memslot *slot)
+{
+	if (mem->ops)
+		mem->ops->slot_flush(mem->mmu, slot);
+}
+
+static void engine_commit(struct guest_memory *mem, const struct memslot *old,
+			  const struct memslot *new)
+{
+	if (mem->ops)
+		mem->ops->slot_commit(mem->mmu, old, new, slots_generation(mem));
+}
+
+/* --- the two copies; slots_lock held --- */
+
+/* The copy that is not published, made equal to the one that is. */
+static struct slot_array *prepare(struct guest_memory *mem)
+{
+	struct slot_array *cur = slots_get(mem);
+	struct slot_array *next = &mem->copy[cur == &mem->copy[0]];
+	uint64_t gen = atomic_load_explicit(&cur->generation, memory_order_relaxed);
+
+	atomic_store_explicit(&next->generation, gen | SLOTS_GEN_IN_PROGRESS, memory_order_relaxed);
+	atomic_store_explicit(&next->hint, 0, memory_order_relaxed);
+	next->nr = cur->nr;
+	memcpy(next->slot, cur->slot, sizeof(next->slot));
+	return next;
+}
+
+/* On return nobody uses the other copy. */
+static void publish(struct guest_memory *mem, struct slot_array *next)
+{
+	/* Release: pairs with the acquire in slots_get(). */
+	atomic_store_explicit(&mem->slots, next, memory_order_release);
+	grace_wait();
+}
+
+static void finish(struct guest_memory *mem)
+{
+	struct slot_array *cur = slots_get(mem);
+	uint64_t gen = atomic_load_explicit(&cur->generation, memory_order_relaxed);
+
+	HV_BUG_ON(!(gen & SLOTS_GEN_IN_PROGRESS));
+	atomic_store_explicit(&cur->generation, (gen & ~SLOTS_GEN_IN_PROGRESS) + 1,
+			      memory_order_relaxed);
+}
+
+static struct memslot *by_id(struct slot_array *slots, unsigned id)
+{
+	for (uint32_t i = 0; i < slots->nr; i++) {
+		if (slots->slot[i].id == id)
+			return &slots->slot[i];
+	}
+	return NULL;
+}
+
+/* Is some frame of [base, base + nr_pages) in a slot other than `id`? */
+static bool overlaps(const struct slot_array *slots, unsigned id, gfn_t base, uint64_t nr_pages)
+{
+	for (uint32_t i = 0; i < slots->nr; i++) {
+		const struct memslot *s = &slots->slot[i];
+
+		if (s->id != id && base.v < s->base.v + s->nr_pages &&
+		    s->base.v < base.v + nr_pages)
+			return true;
+	}
+	return false;
+}
+
+static bool is_valid_range(gfn_t base, uint64_t nr_pages)
+{
+	return nr_pages && base.v < SLOTS_MAX_GFN && nr_pages <= SLOTS_MAX_GFN - base.v;
+}
+
+static void insert(struct slot_array *slots, const struct memslot *slot)
+{
+	uint32_t i = slots->nr++;
+
+	for (; i > 0 && slots->slot[i - 1].base.v > slot->base.v; i--)
+		slots->slot[i] = slots->slot[i - 1];
+	slots->slot[i] = *slot;
+}
+
+/* The entry that falls free is cleared: a hint may point to it. */
+static void erase(struct slot_array *slots, unsigned id)
+{
+	struct memslot *s = by_id(slots, id), *end = &slots->slot[--slots->nr];
+
+	memmove(s, s + 1, (char *)end - (char *)s);
+	memset(end, 0, sizeof(*end));
+}
+
+/* Take a slot out of use: nobody can reach its frames when this returns, but it is still there. */
+static void withdraw(struct guest_memory *mem, const struct memslot *slot)
+{
+	struct slot_array *next = prepare(mem);
+
+	by_id(next, slot->id)->flags |= SLOT_INVALID;
+	publish(mem, next);
+	engine_flush(mem, slot);
+}
+
+/* Put `new` in the place of `old`; either may be NULL. */
+static void replace(struct guest_memory *mem, const struct memslot *old, const struct memslot *new)
+{
+	struct slot_array *next = prepare(mem);
+
+	if (old)
+		erase(next, old->id);
+	if (new)
+		insert(next, new);
+	publish(mem, next);
+	finish(mem);
+	engine_commit(mem, old, new);
+}
+
+/* --- changes --- */
+
+static int insert_new(struct guest_memory *mem, struct memslot *new)
+{
+	struct slot_array *cur;
+	int err;
+
+	slots_lock(mem);
+	cur = slots_get(mem);
+	err = by_id(cur, new->id) || overlaps(cur, new->id, new->base, new->nr_pages) ? -EEXIST : 0;
+	if (!err)
+		err = engine_prepare(mem, NULL, new);
+	if (!err)
+		replace(mem, NULL, new);
+	slots_unlock(mem);
+	return err;
+}
+
+/* Saves the work of clearing memory for a slot that has no place; insert_new() decides. */
+static bool has_place(struct guest_memory *mem, const struct memslot *new)
+{
+	struct slot_array *cur = slots_get(mem);
+
+	return !by_id(cur, new->id) && !overlaps(cur, new->id, new->base, new->nr_pages);
+}
+
+static void free_slot(struct memslot *slot)
+{
+	if (slot->dirty)
+		dirty_log_destroy(slot);
+	backing_destroy(slot);
+}
+
+int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_pages,
+		 uint32_t flags)
+{
+	struct memslot new = {.base = base, .nr_pages = nr_pages, .flags = flags, .id = id};
+	int err;
+
+	if (id >= SLOTS_MAX || flags & ~SLOT_USER_FLAGS || !is_valid_range(base, nr_pages))
+		return -EINVAL;
+	if (!has_place(mem, &new))
+		return -EEXIST;
+	err = backing_create(&new);
+	if (err)
+		return err;
+	if (flags & SLOT_DIRTY_LOG)
+		err = dirty_log_create(&new);
+	if (!err)
+		err = insert_new(mem, &new);
+	if (err)
+		free_slot(&new);
+	return err;
+}
+
+static int delete_locked(struct guest_memory *mem, unsigned id, struct memslot *old)
+{
+	struct memslot *cur = by_id(slots_get(mem), id);
+	int err;
+
+	if (!cur)
+		return -ENOENT;
+	*old = *cur;
+	err = engine_prepare(mem, old, NULL);
+	if (err)
+		return err;
+	withdraw(mem, old);
+	replace(mem, old, NULL);
+	return 0;
+}
+
+int slots_delete(struct guest_memory *mem, unsigned id)
+{
+	struct memslot old;
+	int err;
+
+	slots_lock(mem);
+	err = delete_locked(mem, id, &old);
+	slots_unlock(mem);
+	if (!err)
+		free_slot(&old); /* flushed in withdraw(), drained in replace() */
+	return err;
+}
+
+static int move_locked(struct guest_memory *mem, unsigned id, gfn_t base)
+{
+	struct memslot *cur = by_id(slots_get(mem), id), old, new;
+	int err;
+
+	if (!cur)
+		return -ENOENT;
+	if (!is_valid_range(base, cur->nr_pages))
+		return -EINVAL;
+	if (overlaps(slots_get(mem), id, base, cur->nr_pages))
+		return -EEXIST;
+	old = new = *cur;
+	new.base = base;
+	new.origin = base.v - (old.base.v - old.origin);
+	err = engine_prepare(mem, &old, &new);
+	if (err)
+		return err;
+	withdraw(mem, &old);
+	replace(mem, &old, &new);
+	return 0;
+}
+
+int slots_move(struct guest_memory *mem, unsigned id, gfn_t base)
+{
+	int err;
+
+	slots_lock(mem);
+	err = move_locked(mem, id, base);
+	slots_unlock(mem);
+	return err;
+}
+
+static int set_flags_locked(struct guest_memory *mem, struct memslot *old, uint32_t flags)
+{
+	struct memslot new = *old;
+	bool log = flags & SLOT_DIRTY_LOG;
+	int err = 0;
+
+	new.flags = flags;
+	if (log && !old->dirty)
+		err = dirty_log_create(&new);
+	if (!log)
+		new.dirty = NULL;
+	if (!err) {
+		err = engine_prepare(mem, old, &new);
+		if (err && new.dirty != old->dirty &&new.dirty)
+			dirty_log_destroy(&new);
+	}
+	if (err)
+		return err;
+	replace(mem, old, &new);
+	if (old->dirty && !log)
+		dirty_log_destroy(old); /* drained in replace() */
+	return 0;
+}
+
+int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags)
+{
+	struct memslot *cur, old;
+	int err = 0;
+
+	if (flags & ~SLOT_USER_FLAGS)
+		return -EINVAL;
+	slots_lock(mem);
+	cur = by_id(slots_get(mem), id);
+	if (!cur) {
+		err = -ENOENT;
+	} else if (cur->flags != flags) {
+		old = *cur;
+		err = set_flags_locked(mem, &old, flags);
+	}
+	slots_unlock(mem);
+	return err;
+}
+
+static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot, uint64_t first,
+			    uint64_t nr_pages, uint64_t *bitmap)
+{
+	uint64_t any = 0;
+
+	if (!slot || !slot->dirty)
+		return -ENOENT;
+	if (first % 64 || first >= slot->nr_pages || !nr_pages ||
+	    nr_pages > slot->nr_pages - first ||
+	    (nr_pages % 64 && first + nr_pages != slot->nr_pages))
+		return -EINVAL;
+	for (uint64_t i = 0; i < DIV_ROUND_UP(nr_pages, 64); i++) {
+		/* Acquire: who set a bit had written the page. Pairs with slot_set_dirty(). */
+		bitmap[i] = atomic_exchange_explicit(&slot->dirty[first / 64 + i], 0,
+						     memory_order_acquire);
+		any |= bitmap[i];
+	}
+	if (any && mem->ops)
+		mem->ops->write_protect(mem->mmu, slot, first, bitmap, nr_pages);
+	return 0;
+}
+
+int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
+		    uint64_t *bitmap)
+{
+	int err;
+
+	slots_lock(mem);
+	err = get_dirty_locked(mem, by_id(slots_get(mem), id), first, nr_pages, bitmap);
+	slots_unlock(mem);
+	return err;
+}
+
+/* --- engines come and go --- */
+
+static int adopt_slots(struct slot_array *next, const struct mmu_ops *ops, void *mmu)
+{
+	for (uint32_t i = 0; i < next->nr; i++) {
+		int err;
+
+		next->slot[i].mmu = NULL;
+		err = ops ? ops->slot_prepare(mmu, NULL, &next->slot[i]) : 0;
+		if (!err)
+			continue;
+		while (i--)
+			ops->slot_cancel(mmu, NULL, &next->slot[i]);
+		return err;
+	}
+	return 0;
+}
+
+static int set_mmu_locked(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu)
+{
+	struct slot_array *cur = slots_get(mem), *next = prepare(mem);
+	int err = adopt_slots(next, ops, mmu);
+
+	if (err)
+		return err;
+	publish(mem, next);
+	finish(mem);
+	for (uint32_t i = 0; i < cur->nr; i++)
+		engine_commit(mem, &cur->slot[i], NULL);
+	mem->ops = ops;
+	mem->mmu = mmu;
+	for (uint32_t i = 0; i < next->nr; i++)
+		engine_commit(mem, NULL, &next->slot[i]);
+	return 0;
+}
+
+int slots_set_mmu(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu)
+{
+	int err;
+
+	slots_lock(mem);
+	err = set_mmu_locked(mem, ops, mmu);
+	slots_unlock(mem);
+	return err;
+}
+
+void slots_destroy(struct guest_memory *mem)
+{
+	struct slot_array *cur = slots_get(mem);
+
+	for (uint32_t i = 0; i < cur->nr; i++)
+		free_slot(&cur->slot[i]);
+	slots_init(mem);
+}
