@@ -8,6 +8,7 @@
 #include "boot.h"
 #include "clock.h"
 #include "ktap.h"
+#include "pit.h"
 #include "trap.h"
 
 #define AP_START_MS 2000
@@ -68,6 +69,7 @@ void runtime_main(void)
 {
 	console_init();
 	boot_init();
+	pic_init(0x20); /* firmware may have left IRQ 0 open, at the vector of #DF */
 	trap_init();
 	cpu_init(0);
 	guest_main();

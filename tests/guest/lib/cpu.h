@@ -51,8 +51,8 @@ struct tss {
 #ifdef __x86_64__
 	uint32_t reserved0;
 	uint64_t rsp[3];
-	uint64_t reserved1;
 	uint64_t ist[8]; /* ist[0] is reserved */
+	uint64_t reserved1;
 	uint16_t reserved2, iomap;
 #else
 	uint32_t link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;

@@ -13,6 +13,8 @@
 #ifndef GUEST_KTAP_H
 #define GUEST_KTAP_H
 
+#include <stdio.h> /* printf() goes to the UART, see console.c */
+
 #include "x86.h"
 
 struct test {
@@ -57,7 +59,6 @@ struct test {
 			SKIP(reason);                                                              \
 	} while (0)
 
-int printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void putchar_raw(char c);
 void test_fail(const char *file, int line, const char *what);
 bool check_eq(const char *file, int line, const char *what, uint64_t got, uint64_t want);

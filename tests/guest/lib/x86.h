@@ -18,8 +18,10 @@
 
 #ifdef __x86_64__
 #define IS_64BIT 1
+#define REG(name) "%r" #name /* REG(ax): the full-width register in basic assembly */
 #else
 #define IS_64BIT 0
+#define REG(name) "%e" #name
 #endif
 
 /* CR0, CR4, EFER, RFLAGS: SDM volume 3, 2.3 to 2.5; APM volume 2, 3.1. */
