@@ -17,10 +17,10 @@
 #define SIZE_1G   0x40000000ul
 
 #ifdef __x86_64__
-#define IS_64BIT 1
+#define IS_64BIT  1
 #define REG(name) "%r" #name /* REG(ax): the full-width register in basic assembly */
 #else
-#define IS_64BIT 0
+#define IS_64BIT  0
 #define REG(name) "%e" #name
 #endif
 

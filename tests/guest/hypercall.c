@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Umbra's hypercalls: numbers, results, privilege; and both vendors' instructions.
+ */
+#include "clock.h"
+#include "hypercall.h"
+#include "ktap.h"
+#include "user.h"
+
+#define NEED_UMBRA SKIP_UNLESS(is_umbra(), "no UmbraUmbra signature at CPUID 40000000h")
+
+TEST(without_umbra_it_is_undefined)
+{
+	SKIP_UNLESS(!is_umbra() && is_bare_tcg(), "a hypervisor is there");
+	CHECK_EQ(TRY(__asm__ volatile("vmmcall" : : "a"(0))), UD_VECTOR);
+	CHECK_EQ(TRY(__asm__ volatile("vmcall" : : "a"(0))), UD_VECTOR);
+}
+
+TEST(null_call)
+{
+	NEED_UMBRA;
+	CHECK_EQ(hypercall(HC_NULL, 0), 0);
+	CHECK_EQ(hypercall(HC_NULL, ~0ul), 0);
+}
+
+TEST(version)
+{
+	NEED_UMBRA;
+	CHECK(hypercall(HC_VERSION, 0) > 0);
+}
+
+TEST(unknown_number)
+{
+	NEED_UMBRA;
+	CHECK_EQ(hypercall(5, 0), HC_ENOSYS);
+	CHECK_EQ(hypercall(~0ul, 0), HC_ENOSYS);
+	CHECK_EQ(hypercall(BIT(31), 0), HC_ENOSYS);
+#ifdef __x86_64__
+	CHECK_EQ(hypercall(BIT(32), 0), HC_ENOSYS); /* all 64 bits count */
+#endif
+}
+
+TEST(registers_are_kept)
+{
+#ifdef __x86_64__
+	unsigned long b = 0x1111, c = 0x2222, d = 0x3333, si = 0x4444, r8 = 0x5555;
+
+	NEED_UMBRA;
+	SKIP_UNLESS(is_amd(), "written for VMMCALL");
+	__asm__ volatile("mov $0x5555, %%r8; xor %%eax, %%eax; vmmcall; mov %%r8, %4"
+			 : "+b"(b), "+c"(c), "+d"(d), "+S"(si), "=r"(r8)
+			 :
+			 : "rax", "r8", "memory");
+	CHECK(b == 0x1111 && c == 0x2222 && d == 0x3333 && si == 0x4444 && r8 == 0x5555);
+#else
+	SKIP("64-bit only");
+#endif
+}
+
+TEST(console_putc)
+{
+	NEED_UMBRA;
+	for (const char *p = "# written by hypercall\n"; *p; p++)
+		CHECK_EQ(hypercall(HC_PUTCHAR, (unsigned char)*p), 0);
+}
+
+TEST(clock)
+{
+	long a, b;
+
+	NEED_UMBRA;
+	a = hypercall(HC_CLOCK_NS, 0);
+	delay_us(10000);
+	b = hypercall(HC_CLOCK_NS, 0);
+	printf("# 10 ms are %ld ns\n", b - a);
+	CHECK(b - a >= 5000000);
+}
+
+TEST(other_vendors_instruction)
+{
+	NEED_UMBRA;
+	/* A hypervisor may serve it as well; without that it is #UD. */
+	if (is_amd())
+		CHECK(TRY(__asm__ volatile("vmcall" : : "a"(0))) != GP_VECTOR);
+	else
+		CHECK(TRY(__asm__ volatile("vmmcall" : : "a"(0))) != GP_VECTOR);
+}
+
+USER_CODE(user_vmmcall, "xor %eax, %eax; vmmcall; mov " REG(ax) ", user_arg");
+USER_CODE(user_vmcall, "xor %eax, %eax; vmcall; mov " REG(ax) ", user_arg");
+
+TEST(user_mode_is_refused)
+{
+	NEED_UMBRA;
+	user_arg = 0;
+	CHECK_EQ(try_user(is_amd() ? user_vmmcall : user_vmcall), NO_FAULT);
+	CHECK_EQ(user_arg, (unsigned long)HC_EPERM);
+}
