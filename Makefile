@@ -68,6 +68,14 @@ compile_commands.json: Makefile $(SRCS)
 		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
 		END { print "\n]" }' > $@
 
+# The guests' DSDT, as an array.
+$(BUILD)/dsdt.h: vmm/dev/dsdt.asl
+	@mkdir -p $(@D)
+	@command -v iasl >/dev/null || { echo "iasl is missing: package acpica-tools (run: tools/setup)" >&2; exit 1; }
+	iasl -vs -p $(BUILD)/dsdt $< > $(BUILD)/dsdt.log || { cat $(BUILD)/dsdt.log >&2; exit 1; }
+	{ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(BUILD)/dsdt.aml | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
+$(BUILD)/vmm/dev/acpi_tables.o $(BUILD)/host/vmm/dev/acpi_tables.o: $(BUILD)/dsdt.h
+
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \

@@ -21,11 +21,12 @@
 struct guest_memory; /* mm/slots.h */
 struct platform;
 struct lapic;
+struct fw_cfg_file; /* vmm/dev/fw_cfg.h */
 
 /* What a guest's board can ask for. */
 enum vm_event {
 	VM_EVENT_POWER_OFF,  /* ACPI S5 */
-	VM_EVENT_RESET,	     /* 0xcf9, 8042, port 0x92, ACPI reset register */
+	VM_EVENT_RESET,      /* 0xcf9, 8042, port 0x92, ACPI reset register */
 	VM_EVENT_DEBUG_EXIT, /* isa-debug-exit, with the byte written */
 };
 
@@ -37,27 +38,48 @@ struct platform_host {
 	void (*init)(void *vm, unsigned vcpu);
 	void (*startup)(void *vm, unsigned vcpu, uint8_t vector); /* SIPI */
 	void (*event)(void *vm, enum vm_event event, uint32_t value);
+	/* pc-testdev: drop the mapping of this page, so that its next use faults. */
+	void (*drop_page)(void *vm, gpa_t gpa);
 };
 
 struct platform_config {
-	void *vm;				/* handed back to `host` */
+	const char *name; /* of the VM, for the log; stays */
+	void *vm;         /* handed back to `host` */
 	const struct platform_host *host;
 	struct guest_memory *mem;
-	uint64_t ram_bytes;			/* total guest RAM */
+	uint64_t ram_bytes; /* total guest RAM */
 	unsigned nr_vcpus;
-	struct timer_queue *const *vcpu_timers; /* [nr_vcpus]: each vCPU's CPU; [0] also the board's */
+	struct timer_queue *const
+		*vcpu_timers; /* [nr_vcpus]: each vCPU's CPU; [0] also the board's */
 	struct console *console;
-	uint64_t tsc_khz;			/* the guest's TSC */
-	bool firmware_tables;			/* put ACPI/MP tables into memory (not for a BIOS image) */
+	int64_t unix_time;                /* what the RTC starts with, seconds since 1970 */
+	unsigned phys_bits;               /* guest-physical address width, as CPUID tells it */
+	const struct fw_cfg_file *fw_cfg; /* [nr_fw_cfg] further files; names and data stay */
+	unsigned nr_fw_cfg;
+	/*
+	 * Leave the board as a firmware would: ACPI and MP tables in memory, virtual wire mode,
+	 * the 8259s initialised. Not for a BIOS image, which does it itself.
+	 */
+	bool firmware_tables;
 };
 
 /* RAM as the guest's firmware map has it: below and above the 32-bit hole. */
 #define PLATFORM_MMIO_HOLE_BASE 0xc0000000ull /* RAM never lies in [base, 4 GiB) */
 
-/* NULL when memory is short. Creates every model, all in reset state. */
+/*
+ * Creates every model, all in reset state. The guest's RAM is there already. NULL, with a line
+ * in the log, when memory is short or a file does not fit fw_cfg.
+ */
 struct platform *platform_create(const struct platform_config *config);
+
+/* The vCPUs are stopped, and no timer callback of the board is running. */
 void platform_destroy(struct platform *p);
+
+/* All vCPUs are stopped. Tables in memory are written anew. */
 void platform_reset(struct platform *p);
+
+/* Where the ACPI RSDP is; 0 when the board has no tables. */
+gpa_t platform_rsdp(const struct platform *p);
 
 /* Port and MMIO accesses of a vCPU; size in bytes (1, 2, 4; MMIO also 8). Take the device lock. */
 uint64_t platform_pio_read(struct platform *p, uint16_t port, unsigned size);
@@ -73,9 +95,11 @@ struct lapic *platform_lapic(struct platform *p, unsigned vcpu);
  * disabled, the CPU's INTR pin) lets through? ..._ack() runs the INTA cycle: the vector.
  */
 bool platform_extint_pending(struct platform *p, unsigned vcpu);
-uint8_t platform_extint_ack(struct platform *p);
+uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 
-/* A byte typed at the VM's console. Takes the device lock. */
-void platform_console_input(struct platform *p, uint8_t byte);
+/* What happens at the machine's front. All take the device lock. */
+void platform_console_input(struct platform *p, uint8_t byte); /* typed at the VM's console */
+void platform_console_break(struct platform *p);               /* a break on its serial line */
+void platform_power_button(struct platform *p);                /* asks the guest to shut down */
 
 #endif

@@ -4,21 +4,21 @@
 
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/dev/byte_ports.h"
+#include "vmm/bus.h"
 
 /* Registers; the first two are the divisor while LCR.DLAB is set. */
 enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };
 #define REG_FCR REG_IIR /* write only */
 
-#define IER_RDA	  BIT(0) /* received data available, and character timeout */
+#define IER_RDA   BIT(0) /* received data available, and character timeout */
 #define IER_THRE  BIT(1)
-#define IER_RLS	  BIT(2) /* receiver line status */
+#define IER_RLS   BIT(2) /* receiver line status */
 #define IER_MODEM BIT(3)
 #define IER_MASK  0x0f
 
 #define IIR_NONE    0x01
-#define IIR_RLS	    0x06
-#define IIR_RDA	    0x04
+#define IIR_RLS     0x06
+#define IIR_RDA     0x04
 #define IIR_TIMEOUT 0x0c
 #define IIR_THRE    0x02
 #define IIR_MODEM   0x00
@@ -31,33 +31,33 @@ enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR }
 #define LCR_BREAK BIT(6)
 #define LCR_DLAB  BIT(7)
 
-#define MCR_DTR	 BIT(0)
-#define MCR_RTS	 BIT(1)
+#define MCR_DTR  BIT(0)
+#define MCR_RTS  BIT(1)
 #define MCR_OUT1 BIT(2)
 #define MCR_OUT2 BIT(3)
 #define MCR_LOOP BIT(4)
 #define MCR_MASK 0x1f
 
-#define LSR_DR	 BIT(0) /* data ready */
-#define LSR_OE	 BIT(1) /* overrun */
-#define LSR_PE	 BIT(2)
-#define LSR_FE	 BIT(3)
-#define LSR_BI	 BIT(4) /* break */
-#define LSR_THRE BIT(5)
-#define LSR_TEMT BIT(6)
-#define LSR_FIFO BIT(7) /* an error or break somewhere in the FIFO */
+#define LSR_DR     BIT(0) /* data ready */
+#define LSR_OE     BIT(1) /* overrun */
+#define LSR_PE     BIT(2)
+#define LSR_FE     BIT(3)
+#define LSR_BI     BIT(4) /* break */
+#define LSR_THRE   BIT(5)
+#define LSR_TEMT   BIT(6)
+#define LSR_FIFO   BIT(7) /* an error or break somewhere in the FIFO */
 #define LSR_ERRORS (LSR_OE | LSR_PE | LSR_FE | LSR_BI)
 
 #define MSR_DELTAS 0x0f
 #define MSR_TERI   BIT(2) /* RI went away */
-#define MSR_CTS	   BIT(4)
-#define MSR_DSR	   BIT(5)
-#define MSR_RI	   BIT(6)
-#define MSR_DCD	   BIT(7)
+#define MSR_CTS    BIT(4)
+#define MSR_DSR    BIT(5)
+#define MSR_RI     BIT(6)
+#define MSR_DCD    BIT(7)
 #define MSR_LINES  0xf0
 #define MSR_IDLE   (MSR_CTS | MSR_DSR | MSR_DCD) /* somebody listens at the other end */
 
-#define CLOCK_HZ     1843200ull /* divided by 16 and the divisor: the bit rate */
+#define CLOCK_HZ      1843200ull /* divided by 16 and the divisor: the bit rate */
 #define BITS_PER_CHAR 10
 
 static bool has_fifo(const struct uart *u)
@@ -107,8 +107,8 @@ static void restart_timeout(struct uart *u)
 
 	u->timeout_pending = false;
 	if (has_fifo(u) && u->fifo_len)
-		timer_arm(&u->timer, clock_ns() + 4 * BITS_PER_CHAR * 16 * divisor * NSEC_PER_SEC /
-						      CLOCK_HZ);
+		timer_arm(&u->timer,
+			  clock_ns() + 4 * BITS_PER_CHAR * 16 * divisor * NSEC_PER_SEC / CLOCK_HZ);
 	else
 		timer_cancel(&u->timer);
 }
@@ -236,7 +236,7 @@ static uint8_t read_msr(struct uart *u)
 	return val;
 }
 
-static uint8_t read_port(void *dev, unsigned port)
+static uint8_t read_port(void *dev, uint64_t port)
 {
 	struct uart *u = dev;
 	bool dlab = u->lcr & LCR_DLAB;
@@ -289,7 +289,7 @@ static void write_fcr(struct uart *u, uint8_t val)
 
 	if (toggled || ((val & FCR_ENABLE) && (val & FCR_CLEAR_RX))) {
 		u->fifo_head = u->fifo_len = 0;
-		u->lsr &= (uint8_t)~(LSR_BI | LSR_PE | LSR_FE);
+		u->lsr &= (uint8_t) ~(LSR_BI | LSR_PE | LSR_FE);
 	}
 	u->fcr = (val & FCR_ENABLE) ? val & FCR_KEEP : 0; /* the rest needs the enable bit */
 	restart_timeout(u);
@@ -333,7 +333,7 @@ static void write_lcr(struct uart *u, uint8_t val)
 	}
 }
 
-static void write_port(void *dev, unsigned port, uint8_t val)
+static void write_port(void *dev, uint64_t port, uint8_t val)
 {
 	struct uart *u = dev;
 	bool dlab = u->lcr & LCR_DLAB;
@@ -370,12 +370,12 @@ static void write_port(void *dev, unsigned port, uint8_t val)
 
 uint64_t uart_read(void *dev, uint64_t off, unsigned size)
 {
-	return byte_ports_read(dev, off, size, read_port);
+	return bus_read_bytes(read_port, dev, off, size);
 }
 
 void uart_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
-	byte_ports_write(dev, off, size, val, write_port);
+	bus_write_bytes(write_port, dev, off, size, val);
 }
 
 void uart_reset(struct uart *u)

@@ -26,21 +26,21 @@
 
 struct uart {
 	uint8_t ier, lcr, mcr, scr, fcr;
-	uint8_t lsr;		/* the error bits; the rest is computed on reading */
+	uint8_t lsr; /* the error bits; the rest is computed on reading */
 	uint8_t msr;
 	uint16_t divisor;
-	bool thre_pending;	/* the transmitter-empty interrupt waits */
-	bool timeout_pending;	/* the character-timeout interrupt waits */
-	bool irq_level;		/* what the line was last driven to */
+	bool thre_pending;    /* the transmitter-empty interrupt waits */
+	bool timeout_pending; /* the character-timeout interrupt waits */
+	bool irq_level;       /* what the line was last driven to */
 	uint8_t fifo_head, fifo_len;
 	uint8_t fifo[UART_FIFO_SIZE];
 	bool fifo_break[UART_FIFO_SIZE]; /* the character is a break */
 	uint16_t backlog_head, backlog_len;
 	uint8_t backlog[UART_BACKLOG];
-	struct console *console;	/* const */
-	struct irq_line irq;		/* const */
-	struct spinlock *lock;		/* const; the device lock, for the timer callback */
-	struct timer timer;		/* character timeout */
+	struct console *console; /* const */
+	struct irq_line irq;     /* const */
+	struct spinlock *lock;   /* const; the device lock, for the timer callback */
+	struct timer timer;      /* character timeout */
 };
 
 /* Reset state. `irq` is copied. */
