@@ -19,7 +19,7 @@
 
 struct pit_channel {
 	uint8_t mode;   /* 0-5 */
-	uint8_t access; /* RW bits of the control word: 1 LSB, 2 MSB, 3 LSB then MSB */
+	uint8_t access; /* RW bits of the control word: 1 LSB, 2 MSB, 3 both */
 	bool bcd;
 	bool gate;
 	bool loaded;                /* a count has been written since the control word */
@@ -27,9 +27,10 @@ struct pit_channel {
 	bool write_high, read_high; /* access 3: the other byte comes next */
 	uint8_t write_low;
 	uint32_t count;      /* initial count in ticks, 1-0x10000 (BCD: 10000) */
-	uint32_t next_count; /* written while counting: modes 1, 2, 3 and 5 load it later */
-	uint64_t start;      /* tick of the clock at which `count` was loaded */
-	uint64_t frozen;     /* ticks into the count when the gate stopped it */
+	uint32_t next_count; /* written while counting, loaded later; 0 = none */
+	uint64_t load_at;    /* modes 2 and 3: tick at which next_count is loaded */
+	uint64_t start;      /* tick at which `count` was loaded; may wrap below 0 */
+	uint64_t frozen;     /* ticks into the count while the gate stops it */
 	bool status_latched;
 	uint8_t status;
 	uint8_t latched_bytes; /* of `latch`, still to be read */
@@ -40,10 +41,10 @@ struct pit {
 	struct pit_channel ch[3];
 	struct irq_line irq; /* channel 0's OUT */
 	bool irq_level;
-	bool speaker;          /* port 0x61 bit 1 */
+	uint8_t port61;        /* its writable bits, 3:0; bit 0 is channel 2's gate */
 	struct spinlock *lock; /* the device lock, for the timer callback */
 	struct timer timer;
-	uint64_t next_edge; /* tick of channel 0's next rising edge of OUT, or TIMER_NEVER */
+	uint64_t next_rise; /* tick of channel 0's next rising edge of OUT, or TIMER_NEVER */
 };
 
 /* Power-up state. `irq` gets channel 0's OUT; `lock` is the device lock. */

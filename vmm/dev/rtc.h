@@ -20,11 +20,13 @@
 #define RTC_SHUTDOWN 0x0f /* shutdown status byte */
 
 struct rtc {
-	uint8_t index;      /* 7 bits */
-	uint8_t cmos[128];  /* the time registers in it hold what they were set to (SET) */
-	int64_t base_s;     /* the guest's time, seconds since 1970, at clock_ns() ... */
-	uint64_t base_ns;   /* ... of this; while SET halts the clock: the time that it shows */
-	uint64_t synced_ns; /* flags in register C are complete up to here */
+	uint8_t index;          /* 7 bits */
+	uint8_t cmos[128];      /* the time registers are current only while the clock stands */
+	int64_t base_s;         /* the guest's time, seconds since 1970, at ... */
+	uint64_t base_ns;       /* ... this moment, which is that of an update */
+	unsigned weekday_shift; /* the guest's weekday - the calendar's */
+	uint64_t synced_ns;     /* register C has all events up to here */
+	bool irq_level;
 	struct irq_line irq;
 	struct spinlock *lock; /* the device lock, for the timer callback */
 	struct timer timer;
