@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The launcher with a fake emulator: options, module lines, consoles, exit statuses."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, f"{TOP}/tools")
+from launch import options  # noqa: E402
+from launch.options import UsageError  # noqa: E402
+
+END = "com[2].sendall(b'umbra: exit status %d\\n')"
+
+
+class Options(unittest.TestCase):
+    """The command line becomes module lines."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.kernel = self.file("kernel")
+
+    def file(self, name, data=b"x"):
+        path = f"{self.dir.name}/{name}"
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def parse(self, *argv):
+        return options.parse(["run", *argv])
+
+    def lines(self, *argv):
+        return [words for _, words in self.parse(*argv).modules]
+
+    def assert_refused(self, text, *argv):
+        with self.assertRaisesRegex(UsageError, text):
+            self.parse(*argv)
+
+    def test_plain(self):
+        opts = self.parse(self.kernel)
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=com1")])
+        self.assertEqual((opts.boot, opts.pcpus, opts.pmem), ("direct", 1, 512 << 20))
+
+    def test_words(self):
+        self.assertEqual(self.lines("--mem", "64M", "--vcpus", "2", "--mmu", "shadow", "--set", "a=b", self.kernel),
+                         ["kernel vm=guest mem=67108864 vcpus=2 mmu=shadow console=com1 a=b"])
+
+    def test_command_line_is_kept(self):
+        self.assertEqual(self.lines(self.kernel, "--", "a", "--", "--mem", "b=c,d"),
+                         ["kernel vm=guest console=com1 -- a -- --mem b=c,d"])
+
+    def test_files(self):
+        initrd, module, disk = self.file("i"), self.file("m"), self.file("d")
+        self.assertEqual(self.parse("--initrd", initrd, "--module", f"{module} fwcfg=x -- y", "--disk", disk,
+                                    "--module", module, self.kernel).modules[1:],
+                         [(initrd, "initrd vm=guest"), (disk, "disk vm=guest"),
+                          (module, "module vm=guest fwcfg=x -- y"), (module, "module vm=guest")])
+
+    def test_bios(self):
+        self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1"])
+
+    def test_further_guests(self):
+        opts = self.parse("--vm", f"{self.kernel} --vcpus 4 --name web -- x 'y  z'", "--vm", self.kernel, self.kernel)
+        self.assertEqual([words for _, words in opts.modules],
+                         ["kernel vm=guest console=com1", "kernel vm=web vcpus=4 console=com3 -- x 'y  z'",
+                          "kernel vm=vm3 console=com4"])
+        self.assertEqual(opts.pcpus, 4)
+        self.assertEqual(opts.pmem, 1 << 30)
+
+    def test_uefi_leaves_com1_to_the_firmware(self):
+        self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3"])
+
+    def test_refused(self):
+        self.assert_refused("nofile: no such file", f"{self.dir.name}/nofile")
+        self.assert_refused("nofile: no such file", "--initrd", f"{self.dir.name}/nofile", self.kernel)
+        self.assert_refused("KERNEL")
+        self.assert_refused("unrecognized arguments: --bogus", "--bogus", self.kernel)
+        self.assert_refused("no size such as", "--mem", "12Q", self.kernel)
+        self.assert_refused("not in 1 to 64", "--vcpus", "0", self.kernel)
+        self.assert_refused("not in 1 to 64", "--pcpus", "65", self.kernel)
+        self.assert_refused("seconds", "--timeout", "0", self.kernel)
+        self.assert_refused("two guests are called guest", "--vm", f"{self.kernel} --name guest", self.kernel)
+        self.assert_refused("consoles for 3", *["--vm", self.kernel] * 3, self.kernel)
+        self.assert_refused("--vm: .*--cpu", "--vm", f"{self.kernel} --cpu amd", self.kernel)
+        self.assert_refused("--vm: No closing quotation", "--vm", "'", self.kernel)
+        with self.assertRaisesRegex(UsageError, "usage:"):
+            options.parse(["walk"])
+
+
+class Run(unittest.TestCase):
+    """Whole runs of the launcher."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.kernel = f"{self.dir.name}/kernel"
+        with open(self.kernel, "wb") as file:
+            file.write(b"x")
+
+    def run_umbra(self, script, *argv, stdin=b""):
+        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu", FAKE_QEMU=script)
+        return subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, *argv], env=env, input=stdin,
+                              capture_output=True, timeout=30, check=False)
+
+    def assert_ends(self, status, script, *argv):
+        done = self.run_umbra(script, *argv, self.kernel)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def test_status_is_the_verdict(self):
+        for status in (0, 1, 37, 101, 102, 255):
+            self.assert_ends(status, END % status)
+
+    def test_a_verdict_ends_a_machine_that_goes_on(self):
+        self.assert_ends(5, (END % 5) + "; time.sleep(60)")
+
+    def test_console_is_passed_on_unchanged(self):
+        done = self.assert_ends(0, "com[1].sendall(bytes(range(256)) * 999); " + END % 0)
+        self.assertEqual(done.stdout, bytes(range(256)) * 999)
+
+    def test_what_is_said_after_the_verdict_is_not_lost(self):
+        done = self.assert_ends(0, (END % 0) + "; time.sleep(.3); com[1].sendall(b'late')")
+        self.assertEqual(done.stdout, b"late")
+
+    def test_log_is_on_stderr_or_in_a_file(self):
+        done = self.assert_ends(0, "com[2].sendall(b'umbra: hello\\r\\n'); " + END % 0)
+        self.assertEqual(done.stderr, b"umbra: hello\numbra: exit status 0\n")
+        log = f"{self.dir.name}/log"
+        done = self.assert_ends(0, "com[2].sendall(b'umbra: hello\\r\\n'); " + END % 0, "--log", log)
+        with open(log, "rb") as file:
+            self.assertEqual((done.stderr, file.read()), (b"", b"umbra: hello\numbra: exit status 0\n"))
+
+    def test_log_that_cannot_be_written(self):
+        self.assertIn(b"--log: /nowhere/log: No such file", self.assert_ends(102, "", "--log", "/nowhere/log").stderr)
+
+    def test_panic(self):
+        done = self.assert_ends(103, "com[2].sendall(b'PANIC: lost\\n'); time.sleep(.3); com[2].sendall(b'rip 0\\n')")
+        self.assertIn(b"rip 0\n", done.stderr)
+
+    def test_a_guest_cannot_forge_a_verdict(self):
+        self.assert_ends(7, "com[1].sendall(b'umbra: exit status 0\\nPANIC: no\\n'); time.sleep(.2); " + END % 7)
+
+    def test_end_without_a_word(self):
+        self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'umbra: hello')").stderr)
+
+    def test_emulator_that_refuses(self):
+        done = self.assert_ends(102, "sys.exit('no such CPU')")
+        self.assertIn(b"no such CPU", done.stderr)
+        self.assertIn(b"refused to start", done.stderr)
+
+    def test_timeout(self):
+        done = self.assert_ends(124, "com[1].sendall(b'so far'); time.sleep(60)", "--timeout", "0.5")
+        self.assertEqual(done.stdout, b"so far")
+        self.assertIn(b"no end within 0.5 s", done.stderr)
+
+    def test_expected_text(self):
+        self.assert_ends(0, "com[1].sendall(b'ab'); time.sleep(.1); com[1].sendall(b'cd'); time.sleep(60)", "--expect", "bc")
+        self.assertIn(b"without the expected", self.assert_ends(1, END % 0, "--expect", "bc").stderr)
+        self.assert_ends(101, END % 101, "--expect", "bc")
+
+    def test_further_guest(self):
+        script = "com[3].sendall(b'x\\r\\ny'); com[1].sendall(b'z'); " + END % 0
+        done = self.assert_ends(0, script, "--vm", f"{self.kernel} --name web")
+        self.assertIn(b"web| x\r\n", done.stdout)
+        self.assertIn(b"web| y\n", done.stdout)
+
+    def test_keys_reach_the_guest(self):
+        done = self.run_umbra("com[1].sendall(com[1].recv(9).upper()); " + END % 0, self.kernel, stdin=b"shell")
+        self.assertEqual(done.stdout, b"SHELL")
+
+    def test_keys_from_a_file(self):
+        with open(f"{self.dir.name}/keys", "wb") as file:
+            file.write(b"keys")
+        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu",
+                   FAKE_QEMU="com[1].sendall(com[1].recv(9).upper()); " + END % 0)
+        with open(f"{self.dir.name}/keys", "rb") as file:
+            done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, self.kernel], env=env, stdin=file,
+                                  capture_output=True, timeout=30, check=False)
+        self.assertEqual(done.stdout, b"KEYS")
+
+    def test_what_qemu_is_asked_for(self):
+        script = "import json; com[1].sendall(json.dumps(argv).encode()); " + END % 0
+        done = self.assert_ends(0, script, "--set", "cpus=0,1", "--icount", "--pcpus", "3", "--model", "max", "--hv", "loglevel=debug")
+        argv = json.loads(done.stdout)
+        after = {word: argv[i + 1] for i, word in enumerate(argv[:-1])}
+        self.assertEqual((after["-smp"], after["-cpu"], after["-icount"]), ("3", "max", "shift=0,sleep=off"))
+        self.assertEqual(after["-append"], "console=com2 onexit=poweroff exitport=0xf4 loglevel=debug")
+        self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 cpus=0,,1")
+
+    def test_blanks_in_a_path(self):
+        path = f"{self.dir.name}/a kernel"
+        os.rename(self.kernel, path)
+        script = "i = argv[argv.index('-initrd') + 1].split(' ')[0]; com[1].sendall(open(i, 'rb').read()); " + END % 0
+        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu", FAKE_QEMU=script)
+        done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", path, path], env=env, capture_output=True,
+                              stdin=subprocess.DEVNULL, timeout=30, check=False)
+        self.assertEqual((done.returncode, done.stdout), (0, b"x"))
+
+    def test_usage(self):
+        done = subprocess.run([f"{TOP}/tools/umbra"], capture_output=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 102)
+        done = subprocess.run([f"{TOP}/tools/umbra", "run", "--help"], capture_output=True, timeout=30, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_intel_is_not_there_yet(self):
+        self.assertIn(b"not yet", self.assert_ends(102, "", "--cpu", "intel").stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of `umbra run`, and the module lines for the hypervisor that follow from it.
+
+A guest is described by the same options whether it is the one on the command line or a further one
+in --vm "...". What the launcher need not understand it hands to the hypervisor as it is, so that
+there is one place that says what a word may be: vmm/config.c.
+"""
+import argparse
+import os
+import re
+import shlex
+
+STATUS_TRIPLE_FAULT = 101  # or killed; comes from the hypervisor
+STATUS_BAD_CONFIG = 102
+STATUS_PANIC = 103
+STATUS_TIMEOUT = 124
+STATUS_INTERRUPTED = 130
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (vmm/config.h)
+
+
+class UsageError(Exception):
+    """What was asked for cannot be; one sentence for the user."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(f"{message} (umbra run --help)")
+
+
+def size(text):
+    """Bytes, from a number with K, M or G behind it."""
+    match = re.fullmatch(r"(0x[0-9a-f]+|\d+)([kmg]?)", text, re.I)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 256M")
+    return int(match[1], 0) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
+
+
+def count(text):
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 1 to 64")
+    return int(text)
+
+
+def seconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
+
+
+def guest_options():
+    parser = Parser(add_help=False, allow_abbrev=False)
+    group = parser.add_argument_group("the guest")
+    group.add_argument("kernel", metavar="KERNEL", help="bzImage, vmlinux, multiboot or PVH ELF, BIOS or flat image")
+    group.add_argument("--mem", metavar="SIZE", type=size, help="its memory, such as 512M (default: 256M)")
+    group.add_argument("--vcpus", metavar="N", type=count, help="its CPUs (default: 1)")
+    group.add_argument("--mmu", choices=["auto", "tdp", "shadow"], help="how its memory is virtualised")
+    group.add_argument("--initrd", metavar="FILE")
+    group.add_argument("--module", metavar="FILE", action="append", default=[],
+                       help="a boot module, \"FILE words -- arguments\" (may be repeated)")
+    group.add_argument("--disk", metavar="FILE")
+    group.add_argument("--bios", action="store_true", help="KERNEL is a firmware image, to start at the reset vector")
+    group.add_argument("--name", help="its name in messages (default: guest, vm2, vm3)")
+    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                       help="a further word of its module line (may be repeated)")
+    group.add_argument("--expect", metavar="TEXT", help="succeed, and stop, as soon as its console shows TEXT")
+    return parser
+
+
+def run_options():
+    parser = Parser(prog="umbra run", parents=[guest_options()], allow_abbrev=False,
+                    usage="umbra run [options] KERNEL [-- guest command line]",
+                    description="Boot a guest in Umbra on an emulated machine. Its console is on stdin and stdout, "
+                                "Umbra's log on stderr; the exit status is the guest's.",
+                    epilog="On a terminal, Ctrl-] q ends the run and Ctrl-] m sends the keys to Umbra's monitor, or "
+                           "to the guest again. Exit status: the guest's; 101 triple fault or killed, 102 bad usage "
+                           "or configuration, 103 failure of Umbra itself, 124 timeout.")
+    group = parser.add_argument_group("the machine and the run")
+    group.add_argument("--cpu", choices=["amd", "intel"], default="amd", help="QEMU with SVM, or Bochs with VMX")
+    group.add_argument("--model", metavar="NAME", help="another CPU model of the emulator")
+    group.add_argument("--pcpus", metavar="N", type=count, help="CPUs of the machine (default: most vCPUs of a guest)")
+    group.add_argument("--pmem", metavar="SIZE", type=size, help="memory of the machine (default: what it takes)")
+    group.add_argument("--boot", choices=["direct", "bios", "uefi"], help="by the emulator, or by GRUB (default: direct)")
+    group.add_argument("--icount", action="store_true", help="QEMU: one instruction is one nanosecond; deterministic")
+    group.add_argument("--ticks", metavar="N", type=int, help="Bochs: time-out in instructions; deterministic")
+    group.add_argument("--timeout", metavar="SECONDS", type=seconds, help="end with status 124 after that time")
+    group.add_argument("--log", metavar="FILE", help="Umbra's log, instead of on stderr")
+    group.add_argument("--hv", metavar="WORDS", default="", help="words for Umbra's own command line (loglevel=debug)")
+    group.add_argument("--vm", metavar="\"OPTIONS KERNEL -- command line\"", action="append", default=[],
+                       help="a further guest (at most 2), whose console comes on stdout in lines that start with its name")
+    group.add_argument("--emulator", metavar="OPTION", action="append", default=[],
+                       help="a further option for the emulator (may be repeated)")
+    group.add_argument("--image", metavar="FILE", default=f"{TOP}/build/umbra.elf", help="the hypervisor")
+    return parser
+
+
+def must_be_file(path):
+    if not os.path.isfile(path):
+        raise UsageError(f"{path}: no such file")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path}: cannot be read")
+    return path
+
+
+class Guest:
+    """One guest: its options, its physical serial port, and its module lines."""
+
+    def __init__(self, args, cmdline, name, com):
+        self.args, self.cmdline, self.com = args, cmdline, com
+        self.name = args.name or name
+        self.expect = args.expect.encode() if args.expect else None
+        self.mem = args.mem or DEFAULT_MEM
+        self.vcpus = args.vcpus or 1
+
+    def modules(self):
+        """(file, words) for each file that the boot loader is to load."""
+        args, me = self.args, f"vm={self.name}"
+        words = [me] + [f"{key}={value}" for key in ("mem", "vcpus", "mmu") if (value := getattr(args, key))]
+        words += [f"console=com{self.com}", *args.set]
+        if self.cmdline is not None:
+            words += ["--", self.cmdline]
+        yield must_be_file(args.kernel), " ".join(["bios" if args.bios else "kernel", *words])
+        for part in ("initrd", "disk"):
+            if path := getattr(args, part):
+                yield must_be_file(path), f"{part} {me}"
+        for module in args.module:
+            path, _, rest = module.partition(" ")
+            yield must_be_file(path), f"module {me} {rest}".rstrip()
+
+
+def split_cmdline(words):
+    """Options and guest command line (None if there is none)."""
+    if "--" in words:
+        at = words.index("--")
+        return words[:at], " ".join(words[at + 1:])
+    return words, None
+
+
+def parse_further(text, name, com):
+    """A guest from the text of a --vm option."""
+    options, dashes, cmdline = text.partition(" -- ")
+    try:
+        words, rest = split_cmdline(shlex.split(options))
+        args = guest_options().parse_args(words)
+    except (UsageError, ValueError) as error:
+        raise UsageError(f"--vm: {error}") from None
+    return Guest(args, cmdline.strip() if dashes else rest, name, com)
+
+
+def parse(argv):
+    """The options of a run, with .guests in order; raises UsageError."""
+    if argv[:1] != ["run"]:
+        if argv[:1] in (["-h"], ["--help"]):
+            run_options().parse_args(["--help"])
+        raise UsageError("usage: umbra run [options] KERNEL [-- guest command line] (umbra run --help)")
+    words, cmdline = split_cmdline(argv[1:])
+    opts = run_options().parse_args(words)
+    opts.boot = opts.boot or ("bios" if opts.cpu == "intel" else "direct")
+    # COM2 is the log's. UEFI firmware talks on COM1, so there the guests' ports begin at COM3.
+    coms = [3, 4] if opts.boot == "uefi" else [1, 3, 4]
+    if len(opts.vm) >= len(coms):
+        raise UsageError(f"--vm: with --boot {opts.boot} there are consoles for {len(coms)} guests only")
+    opts.guests = [Guest(opts, cmdline, "guest", coms[0])]
+    for i, text in enumerate(opts.vm):
+        opts.guests.append(parse_further(text, f"vm{i + 2}", coms[i + 1]))
+    names = [guest.name for guest in opts.guests]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--name: two guests are called {max(names, key=names.count)}")
+    opts.modules = [module for guest in opts.guests for module in guest.modules()]
+    opts.pcpus = opts.pcpus or max(guest.vcpus for guest in opts.guests)
+    opts.pmem = opts.pmem or default_pmem(opts)
+    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport=0xf4 {opts.hv}".rstrip()
+    return opts
+
+
+def default_pmem(opts):
+    """What the guests, their files (in the boot loader's hands, and loaded) and firmware take."""
+    files = sum(os.path.getsize(path) for path, _ in opts.modules)
+    need = sum(guest.mem for guest in opts.guests) + 2 * files + (192 << 20)
+    return max(512 << 20, -(-need >> 26) << 26)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One run: the emulator's serial lines to the user's terminal and back, until there is a verdict.
+
+The hypervisor's log is the single source of truth. Its line "umbra: exit status N" ends the run with N,
+a line "PANIC: ..." with 103 (after the report that follows it), the emulator's end without either
+with 103 as well: then Umbra was lost without a word. All that has been said on the consoles by
+then is passed on first.
+"""
+import contextlib
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+from .machine import LOG_COM
+from .options import (STATUS_BAD_CONFIG, STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError)
+
+VERDICT = re.compile(rb"umbra: exit status (\d+)")
+PANIC = re.compile(rb"\bPANIC:")
+FIRST_LINE = re.compile(rb"\bumbra", re.I)
+ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
+ESCAPE_KEY = b"\x1d"  # Ctrl-]
+REPORT_SECONDS = 2    # how long after a panic its report may take
+END_SECONDS = 2       # how long after a verdict the emulator may take to end
+
+
+def write_all(fd, data):
+    """Write to a descriptor; a reader that is gone does not matter."""
+    try:
+        while data:
+            data = data[os.write(fd, data):]
+    except BrokenPipeError:
+        pass
+
+
+class Terminal:
+    """The user's keys: raw while a run is on, if they come from a terminal in the foreground."""
+
+    def __init__(self):
+        self.fd = sys.stdin.fileno() if sys.stdin else None
+        self.saved = None
+
+    def __enter__(self):
+        try:
+            if os.tcgetpgrp(self.fd) == os.getpgrp():
+                self.saved = termios.tcgetattr(self.fd)
+                raw = termios.tcgetattr(self.fd)
+                raw[0] &= ~(termios.ICRNL | termios.IXON)
+                raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
+                termios.tcsetattr(self.fd, termios.TCSANOW, raw)
+        except (OSError, termios.error, TypeError):
+            self.saved = None  # no terminal
+        return self
+
+    def __exit__(self, *_):
+        if self.saved:
+            termios.tcsetattr(self.fd, termios.TCSADRAIN, self.saved)
+
+    @property
+    def is_interactive(self):
+        return self.saved is not None
+
+
+class Console:
+    """A guest's console: passed on as it is, or, for a further guest, line by line with its name."""
+
+    def __init__(self, guest, prefixed):
+        self.expect, self.seen = guest.expect, b""
+        self.prefix = guest.name.encode() + b"| " if prefixed else None
+        self.line = b""
+
+    def feed(self, data):
+        if self.expect is not None:
+            self.seen = self.seen + data
+            if self.expect in self.seen:
+                self.expect = None
+            else:
+                self.seen = self.seen[-len(self.expect):]
+        if self.prefix is None:
+            write_all(1, data)
+            return
+        *lines, self.line = (self.line + data).split(b"\n")
+        for line in lines:
+            write_all(1, self.prefix + line + b"\n")
+
+    def close(self):
+        if self.line:
+            self.feed(b"\n")
+
+
+class Log:
+    """The hypervisor's log: lines to stderr or a file, and what they say about the end."""
+
+    def __init__(self, path, hides_firmware):
+        try:
+            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) if path else 2
+        except OSError as error:
+            raise UsageError(f"--log: {path}: {error.strerror}") from None
+        self.line = b""
+        self.waits = hides_firmware  # what UEFI firmware says on the line before Umbra does
+        self.is_empty = True
+        self.status = None
+        self.has_panic = False
+
+    def feed(self, data):
+        self.is_empty = False
+        *lines, self.line = (self.line + data.replace(b"\r", b"")).split(b"\n")
+        for line in lines:
+            self.read_line(line)
+
+    def read_line(self, line):
+        if self.waits:
+            line = ESCAPES.sub(b"", line)
+            if not FIRST_LINE.search(line):
+                return
+            self.waits = False
+        write_all(self.fd, line + b"\n")
+        if PANIC.search(line):
+            self.has_panic = True
+        if verdict := VERDICT.search(line):
+            self.status = int(verdict[1])
+
+    def close(self):
+        if self.line:
+            self.feed(b"\n")
+
+
+class Session:
+    def __init__(self, opts, machine):
+        self.opts, self.machine = opts, machine
+        self.log = Log(opts.log, opts.boot == "uefi")
+        self.consoles = {guest.com: Console(guest, i > 0) for i, guest in enumerate(opts.guests)}
+        self.expects = any(guest.expect for guest in opts.guests)
+        self.key_target, self.after_escape = opts.guests[0].com, False
+
+    def run(self):
+        """The exit status of the launcher."""
+        self.child, self.ends = self.machine.start()
+        child = self.child
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS_INTERRUPTED))
+        try:
+            with Terminal() as self.terminal:
+                status = self.watch()
+        except KeyboardInterrupt:
+            status = STATUS_INTERRUPTED
+        finally:
+            child.kill()
+            complaints = child.stderr.read().decode(errors="replace") if child.stderr else ""
+            child.wait()
+        for stream in [*self.consoles.values(), self.log]:
+            stream.close()
+        return self.explain(status, complaints)
+
+    def watch(self):
+        """Pass bytes on until the run is decided: its status, or None if the emulator ended without a word."""
+        with selectors.DefaultSelector() as self.selector:
+            for com, end in self.ends.items():
+                self.selector.register(end, selectors.EVENT_READ, self.reader(com, end))
+            if self.terminal.fd is not None:
+                try:
+                    self.selector.register(self.terminal.fd, selectors.EVENT_READ, self.read_keys)
+                except (OSError, ValueError):
+                    self.read_file()
+            start = time.monotonic()
+            return self.loop(start + self.opts.timeout if self.opts.timeout else float("inf"))
+
+    def loop(self, deadline):
+        self.quit, self.open = False, len(self.ends)
+        result = None
+        while self.open:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return result if result is not None else STATUS_TIMEOUT
+            for key, _ in self.selector.select(min(left, 3600)):
+                key.data()
+            if self.quit:
+                return STATUS_INTERRUPTED
+            if result is None and (result := self.verdict()) is not None:
+                deadline = min(deadline, time.monotonic() + (REPORT_SECONDS if self.log.has_panic else END_SECONDS))
+                if self.expects and result == 0:
+                    break
+        self.log.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(END_SECONDS)
+        return result if result is not None else self.verdict()
+
+    def verdict(self):
+        """The status if the run is decided, else None."""
+        if self.log.has_panic:
+            return STATUS_PANIC
+        if self.expects and all(console.expect is None for console in self.consoles.values()):
+            return 0
+        if self.log.status is None:
+            return None
+        return self.log.status or (1 if self.expects else 0)
+
+    def reader(self, com, end):
+        stream = self.log if com == LOG_COM else self.consoles[com]
+
+        def read():
+            try:
+                data = end.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if data:
+                stream.feed(data)
+            else:
+                self.selector.unregister(end)
+                self.open -= 1
+        return read
+
+    def read_file(self):
+        """Keys from a file (or /dev/null): what fits is typed at once."""
+        try:
+            self.ends[self.key_target].sendall(os.read(self.terminal.fd, 16384))
+        except OSError:
+            pass  # no input at all
+
+    def read_keys(self):
+        data = os.read(self.terminal.fd, 4096)
+        if not data:
+            self.selector.unregister(self.terminal.fd)
+        if self.terminal.is_interactive:
+            data = self.filter_keys(data)
+        if data:
+            try:
+                self.ends[self.key_target].sendall(data)
+            except OSError:
+                pass  # the emulator is ending
+
+    def filter_keys(self, data):
+        """What is left for the guest after the launcher's own keys."""
+        out = b""
+        for key in (data[i:i + 1] for i in range(len(data))):
+            if self.after_escape:
+                self.after_escape = False
+                if key == b"q":
+                    self.quit = True
+                elif key == b"m":
+                    guest = self.opts.guests[0].com
+                    self.key_target = LOG_COM if self.key_target == guest else guest
+                else:
+                    out += key
+            elif key == ESCAPE_KEY:
+                self.after_escape = True
+            else:
+                out += key
+        return out
+
+    def explain(self, status, complaints):
+        """Say in a line why the run ended, where the log does not; the final status."""
+        if complaints.strip() and (status is None or self.log.has_panic):
+            sys.stderr.write(complaints)
+        if status is None and self.child.returncode == 1 and self.log.is_empty:
+            print("umbra: the emulator refused to start", file=sys.stderr)
+            return STATUS_BAD_CONFIG
+        if status is None:
+            print("umbra: the machine stopped without a word from Umbra", file=sys.stderr)
+            return STATUS_PANIC
+        if status == STATUS_TIMEOUT and self.log.status is None:
+            print(f"umbra: no end within {self.opts.timeout:g} s", file=sys.stderr)
+        if status == 1 and self.expects and self.log.status == 0:
+            print("umbra: the guest ended without the expected text on its console", file=sys.stderr)
+        return status
