@@ -26,17 +26,14 @@ struct guest_paging {
 	bool amd;           /* bit 8 of PML4 and PML5 entries is reserved */
 
 	/* Derived by guest_paging_update(). */
-	uint8_t levels;      /* 0: no paging; 2, 3 (PAE), 4, 5 */
-	uint8_t entry_shift; /* log2 of the size of an entry: 2 or 3 */
-	uint8_t index_bits;  /* 10 or 9 */
-	bool nx, pse;
+	uint8_t levels;       /* 0: no paging; 2, 3 (PAE), 4, 5 */
+	uint8_t entry_shift;  /* log2 of the size of an entry: 2 or 3 */
+	uint8_t index_bits;   /* 10 or 9 */
+	uint8_t large_levels; /* bit n: the PS bit makes a page of an entry of level n */
+	bool nx, pse, pke;
 	uint64_t addr_mask;                       /* address bits of an entry */
 	uint64_t reserved[WALK_MAX_LEVEL + 1][2]; /* by level and PS bit: bits that must be 0 */
-	/*
-	 * denied[access] has bit n set when an access of that kind to a page with rights n is
-	 * refused; both are packed as walk.c says.
-	 */
-	uint8_t denied[32];
+	uint8_t denied[16]; /* by kind of access: bit n for pages with rights n (walk.c) */
 };
 
 void guest_paging_update(struct guest_paging *p);
