@@ -80,6 +80,7 @@ struct emul_ctx {
 	uint64_t rflags;    /* in and out */
 	uint8_t mode;       /* enum emul_mode */
 	uint8_t cpl;        /* 0-3; 3 in VM86, 0 in real mode */
+	uint8_t va_bits;    /* of a canonical address: 48, or 57 with CR4.LA57 */
 	uint8_t segs_known; /* BIT(enum seg): members of seg[] that are filled in */
 	uint8_t segs_dirty; /* out: BIT(enum seg): members of seg[] that the instruction loaded */
 	struct segment seg[NR_SEGS];
@@ -90,6 +91,10 @@ struct emul_ctx {
 	bool int_shadow; /* on EMUL_OK: interrupts stay shut for one more instruction */
 
 	struct emul_insn insn; /* insn.nr_bytes, insn.bytes: in, see emul_decode() */
+
+	/* The emulator's own. */
+	uint64_t next_rip;
+	gva_t la; /* of the memory operand, once its segment is checked */
 };
 
 /* The mode: CR0.PE, RFLAGS.VM, EFER.LMA and the attributes of CS make it. */

@@ -13,6 +13,7 @@
 
 #define EMUL_MAX_INSN_LEN 15
 
+/* clang-format off */
 /*
  * What the instruction does; the manuals' mnemonics. The eight ALU operations, the shifts and the
  * conditions keep the order of their encoding.
@@ -27,7 +28,7 @@ enum emul_op {
 	OP_SHLD, OP_SHRD,
 	OP_BT, OP_BTS, OP_BTR, OP_BTC, OP_BSF, OP_BSR, OP_TZCNT, OP_LZCNT, OP_POPCNT, OP_BSWAP,
 	OP_MOV, OP_MOVZX, OP_MOVSX, OP_MOVBE, OP_LEA, OP_XCHG, OP_XADD,
-	OP_CMPXCHG, OP_CMPXCHG8B, OP_SETCC, OP_CMOVCC, OP_CRC32,
+	OP_CMPXCHG, OP_CMPXCHG8B, OP_SETCC, OP_CMOVCC,
 	OP_CBW, OP_CWD, OP_XLAT, OP_LAHF, OP_SAHF, OP_SALC,
 	OP_AAA, OP_AAS, OP_DAA, OP_DAS, OP_AAM, OP_AAD,
 	OP_CLC, OP_STC, OP_CMC, OP_CLD, OP_STD, OP_CLI, OP_STI,
@@ -50,6 +51,7 @@ enum emul_op {
 	OP_VMLAUNCH, OP_VMRESUME, OP_VMXOFF,
 	NR_EMUL_OPS,
 };
+/* clang-format on */
 
 /* Where an operand is. */
 enum emul_opnd_kind {
@@ -101,7 +103,6 @@ struct emul_insn {
 	uint8_t modrm;
 	uint8_t nr_bytes; /* how many of `bytes` are there: given by the CPU or fetched so far */
 	uint8_t bytes[EMUL_MAX_INSN_LEN];
-	uint16_t flags; /* the decoder's own (struct opcode) */
 	struct emul_opnd opnd[3];
 	struct emul_mem mem;
 	uint64_t imm;

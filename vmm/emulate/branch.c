@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Near control transfers. The target is checked before anything is written. */
+#include "vmm/emulate/internal.h"
+#include "vmm/emulate/flags.h"
+
+/* Cut the target to the operand size and check it against the code segment. */
+static int check_target(struct emul_ctx *c, uint64_t *target)
+{
+	*target &= size_mask(c->insn.opsize);
+	if (c->mode == EMUL_LONG64)
+		return is_canonical(c, *target) ? EMUL_OK : emul_set_fault(c, EXC_GP, 0);
+	if (*target > emul_segment(c, SEG_CS)->limit)
+		return emul_set_fault(c, EXC_GP, 0);
+	return EMUL_OK;
+}
+
+static int load_target(struct emul_ctx *c, uint64_t *target)
+{
+	int err;
+
+	if (c->insn.opnd[0].kind == OPND_REL) {
+		*target = c->next_rip + c->insn.imm;
+	} else {
+		err = emul_load(c, 0, 0, target);
+		if (err)
+			return err;
+	}
+	return check_target(c, target);
+}
+
+int emul_exec_jmp(struct emul_ctx *c)
+{
+	uint64_t target;
+	int err = load_target(c, &target);
+
+	if (!err)
+		c->next_rip = target;
+	return err;
+}
+
+int emul_exec_call(struct emul_ctx *c)
+{
+	uint64_t target;
+	int err = load_target(c, &target);
+
+	if (!err)
+		err = emul_push(c, c->next_rip);
+	if (!err)
+		c->next_rip = target;
+	return err;
+}
+
+int emul_exec_jcc(struct emul_ctx *c)
+{
+	return emul_condition(c->rflags, c->insn.opcode) ? emul_exec_jmp(c) : EMUL_OK;
+}
+
+int emul_exec_ret(struct emul_ctx *c)
+{
+	const struct emul_insn *i = &c->insn;
+	uint64_t sp = c->gpr[GPR_RSP], extra = i->opnd[0].kind == OPND_IMM ? i->imm : 0, target;
+	int err = emul_stack_read(c, sp, i->opsize, &target);
+
+	if (!err)
+		err = check_target(c, &target);
+	if (err)
+		return err;
+	emul_stack_set(c, sp + i->opsize + extra);
+	c->next_rip = target;
+	return EMUL_OK;
+}
+
+/* LOOP LOOPE LOOPNE, and JCXZ, which counts nothing. */
+int emul_exec_loop(struct emul_ctx *c)
+{
+	const struct emul_insn *i = &c->insn;
+	uint64_t count = c->gpr[GPR_RCX] - (i->op != OP_JCXZ);
+	bool taken = (count & size_mask(i->adsize)) != 0, zf = c->rflags & FLAG_ZF;
+	int err;
+
+	if (i->op == OP_JCXZ)
+		taken = !taken;
+	else if (i->op != OP_LOOP)
+		taken = taken && zf == (i->op == OP_LOOPE);
+	err = taken ? emul_exec_jmp(c) : EMUL_OK;
+	if (!err && i->op != OP_JCXZ)
+		emul_reg_write(c, GPR_RCX, i->adsize, count);
+	return err;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the emulator's files share: values and registers, segmentation and memory, and the
+ * functions that execute a group of operations each. Private to vmm/emulate/.
+ */
+#ifndef VMM_EMULATE_INTERNAL_H
+#define VMM_EMULATE_INTERNAL_H
+
+#include "vmm/emulate/emulate.h"
+
+enum {
+	EXC_DE = 0,
+	EXC_DB = 1,
+	EXC_BP = 3,
+	EXC_OF = 4,
+	EXC_BR = 5,
+	EXC_UD = 6,
+	EXC_DF = 8,
+	EXC_TS = 10,
+	EXC_NP = 11,
+	EXC_SS = 12,
+	EXC_GP = 13,
+	EXC_PF = 14
+};
+
+/* --- values of 1, 2, 4 or 8 bytes ------------------------------------------------------------- */
+
+static inline uint64_t size_mask(unsigned size)
+{
+	return ~0ull >> (64 - 8 * size);
+}
+
+static inline uint64_t sign_extend(uint64_t val, unsigned size)
+{
+	unsigned shift = 64 - 8 * size;
+
+	return (uint64_t)((int64_t)(val << shift) >> shift);
+}
+
+static inline bool is_negative(uint64_t val, unsigned size)
+{
+	return (val >> (8 * size - 1)) & 1;
+}
+
+static inline bool is_canonical(const struct emul_ctx *c, uint64_t la)
+{
+	unsigned shift = 64 - c->va_bits;
+
+	return (uint64_t)((int64_t)(la << shift) >> shift) == la;
+}
+
+static inline bool is_protected(const struct emul_ctx *c)
+{
+	return c->mode >= EMUL_PROT16;
+}
+
+/* --- registers -------------------------------------------------------------------------------- */
+
+/* reg: a number of struct emul_opnd, with EMUL_REG_HIGH. */
+uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size);
+/* 4 bytes clear the upper half; 1 and 2 leave the rest. */
+void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t val);
+
+/* The segment register, asked of the caller if it is not there yet. */
+const struct segment *emul_segment(struct emul_ctx *c, enum seg seg);
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* The effective address of insn.mem. */
+uint64_t emul_effective_address(const struct emul_ctx *c);
+
+/*
+ * Segmentation: check an access of `len` bytes at seg:ea and give its linear address. `ea` is
+ * already cut to the address size. #GP or #SS.
+ */
+int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len, unsigned access,
+		gva_t *la);
+
+/* 1-16 bytes at a linear address, across pages and around the top of the address space. */
+int emul_mem_read(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access);
+int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len);
+/* Check that [la, la + len) can be written, and move nothing. */
+int emul_mem_probe_write(struct emul_ctx *c, gva_t la, unsigned len);
+
+/* --- operands -----------------------------------------------------------------------------------
+ */
+
+/*
+ * Load operand `n`, zero-extended from its size (immediates: as decoded). EMUL_ACC_WRITE
+ * announces an emul_update() of the same operand.
+ */
+int emul_load(struct emul_ctx *c, unsigned n, unsigned access, uint64_t *val);
+/* Store operand `n`, which was not loaded before. */
+int emul_store(struct emul_ctx *c, unsigned n, uint64_t val);
+/* Store operand `n`, which held `old` when emul_load() took it; atomically with LOCK. */
+int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val);
+
+/*
+ * The same for `len` bytes at c->la, which emul_linear() gave. 16 bytes: `old` and `val` point
+ * to as many. `locked`: with the cmpxchg callback.
+ */
+int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len,
+		    bool locked);
+
+/* --- stack and branches
+ * --------------------------------------------------------------------------- */
+
+/* Write or read a value at `sp`, cut to the stack's address size; rSP stays. */
+int emul_stack_write(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t val);
+int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *val);
+/* Move rSP, or its lower part if that is the stack pointer. */
+void emul_stack_set(struct emul_ctx *c, uint64_t sp);
+/* Push a value of the operand size. */
+int emul_push(struct emul_ctx *c, uint64_t val);
+/* The flags that POPF and IRET of `size` bytes may change here. */
+uint64_t emul_writable_flags(const struct emul_ctx *c, unsigned size);
+
+/* Condition `opcode & 15` of Jcc, SETcc, CMOVcc. */
+bool emul_condition(uint64_t rflags, unsigned cc);
+
+/* --- execution: one function for a group of operations that share their shape
+ * ----------------------- */
+
+typedef int emul_exec_fn(struct emul_ctx *c);
+
+emul_exec_fn emul_exec_alu, emul_exec_shift, emul_exec_shift_double, emul_exec_unary, emul_exec_mul,
+	emul_exec_imul3, emul_exec_div, emul_exec_cbw, emul_exec_cwd, emul_exec_bcd,
+	emul_exec_bit_test, emul_exec_bit_scan, emul_exec_bswap, emul_exec_mov, emul_exec_lea,
+	emul_exec_extend, emul_exec_movbe, emul_exec_xlat, emul_exec_mov_from_seg, emul_exec_xchg,
+	emul_exec_xadd, emul_exec_cmpxchg, emul_exec_cmpxchg8b, emul_exec_setcc, emul_exec_cmovcc,
+	emul_exec_flag, emul_exec_sti_cli, emul_exec_lahf, emul_exec_sahf, emul_exec_salc,
+	emul_exec_nop, emul_exec_ud, emul_exec_bound, emul_exec_string, emul_exec_in, emul_exec_out,
+	emul_exec_push, emul_exec_pop, emul_exec_pusha, emul_exec_popa, emul_exec_pushf,
+	emul_exec_popf, emul_exec_push_seg, emul_exec_enter, emul_exec_leave, emul_exec_call,
+	emul_exec_jmp, emul_exec_jcc, emul_exec_ret, emul_exec_loop;
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where operands live: registers, and memory behind segmentation. All of an instruction's
+ * checks happen on the way in; the callbacks do the paging.
+ */
+#include "vmm/emulate/flags.h"
+#include "vmm/emulate/internal.h"
+
+/* --- registers ----------------------------------------------------------------------------------
+ */
+
+uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size)
+{
+	if (reg >= EMUL_REG_HIGH)
+		return (c->gpr[reg - EMUL_REG_HIGH] >> 8) & 0xff;
+	return c->gpr[reg] & size_mask(size);
+}
+
+void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t val)
+{
+	uint64_t keep = size >= 4 ? 0 : ~size_mask(size);
+
+	if (reg >= EMUL_REG_HIGH) {
+		reg -= EMUL_REG_HIGH;
+		c->gpr[reg] = (c->gpr[reg] & ~0xff00ull) | (val & 0xff) << 8;
+		return;
+	}
+	c->gpr[reg] = (c->gpr[reg] & keep) | (val & size_mask(size));
+}
+
+const struct segment *emul_segment(struct emul_ctx *c, enum seg seg)
+{
+	if (unlikely(!(c->segs_known & BIT(seg)))) {
+		c->ops->get_segment(c, seg);
+		c->segs_known |= BIT(seg);
+	}
+	return &c->seg[seg];
+}
+
+/* --- segmentation -------------------------------------------------------------------------------
+ */
+
+uint64_t emul_effective_address(const struct emul_ctx *c)
+{
+	const struct emul_mem *m = &c->insn.mem;
+	uint64_t ea = m->disp;
+
+	if (m->base == EMUL_MEM_RIP)
+		ea += c->next_rip;
+	else if (m->base != EMUL_MEM_NONE)
+		ea += c->gpr[m->base];
+	if (m->index != EMUL_MEM_NONE)
+		ea += c->gpr[m->index] << m->scale;
+	return ea & size_mask(c->insn.adsize);
+}
+
+static int segment_fault(struct emul_ctx *c, enum seg seg)
+{
+	return emul_set_fault(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+#define TYPE_CODE        0x8
+#define TYPE_EXPAND_DOWN 0x4 /* of a data segment */
+#define TYPE_RW          0x2 /* data: writable; code: readable */
+
+static bool is_access_allowed(const struct segment *s, unsigned access)
+{
+	if ((s->attr & SEG_ATTR_UNUSABLE) || !(s->attr & SEG_ATTR_P))
+		return false;
+	if (access & EMUL_ACC_WRITE)
+		return (s->attr & (TYPE_CODE | TYPE_RW)) == TYPE_RW;
+	return !(s->attr & TYPE_CODE) || (s->attr & TYPE_RW);
+}
+
+/*
+ * A segment of 4 GiB checks nothing, so an access over its end wraps to linear address 0: the
+ * manuals leave that to the implementation.
+ */
+static bool is_in_limit(const struct segment *s, uint64_t first, uint64_t last)
+{
+	if ((s->attr & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN)
+		return first > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
+	return last <= s->limit || s->limit == 0xffffffff;
+}
+
+static int linear_segmented(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len,
+			    unsigned access, gva_t *la)
+{
+	const struct segment *s = emul_segment(c, seg);
+
+	if (is_protected(c) && !is_access_allowed(s, access))
+		return segment_fault(c, seg);
+	if (!is_in_limit(s, ea, ea + len - 1))
+		return segment_fault(c, seg);
+	*la = GVA((uint32_t)(s->base + ea));
+	return EMUL_OK;
+}
+
+int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len, unsigned access,
+		gva_t *la)
+{
+	if (c->mode != EMUL_LONG64)
+		return linear_segmented(c, seg, ea, len, access, la);
+	if (seg >= SEG_FS)
+		ea += emul_segment(c, seg)->base;
+	if (unlikely(!is_canonical(c, ea) || !is_canonical(c, ea + len - 1)))
+		return segment_fault(c, seg);
+	*la = GVA(ea);
+	return EMUL_OK;
+}
+
+/* --- memory
+ * --------------------------------------------------------------------------------------- */
+
+/* How many of `len` bytes at `la` lie in the page of the first. */
+static inline unsigned len_in_page(gva_t la, unsigned len)
+{
+	uint64_t room = PAGE_SIZE - (la.v & ~PAGE_MASK);
+
+	return room < len ? room : len;
+}
+
+static gva_t next_page(const struct emul_ctx *c, gva_t la)
+{
+	uint64_t next = (la.v & PAGE_MASK) + PAGE_SIZE;
+
+	return GVA(c->mode == EMUL_LONG64 ? next : (uint32_t)next);
+}
+
+int emul_mem_read(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access)
+{
+	unsigned n = len_in_page(la, len);
+	int err = c->ops->read(c, la, buf, n, access);
+
+	if (unlikely(!err && n < len))
+		err = c->ops->read(c, next_page(c, la), (uint8_t *)buf + n, len - n, access);
+	return err;
+}
+
+int emul_mem_probe_write(struct emul_ctx *c, gva_t la, unsigned len)
+{
+	unsigned n = len_in_page(la, len), access = EMUL_ACC_WRITE | EMUL_ACC_PROBE;
+	int err = c->ops->read(c, la, NULL, n, access);
+
+	if (!err && n < len)
+		err = c->ops->read(c, next_page(c, la), NULL, len - n, access);
+	return err;
+}
+
+int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len)
+{
+	unsigned n = len_in_page(la, len);
+	int err;
+
+	if (likely(n == len))
+		return c->ops->write(c, la, buf, len, EMUL_ACC_WRITE);
+	err = emul_mem_probe_write(c, la, len); /* both pages, or neither */
+	if (!err)
+		err = c->ops->write(c, la, buf, n, EMUL_ACC_WRITE);
+	if (!err)
+		err = c->ops->write(c, next_page(c, la), (const uint8_t *)buf + n, len - n,
+				    EMUL_ACC_WRITE);
+	return err;
+}
+
+/* A locked access that crosses a page is two plain ones: no guest can tell on one bus. */
+int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len, bool locked)
+{
+	if (unlikely(locked) && len_in_page(c->la, len) == len)
+		return c->ops->cmpxchg(c, c->la, old, val, len);
+	return emul_mem_write(c, c->la, val, len);
+}
+
+/* --- operands
+ * ------------------------------------------------------------------------------------- */
+
+int emul_load(struct emul_ctx *c, unsigned n, unsigned access, uint64_t *val)
+{
+	const struct emul_insn *i = &c->insn;
+	const struct emul_opnd *o = &i->opnd[n];
+	int err;
+
+	switch (o->kind) {
+	case OPND_REG:
+		*val = emul_reg_read(c, o->reg, o->size);
+		return EMUL_OK;
+	case OPND_MEM:
+		err = emul_linear(c, i->mem.seg, emul_effective_address(c), o->size, access,
+				  &c->la);
+		*val = 0;
+		return err ? err : emul_mem_read(c, c->la, val, o->size, access);
+	default:
+		*val = o->kind == OPND_IMM2 ? i->imm2 : i->imm;
+		return EMUL_OK;
+	}
+}
+
+int emul_store(struct emul_ctx *c, unsigned n, uint64_t val)
+{
+	const struct emul_opnd *o = &c->insn.opnd[n];
+	int err;
+
+	if (o->kind == OPND_REG) {
+		emul_reg_write(c, o->reg, o->size, val);
+		return EMUL_OK;
+	}
+	err = emul_linear(c, c->insn.mem.seg, emul_effective_address(c), o->size, EMUL_ACC_WRITE,
+			  &c->la);
+	return err ? err : emul_mem_write(c, c->la, &val, o->size);
+}
+
+int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val)
+{
+	const struct emul_opnd *o = &c->insn.opnd[n];
+
+	if (o->kind == OPND_REG) {
+		emul_reg_write(c, o->reg, o->size, val);
+		return EMUL_OK;
+	}
+	return emul_mem_update(c, &old, &val, o->size, c->insn.prefixes & EMUL_PFX_LOCK);
+}
