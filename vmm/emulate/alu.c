@@ -8,7 +8,7 @@ int emul_exec_alu(struct emul_ctx *c)
 {
 	const struct emul_insn *i = &c->insn;
 	bool keep = i->op == OP_CMP || i->op == OP_TEST;
-	unsigned size = i->opnd[0].size, carry = c->rflags & FLAG_CF;
+	unsigned size = i->opnd[0].size, carry = c->rflags & RFLAGS_CF;
 	uint64_t a, b, r, flags;
 	int err = emul_load(c, 1, 0, &b);
 
@@ -46,7 +46,7 @@ int emul_exec_alu(struct emul_ctx *c)
 int emul_exec_unary(struct emul_ctx *c)
 {
 	unsigned size = c->insn.opnd[0].size;
-	uint64_t a, r, flags = c->rflags & FLAGS_ARITH, cf = c->rflags & FLAG_CF;
+	uint64_t a, r, flags = c->rflags & FLAGS_ARITH, cf = c->rflags & RFLAGS_CF;
 	int err = emul_load(c, 0, EMUL_ACC_WRITE, &a);
 
 	if (err)
@@ -54,11 +54,11 @@ int emul_exec_unary(struct emul_ctx *c)
 	switch (c->insn.op) {
 	case OP_INC:
 		r = add_flags(a, 1, 0, size, &flags);
-		flags = (flags & ~FLAG_CF) | cf;
+		flags = (flags & ~RFLAGS_CF) | cf;
 		break;
 	case OP_DEC:
 		r = sub_flags(a, 1, 0, size, &flags);
-		flags = (flags & ~FLAG_CF) | cf;
+		flags = (flags & ~RFLAGS_CF) | cf;
 		break;
 	case OP_NEG:
 		r = sub_flags(0, a, 0, size, &flags);
@@ -78,7 +78,7 @@ static void set_mul_flags(struct emul_ctx *c, uint64_t low, unsigned size, bool 
 {
 	uint64_t flags = flags_of(low & size_mask(size), size);
 
-	set_arith_flags(c, flags | (wide ? FLAG_CF | FLAG_OF : 0));
+	set_arith_flags(c, flags | (wide ? RFLAGS_CF | RFLAGS_OF : 0));
 }
 
 static uint64_t multiply_signed(uint64_t a, uint64_t b, unsigned size, uint64_t *high)
@@ -220,7 +220,7 @@ int emul_exec_div(struct emul_ctx *c)
 		fits = fits && quot <= size_mask(size);
 	}
 	if (!fits)
-		return emul_set_fault(c, EXC_DE, 0);
+		return emul_set_fault(c, X86_TRAP_DE, 0);
 	write_pair(c, size, quot, rem);
 	return EMUL_OK;
 }

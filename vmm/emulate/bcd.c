@@ -5,15 +5,15 @@
 
 static uint64_t al_flags(uint8_t al, bool af, bool cf)
 {
-	return flags_of(al, 1) | (af ? FLAG_AF : 0) | (cf ? FLAG_CF : 0);
+	return flags_of(al, 1) | (af ? RFLAGS_AF : 0) | (cf ? RFLAGS_CF : 0);
 }
 
 /* DAA and DAS: packed digits; `sign` is +1 or -1. */
 static void adjust_packed(struct emul_ctx *c, int sign)
 {
 	uint8_t old = c->gpr[GPR_RAX], al = old;
-	bool low = (old & 0xf) > 9 || (c->rflags & FLAG_AF);
-	bool high = old > 0x99 || (c->rflags & FLAG_CF), borrow = false;
+	bool low = (old & 0xf) > 9 || (c->rflags & RFLAGS_AF);
+	bool high = old > 0x99 || (c->rflags & RFLAGS_CF), borrow = false;
 
 	if (low) {
 		al += sign * 6;
@@ -29,7 +29,7 @@ static void adjust_packed(struct emul_ctx *c, int sign)
 static void adjust_unpacked(struct emul_ctx *c, int sign)
 {
 	uint16_t ax = c->gpr[GPR_RAX];
-	bool adjust = (ax & 0xf) > 9 || (c->rflags & FLAG_AF);
+	bool adjust = (ax & 0xf) > 9 || (c->rflags & RFLAGS_AF);
 
 	if (adjust)
 		ax += sign * 0x106;
@@ -43,7 +43,7 @@ static int divide_al(struct emul_ctx *c)
 	uint8_t al = c->gpr[GPR_RAX], base = c->insn.imm;
 
 	if (base == 0)
-		return emul_set_fault(c, EXC_DE, 0);
+		return emul_set_fault(c, X86_TRAP_DE, 0);
 	emul_reg_write(c, GPR_RAX, 2, (al / base) << 8 | al % base);
 	set_arith_flags(c, al_flags(al % base, false, false));
 	return EMUL_OK;

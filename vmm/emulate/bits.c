@@ -32,7 +32,7 @@ static uint64_t rotate_carry(uint64_t a, unsigned n, unsigned bits, bool left, u
 static uint64_t rotate(const struct emul_ctx *c, uint64_t a, unsigned n, unsigned bits,
 		       uint64_t *flags)
 {
-	uint64_t r = a, cf = c->rflags & FLAG_CF, msb;
+	uint64_t r = a, cf = c->rflags & RFLAGS_CF, msb;
 
 	switch (c->insn.op) {
 	case OP_ROL:
@@ -49,10 +49,10 @@ static uint64_t rotate(const struct emul_ctx *c, uint64_t a, unsigned n, unsigne
 		break;
 	}
 	msb = bit_of(r, bits - 1);
-	*flags = c->rflags & (FLAGS_ARITH & ~(FLAG_CF | FLAG_OF));
-	*flags |= cf ? FLAG_CF : 0;
+	*flags = c->rflags & (FLAGS_ARITH & ~(RFLAGS_CF | RFLAGS_OF));
+	*flags |= cf ? RFLAGS_CF : 0;
 	if (msb ^ (c->insn.op == OP_ROL || c->insn.op == OP_RCL ? cf : bit_of(r, bits - 2)))
-		*flags |= FLAG_OF;
+		*flags |= RFLAGS_OF;
 	return r;
 }
 
@@ -81,7 +81,7 @@ static uint64_t shift(const struct emul_ctx *c, uint64_t a, unsigned n, unsigned
 		of = bit_of(r, bits - 1) ^ cf;
 		break;
 	}
-	*flags = flags_of(r, size) | (cf ? FLAG_CF : 0) | (of ? FLAG_OF : 0);
+	*flags = flags_of(r, size) | (cf ? RFLAGS_CF : 0) | (of ? RFLAGS_OF : 0);
 	return r;
 }
 
@@ -140,8 +140,8 @@ int emul_exec_shift_double(struct emul_ctx *c)
 	r = a;
 	if (n) {
 		r = shift_double(a, b, n, bits, c->insn.op == OP_SHLD, &cf) & size_mask(size);
-		flags = flags_of(r, size) | (cf ? FLAG_CF : 0);
-		flags |= bit_of(r ^ a, bits - 1) ? FLAG_OF : 0;
+		flags = flags_of(r, size) | (cf ? RFLAGS_CF : 0);
+		flags |= bit_of(r ^ a, bits - 1) ? RFLAGS_OF : 0;
 	}
 	err = emul_update(c, 0, a, r);
 	if (!err)
@@ -149,8 +149,7 @@ int emul_exec_shift_double(struct emul_ctx *c)
 	return err;
 }
 
-/* --- bit tests ----------------------------------------------------------------------------------
- */
+/* --- bit tests ----------------------------------------------------------------------- */
 
 /*
  * A register offset reaches beyond the memory operand: it is signed, and moves the address by
@@ -190,7 +189,7 @@ int emul_exec_bit_test(struct emul_ctx *c)
 	if (i->op != OP_BT)
 		err = emul_update(c, 0, a, r);
 	if (!err)
-		set_flag(c, FLAG_CF, a & bit);
+		set_flag(c, RFLAGS_CF, a & bit);
 	return err;
 }
 
@@ -207,7 +206,7 @@ int emul_exec_bit_scan(struct emul_ctx *c)
 	switch (i->op) {
 	case OP_BSF:
 	case OP_BSR:
-		set_flag(c, FLAG_ZF, a == 0);
+		set_flag(c, RFLAGS_ZF, a == 0);
 		if (a == 0)
 			return EMUL_OK; /* the destination keeps its value */
 		r = i->op == OP_BSF ? __builtin_ctzll(a) : 63 - __builtin_clzll(a);
@@ -215,7 +214,7 @@ int emul_exec_bit_scan(struct emul_ctx *c)
 	case OP_POPCNT:
 		for (r = 0; a; r++)
 			a &= a - 1;
-		set_arith_flags(c, r ? 0 : FLAG_ZF);
+		set_arith_flags(c, r ? 0 : RFLAGS_ZF);
 		break;
 	default: /* TZCNT LZCNT */
 		if (a == 0)
@@ -223,8 +222,8 @@ int emul_exec_bit_scan(struct emul_ctx *c)
 		else
 			r = i->op == OP_TZCNT ? (unsigned)__builtin_ctzll(a)
 					      : bits - 64 + __builtin_clzll(a);
-		set_flag(c, FLAG_CF, a == 0);
-		set_flag(c, FLAG_ZF, r == 0);
+		set_flag(c, RFLAGS_CF, a == 0);
+		set_flag(c, RFLAGS_ZF, r == 0);
 		break;
 	}
 	emul_reg_write(c, i->opnd[0].reg, size, r);

@@ -8,9 +8,9 @@ static int check_target(struct emul_ctx *c, uint64_t *target)
 {
 	*target &= size_mask(c->insn.opsize);
 	if (c->mode == EMUL_LONG64)
-		return is_canonical(c, *target) ? EMUL_OK : emul_set_fault(c, EXC_GP, 0);
+		return is_canonical(c, *target) ? EMUL_OK : emul_set_fault(c, X86_TRAP_GP, 0);
 	if (*target > emul_segment(c, SEG_CS)->limit)
-		return emul_set_fault(c, EXC_GP, 0);
+		return emul_set_fault(c, X86_TRAP_GP, 0);
 	return EMUL_OK;
 }
 
@@ -75,7 +75,7 @@ int emul_exec_loop(struct emul_ctx *c)
 {
 	const struct emul_insn *i = &c->insn;
 	uint64_t count = c->gpr[GPR_RCX] - (i->op != OP_JCXZ);
-	bool taken = (count & size_mask(i->adsize)) != 0, zf = c->rflags & FLAG_ZF;
+	bool taken = (count & size_mask(i->adsize)) != 0, zf = c->rflags & RFLAGS_ZF;
 	int err;
 
 	if (i->op == OP_JCXZ)

@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decoder: prefixes, opcode maps, ModRM and SIB, displacement, immediates. One table lookup
- * per opcode byte; what the row found says about operands is then carried out letter by letter.
+ * The decoder, first half: instruction bytes, prefixes, and the way through the opcode maps, one
+ * table lookup for each byte; and what the tables cannot say about validity.
  */
-#include <stddef.h>
-#include <string.h>
+#include "vmm/emulate/decode.h"
 
-#include "vmm/emulate/emulate.h"
-#include "vmm/emulate/internal.h"
-#include "vmm/emulate/opcodes.h"
-
-#define SEG_NONE 0xff
-
-#define REX_B 0x1
-#define REX_X 0x2
-#define REX_R 0x4
-#define REX_W 0x8
-
-#define MODRM_MOD(m) ((m) >> 6)
-#define MODRM_REG(m) (((m) >> 3) & 7)
-#define MODRM_RM(m)  ((m)&7)
-
-/* --- instruction bytes ------------------------------------------------------------------------ */
+/* --- instruction bytes --------------------------------------------------------------- */
 
 /*
  * Get more bytes: as many as the page, the CS limit and the longest instruction allow, so that
  * nothing faults which the instruction does not reach.
  */
-static int fetch_bytes(struct emul_ctx *c)
+int emul_fetch_bytes(struct emul_ctx *c)
 {
 	struct emul_insn *i = &c->insn;
 	unsigned n = EMUL_MAX_INSN_LEN - i->nr_bytes;
@@ -35,16 +19,16 @@ static int fetch_bytes(struct emul_ctx *c)
 	int err;
 
 	if (n == 0)
-		return emul_set_fault(c, EXC_GP, 0);
+		return emul_set_fault(c, X86_TRAP_GP, 0);
 	if (c->mode == EMUL_LONG64) {
 		if (!is_canonical(c, la))
-			return emul_set_fault(c, EXC_GP, 0);
+			return emul_set_fault(c, X86_TRAP_GP, 0);
 	} else {
 		const struct segment *cs = emul_segment(c, SEG_CS);
 
 		la = (uint32_t)la;
 		if (la > cs->limit)
-			return emul_set_fault(c, EXC_GP, 0);
+			return emul_set_fault(c, X86_TRAP_GP, 0);
 		n = min((uint64_t)n, cs->limit - la + 1);
 		la = (uint32_t)(la + cs->base);
 	}
@@ -56,47 +40,7 @@ static int fetch_bytes(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-static inline int next_byte(struct emul_ctx *c, uint8_t *byte)
-{
-	struct emul_insn *i = &c->insn;
-
-	if (unlikely(i->len >= i->nr_bytes)) {
-		int err = fetch_bytes(c);
-
-		if (err)
-			return err;
-	}
-	*byte = i->bytes[i->len++];
-	return EMUL_OK;
-}
-
-/* The next `size` bytes (1, 2, 4, 8) as a little-endian number, zero-extended. */
-static int next_number(struct emul_ctx *c, unsigned size, uint64_t *val)
-{
-	uint64_t v = 0;
-
-	for (unsigned n = 0; n < size; n++) {
-		uint8_t byte;
-		int err = next_byte(c, &byte);
-
-		if (err)
-			return err;
-		v |= (uint64_t)byte << (8 * n);
-	}
-	*val = v;
-	return EMUL_OK;
-}
-
-static int next_signed(struct emul_ctx *c, unsigned size, uint64_t *val)
-{
-	int err = next_number(c, size, val);
-
-	if (!err)
-		*val = sign_extend(*val, size);
-	return err;
-}
-
-/* --- prefixes and opcode ---------------------------------------------------------------------- */
+/* --- prefixes and opcode ------------------------------------------------------------- */
 
 /* 64-bit mode ignores the overrides of the segments that have no base there. */
 static void override_segment(struct emul_ctx *c, uint8_t seg)
@@ -166,14 +110,14 @@ static int find_opcode(struct emul_ctx *c, const struct opcode **row)
 
 	for (;;) {
 		if (map) {
-			err = next_byte(c, &i->opcode);
+			err = emul_next_byte(c, &i->opcode);
 			if (err)
 				return err;
 			e = &map[i->opcode];
 			map = NULL;
 		}
 		if (!have_modrm && (e->flags & FL_MODRM)) {
-			err = next_byte(c, &i->modrm);
+			err = emul_next_byte(c, &i->modrm);
 			if (err)
 				return err;
 			have_modrm = true;
@@ -243,291 +187,7 @@ static void set_sizes(struct emul_ctx *c, unsigned flags)
 	}
 }
 
-/* --- memory operand -----------------------------------------------------------------------------
- */
-
-static int decode_mem16(struct emul_ctx *c, unsigned mod, unsigned rm)
-{
-	static const struct {
-		uint8_t base, index, seg;
-	} ea16[8] = {
-		{GPR_RBX, GPR_RSI, SEG_DS},       {GPR_RBX, GPR_RDI, SEG_DS},
-		{GPR_RBP, GPR_RSI, SEG_SS},       {GPR_RBP, GPR_RDI, SEG_SS},
-		{GPR_RSI, EMUL_MEM_NONE, SEG_DS}, {GPR_RDI, EMUL_MEM_NONE, SEG_DS},
-		{GPR_RBP, EMUL_MEM_NONE, SEG_SS}, {GPR_RBX, EMUL_MEM_NONE, SEG_DS},
-	};
-	struct emul_mem *m = &c->insn.mem;
-	bool direct = mod == 0 && rm == 6;
-	unsigned disp_size = direct ? 2 : mod; /* mod 1: disp8, mod 2: disp16 */
-	uint64_t disp = 0;
-	int err = next_signed(c, disp_size, &disp);
-
-	m->base = direct ? EMUL_MEM_NONE : ea16[rm].base;
-	m->index = ea16[rm].index;
-	m->scale = 0;
-	m->disp = disp;
-	if (m->seg == SEG_NONE)
-		m->seg = direct ? SEG_DS : ea16[rm].seg;
-	return err;
-}
-
-static int decode_sib(struct emul_ctx *c)
-{
-	struct emul_mem *m = &c->insn.mem;
-	uint8_t sib;
-	int err = next_byte(c, &sib);
-
-	if (err)
-		return err;
-	m->base = (sib & 7) | (c->insn.rex & REX_B ? 8 : 0);
-	m->index = ((sib >> 3) & 7) | (c->insn.rex & REX_X ? 8 : 0);
-	m->scale = sib >> 6;
-	if (m->index == GPR_RSP) /* r12 is a good index, rsp is none */
-		m->index = EMUL_MEM_NONE;
-	return EMUL_OK;
-}
-
-static int decode_mem32(struct emul_ctx *c, unsigned mod, unsigned rm)
-{
-	struct emul_mem *m = &c->insn.mem;
-	unsigned disp_size = mod == 2 ? 4 : mod;
-	uint64_t disp = 0;
-	int err;
-
-	m->base = rm | (c->insn.rex & REX_B ? 8 : 0);
-	m->index = EMUL_MEM_NONE;
-	m->scale = 0;
-	if (rm == GPR_RSP) {
-		err = decode_sib(c);
-		if (err)
-			return err;
-	}
-	if (mod == 0 && (m->base & 7) == GPR_RBP) { /* no base; without SIB in 64-bit mode: rip */
-		m->base = rm == GPR_RBP && c->mode == EMUL_LONG64 ? EMUL_MEM_RIP : EMUL_MEM_NONE;
-		disp_size = 4;
-	}
-	if (m->seg == SEG_NONE)
-		m->seg = m->base == GPR_RSP || m->base == GPR_RBP ? SEG_SS : SEG_DS;
-	err = disp_size ? next_signed(c, disp_size, &disp) : EMUL_OK;
-	m->disp = disp;
-	return err;
-}
-
-/* --- operands -----------------------------------------------------------------------------------
- */
-
-enum place {
-	P_NONE,
-	P_E,
-	P_R,
-	P_G,
-	P_S,
-	P_C,
-	P_D,
-	P_Z,
-	P_I,
-	P_ISX,
-	P_I2,
-	P_J,
-	P_A,
-	P_O,
-	P_X,
-	P_Y,
-	P_GPR, /* the register whose number is in `reg` */
-	P_ONE, /* the constant 1 */
-	P_SEG, /* the segment register whose number is in `reg` */
-};
-
-enum size_code { S_NONE, S_b, S_w, S_d, S_v, S_z, S_y, S_n, S_p, S_a, S_s, S_x, S_vw, NR_SIZES };
-
-/* clang-format off */
-static const struct {
-	uint8_t place, size, reg;
-} forms[NR_FORMS] = {
-	[F__]   = {P_NONE},
-	[F_Eb]  = {P_E, S_b}, [F_Ew]   = {P_E, S_w},  [F_Ed]  = {P_E, S_d}, [F_Ev] = {P_E, S_v},
-	[F_Gb]  = {P_G, S_b}, [F_Gw]   = {P_G, S_w},  [F_Gv]  = {P_G, S_v},
-	[F_M]   = {P_E},      [F_Mv]   = {P_E, S_v},  [F_Mp]  = {P_E, S_p}, [F_Ma] = {P_E, S_a},
-	[F_Ms]  = {P_E, S_s}, [F_Mx]   = {P_E, S_x},  [F_RvMw] = {P_E, S_vw},
-	[F_Ry]  = {P_R, S_y}, [F_Rn]   = {P_R, S_n},
-	[F_Sw]  = {P_S, S_w}, [F_Cn]   = {P_C, S_n},  [F_Dn]  = {P_D, S_n},
-	[F_Zb]  = {P_Z, S_b}, [F_Zv]   = {P_Z, S_v},
-	[F_Ib]  = {P_I, S_b}, [F_Iw]   = {P_I, S_w},  [F_Iz]  = {P_I, S_z}, [F_Iv] = {P_I, S_v},
-	[F_Ibs] = {P_ISX, S_v}, [F_Ib2] = {P_I2, S_b},
-	[F_Jb]  = {P_J, S_b}, [F_Jz]   = {P_J, S_z},  [F_Ap]  = {P_A, S_p},
-	[F_Ob]  = {P_O, S_b}, [F_Ov]   = {P_O, S_v},
-	[F_Xb]  = {P_X, S_b}, [F_Xv]   = {P_X, S_v},  [F_Xz]  = {P_X, S_z},
-	[F_Yb]  = {P_Y, S_b}, [F_Yv]   = {P_Y, S_v},  [F_Yz]  = {P_Y, S_z},
-	[F_AL]  = {P_GPR, S_b, GPR_RAX},
-	[F_eAX] = {P_GPR, S_z, GPR_RAX}, [F_rAX] = {P_GPR, S_v, GPR_RAX},
-	[F_CL]  = {P_GPR, S_b, GPR_RCX}, [F_DX]  = {P_GPR, S_w, GPR_RDX},
-	[F_1]   = {P_ONE, S_b},
-	[F_ES]  = {P_SEG, S_w, SEG_ES}, [F_CS] = {P_SEG, S_w, SEG_CS}, [F_SS] = {P_SEG, S_w, SEG_SS},
-	[F_DS]  = {P_SEG, S_w, SEG_DS}, [F_FS] = {P_SEG, S_w, SEG_FS}, [F_GS] = {P_SEG, S_w, SEG_GS},
-};
-
-/* Bytes of a size letter at an operand size of 2, 4 and 8; `n` and `s` depend on the mode. */
-static const uint8_t sizes[NR_SIZES][3] = {
-	[S_NONE] = {0, 0, 0},	[S_b] = {1, 1, 1},	[S_w] = {2, 2, 2},	[S_d]  = {4, 4, 4},
-	[S_v]	 = {2, 4, 8},	[S_z] = {2, 4, 4},	[S_y] = {4, 4, 8},	[S_vw] = {2, 4, 8},
-	[S_p]	 = {4, 6, 10},	[S_a] = {4, 8, 16},	[S_x] = {8, 8, 16},
-	[S_n]	 = {4, 4, 8},	[S_s] = {6, 6, 10},
-};
-/* clang-format on */
-
-static unsigned size_of(const struct emul_ctx *c, unsigned code)
-{
-	if (unlikely(code == S_n || code == S_s))
-		return sizes[code][c->mode == EMUL_LONG64 ? 2 : 0];
-	return sizes[code][c->insn.opsize >> 2];
-}
-
-/* Without a REX prefix the byte registers 4-7 are the second bytes of the first four. */
-static void set_reg(const struct emul_insn *i, struct emul_opnd *o, unsigned reg)
-{
-	o->kind = OPND_REG;
-	if (o->size == 1 && reg >= 4 && !i->rex)
-		reg = EMUL_REG_HIGH + reg - 4;
-	o->reg = reg;
-}
-
-static void decode_rm(const struct emul_ctx *c, struct emul_opnd *o, bool word_in_memory)
-{
-	const struct emul_insn *i = &c->insn;
-
-	if (MODRM_MOD(i->modrm) != 3) {
-		o->kind = OPND_MEM;
-		if (word_in_memory)
-			o->size = 2;
-	} else {
-		set_reg(i, o, MODRM_RM(i->modrm) | (i->rex & REX_B ? 8 : 0));
-	}
-}
-
-/* An immediate of the operand's own size; 4 bytes stand for 8 but in MOV Zv,Iv. */
-static int decode_imm(struct emul_ctx *c, struct emul_opnd *o, unsigned size)
-{
-	struct emul_insn *i = &c->insn;
-
-	o->kind = OPND_IMM;
-	if (size == 4 && i->opsize == 8) {
-		o->size = 8;
-		return next_signed(c, 4, &i->imm);
-	}
-	return next_number(c, size, &i->imm);
-}
-
-static int decode_offset(struct emul_ctx *c, struct emul_opnd *o)
-{
-	struct emul_mem *m = &c->insn.mem;
-	uint64_t disp;
-	int err = next_number(c, c->insn.adsize, &disp);
-
-	if (err)
-		return err;
-	o->kind = OPND_MEM;
-	m->base = m->index = EMUL_MEM_NONE;
-	m->scale = 0;
-	m->disp = disp;
-	if (m->seg == SEG_NONE)
-		m->seg = SEG_DS;
-	return EMUL_OK;
-}
-
-static int decode_far_pointer(struct emul_ctx *c, struct emul_opnd *o)
-{
-	struct emul_insn *i = &c->insn;
-	uint64_t selector;
-	int err = next_number(c, i->opsize, &i->imm);
-
-	if (!err)
-		err = next_number(c, 2, &selector);
-	if (err)
-		return err;
-	o->kind = OPND_IMM;
-	i->imm2 = selector;
-	return EMUL_OK;
-}
-
-static int decode_branch(struct emul_ctx *c, struct emul_opnd *o)
-{
-	o->kind = OPND_REL;
-	return next_signed(c, o->size, &c->insn.imm);
-}
-
-static int decode_operand(struct emul_ctx *c, unsigned form, struct emul_opnd *o)
-{
-	struct emul_insn *i = &c->insn;
-	unsigned rex_r = i->rex & REX_R ? 8 : 0;
-
-	o->size = size_of(c, forms[form].size);
-	switch (forms[form].place) {
-	case P_E:
-		decode_rm(c, o, forms[form].size == S_vw);
-		break;
-	case P_G:
-		set_reg(i, o, MODRM_REG(i->modrm) | rex_r);
-		break;
-	case P_R: /* the mod field is ignored */
-		set_reg(i, o, MODRM_RM(i->modrm) | (i->rex & REX_B ? 8 : 0));
-		break;
-	case P_Z:
-		set_reg(i, o, (i->opcode & 7) | (i->rex & REX_B ? 8 : 0));
-		break;
-	case P_GPR:
-		set_reg(i, o, forms[form].reg);
-		break;
-	case P_SEG:
-		o->kind = OPND_SEG;
-		o->reg = forms[form].reg;
-		break;
-	case P_S:
-		o->kind = OPND_SEG;
-		o->reg = MODRM_REG(i->modrm);
-		break;
-	case P_C:
-		o->kind = OPND_CR;
-		o->reg = MODRM_REG(i->modrm) | rex_r;
-		break;
-	case P_D:
-		o->kind = OPND_DR;
-		o->reg = MODRM_REG(i->modrm) | rex_r;
-		break;
-	case P_ONE:
-		o->kind = OPND_IMM;
-		i->imm = 1;
-		break;
-	case P_X:
-		o->kind = OPND_STR_SRC;
-		break;
-	case P_Y:
-		o->kind = OPND_STR_DST;
-		break;
-	case P_I:
-		return decode_imm(c, o, o->size);
-	case P_ISX:
-		o->kind = OPND_IMM;
-		return next_signed(c, 1, &i->imm);
-	case P_I2: {
-		uint64_t imm2 = 0;
-		int err = next_number(c, 1, &imm2);
-
-		o->kind = OPND_IMM2;
-		i->imm2 = imm2;
-		return err;
-	}
-	case P_J:
-		return decode_branch(c, o);
-	case P_A:
-		return decode_far_pointer(c, o);
-	case P_O:
-		return decode_offset(c, o);
-	}
-	return EMUL_OK;
-}
-
-/* --- what is not an instruction ------------------------------------------------------------------
- */
+/* --- what is not an instruction ------------------------------------------------------ */
 
 #define CR_NUMBERS (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(8))
 
@@ -592,24 +252,6 @@ static bool is_other_insn(const struct emul_ctx *c, unsigned flags)
 	return (flags & FL_NOREP) && (i->prefixes & rep);
 }
 
-static int decode_operands(struct emul_ctx *c, const struct opcode *row)
-{
-	struct emul_insn *i = &c->insn;
-	int err = EMUL_OK;
-
-	if ((row->flags & (FL_MODRM | FL_NOMEM)) == FL_MODRM && MODRM_MOD(i->modrm) != 3) {
-		unsigned mod = MODRM_MOD(i->modrm), rm = MODRM_RM(i->modrm);
-
-		err = i->adsize == 2 ? decode_mem16(c, mod, rm) : decode_mem32(c, mod, rm);
-	}
-	for (unsigned n = 0; n < ARRAY_SIZE(i->opnd) && !err; n++) {
-		i->opnd[n].kind = OPND_NONE;
-		if (row->form[n] != F__)
-			err = decode_operand(c, row->form[n], &i->opnd[n]);
-	}
-	return err;
-}
-
 int emul_decode(struct emul_ctx *c)
 {
 	struct emul_insn *i = &c->insn;
@@ -626,17 +268,17 @@ int emul_decode(struct emul_ctx *c)
 	i->op = row->op;
 	if (unlikely(row->op <= OP_UNKNOWN || is_other_insn(c, row->flags))) {
 		if (row->op == OP_INVALID)
-			return emul_set_fault(c, EXC_UD, 0);
+			return emul_set_fault(c, X86_TRAP_UD, 0);
 		i->op = OP_UNKNOWN;
 		return EMUL_UNHANDLED;
 	}
 	set_sizes(c, row->flags);
-	err = decode_operands(c, row);
+	err = emul_decode_operands(c, row);
 	if (err)
 		return err;
 	if (i->mem.seg == SEG_NONE)
 		i->mem.seg = SEG_DS;
 	if (((row->flags & FL_CHECKED) || (i->prefixes & EMUL_PFX_LOCK)) && is_invalid(c, row))
-		return emul_set_fault(c, EXC_UD, 0);
+		return emul_set_fault(c, X86_TRAP_UD, 0);
 	return EMUL_OK;
 }

@@ -67,7 +67,8 @@ static emul_exec_fn *const exec_fns[NR_EMUL_OPS] = {
 int emul_set_fault(struct emul_ctx *c, uint8_t vector, uint32_t error)
 {
 	/* #DF, #TS, #NP, #SS, #GP, #PF, #AC push an error code. */
-	bool has_error = vector == EXC_DF || (vector >= EXC_TS && vector <= EXC_PF) || vector == 17;
+	bool has_error = vector == X86_TRAP_DF || vector == X86_TRAP_AC ||
+			 (vector >= X86_TRAP_TS && vector <= X86_TRAP_PF);
 
 	c->fault.vector = vector;
 	c->fault.has_error = has_error && c->mode != EMUL_REAL;
@@ -78,13 +79,13 @@ int emul_set_fault(struct emul_ctx *c, uint8_t vector, uint32_t error)
 int emul_set_page_fault(struct emul_ctx *c, gva_t gva, uint32_t error)
 {
 	c->fault.cr2 = gva.v;
-	return emul_set_fault(c, EXC_PF, error);
+	return emul_set_fault(c, X86_TRAP_PF, error);
 }
 
 int emul_execute(struct emul_ctx *c)
 {
 	emul_exec_fn *exec = exec_fns[c->insn.op];
-	bool tf = c->rflags & FLAG_TF;
+	bool tf = c->rflags & RFLAGS_TF;
 	int err;
 
 	if (!exec)
@@ -99,7 +100,7 @@ int emul_execute(struct emul_ctx *c)
 	if (err)
 		return err;
 	c->rip = c->next_rip;
-	c->rflags &= ~FLAG_RF;
+	c->rflags &= ~RFLAGS_RF;
 	return EMUL_OK;
 }
 

@@ -6,24 +6,10 @@
 #ifndef VMM_EMULATE_INTERNAL_H
 #define VMM_EMULATE_INTERNAL_H
 
+#include "arch/x86/regs.h"
 #include "vmm/emulate/emulate.h"
 
-enum {
-	EXC_DE = 0,
-	EXC_DB = 1,
-	EXC_BP = 3,
-	EXC_OF = 4,
-	EXC_BR = 5,
-	EXC_UD = 6,
-	EXC_DF = 8,
-	EXC_TS = 10,
-	EXC_NP = 11,
-	EXC_SS = 12,
-	EXC_GP = 13,
-	EXC_PF = 14
-};
-
-/* --- values of 1, 2, 4 or 8 bytes ------------------------------------------------------------- */
+/* --- values of 1, 2, 4 or 8 bytes ---------------------------------------------------- */
 
 static inline uint64_t size_mask(unsigned size)
 {
@@ -54,7 +40,7 @@ static inline bool is_protected(const struct emul_ctx *c)
 	return c->mode >= EMUL_PROT16;
 }
 
-/* --- registers -------------------------------------------------------------------------------- */
+/* --- registers ----------------------------------------------------------------------- */
 
 /* reg: a number of struct emul_opnd, with EMUL_REG_HIGH. */
 uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size);
@@ -64,7 +50,7 @@ void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t va
 /* The segment register, asked of the caller if it is not there yet. */
 const struct segment *emul_segment(struct emul_ctx *c, enum seg seg);
 
-/* --- memory ----------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------------------- */
 
 /* The effective address of insn.mem. */
 uint64_t emul_effective_address(const struct emul_ctx *c);
@@ -82,8 +68,7 @@ int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len);
 /* Check that [la, la + len) can be written, and move nothing. */
 int emul_mem_probe_write(struct emul_ctx *c, gva_t la, unsigned len);
 
-/* --- operands -----------------------------------------------------------------------------------
- */
+/* --- operands ------------------------------------------------------------------------ */
 
 /*
  * Load operand `n`, zero-extended from its size (immediates: as decoded). EMUL_ACC_WRITE
@@ -102,8 +87,7 @@ int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val);
 int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len,
 		    bool locked);
 
-/* --- stack and branches
- * --------------------------------------------------------------------------- */
+/* --- stack and branches -------------------------------------------------------------- */
 
 /* Write or read a value at `sp`, cut to the stack's address size; rSP stays. */
 int emul_stack_write(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t val);
@@ -118,8 +102,7 @@ uint64_t emul_writable_flags(const struct emul_ctx *c, unsigned size);
 /* Condition `opcode & 15` of Jcc, SETcc, CMOVcc. */
 bool emul_condition(uint64_t rflags, unsigned cc);
 
-/* --- execution: one function for a group of operations that share their shape
- * ----------------------- */
+/* --- execution: one function for a group of operations that share their shape -------- */
 
 typedef int emul_exec_fn(struct emul_ctx *c);
 

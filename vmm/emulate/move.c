@@ -60,8 +60,7 @@ int emul_exec_xlat(struct emul_ctx *c)
 	return err;
 }
 
-/* --- exchanges ----------------------------------------------------------------------------------
- */
+/* --- exchanges ----------------------------------------------------------------------- */
 
 /* With memory it is locked, prefix or not. */
 int emul_exec_xchg(struct emul_ctx *c)
@@ -136,7 +135,7 @@ int emul_exec_cmpxchg8b(struct emul_ctx *c)
 	if (err)
 		return err;
 	if (half == 8 && !IS_ALIGNED(c->la.v, 16))
-		return emul_set_fault(c, EXC_GP, 0);
+		return emul_set_fault(c, X86_TRAP_GP, 0);
 	err = emul_mem_read(c, c->la, old, 2 * half, EMUL_ACC_WRITE);
 	if (err)
 		return err;
@@ -154,41 +153,40 @@ int emul_exec_cmpxchg8b(struct emul_ctx *c)
 		emul_reg_write(c, GPR_RAX, half, low);
 		emul_reg_write(c, GPR_RDX, half, high);
 	}
-	set_flag(c, FLAG_ZF, equal);
+	set_flag(c, RFLAGS_ZF, equal);
 	return EMUL_OK;
 }
 
-/* --- conditions ---------------------------------------------------------------------------------
- */
+/* --- conditions ---------------------------------------------------------------------- */
 
 bool emul_condition(uint64_t rflags, unsigned cc)
 {
-	bool sf_ne_of = !(rflags & FLAG_SF) != !(rflags & FLAG_OF), hit;
+	bool sf_ne_of = !(rflags & RFLAGS_SF) != !(rflags & RFLAGS_OF), hit;
 
 	switch ((cc >> 1) & 7) {
 	case 0: /* O */
-		hit = rflags & FLAG_OF;
+		hit = rflags & RFLAGS_OF;
 		break;
 	case 1: /* B */
-		hit = rflags & FLAG_CF;
+		hit = rflags & RFLAGS_CF;
 		break;
 	case 2: /* E */
-		hit = rflags & FLAG_ZF;
+		hit = rflags & RFLAGS_ZF;
 		break;
 	case 3: /* BE */
-		hit = rflags & (FLAG_CF | FLAG_ZF);
+		hit = rflags & (RFLAGS_CF | RFLAGS_ZF);
 		break;
 	case 4: /* S */
-		hit = rflags & FLAG_SF;
+		hit = rflags & RFLAGS_SF;
 		break;
 	case 5: /* P */
-		hit = rflags & FLAG_PF;
+		hit = rflags & RFLAGS_PF;
 		break;
 	case 6: /* L */
 		hit = sf_ne_of;
 		break;
 	default: /* LE */
-		hit = sf_ne_of || (rflags & FLAG_ZF);
+		hit = sf_ne_of || (rflags & RFLAGS_ZF);
 		break;
 	}
 	return hit != (cc & 1);
@@ -213,26 +211,25 @@ int emul_exec_cmovcc(struct emul_ctx *c)
 	return emul_store(c, 0, val);
 }
 
-/* --- flags --------------------------------------------------------------------------------------
- */
+/* --- flags --------------------------------------------------------------------------- */
 
 int emul_exec_flag(struct emul_ctx *c)
 {
 	switch (c->insn.op) {
 	case OP_CLC:
-		c->rflags &= ~FLAG_CF;
+		c->rflags &= ~RFLAGS_CF;
 		break;
 	case OP_STC:
-		c->rflags |= FLAG_CF;
+		c->rflags |= RFLAGS_CF;
 		break;
 	case OP_CMC:
-		c->rflags ^= FLAG_CF;
+		c->rflags ^= RFLAGS_CF;
 		break;
 	case OP_CLD:
-		c->rflags &= ~FLAG_DF;
+		c->rflags &= ~RFLAGS_DF;
 		break;
 	case OP_STD:
-		c->rflags |= FLAG_DF;
+		c->rflags |= RFLAGS_DF;
 		break;
 	}
 	return EMUL_OK;
@@ -241,19 +238,19 @@ int emul_exec_flag(struct emul_ctx *c)
 /* STI opens interrupts one instruction late. */
 int emul_exec_sti_cli(struct emul_ctx *c)
 {
-	if (c->cpl > FIELD_GET(FLAG_IOPL, c->rflags))
-		return emul_set_fault(c, EXC_GP, 0);
+	if (c->cpl > FIELD_GET(RFLAGS_IOPL, c->rflags))
+		return emul_set_fault(c, X86_TRAP_GP, 0);
 	if (c->insn.op == OP_STI)
-		c->int_shadow = !(c->rflags & FLAG_IF);
-	set_flag(c, FLAG_IF, c->insn.op == OP_STI);
+		c->int_shadow = !(c->rflags & RFLAGS_IF);
+	set_flag(c, RFLAGS_IF, c->insn.op == OP_STI);
 	return EMUL_OK;
 }
 
-#define FLAGS_AH (FLAG_SF | FLAG_ZF | FLAG_AF | FLAG_PF | FLAG_CF)
+#define FLAGS_AH (RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 
 int emul_exec_lahf(struct emul_ctx *c)
 {
-	emul_reg_write(c, EMUL_REG_HIGH + GPR_RAX, 1, (c->rflags & FLAGS_AH) | FLAG_ONE);
+	emul_reg_write(c, EMUL_REG_HIGH + GPR_RAX, 1, (c->rflags & FLAGS_AH) | RFLAGS_FIXED);
 	return EMUL_OK;
 }
 
@@ -268,7 +265,7 @@ int emul_exec_sahf(struct emul_ctx *c)
 /* Undocumented, and in every CPU: AL = CF ? FF : 0. */
 int emul_exec_salc(struct emul_ctx *c)
 {
-	emul_reg_write(c, GPR_RAX, 1, c->rflags & FLAG_CF ? 0xff : 0);
+	emul_reg_write(c, GPR_RAX, 1, c->rflags & RFLAGS_CF ? 0xff : 0);
 	return EMUL_OK;
 }
 
@@ -279,7 +276,7 @@ int emul_exec_nop(struct emul_ctx *c)
 
 int emul_exec_ud(struct emul_ctx *c)
 {
-	return emul_set_fault(c, EXC_UD, 0);
+	return emul_set_fault(c, X86_TRAP_UD, 0);
 }
 
 /* The index is signed, the bounds are a pair in memory. */
@@ -300,6 +297,6 @@ int emul_exec_bound(struct emul_ctx *c)
 	memcpy(&lower, pair, size);
 	memcpy(&upper, pair + size, size);
 	if (index < (int64_t)sign_extend(lower, size) || index > (int64_t)sign_extend(upper, size))
-		return emul_set_fault(c, EXC_BR, 0);
+		return emul_set_fault(c, X86_TRAP_BR, 0);
 	return EMUL_OK;
 }

@@ -129,10 +129,10 @@ static const struct opcode dec_zv[1] = {ROW(DEC, Zv, _, _, 0)};
 
 /* 62, C4, C5: with a register operand, and in 64-bit mode, they begin EVEX and VEX encodings. */
 static const struct opcode bound_mod[2]  = {ROW(BOUND,    Gv, Ma, _,  0), UNKNOWN};
-static const struct opcode les_mod[2]    = {ROW(LOAD_FAR, ES, Gv, Mp, 0), UNKNOWN};
-static const struct opcode lds_mod[2]    = {ROW(LOAD_FAR, DS, Gv, Mp, 0), UNKNOWN};
+static const struct opcode les_mod[2]    = {ROW(LOAD_FAR, Gv, Mp, ES, 0), UNKNOWN};
+static const struct opcode lds_mod[2]    = {ROW(LOAD_FAR, Gv, Mp, DS, 0), UNKNOWN};
 static const struct opcode mode_62[2]    = {GOM(MOD, bound_mod), UNKNOWN};
-static const struct opcode mode_63[2]    = {ROW(ARPL, Ew, Gw, _, PROT), ROW(MOVSX, Gv, Ed, _, 0)};
+static const struct opcode mode_63[2]    = {ROW(ARPL, Ew, Gw, _, PROT), ROW(MOVSX, Gv, Ez, _, 0)};
 static const struct opcode mode_c4[2]    = {GOM(MOD, les_mod), UNKNOWN};
 static const struct opcode mode_c5[2]    = {GOM(MOD, lds_mod), UNKNOWN};
 
@@ -142,7 +142,7 @@ static const struct opcode pfx_90[4] = {
 	ROW(XCHG, Zv, rAX, _, 0),
 };
 
-/* --- 0F map ------------------------------------------------------------------------------- */
+/* --- 0F map -------------------------------------------------------------------------- */
 
 static const struct opcode group6[8] = {
 	ROW(SLDT, RvMw, _, _, PROT), ROW(STR,  RvMw, _, _, PROT),
@@ -151,8 +151,9 @@ static const struct opcode group6[8] = {
 	UNKNOWN,                     INVALID,
 };
 static const struct opcode group7_rm0[8] = {
-	UNKNOWN, ROW(VMCALL, _, _, _, NP), ROW(VMLAUNCH, _, _, _, NP), ROW(VMRESUME, _, _, _, NP),
-	ROW(VMXOFF, _, _, _, NP), UNKNOWN, UNKNOWN, UNKNOWN,
+	UNKNOWN, ROW(VMCALL, _, _, _, NP), ROW(VMLAUNCH, _, _, _, NP | PROT),
+	ROW(VMRESUME, _, _, _, NP | PROT),
+	ROW(VMXOFF, _, _, _, NP | PROT), UNKNOWN, UNKNOWN, UNKNOWN,
 };
 static const struct opcode group7_rm1[8] = {
 	ROW(MONITOR, _, _, _, NP), ROW(MWAIT, _, _, _, NP), ROW(CLAC, _, _, _, NP),
@@ -163,9 +164,9 @@ static const struct opcode group7_rm2[8] = {
 	UNKNOWN,                  UNKNOWN,                  UNKNOWN, UNKNOWN,
 };
 static const struct opcode group7_rm3[8] = {
-	ROW(VMRUN, _, _, _, NP), ROW(VMMCALL, _, _, _, NP), ROW(VMLOAD, _, _, _, NP),
-	ROW(VMSAVE, _, _, _, NP), ROW(STGI, _, _, _, NP), ROW(CLGI, _, _, _, NP),
-	ROW(SKINIT, _, _, _, NP), ROW(INVLPGA, _, _, _, NP),
+	ROW(VMRUN, _, _, _, NP | PROT), ROW(VMMCALL, _, _, _, NP), ROW(VMLOAD, _, _, _, NP | PROT),
+	ROW(VMSAVE, _, _, _, NP | PROT), ROW(STGI, _, _, _, NP | PROT), ROW(CLGI, _, _, _, NP | PROT),
+	ROW(SKINIT, _, _, _, NP | PROT), ROW(INVLPGA, _, _, _, NP | PROT),
 };
 static const struct opcode group7_rm7[8] = {
 	ROW(SWAPGS, _, _, _, NP | O64), ROW(RDTSCP, _, _, _, NP), UNKNOWN, UNKNOWN,
@@ -242,9 +243,9 @@ static const struct opcode map_0f38[256] = {
 	[0xf7] = UNKNOWN, EIGHT(0xf8, UNKNOWN),
 };
 
-static const struct opcode lss_mod[2] = {ROW(LOAD_FAR, SS, Gv, Mp, 0), INVALID};
-static const struct opcode lfs_mod[2] = {ROW(LOAD_FAR, FS, Gv, Mp, 0), INVALID};
-static const struct opcode lgs_mod[2] = {ROW(LOAD_FAR, GS, Gv, Mp, 0), INVALID};
+static const struct opcode lss_mod[2] = {ROW(LOAD_FAR, Gv, Mp, SS, 0), INVALID};
+static const struct opcode lfs_mod[2] = {ROW(LOAD_FAR, Gv, Mp, FS, 0), INVALID};
+static const struct opcode lgs_mod[2] = {ROW(LOAD_FAR, Gv, Mp, GS, 0), INVALID};
 
 static const struct opcode map_0f[256] = {
 	[0x00] = GOM(REG, group6),
@@ -254,20 +255,20 @@ static const struct opcode map_0f[256] = {
 	[0x04] = INVALID,
 	[0x05] = ROW(SYSCALL,     _,  _,  _,  0),
 	[0x06] = ROW(CLTS,        _,  _,  _,  0),
-	[0x07] = ROW(SYSRET,      _,  _,  _,  0),
+	[0x07] = ROW(SYSRET,      _,  _,  _,  PROT),
 	[0x08] = ROW(INVD,        _,  _,  _,  0),
 	[0x09] = ROW(WBINVD,      _,  _,  _,  NOREP),
 	[0x0a] = INVALID,
 	[0x0b] = ROW(UD,          _,  _,  _,  0),
 	[0x0c] = INVALID,
-	[0x0d] = ROW(NOP,         Ev, Gv, _,  0),	/* PREFETCHW and kin */
+	[0x0d] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHW and kin */
 	[0x0e] = UNKNOWN, [0x0f] = UNKNOWN,		/* 3DNow! */
 	EIGHT(0x10, UNKNOWN),
-	[0x18] = ROW(NOP,         Ev, Gv, _,  0),	/* PREFETCHh and hint space */
-	[0x19] = ROW(NOP,         Ev, Gv, _,  0),
-	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN, [0x1c] = UNKNOWN, [0x1d] = ROW(NOP, Ev, Gv, _, 0),
-	[0x1e] = ROW(NOP,         Ev, Gv, _,  NOREP),	/* F3: ENDBR, RDSSP */
-	[0x1f] = ROW(NOP,         Ev, Gv, _,  0),
+	[0x18] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHh and hint space */
+	[0x19] = ROW(NOP,         Ev, _,  _,  0),
+	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN, [0x1c] = UNKNOWN, [0x1d] = ROW(NOP, Ev, _,  _, 0),
+	[0x1e] = ROW(NOP,         Ev, _,  _,  NOREP),	/* F3: ENDBR, RDSSP */
+	[0x1f] = ROW(NOP,         Ev, _,  _,  0),
 	[0x20] = ROW(MOV_FROM_CR, Rn, Cn, _,  0),
 	[0x21] = ROW(MOV_FROM_DR, Rn, Dn, _,  0),
 	[0x22] = ROW(MOV_TO_CR,   Cn, Rn, _,  0),
@@ -278,8 +279,8 @@ static const struct opcode map_0f[256] = {
 	[0x31] = ROW(RDTSC,       _,  _,  _,  0),
 	[0x32] = ROW(RDMSR,       _,  _,  _,  0),
 	[0x33] = ROW(RDPMC,       _,  _,  _,  0),
-	[0x34] = ROW(SYSENTER,    _,  _,  _,  0),
-	[0x35] = ROW(SYSEXIT,     _,  _,  _,  0),
+	[0x34] = ROW(SYSENTER,    _,  _,  _,  PROT),
+	[0x35] = ROW(SYSEXIT,     _,  _,  _,  PROT),
 	[0x36] = INVALID, [0x37] = UNKNOWN,		/* GETSEC */
 	[0x38] = GO(MAP, map_0f38),
 	[0x39] = INVALID, [0x3a] = UNKNOWN, [0x3b] = INVALID,
@@ -332,7 +333,7 @@ static const struct opcode map_0f[256] = {
 	[0xff] = ROW(UD,          Gv, Ev, _,  0),
 };
 
-/* --- one-byte map ------------------------------------------------------------------------- */
+/* --- one-byte map -------------------------------------------------------------------- */
 
 const struct opcode emul_map_1byte[256] = {
 	ALU_ROWS(ADD, 0x00, LOCK),

@@ -6,8 +6,7 @@
 #include "vmm/emulate/flags.h"
 #include "vmm/emulate/internal.h"
 
-/* --- registers ----------------------------------------------------------------------------------
- */
+/* --- registers ----------------------------------------------------------------------- */
 
 uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size)
 {
@@ -37,8 +36,7 @@ const struct segment *emul_segment(struct emul_ctx *c, enum seg seg)
 	return &c->seg[seg];
 }
 
-/* --- segmentation -------------------------------------------------------------------------------
- */
+/* --- segmentation -------------------------------------------------------------------- */
 
 uint64_t emul_effective_address(const struct emul_ctx *c)
 {
@@ -56,7 +54,7 @@ uint64_t emul_effective_address(const struct emul_ctx *c)
 
 static int segment_fault(struct emul_ctx *c, enum seg seg)
 {
-	return emul_set_fault(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+	return emul_set_fault(c, seg == SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
 }
 
 #define TYPE_CODE        0x8
@@ -109,8 +107,7 @@ int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len, uns
 	return EMUL_OK;
 }
 
-/* --- memory
- * --------------------------------------------------------------------------------------- */
+/* --- memory -------------------------------------------------------------------------- */
 
 /* How many of `len` bytes at `la` lie in the page of the first. */
 static inline unsigned len_in_page(gva_t la, unsigned len)
@@ -171,8 +168,7 @@ int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsign
 	return emul_mem_write(c, c->la, val, len);
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------- */
+/* --- operands ------------------------------------------------------------------------ */
 
 int emul_load(struct emul_ctx *c, unsigned n, unsigned access, uint64_t *val)
 {

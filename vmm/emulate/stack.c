@@ -118,27 +118,27 @@ int emul_exec_popa(struct emul_ctx *c)
 
 static bool may_touch_flags(const struct emul_ctx *c)
 {
-	return c->mode != EMUL_VM86 || FIELD_GET(FLAG_IOPL, c->rflags) == 3;
+	return c->mode != EMUL_VM86 || FIELD_GET(RFLAGS_IOPL, c->rflags) == 3;
 }
 
 int emul_exec_pushf(struct emul_ctx *c)
 {
 	if (!may_touch_flags(c))
-		return emul_set_fault(c, EXC_GP, 0);
-	return emul_push(c, c->rflags & ~(FLAG_VM | FLAG_RF));
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	return emul_push(c, c->rflags & ~(RFLAGS_VM | RFLAGS_RF));
 }
 
 /* What POPF and IRET may change at this privilege (APM volume 3, POPF; never VM, VIF, VIP). */
 uint64_t emul_writable_flags(const struct emul_ctx *c, unsigned size)
 {
-	uint64_t mask = FLAGS_ARITH | FLAG_TF | FLAG_DF | FLAG_NT;
+	uint64_t mask = FLAGS_ARITH | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT;
 
 	if (size > 2)
-		mask |= FLAG_AC | FLAG_ID;
-	if (c->cpl <= FIELD_GET(FLAG_IOPL, c->rflags))
-		mask |= FLAG_IF;
+		mask |= RFLAGS_AC | RFLAGS_ID;
+	if (c->cpl <= FIELD_GET(RFLAGS_IOPL, c->rflags))
+		mask |= RFLAGS_IF;
 	if (c->cpl == 0)
-		mask |= FLAG_IOPL;
+		mask |= RFLAGS_IOPL;
 	return mask;
 }
 
@@ -149,7 +149,7 @@ int emul_exec_popf(struct emul_ctx *c)
 	int err;
 
 	if (!may_touch_flags(c))
-		return emul_set_fault(c, EXC_GP, 0);
+		return emul_set_fault(c, X86_TRAP_GP, 0);
 	err = emul_stack_read(c, sp, size, &val);
 	if (err)
 		return err;

@@ -16,7 +16,7 @@ static uint64_t index_of(const struct emul_ctx *c, enum gpr reg)
 
 static void advance(struct emul_ctx *c, enum gpr reg, unsigned size)
 {
-	uint64_t step = c->rflags & FLAG_DF ? -(uint64_t)size : size;
+	uint64_t step = c->rflags & RFLAGS_DF ? -(uint64_t)size : size;
 
 	emul_reg_write(c, reg, c->insn.adsize, c->gpr[reg] + step);
 }
@@ -175,13 +175,13 @@ static bool is_condition_met(const struct emul_ctx *c)
 
 	if (i->op != OP_CMPS && i->op != OP_SCAS)
 		return false;
-	return !(c->rflags & FLAG_ZF) == !!(i->prefixes & EMUL_PFX_REP);
+	return !(c->rflags & RFLAGS_ZF) == !!(i->prefixes & EMUL_PFX_REP);
 }
 
 /* MOVS STOS LODS CMPS SCAS INS OUTS. */
 int emul_exec_string(struct emul_ctx *c)
 {
-	unsigned budget = c->rflags & FLAG_TF ? 1 : MAX_ITERATIONS;
+	unsigned budget = c->rflags & RFLAGS_TF ? 1 : MAX_ITERATIONS;
 	int err;
 
 	if (!(c->insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
@@ -199,8 +199,7 @@ int emul_exec_string(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-/* --- ports --------------------------------------------------------------------------------------
- */
+/* --- ports --------------------------------------------------------------------------- */
 
 int emul_exec_in(struct emul_ctx *c)
 {
