@@ -74,7 +74,7 @@ $(BUILD)/dsdt.h: vmm/dev/dsdt.asl
 	@command -v iasl >/dev/null || { echo "iasl is missing: package acpica-tools (run: tools/setup)" >&2; exit 1; }
 	iasl -vs -p $(BUILD)/dsdt $< > $(BUILD)/dsdt.log || { cat $(BUILD)/dsdt.log >&2; exit 1; }
 	{ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(BUILD)/dsdt.aml | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
-$(BUILD)/vmm/dev/acpi_tables.o $(BUILD)/host/vmm/dev/acpi_tables.o: $(BUILD)/dsdt.h
+$(foreach d,. unit/obj race/obj fuzz/obj,$(BUILD)/$(d:.=)$(if $(filter-out .,$(d)),/)vmm/dev/acpi_tables.o): $(BUILD)/dsdt.h
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
