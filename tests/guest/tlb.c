@@ -94,16 +94,11 @@ static void write_until_fault(void *arg)
 	apic_enable();
 	write_cr0(cr0 | CR0_WP);
 	sti();
-	for (;;) {
-		int vector = TRY(for (;;)++ * (volatile uint64_t *)VA);
-
-		faults_seen++;
-		if (vector != PF_VECTOR || fault()->error != (PF_P | PF_W) || fault()->cr2 != VA)
-			break;
-		while (!reader.stop)
-			pause();
-		break;
-	}
+	(void)TRY(while (!reader.stop)(*(volatile uint64_t *)VA)++);
+	faults_seen += fault()->vector == PF_VECTOR && fault()->error == (PF_P | PF_W) &&
+		       fault()->cr2 == VA;
+	while (!reader.stop)
+		pause();
 	cli();
 	write_cr0(cr0);
 }
@@ -112,6 +107,7 @@ static void write_until_fault(void *arg)
 TEST(write_protect_with_shootdown)
 {
 	volatile uint64_t *page = page_alloc();
+
 	NEED_CPUS(2);
 	apic_enable();
 	trap_set(VEC, on_shootdown);
