@@ -114,7 +114,7 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 -include tests/guest/rules.mk
 
 #: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
-DEMO := --boot bios --vcpus 2 --initrd build/kernels/initrd-amd64 build/kernels/cloud.bzImage -- console=ttyS0 quiet
+DEMO := --boot bios --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet
 run: all kernels
 	tools/umbra run $(DEMO)
 

@@ -140,7 +140,6 @@ class Session:
     def run(self):
         """The exit status of the launcher."""
         self.child, self.ends = self.machine.start()
-        child = self.child
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS_INTERRUPTED))
         try:
             with Terminal() as self.terminal:
@@ -148,9 +147,9 @@ class Session:
         except KeyboardInterrupt:
             status = STATUS_INTERRUPTED
         finally:
-            child.kill()
-            complaints = child.stderr.read().decode(errors="replace") if child.stderr else ""
-            child.wait()
+            self.child.kill()
+            complaints = self.child.stderr.read().decode(errors="replace") if self.child.stderr else ""
+            self.child.wait()
         for stream in [*self.consoles.values(), self.log]:
             stream.close()
         return self.explain(status, complaints)
