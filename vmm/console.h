@@ -1,17 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A VM's console: the byte stream between the guest's UART and whoever looks at it (a physical
- * serial port of its own, or the machine's console when it is attached there).
+ * Consoles. Each VM has one: the byte stream between the guest's UART and whoever looks at it. It
+ * goes to a physical serial port of its own (`console=com2` on the VM's module line), or shares
+ * the machine's console, where one VM at a time is attached and the others' last output is kept
+ * until they are. The machine's console also carries the log and the monitor.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONSOLE_HISTORY 4096
+
+struct uart;
+struct vm;
+
 struct console {
-	/* The guest's UART sends a byte. Holds the VM's device lock. */
+	/* The guest's UART sends a byte. Any CPU; takes the console lock, a leaf. */
 	void (*output)(struct console *c, uint8_t byte);
+
+	struct uart *port;		/* const; its own serial port, or NULL */
+	struct vm *vm;			/* const; who gets what is typed here */
+	uint32_t head;			/* console lock; bytes ever put into `history` */
+	uint8_t history[CONSOLE_HISTORY]; /* console lock */
 };
+
+struct vm_config;
+
+/*
+ * Set up a VM's console as its configuration says. 0; -EINVAL: not a serial port; -ENODEV: no
+ * such port in this machine; -EBUSY: another VM has it.
+ */
+int console_init(struct console *c, struct vm *vm, const struct vm_config *config);
+void console_destroy(struct console *c);
+
+/* Show this console on the machine's, from what it said last; NULL: the monitor. */
+void console_attach(struct console *c);
+bool console_is_attached(const struct console *c);
+
+/* To the machine's console: the monitor's words. */
+void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Bytes typed since the last call go to their VM or to the monitor. Boot CPU. */
+void console_poll(void);
+
+/* Take input from the machine's console ports. */
+void console_start(void);
 
 #endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One run of an SVM guest. VMRUN swaps RAX, RSP, RIP, RFLAGS, the control registers and CS, SS, DS, ES with
+ * the VMCB; VMLOAD/VMSAVE swap FS, GS, TR, LDTR and the syscall MSRs; the other general
+ * registers are swapped here (APM volume 2, sections 15.5 and 15.5.1).
+ *
+ * GIF is 0 from before VMRUN (CLGI) until after the host's GS and TR are back (STGI), so nothing
+ * is delivered on a half-switched CPU. IF is 1 across VMRUN: with V_INTR_MASKING the host's IF
+ * says whether physical interrupts end the run.
+ */
+#define GPR(n) ((n) * 8)
+
+	.text
+	.globl svm_enter
+	.type svm_enter, @function
+/* void svm_enter(uint64_t gpr[16], hpa_t vmcb, hpa_t host_vmcb) */
+svm_enter:
+	push %rbp
+	push %rbx
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	push %rdx
+	push %rdi
+
+	clgi
+	sti
+	mov %rsi, %rax
+	vmload %rax
+
+	mov GPR(1)(%rdi), %rcx
+	mov GPR(2)(%rdi), %rdx
+	mov GPR(3)(%rdi), %rbx
+	mov GPR(5)(%rdi), %rbp
+	mov GPR(6)(%rdi), %rsi
+	mov GPR(8)(%rdi), %r8
+	mov GPR(9)(%rdi), %r9
+	mov GPR(10)(%rdi), %r10
+	mov GPR(11)(%rdi), %r11
+	mov GPR(12)(%rdi), %r12
+	mov GPR(13)(%rdi), %r13
+	mov GPR(14)(%rdi), %r14
+	mov GPR(15)(%rdi), %r15
+	mov GPR(7)(%rdi), %rdi
+
+	vmrun %rax
+	vmsave %rax		/* RAX is the host's again: the VMCB */
+
+	xchg %rdi, (%rsp)	/* gpr[]; the guest's RDI waits on the stack */
+	mov %rcx, GPR(1)(%rdi)
+	mov %rdx, GPR(2)(%rdi)
+	mov %rbx, GPR(3)(%rdi)
+	mov %rbp, GPR(5)(%rdi)
+	mov %rsi, GPR(6)(%rdi)
+	mov %r8, GPR(8)(%rdi)
+	mov %r9, GPR(9)(%rdi)
+	mov %r10, GPR(10)(%rdi)
+	mov %r11, GPR(11)(%rdi)
+	mov %r12, GPR(12)(%rdi)
+	mov %r13, GPR(13)(%rdi)
+	mov %r14, GPR(14)(%rdi)
+	mov %r15, GPR(15)(%rdi)
+	pop %rcx
+	mov %rcx, GPR(7)(%rdi)
+
+	pop %rax		/* the host's FS, GS, TR, LDTR and syscall MSRs */
+	vmload %rax
+	cli
+	stgi
+
+	/* What the guest left in registers must not steer speculation here. */
+	xor %ecx, %ecx
+	xor %edx, %edx
+	xor %esi, %esi
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbx
+	pop %rbp
+	ret
+	.size svm_enter, . - svm_enter
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the VMCB's exit code and its two words of information to the record of arch/x86/virt.h. */
+#include <string.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/svm/svm.h"
+
+#define FIRST_MISC SVM_EXIT_INTR
+
+/* The exits that carry no information but themselves. */
+static const uint8_t plain[] = {
+	[SVM_EXIT_INTR - FIRST_MISC] = EXIT_INTERRUPT,
+	[SVM_EXIT_NMI - FIRST_MISC] = EXIT_NMI,
+	[SVM_EXIT_VINTR - FIRST_MISC] = EXIT_IRQ_WINDOW,
+	[SVM_EXIT_IRET - FIRST_MISC] = EXIT_NMI_WINDOW,
+	[SVM_EXIT_RDPMC - FIRST_MISC] = EXIT_RDPMC,
+	[SVM_EXIT_CPUID - FIRST_MISC] = EXIT_CPUID,
+	[SVM_EXIT_INVD - FIRST_MISC] = EXIT_WBINVD,
+	[SVM_EXIT_PAUSE - FIRST_MISC] = EXIT_PAUSE,
+	[SVM_EXIT_HLT - FIRST_MISC] = EXIT_HLT,
+	[SVM_EXIT_INVLPGA - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_SHUTDOWN - FIRST_MISC] = EXIT_SHUTDOWN,
+	[SVM_EXIT_VMRUN - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_VMMCALL - FIRST_MISC] = EXIT_HYPERCALL,
+	[SVM_EXIT_VMLOAD - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_VMSAVE - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_STGI - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_CLGI - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_SKINIT - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_WBINVD - FIRST_MISC] = EXIT_WBINVD,
+	[SVM_EXIT_MONITOR - FIRST_MISC] = EXIT_MONITOR,
+	[SVM_EXIT_MWAIT - FIRST_MISC] = EXIT_MWAIT,
+	[SVM_EXIT_MWAIT_COND - FIRST_MISC] = EXIT_MWAIT,
+	[SVM_EXIT_XSETBV - FIRST_MISC] = EXIT_XSETBV,
+	[SVM_EXIT_RDPRU - FIRST_MISC] = EXIT_VIRT_INSN,
+};
+
+static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->reason = EXIT_MEMORY_FAULT;
+	exit->fault.gpa = GPA(vmcb->exitinfo2);
+	exit->fault.error = (uint32_t)vmcb->exitinfo1 & 0x7f;
+	if (vmcb->exitinfo1 & SVM_NPF_GUEST_PT)
+		exit->fault.error |= PFERR_GUEST_PT;
+	exit->fault.insn_bytes = 0;
+	if (svm_has_decode_assists && vmcb->insn_bytes) {
+		exit->fault.insn_bytes = min(vmcb->insn_bytes, (uint8_t)15);
+		memcpy(exit->fault.insn, vmcb->insn, 15);
+	}
+}
+
+static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	uint64_t info = vmcb->exitinfo1;
+
+	exit->reason = EXIT_IO;
+	exit->io.port = FIELD_GET(SVM_IOIO_PORT, info);
+	exit->io.size = FIELD_GET(SVM_IOIO_SIZE, info);
+	exit->io.in = info & SVM_IOIO_IN;
+	exit->io.string = info & SVM_IOIO_STR;
+	exit->io.rep = info & SVM_IOIO_REP;
+	exit->io.next_rip = vmcb->exitinfo2;
+}
+
+static void decode_cr(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
+{
+	exit->reason = code < SVM_EXIT_WRITE_CR0 ? EXIT_CR_READ : EXIT_CR_WRITE;
+	exit->cr.cr = code & 0xf;
+	exit->cr.known = svm_has_decode_assists && (vmcb->exitinfo1 & SVM_CR_IS_MOV);
+	exit->cr.gpr = vmcb->exitinfo1 & SVM_CR_GPR;
+}
+
+static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
+{
+	exit->reason = EXIT_EXCEPTION;
+	exit->exception.vector = code - SVM_EXIT_EXCP_BASE;
+	exit->exception.has_error = BIT_ULL(exit->exception.vector) & X86_TRAPS_WITH_ERROR;
+	exit->exception.error = (uint32_t)vmcb->exitinfo1;
+	exit->exception.address = vmcb->exitinfo2;
+}
+
+/* An event whose delivery this exit interrupted is delivered again at the next entry. */
+static void decode_idt_event(struct virt_vcpu *v, uint64_t info)
+{
+	static const uint8_t type[8] = {
+		[SVM_EVENT_TYPE_INTR] = EVENT_INTR,
+		[SVM_EVENT_TYPE_NMI] = EVENT_NMI,
+		[SVM_EVENT_TYPE_EXCEPT] = EVENT_EXCEPTION,
+		[SVM_EVENT_TYPE_SOFT] = EVENT_SOFT_INT,
+	};
+
+	v->idt_event = (struct vm_event_info){
+		.type = type[FIELD_GET(SVM_EVENT_TYPE, info)],
+		.vector = FIELD_GET(SVM_EVENT_VECTOR, info),
+		.has_error = info & SVM_EVENT_EV,
+		.error = FIELD_GET(SVM_EVENT_ERROR, info),
+	};
+}
+
+static void decode_other(const struct vmcb *vmcb, struct vm_exit *exit, uint32_t code)
+{
+	if (code < SVM_EXIT_READ_DR0)
+		decode_cr(vmcb, exit, code);
+	else if (code < SVM_EXIT_EXCP_BASE)
+		exit->reason = EXIT_DR_ACCESS;
+	else if (code < SVM_EXIT_INTR)
+		decode_exception(vmcb, exit, code);
+	else if (code == SVM_EXIT_INVALID)
+		exit->reason = EXIT_INVALID_STATE;
+	else
+		exit->reason = EXIT_UNKNOWN;
+}
+
+void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	const struct vmcb *vmcb = svm_vmcb(v);
+	uint32_t code = (uint32_t)vmcb->exitcode;
+
+	exit->code = code;
+	exit->insn_len = svm_has_nrips ? (uint32_t)(vmcb->nrip - vmcb->rip) : 0;
+	v->idt_event.type = EVENT_NONE;
+	if (unlikely(vmcb->exitintinfo & SVM_EVENT_VALID))
+		decode_idt_event(v, vmcb->exitintinfo);
+
+	if (code == SVM_EXIT_NPF)
+		decode_npf(vmcb, exit);
+	else if (code == SVM_EXIT_IOIO)
+		decode_ioio(vmcb, exit);
+	else if (code == SVM_EXIT_MSR)
+		exit->reason = vmcb->exitinfo1 ? EXIT_WRMSR : EXIT_RDMSR;
+	else if (code - FIRST_MISC < ARRAY_SIZE(plain) && plain[code - FIRST_MISC])
+		exit->reason = plain[code - FIRST_MISC];
+	else
+		decode_other(vmcb, exit, code);
+}

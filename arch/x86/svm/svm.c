@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SVM per machine and per physical CPU: probing, switching on, and the permission maps that all
+ * guests share (policy is the same for every guest, so one map of each kind is enough).
+ */
+#include "arch/x86/svm/svm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/regs.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+
+#define CPUID_SVM	    0x8000000a
+#define SVM_EDX_NPT	    BIT(0)
+#define SVM_EDX_NRIPS	    BIT(3)
+#define SVM_EDX_FLUSH_ASID  BIT(6)
+#define SVM_EDX_DECODE	    BIT(7)
+
+
+/* VM_CR (APM volume 2, section 15.30.1). */
+#define VM_CR_SVMDIS BIT_ULL(4)
+
+/* Two bits an MSR (read, write), three ranges of 2 KiB (section 15.11). */
+#define MSRPM_SIZE  0x2000
+#define IOPM_SIZE   0x3000 /* a bit a port, and a page for accesses that wrap */
+#define RANGE_MSRS  0x2000
+
+static uint8_t iopm[IOPM_SIZE] __aligned(4096);
+static uint8_t msrpm[MSRPM_SIZE] __aligned(4096);
+static struct svm_cpu svm_cpus[CPU_MAX];
+
+struct virt_caps virt_caps __ro_after_init;
+hpa_t svm_iopm __ro_after_init, svm_msrpm __ro_after_init;
+bool svm_has_flush_by_asid __ro_after_init;
+bool svm_has_nrips __ro_after_init;
+bool svm_has_decode_assists __ro_after_init;
+
+struct svm_cpu *svm_this_cpu(void)
+{
+	return &svm_cpus[cpu_id()];
+}
+
+static bool is_locked_off(void)
+{
+	return rdmsr(MSR_VM_CR) & VM_CR_SVMDIS;
+}
+
+int svm_probe(void)
+{
+	struct cpuid r = cpuid(0x80000001);
+
+	if (!(r.ecx & BIT(2))) {
+		log_error("svm: this CPU has no SVM");
+		return -ENODEV;
+	}
+	if (is_locked_off()) {
+		log_error("svm: switched off in the firmware's set-up (VM_CR.SVMDIS)");
+		return -ENODEV;
+	}
+	r = cpuid(CPUID_SVM);
+	svm_has_nrips = r.edx & SVM_EDX_NRIPS;
+	svm_has_flush_by_asid = r.edx & SVM_EDX_FLUSH_ASID;
+	svm_has_decode_assists = r.edx & SVM_EDX_DECODE;
+	virt_caps = (struct virt_caps){
+		.name = "SVM",
+		.tdp = r.edx & SVM_EDX_NPT,
+		.insn_len = svm_has_nrips,
+		.tags = r.ebx,
+	};
+	memset(iopm, 0xff, sizeof(iopm));
+	memset(msrpm, 0xff, sizeof(msrpm));
+	svm_iopm = image_pa(iopm);
+	svm_msrpm = image_pa(msrpm);
+	return 0;
+}
+
+void svm_cpu_enable(void *pages, hpa_t pages_pa)
+{
+	struct svm_cpu *c = svm_this_cpu();
+
+	c->host_vmcb = pages_pa;
+	c->tag_generation = 1;
+	c->next_asid = 1;
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, pages_pa.v + PAGE_SIZE);
+	/* The host's FS, GS, TR and so on never change again: save them once. */
+	__asm__ volatile("vmsave %0" : : "a"(pages_pa.v) : "memory");
+	(void)pages;
+}
+
+/* The byte offset of an MSR's range in the map, and its index there; false: always intercepted. */
+static bool find_msr(uint32_t msr, unsigned *bit)
+{
+	static const uint32_t base[] = {0, 0xc0000000, 0xc0010000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(base); i++) {
+		if (msr - base[i] < RANGE_MSRS) {
+			*bit = (i * RANGE_MSRS + (msr - base[i])) * 2;
+			return true;
+		}
+	}
+	return false;
+}
+
+void svm_msr_allow(uint32_t msr, bool read, bool write)
+{
+	unsigned bit;
+
+	HV_BUG_ON(!find_msr(msr, &bit));
+	if (read)
+		msrpm[bit / 8] &= (uint8_t)~BIT(bit % 8);
+	if (write)
+		msrpm[bit / 8] &= (uint8_t)~BIT(bit % 8 + 1);
+}

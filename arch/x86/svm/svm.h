@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the SVM back end share among themselves. */
+#ifndef ARCH_X86_SVM_SVM_H
+#define ARCH_X86_SVM_SVM_H
+
+#include "arch/x86/svm/vmcb.h"
+#include "arch/x86/virt.h"
+
+/* One per physical CPU. Owned by that CPU. */
+struct svm_cpu {
+	hpa_t host_vmcb;	 /* the host's side of VMLOAD/VMSAVE */
+	uint64_t tag_generation; /* starts at 1 */
+	uint32_t next_asid;
+	void *last_vmcb;	 /* the VMCB that ran last: its clean bits hold */
+};
+
+extern hpa_t svm_iopm, svm_msrpm; /* constant after probe */
+extern bool svm_has_flush_by_asid, svm_has_nrips, svm_has_decode_assists;
+
+/* The calling CPU's part. */
+struct svm_cpu *svm_this_cpu(void);
+
+static inline struct vmcb *svm_vmcb(const struct virt_vcpu *v)
+{
+	return v->control;
+}
+
+/* Say that a group of VMCB fields (SVM_CLEAN_*) has changed since its last run. */
+static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
+{
+	vmcb->clean &= ~group;
+}
+
+/* Swap registers with the guest and run it until its next exit (entry.S). */
+void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);
+
+/* Translate the VMCB's exit fields (exit.c). */
+void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU on SVM: what its VMCB holds after reset, and running it. The VMCB's clean bits are kept
+ * honest here: whoever changes a field calls svm_dirty(), and a VMCB that was not the last to
+ * run on this CPU goes in with none set (APM volume 2, section 15.15).
+ */
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/svm/svm.h"
+
+#define INTERCEPT_MISC1                                                                            \
+	(SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_INIT | SVM_INTERCEPT_RDPMC |       \
+	 SVM_INTERCEPT_CPUID | SVM_INTERCEPT_INVD | SVM_INTERCEPT_HLT | SVM_INTERCEPT_INVLPGA |    \
+	 SVM_INTERCEPT_IOIO | SVM_INTERCEPT_MSR | SVM_INTERCEPT_FERR | SVM_INTERCEPT_SHUTDOWN)
+#define INTERCEPT_MISC2                                                                            \
+	(SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD |                      \
+	 SVM_INTERCEPT_VMSAVE | SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI | SVM_INTERCEPT_SKINIT |   \
+	 SVM_INTERCEPT_WBINVD | SVM_INTERCEPT_MONITOR | SVM_INTERCEPT_MWAIT |                      \
+	 SVM_INTERCEPT_MWAIT_ARM | SVM_INTERCEPT_XSETBV | SVM_INTERCEPT_RDPRU)
+#define INTERCEPT_MISC3 (SVM_INTERCEPT_INVLPGB | SVM_INTERCEPT_MCOMMIT | SVM_INTERCEPT_TLBSYNC)
+
+/*
+ * #AC and #DB can be made to fault again while they are delivered, for ever and with interrupts
+ * shut out: they exit each time. #MC is the machine's.
+ */
+#define INTERCEPT_EXCEPTIONS (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
+
+#define PAT_RESET 0x0007040600070406ull
+
+void svm_vcpu_init(struct virt_vcpu *v, void *page, hpa_t page_pa)
+{
+	struct vmcb *vmcb = page;
+
+	v->control = page;
+	v->control_pa = page_pa;
+	vmcb->intercept_exceptions = INTERCEPT_EXCEPTIONS;
+	vmcb->intercept_misc1 = INTERCEPT_MISC1;
+	vmcb->intercept_misc2 = INTERCEPT_MISC2;
+	vmcb->intercept_misc3 = INTERCEPT_MISC3;
+	vmcb->iopm_base_pa = svm_iopm.v;
+	vmcb->msrpm_base_pa = svm_msrpm.v;
+	vmcb->np_enable = SVM_NP_ENABLE;
+	svm_vcpu_reset(v);
+}
+
+static void reset_segments(struct vmcb *vmcb)
+{
+	static const struct vmcb_seg data = {.attr = SEG_ATTR_P | SEG_ATTR_S | 3, .limit = 0xffff};
+	static const struct vmcb_seg table = {.limit = 0xffff};
+
+	vmcb->es = vmcb->ss = vmcb->ds = vmcb->fs = vmcb->gs = data;
+	vmcb->cs = (struct vmcb_seg){
+		.selector = 0xf000,
+		.attr = SEG_ATTR_P | SEG_ATTR_S | 0xb,
+		.limit = 0xffff,
+		.base = 0xffff0000,
+	};
+	vmcb->gdtr = vmcb->idtr = table;
+	vmcb->ldtr = (struct vmcb_seg){.attr = SEG_ATTR_P | 2, .limit = 0xffff};
+	vmcb->tr = (struct vmcb_seg){.attr = SEG_ATTR_P | 0xb, .limit = 0xffff};
+	vmcb->cpl = 0;
+}
+
+void svm_vcpu_reset(struct virt_vcpu *v)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	memset(v->gpr, 0, sizeof(v->gpr));
+	v->rip = 0xfff0;
+	v->rflags = RFLAGS_FIXED;
+	v->idt_event.type = EVENT_NONE;
+	vmcb->intercept_misc1 = INTERCEPT_MISC1;
+	vmcb->vintr = SVM_V_INTR_MASKING;
+	vmcb->interrupt_shadow = 0;
+	vmcb->eventinj = 0;
+	reset_segments(vmcb);
+	vmcb->efer = EFER_SVME;
+	vmcb->cr0 = CR0_CD | CR0_NW | CR0_ET;
+	vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
+	vmcb->dr6 = DR6_INIT;
+	vmcb->dr7 = DR7_INIT;
+	vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
+	vmcb->sysenter_cs = vmcb->sysenter_esp = vmcb->sysenter_eip = 0;
+	vmcb->g_pat = PAT_RESET;
+	vmcb->debugctl = 0;
+	vmcb->clean = 0;
+	svm_flush(v);
+}
+
+void svm_vcpu_load(struct virt_vcpu *v)
+{
+	svm_vmcb(v)->clean = 0;
+}
+
+void svm_set_root(struct virt_vcpu *v, hpa_t root)
+{
+	svm_vmcb(v)->ncr3 = root.v;
+	svm_dirty(svm_vmcb(v), SVM_CLEAN_NP);
+}
+
+/* A tag of another generation than the CPU's is no longer valid: the next entry takes a new one. */
+void svm_flush(struct virt_vcpu *v)
+{
+	v->tag_generation = 0;
+}
+
+/*
+ * Give the vCPU an ASID that no stale translation of this CPU carries: the next one never used
+ * since the last full flush, or, when they are used up, the first after another full flush.
+ */
+static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
+{
+	vmcb->tlb_control = SVM_TLB_KEEP;
+	if (c->next_asid >= virt_caps.tags) {
+		c->next_asid = 1;
+		c->tag_generation++;
+		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+	}
+	vmcb->asid = c->next_asid++;
+	svm_dirty(vmcb, SVM_CLEAN_ASID);
+	v->tag_generation = c->tag_generation;
+	v->tag_cpu = cpu_id();
+}
+
+void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	struct svm_cpu *c = svm_this_cpu();
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	if (unlikely(v->tag_generation != c->tag_generation || v->tag_cpu != cpu_id()))
+		take_tag(v, c, vmcb);
+	vmcb->rax = v->gpr[GPR_RAX];
+	vmcb->rsp = v->gpr[GPR_RSP];
+	vmcb->rip = v->rip;
+	vmcb->rflags = v->rflags;
+	svm_enter(v->gpr, v->control_pa, c->host_vmcb);
+	v->gpr[GPR_RAX] = vmcb->rax;
+	v->gpr[GPR_RSP] = vmcb->rsp;
+	v->rip = vmcb->rip;
+	v->rflags = vmcb->rflags;
+	vmcb->tlb_control = SVM_TLB_KEEP;
+	vmcb->clean = SVM_CLEAN_ALL;
+	svm_decode_exit(v, exit);
+}
+
+void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
+{
+	static const uint8_t type[] = {
+		[EVENT_INTR] = SVM_EVENT_TYPE_INTR,
+		[EVENT_NMI] = SVM_EVENT_TYPE_NMI,
+		[EVENT_EXCEPTION] = SVM_EVENT_TYPE_EXCEPT,
+		[EVENT_SOFT_INT] = SVM_EVENT_TYPE_SOFT,
+	};
+
+	svm_vmcb(v)->eventinj = SVM_EVENT_VALID | FIELD_PREP(SVM_EVENT_TYPE, type[ev->type]) |
+				ev->vector |
+				(ev->has_error ? SVM_EVENT_EV | FIELD_PREP(SVM_EVENT_ERROR, ev->error) : 0);
+}
+
+bool svm_has_event(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->eventinj & SVM_EVENT_VALID;
+}
+
+bool svm_irq_shadow(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->interrupt_shadow & SVM_INT_SHADOW;
+}
+
+void svm_clear_irq_shadow(struct virt_vcpu *v)
+{
+	svm_vmcb(v)->interrupt_shadow &= ~SVM_INT_SHADOW;
+}
+
+/* A virtual interrupt that is never delivered: its intercept fires when it could be. */
+void svm_irq_window(struct virt_vcpu *v, bool on)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	vmcb->vintr &= ~(SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO);
+	vmcb->intercept_misc1 &= ~SVM_INTERCEPT_VINTR;
+	if (on) {
+		vmcb->vintr |= SVM_V_IRQ | SVM_V_IGN_TPR | FIELD_PREP(SVM_V_INTR_PRIO, 15);
+		vmcb->intercept_misc1 |= SVM_INTERCEPT_VINTR;
+	}
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+/* SVM has no NMI window: the IRET that ends the handler exits, before it is executed. */
+void svm_nmi_window(struct virt_vcpu *v, bool on)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	vmcb->intercept_misc1 &= ~SVM_INTERCEPT_IRET;
+	if (on)
+		vmcb->intercept_misc1 |= SVM_INTERCEPT_IRET;
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+}
+
+void svm_cr8_write(struct virt_vcpu *v, uint8_t cr8)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	vmcb->vintr = (vmcb->vintr & ~SVM_V_TPR) | (cr8 & 0xf);
+	svm_dirty(vmcb, SVM_CLEAN_TPR);
+}
+
+uint8_t svm_cr8_read(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->vintr & 0xf;
+}
+
+void svm_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
+{
+	svm_vmcb(v)->tsc_offset = offset;
+	svm_dirty(svm_vmcb(v), SVM_CLEAN_INTERCEPTS);
+}
+
+void svm_exit_on_pause(struct virt_vcpu *v, bool on)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	vmcb->intercept_misc1 &= ~SVM_INTERCEPT_PAUSE;
+	if (on)
+		vmcb->intercept_misc1 |= SVM_INTERCEPT_PAUSE;
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+}
+
+static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+	uint16_t old = vmcb->intercept_cr_write;
+
+	vmcb->intercept_cr_write &= (uint16_t)~BIT(cr);
+	if (on)
+		vmcb->intercept_cr_write |= BIT(cr);
+	if (vmcb->intercept_cr_write != old)
+		svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+}
+
+void svm_exit_on_cr4_write(struct virt_vcpu *v, bool on)
+{
+	intercept_cr_write(v, 4, on);
+}
+
+void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
+{
+	intercept_cr_write(v, 8, on);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the vmm keeps per physical CPU: its vCPUs, its timers, and what it is doing right now. */
+#ifndef VMM_CPU_H
+#define VMM_CPU_H
+
+#include <stdatomic.h>
+
+#include "arch/x86/percpu.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+#include "vmm/timer.h"
+#include "vmm/vcpu.h"
+
+enum cpu_mode {
+	CPU_BUSY,     /* in the hypervisor: will look at requests by itself */
+	CPU_IN_GUEST, /* entering, in, or leaving a guest: must be kicked */
+	CPU_IDLE,     /* about to halt or halted: must be kicked */
+};
+
+struct vmm_cpu {
+	_Atomic enum cpu_mode mode;  /* own CPU writes; see vmm/vcpu.h */
+	_Atomic bool timer_pending;  /* the timer interrupt came, or another CPU armed a timer */
+	struct timer_queue timers;   /* rules in vmm/timer.h */
+	struct timer slice;	     /* own CPU: end of the running vCPU's time slice */
+	struct vcpu *loaded;	     /* own CPU: whose FPU and debug registers are in the CPU */
+	bool resched;		     /* own CPU: let the next vCPU run */
+	struct spinlock lock;
+	struct list vcpus;	     /* lock; bound to this CPU and not stopped */
+	_Atomic unsigned nr_vcpus;   /* lock to write */
+	unsigned id;		     /* const */
+};
+
+static inline struct vmm_cpu *vmm_this_cpu(void)
+{
+	return this_cpu()->vmm;
+}
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id);
+
+/* Make a CPU look around: no effect on the calling one. */
+void vmm_cpu_kick(struct vmm_cpu *c);
+
+/* Bind a new vCPU to its CPU (v->pcpu) and let it run; take a stopped one off. */
+void sched_add(struct vcpu *v);
+void sched_remove(struct vcpu *v);
+
+/* Set up the per-CPU parts; before the other CPUs enter sched_loop(). Boot CPU. */
+void sched_init(void);
+
+/* Run this CPU's vCPUs, for ever. */
+__noreturn void sched_loop(void);
+
+/* Take the interrupts that wait, and run the timers that are due. Own CPU. */
+void sched_take_interrupts(struct vmm_cpu *c);
+
+/* The vCPU has nothing to do until an event comes. Own CPU. */
+void sched_halt(struct vcpu *v, enum vcpu_state state);
+
+/* Save the FPU of `v` if it is in this CPU, and forget it (the vCPU is about to be freed). */
+void sched_unload(struct vcpu *v);
+
+#endif

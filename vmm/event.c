@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a vCPU is to take next: exceptions, NMIs and interrupts, in the order of their priority
+ * (SDM volume 3, 6.9; APM volume 2, 8.5). One event goes in with each entry; when one must wait,
+ * the vendor is asked for an exit as soon as the guest can take it (a window).
+ */
+#include "arch/x86/regs.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/vm.h"
+
+static bool is_contributory(unsigned vector)
+{
+	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector <= X86_TRAP_GP);
+}
+
+/*
+ * A second exception while the first is being delivered (SDM volume 3, table 6-5): delivered one
+ * after the other, or a double fault, or, on top of a double fault, shutdown.
+ */
+static bool makes_double_fault(unsigned first, unsigned second)
+{
+	if (first == X86_TRAP_PF)
+		return second == X86_TRAP_PF || is_contributory(second);
+	return is_contributory(first) && is_contributory(second);
+}
+
+/* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event(). */
+static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
+{
+	const struct vm_event_info *old = &v->pending;
+
+	vcpu_request(v, REQ_EVENT);
+	if (old->type != EVENT_EXCEPTION) {
+		v->pending = *ev;
+		return;
+	}
+	if (old->vector == X86_TRAP_DF) {
+		vm_end(v->vm, VM_TRIPLE_FAULT, VM_STATUS_KILLED);
+		return;
+	}
+	if (makes_double_fault(old->vector, ev->vector)) {
+		v->pending = (struct vm_event_info){
+			.type = EVENT_EXCEPTION,
+			.vector = X86_TRAP_DF,
+			.has_error = true,
+		};
+		return;
+	}
+	v->pending = *ev;
+}
+
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector)
+{
+	queue_exception(v, &(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = vector});
+}
+
+/* Real mode pushes no error codes. */
+void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error)
+{
+	bool real = !(virt_reg_read(&v->virt, VREG_CR0) & CR0_PE);
+
+	queue_exception(v, &(struct vm_event_info){
+				   .type = EVENT_EXCEPTION,
+				   .vector = vector,
+				   .has_error = !real,
+				   .error = error,
+			   });
+}
+
+void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error)
+{
+	virt_reg_write(&v->virt, VREG_CR2, gva.v);
+	vcpu_inject_error(v, X86_TRAP_PF, error);
+}
+
+/*
+ * The exit came in the middle of delivering an event: deliver it again. Software interrupts are
+ * not kept: RIP is still at the INT instruction, which is simply executed again.
+ */
+void vcpu_requeue_event(struct vcpu *v)
+{
+	const struct vm_event_info *ev = &v->virt.idt_event;
+
+	if (ev->type == EVENT_SOFT_INT ||
+	    (ev->type == EVENT_EXCEPTION &&
+	     (ev->vector == X86_TRAP_BP || ev->vector == X86_TRAP_OF)))
+		return;
+	v->pending = *ev;
+	vcpu_request(v, REQ_EVENT);
+}
+
+static bool can_take_interrupt(struct vcpu *v)
+{
+	return (v->virt.rflags & RFLAGS_IF) && !virt_irq_shadow(&v->virt);
+}
+
+static bool has_interrupt(struct vcpu *v)
+{
+	return lapic_pending(v->lapic) >= 0 || platform_extint_pending(v->vm->platform, v->id);
+}
+
+static uint8_t acknowledge_interrupt(struct vcpu *v)
+{
+	int vector = lapic_pending(v->lapic);
+
+	if (vector < 0)
+		return platform_extint_ack(v->vm->platform);
+	lapic_ack(v->lapic, (uint8_t)vector);
+	return (uint8_t)vector;
+}
+
+static void set_irq_window(struct vcpu *v, bool on)
+{
+	if (v->irq_window_open == on)
+		return;
+	v->irq_window_open = on;
+	virt_irq_window(&v->virt, on);
+}
+
+static void inject_nmi(struct vcpu *v)
+{
+	v->nmi_pending = false;
+	v->nmi_masked = true;
+	virt_inject(&v->virt, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
+	virt_nmi_window(&v->virt, true);
+}
+
+static void inject_interrupt(struct vcpu *v)
+{
+	virt_inject(&v->virt, &(struct vm_event_info){
+				      .type = EVENT_INTR,
+				      .vector = acknowledge_interrupt(v),
+			      });
+}
+
+/* A guest that lowers CR8 must exit if that could let an interrupt in. */
+static void watch_cr8(struct vcpu *v)
+{
+	uint64_t irr = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(v->lapic->irr); i++)
+		irr |= atomic_load_explicit(&v->lapic->irr[i], memory_order_relaxed);
+	virt_exit_on_cr8_write(&v->virt, irr != 0);
+}
+
+void vcpu_deliver_events(struct vcpu *v)
+{
+	bool busy = false; /* this entry's injection is taken */
+
+	if (v->pending.type != EVENT_NONE) {
+		virt_inject(&v->virt, &v->pending);
+		v->pending.type = EVENT_NONE;
+		busy = true;
+	} else if (v->nmi_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
+		inject_nmi(v);
+		busy = true;
+	}
+	if (has_interrupt(v) && !busy && can_take_interrupt(v)) {
+		inject_interrupt(v);
+		busy = true;
+	}
+	set_irq_window(v, has_interrupt(v) || (v->nmi_pending && !v->nmi_masked));
+	watch_cr8(v);
+}
+
+bool vcpu_has_wake_event(struct vcpu *v)
+{
+	if (v->pending.type != EVENT_NONE || (v->nmi_pending && !v->nmi_masked))
+		return true;
+	return (v->virt.rflags & RFLAGS_IF) && has_interrupt(v);
+}
+
+void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	v->virt.rip += len;
+	if (!(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
+		v->virt.rip &= 0xffffffff;
+	virt_clear_irq_shadow(&v->virt);
+	if (unlikely(v->virt.rflags & RFLAGS_TF))
+		vcpu_raise_single_step(v);
+}
+
+void vcpu_raise_single_step(struct vcpu *v)
+{
+	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) | DR6_BS);
+	vcpu_inject_exception(v, X86_TRAP_DB);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hypercalls (docs/hypercalls.md): VMMCALL or VMCALL from CPL 0, the number in RAX, arguments in
+ * RDI, RSI, RDX, R10, the result in RAX, a negative errno for an error.
+ */
+#ifndef VMM_HYPERCALL_H
+#define VMM_HYPERCALL_H
+
+#define HYPERCALL_NULL	  0 /* 0 */
+#define HYPERCALL_VERSION 1 /* major << 16 | minor */
+#define HYPERCALL_EXIT	  2 /* end the VM with status RDI (0-255); does not return */
+#define HYPERCALL_PUTC	  3 /* the byte in RDI to the VM's console */
+#define HYPERCALL_CLOCK	  4 /* nanoseconds since the hypervisor started */
+
+/* Errors have Linux' numbers, whatever the C library calls them. */
+#define HYPERCALL_EPERM	 ((uint64_t)-1)
+#define HYPERCALL_ENOSYS ((uint64_t)-38)
+
+#define HYPERCALL_ABI_VERSION 0x10000
+
+struct vcpu;
+
+/* Execute the hypercall that the vCPU's registers describe. Owner CPU. */
+void hypercall_execute(struct vcpu *v);
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The glue between a vCPU and the emulator: where its registers are, how its linear addresses
+ * lead to RAM or to a device, and what to do with the result.
+ *
+ * The bytes at RIP are asked for often (a CPU without next-RIP makes us measure every
+ * instruction that exits), so the last code page is remembered: CR3 and page number, and where
+ * its bytes are in host memory. The CPU has just executed from there, so no permission is checked
+ * again, and only the translation is remembered, never the bytes. A guest that changes the
+ * mapping of the very page it executes under the same CR3 can make us read the old page; as the
+ * instruction there must then be the intercepted one in order to be skipped, it can fool
+ * nobody but itself. A change of the memory slots makes the memory of a page void.
+ */
+#include "vmm/insn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86/regs.h"
+#include "mm/guest.h"
+#include "mm/walk.h"
+#include "vmm/vm.h"
+
+struct insn_ctx {
+	struct emul_ctx ctx;
+	struct vcpu *v;
+	bool paging_current; /* v->paging was brought up to date for this instruction */
+};
+
+static struct insn_ctx *ctx_of(struct emul_ctx *c)
+{
+	return container_of(c, struct insn_ctx, ctx);
+}
+
+static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+	struct guest_paging *p = &v->paging;
+
+	p->cr0 = cr0;
+	p->cr4 = cr4;
+	p->efer = efer;
+	p->maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff;
+	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 26);
+	p->amd = v->vm->cpuid.basic[0].ebx == CPUID_VENDOR_AMD_EBX;
+	guest_paging_update(p);
+}
+
+/* The guest changes its control registers without exits: look whether it has. */
+const struct guest_paging *insn_paging(struct vcpu *v)
+{
+	struct guest_paging *p = &v->paging;
+	uint64_t cr0 = virt_reg_read(&v->virt, VREG_CR0);
+	uint64_t cr4 = virt_reg_read(&v->virt, VREG_CR4);
+	uint64_t efer = virt_reg_read(&v->virt, VREG_EFER);
+
+	if (unlikely(cr0 != p->cr0 || cr4 != p->cr4 || efer != p->efer || !p->maxphyaddr))
+		update_paging(v, cr0, cr4, efer);
+	p->cr3 = virt_reg_read(&v->virt, VREG_CR3);
+	if (unlikely(p->levels == 3)) /* NPT hardware reads PDPTEs from memory at each walk */
+		guest_paging_load_pdptes(&v->vm->mem, p);
+	if (unlikely(cr4 & CR4_PKE))
+		p->pkru = rdpkru();
+	return p;
+}
+
+static const struct guest_paging *paging_of(struct insn_ctx *c)
+{
+	if (c->paging_current)
+		return &c->v->paging;
+	c->paging_current = true;
+	return insn_paging(c->v);
+}
+
+static uint32_t walk_access(const struct emul_ctx *c, unsigned access)
+{
+	uint32_t a = 0;
+
+	if (access & EMUL_ACC_WRITE)
+		a |= PFERR_WRITE;
+	if (access & EMUL_ACC_SYSTEM)
+		return a | WALK_IMPLICIT;
+	if (c->cpl == 3)
+		a |= PFERR_USER;
+	if (c->rflags & RFLAGS_AC)
+		a |= WALK_AC;
+	return a;
+}
+
+/* Linear to guest-physical, with the rights that the access needs; or a #PF recorded. */
+static int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+{
+	struct insn_ctx *ic = ctx_of(c);
+	struct walk_result walk;
+
+	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, &walk);
+
+	if (unlikely(r))
+		return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk.error);
+	*gpa = walk.gpa;
+	return EMUL_OK;
+}
+
+static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
+{
+	for (unsigned done = 0, n; done < len; done += n) {
+		uint64_t val;
+
+		n = min(len - done, 8u);
+		val = platform_mmio_read(v->vm->platform, v->id, GPA(gpa.v + done), n);
+		memcpy(buf + done, &val, n);
+	}
+}
+
+static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
+{
+	for (unsigned done = 0, n; done < len; done += n) {
+		uint64_t val = 0;
+
+		n = min(len - done, 8u);
+		memcpy(&val, buf + done, n);
+		platform_mmio_write(v->vm->platform, v->id, GPA(gpa.v + done), n, val);
+	}
+}
+
+static int read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
+{
+	struct vcpu *v = ctx_of(c)->v;
+	uint64_t val;
+	gpa_t gpa;
+	int r = translate(c, gva, walk_access(c, access), &gpa);
+
+	if (r || (access & EMUL_ACC_PROBE))
+		return r;
+	if (guest_read(&v->vm->mem, gpa, buf, len))
+		mmio_read(v, gpa, buf, len);
+	return EMUL_OK;
+}
+
+static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
+{
+	struct vcpu *v = ctx_of(c)->v;
+	gpa_t gpa;
+	int r = translate(c, gva, walk_access(c, access | EMUL_ACC_WRITE), &gpa);
+
+	if (r)
+		return r;
+	if (guest_write(&v->vm->mem, gpa, buf, len))
+		mmio_write(v, gpa, buf, len);
+	return EMUL_OK;
+}
+
+/* On RAM atomic for what fits; a device is written: nobody else compares and swaps there. */
+static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len)
+{
+	struct vcpu *v = ctx_of(c)->v;
+	char expected[16];
+	gpa_t gpa;
+	int r = translate(c, gva, walk_access(c, EMUL_ACC_WRITE), &gpa);
+
+	if (r)
+		return r;
+	memcpy(expected, old, len);
+	r = guest_cmpxchg(&v->vm->mem, gpa, expected, val, len);
+	if (r == 1)
+		return EMUL_AGAIN;
+	if (r == -EINVAL) /* 16 bytes: no guest shares such a word with a write that exits */
+		return write(c, gva, val, len, EMUL_ACC_WRITE);
+	if (r)
+		mmio_write(v, gpa, val, len);
+	return EMUL_OK;
+}
+
+static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
+{
+	*val = (uint32_t)platform_pio_read(ctx_of(c)->v->vm->platform, port, size);
+	return EMUL_OK;
+}
+
+static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
+{
+	platform_pio_write(ctx_of(c)->v->vm->platform, port, size, val);
+	return EMUL_OK;
+}
+
+static void get_segment(struct emul_ctx *c, enum seg seg)
+{
+	virt_seg_read(&ctx_of(c)->v->virt, seg, &c->seg[seg]);
+	c->segs_known |= BIT(seg);
+}
+
+/* The page that `gva` is in, as code; NULL: it has to be walked for, or is not memory. */
+static const uint8_t *cached_code(struct vcpu *v, gva_t gva)
+{
+	const struct code_page *p = &v->code;
+
+	if (p->page != gva.v >> PAGE_SHIFT || p->cr3 != virt_reg_read(&v->virt, VREG_CR3) ||
+	    p->slots_generation != slots_generation(&v->vm->mem))
+		return NULL;
+	return p->bytes + (gva.v & ~PAGE_MASK);
+}
+
+static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
+{
+	struct vcpu *v = ctx_of(c)->v;
+	uint32_t access = PFERR_FETCH | (c->cpl == 3 ? PFERR_USER : 0);
+	gpa_t gpa;
+	int r = translate(c, gva, access, &gpa);
+
+	if (r)
+		return r;
+	*bytes = guest_ptr(&v->vm->mem, gpa, 1, false);
+	if (!*bytes)
+		return EMUL_UNHANDLED;
+	v->code = (struct code_page){
+		.cr3 = virt_reg_read(&v->virt, VREG_CR3),
+		.page = gva.v >> PAGE_SHIFT,
+		.bytes = *bytes - (gva.v & ~PAGE_MASK),
+		.slots_generation = slots_generation(&v->vm->mem),
+	};
+	return EMUL_OK;
+}
+
+static int fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
+{
+	const uint8_t *bytes = cached_code(ctx_of(c)->v, gva);
+
+	if (unlikely(!bytes)) {
+		int r = find_code(c, gva, &bytes);
+
+		if (r)
+			return r;
+	}
+	memcpy(buf, bytes, len);
+	return EMUL_OK;
+}
+
+static const struct emul_ops ops = {
+	.fetch = fetch,
+	.read = read,
+	.write = write,
+	.cmpxchg = cmpxchg,
+	.pio_in = pio_in,
+	.pio_out = pio_out,
+	.get_segment = get_segment,
+};
+
+static void set_up(struct insn_ctx *ic, struct vcpu *v)
+{
+	struct emul_ctx *c = &ic->ctx;
+	uint64_t rflags = v->virt.rflags;
+	bool pe = virt_reg_read(&v->virt, VREG_CR0) & CR0_PE;
+	bool lma = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
+
+	ic->v = v;
+	ic->paging_current = false;
+	c->ops = &ops;
+	c->gpr = v->virt.gpr;
+	c->rip = v->virt.rip;
+	c->rflags = rflags;
+	c->cpl = (uint8_t)virt_cpl(&v->virt);
+	c->segs_known = 0;
+	get_segment(c, SEG_CS);
+	c->mode = emul_mode_of(pe, rflags & RFLAGS_VM, lma, c->seg[SEG_CS].attr);
+	c->insn.nr_bytes = 0;
+}
+
+static void inject(struct vcpu *v, const struct emul_fault *f)
+{
+	if (f->vector == X86_TRAP_PF)
+		vcpu_inject_page_fault(v, GVA(f->cr2), f->error);
+	else if (f->has_error)
+		vcpu_inject_error(v, f->vector, f->error);
+	else
+		vcpu_inject_exception(v, f->vector);
+}
+
+static void report_unhandled(struct vcpu *v, const struct emul_insn *insn)
+{
+	char hex[3 * EMUL_MAX_INSN_LEN + 1] = "";
+
+	for (unsigned i = 0; i < insn->nr_bytes; i++)
+		snprintf(hex + 3 * i, 4, " %02x", insn->bytes[i]);
+	vm_bug(v, "cannot emulate the instruction%s", hex);
+}
+
+static void commit(struct insn_ctx *ic)
+{
+	struct emul_ctx *c = &ic->ctx;
+	struct vcpu *v = ic->v;
+
+	v->virt.rip = c->rip;
+	v->virt.rflags = c->rflags;
+	for (unsigned i = 0; unlikely(c->segs_dirty >> i); i++) {
+		if (c->segs_dirty & BIT(i))
+			virt_seg_write(&v->virt, i, &c->seg[i]);
+	}
+	virt_clear_irq_shadow(&v->virt);
+	if (unlikely(c->trap))
+		vcpu_raise_single_step(v);
+}
+
+void insn_emulate(struct vcpu *v, const uint8_t *bytes, unsigned nr_bytes)
+{
+	struct insn_ctx ic;
+
+	set_up(&ic, v);
+	if (nr_bytes) {
+		ic.ctx.insn.nr_bytes = (uint8_t)nr_bytes;
+		memcpy(ic.ctx.insn.bytes, bytes, EMUL_MAX_INSN_LEN);
+	}
+	switch (emul_run(&ic.ctx)) {
+	case EMUL_OK:
+		commit(&ic);
+		break;
+	case EMUL_FAULT:
+		v->virt.rflags = ic.ctx.rflags;
+		inject(v, &ic.ctx.fault);
+		break;
+	case EMUL_AGAIN: /* registers of finished iterations are in place already */
+		v->virt.rflags = ic.ctx.rflags;
+		if (ic.ctx.trap)
+			vcpu_raise_single_step(v);
+		break;
+	default:
+		report_unhandled(v, &ic.ctx.insn);
+	}
+}
+
+bool insn_decode(struct vcpu *v, struct emul_insn *out)
+{
+	struct insn_ctx ic;
+	int r;
+
+	set_up(&ic, v);
+	r = emul_decode(&ic.ctx);
+	if (r == EMUL_FAULT)
+		inject(v, &ic.ctx.fault);
+	*out = ic.ctx.insn;
+	return r == EMUL_OK;
+}
+
+/* The encodings without prefixes, which is how compilers and kernels write them. */
+static const struct {
+	uint8_t len, bytes[3];
+} plain_insns[] = {
+	[OP_CPUID] = {2, {0x0f, 0xa2}},	       [OP_RDMSR] = {2, {0x0f, 0x32}},
+	[OP_WRMSR] = {2, {0x0f, 0x30}},	       [OP_HLT] = {1, {0xf4}},
+	[OP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [OP_WBINVD] = {2, {0x0f, 0x09}},
+};
+
+/* True: the bytes at linear address `gva` are known, in a page seen before, and are `op`'s. */
+static bool is_plain(struct vcpu *v, gva_t gva, enum emul_op op)
+{
+	const uint8_t *bytes = cached_code(v, gva);
+	unsigned len = op < ARRAY_SIZE(plain_insns) ? plain_insns[op].len : 0;
+
+	if (!bytes || !len || (gva.v & ~PAGE_MASK) > PAGE_SIZE - 3)
+		return false;
+	for (unsigned i = 0; i < len; i++) {
+		if (bytes[i] != plain_insns[op].bytes[i])
+			return false;
+	}
+	return true;
+}
+
+static gva_t linear_rip(struct vcpu *v)
+{
+	struct segment cs;
+
+	virt_seg_read(&v->virt, SEG_CS, &cs);
+	if (cs.attr & SEG_ATTR_L)
+		return GVA(v->virt.rip);
+	return GVA((uint32_t)(cs.base + v->virt.rip));
+}
+
+unsigned insn_length(struct vcpu *v, enum emul_op op)
+{
+	struct insn_ctx ic;
+
+	if (likely(is_plain(v, linear_rip(v), op)))
+		return plain_insns[op].len;
+	set_up(&ic, v);
+	return emul_insn_len(&ic.ctx, op);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The emulator applied to a vCPU: emulate the instruction at its RIP, or only measure it. */
+#ifndef VMM_INSN_H
+#define VMM_INSN_H
+
+#include "vmm/emulate/emulate.h"
+#include "vmm/vcpu.h"
+
+/*
+ * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
+ * devices, a fault injected, a single-step trap. `bytes` are those the CPU gave with the exit.
+ * An instruction that the emulator does not have ends the VM with a report. Owner CPU.
+ */
+void insn_emulate(struct vcpu *v, const uint8_t *bytes, unsigned nr_bytes);
+
+/*
+ * The length of the instruction at RIP if it is `op`; 0 if it is not (any more): the vCPU then
+ * executes it again. Owner CPU.
+ */
+unsigned insn_length(struct vcpu *v, enum emul_op op);
+
+/* Decode the instruction at RIP. False: it cannot be, a fault was injected or it is unknown. */
+bool insn_decode(struct vcpu *v, struct emul_insn *out);
+
+/* How the guest's paging is set up now. Valid until the guest runs again. Owner CPU. */
+struct guest_paging;
+const struct guest_paging *insn_paging(struct vcpu *v);
+
+#endif

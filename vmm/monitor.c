@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The monitor lists, attaches, pauses, resumes, resets and stops VMs and shows their counters.
+ * It runs on the boot CPU, out of the console's input, a line at a time.
+ */
+#include "vmm/monitor.h"
+
+#include <string.h>
+
+#include "arch/x86/percpu.h"
+#include "drivers/reset.h"
+#include "lib/bits.h"
+#include "mm/frames.h"
+#include "vmm/vm.h"
+
+#define LINE_LEN 80
+
+static char line[LINE_LEN];
+static unsigned line_len;
+
+static const char *state_name(struct vm *vm)
+{
+	if (atomic_load(&vm->end) != VM_RUNNING)
+		return "ending";
+	return atomic_load(&vm->paused) ? "paused" : "running";
+}
+
+static void list_vms(struct vm *unused, const char *arg)
+{
+	(void)unused;
+	(void)arg;
+	console_print("%-16s %-8s %5s %10s  %s\r\n", "name", "state", "vcpus", "memory", "console");
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
+		console_print("%-16s %-8s %5u %8lluM  %s\r\n", vm->name, state_name(vm),
+			      vm->nr_vcpus, (unsigned long long)vm->config->mem_bytes >> 20,
+			      vm->console.port ? vm->config->console : "shared");
+}
+
+static void attach(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	if (vm->console.port)
+		console_print("%s has a port of its own: %s\r\n", vm->name, vm->config->console);
+	else
+		console_attach(&vm->console);
+}
+
+static void pause_vm(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	vm_pause(vm, true);
+}
+
+static void resume_vm(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	vm_pause(vm, false);
+}
+
+static void reset_vm(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	atomic_store(&vm->restart, true);
+	vm_end(vm, VM_RESET, 0);
+}
+
+static void stop_vm(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	vm_end(vm, VM_STOPPED_BY_USER, 0);
+}
+
+static const char *const exit_names[NR_EXIT_REASONS] = {
+	[EXIT_UNKNOWN] = "unknown",	  [EXIT_INTERRUPT] = "interrupt",
+	[EXIT_NMI] = "nmi",		  [EXIT_IRQ_WINDOW] = "irq-window",
+	[EXIT_NMI_WINDOW] = "nmi-window", [EXIT_HLT] = "hlt",
+	[EXIT_CPUID] = "cpuid",		  [EXIT_HYPERCALL] = "hypercall",
+	[EXIT_RDMSR] = "rdmsr",		  [EXIT_WRMSR] = "wrmsr",
+	[EXIT_IO] = "io",		  [EXIT_MEMORY_FAULT] = "memory-fault",
+	[EXIT_CR_READ] = "cr-read",	  [EXIT_CR_WRITE] = "cr-write",
+	[EXIT_DR_ACCESS] = "dr",	  [EXIT_EXCEPTION] = "exception",
+	[EXIT_INVLPG] = "invlpg",	  [EXIT_RDTSC] = "rdtsc",
+	[EXIT_RDPMC] = "rdpmc",		  [EXIT_WBINVD] = "wbinvd",
+	[EXIT_XSETBV] = "xsetbv",	  [EXIT_PAUSE] = "pause",
+	[EXIT_MONITOR] = "monitor",	  [EXIT_MWAIT] = "mwait",
+	[EXIT_TASK_SWITCH] = "task-switch", [EXIT_VIRT_INSN] = "virt-insn",
+	[EXIT_PREEMPTION] = "preemption", [EXIT_SHUTDOWN] = "shutdown",
+	[EXIT_INVALID_STATE] = "invalid-state",
+};
+
+static void show_counters(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		const struct vcpu *v = vm->vcpus[i];
+
+		console_print("vcpu %u on cpu %u:\r\n", v->id, v->pcpu);
+		for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {
+			if (v->exits[r])
+				console_print("  %-14s %12llu\r\n", exit_names[r],
+					      (unsigned long long)v->exits[r]);
+		}
+	}
+}
+
+static void power_off(struct vm *unused, const char *arg)
+{
+	(void)unused;
+	(void)arg;
+	machine_power_off(0);
+}
+
+static void reboot(struct vm *unused, const char *arg)
+{
+	(void)unused;
+	(void)arg;
+	machine_reboot();
+}
+
+static void help(struct vm *unused, const char *arg);
+
+static const struct command {
+	const char *name;
+	bool wants_vm;
+	void (*run)(struct vm *vm, const char *arg);
+	const char *text;
+} commands[] = {
+	{"help", false, help, "this text"},
+	{"list", false, list_vms, "all VMs"},
+	{"attach", true, attach, "VM: show its console here; Ctrl-] comes back"},
+	{"pause", true, pause_vm, "VM: stop its vCPUs where they are"},
+	{"resume", true, resume_vm, "VM: let them go on"},
+	{"reset", true, reset_vm, "VM: start it anew"},
+	{"stop", true, stop_vm, "VM: end it"},
+	{"stats", true, show_counters, "VM: exits of each vCPU by reason"},
+	{"poweroff", false, power_off, "the machine"},
+	{"reboot", false, reboot, "the machine"},
+};
+
+static void help(struct vm *unused, const char *arg)
+{
+	(void)unused;
+	(void)arg;
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		console_print("%-9s %s\r\n", commands[i].name, commands[i].text);
+}
+
+static void execute(const struct command *cmd, const char *arg)
+{
+	struct vm *vm = arg ? vm_find(arg) : NULL;
+
+	if (cmd->wants_vm && !vm)
+		console_print("%s: no VM of the name '%s'\r\n", cmd->name, arg ? arg : "");
+	else
+		cmd->run(vm, arg);
+}
+
+static void run_line(void)
+{
+	char *save = NULL;
+	char *word = strtok_r(line, " \t", &save);
+
+	if (!word)
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(word, commands[i].name)) {
+			execute(&commands[i], strtok_r(NULL, " \t", &save));
+			return;
+		}
+	}
+	console_print("%s: no such command; 'help' lists them\r\n", word);
+}
+
+static void prompt(void)
+{
+	console_print("umbra> ");
+}
+
+void monitor_enter(void)
+{
+	console_attach(NULL);
+	line_len = 0;
+	console_print("\r\nmonitor: 'help' lists the commands\r\n");
+	prompt();
+}
+
+static void end_line(void)
+{
+	console_print("\r\n");
+	line[line_len] = '\0';
+	line_len = 0;
+	run_line();
+	prompt();
+}
+
+void monitor_input(uint8_t byte)
+{
+	if (byte == '\r' || byte == '\n') {
+		end_line();
+	} else if ((byte == 0x7f || byte == '\b') && line_len) {
+		line_len--;
+		console_print("\b \b");
+	} else if (byte >= ' ' && byte < 0x7f && line_len < LINE_LEN - 1) {
+		line[line_len++] = (char)byte;
+		console_print("%c", byte);
+	}
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * MSR policy, one table: each MSR that a guest may touch, where its value lives, and which bits it
+ * may set. What is not in the table is #GP, as on a CPU that does not have it. MSRs that exist
+ * for the firmware of AMD's own systems read as after reset and drop what is written, when the
+ * guest sees an AMD CPU: kernels use them without asking.
+ */
+#include "vmm/msr.h"
+
+#include <errno.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "lib/clock.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/vm.h"
+
+enum msr_kind {
+	MSR_CONST,	/* reads `arg`; writes are #GP */
+	MSR_IGNORED,	/* reads `arg`; writes are dropped */
+	MSR_FIELD,	/* in struct vcpu_msrs at offset `arg` */
+	MSR_VREG,	/* a register of the vendor's, enum vreg `arg` */
+	MSR_SPECIAL,	/* functions read_special, write_special */
+};
+
+struct msr_rule {
+	uint32_t msr;
+	uint8_t kind;
+	uint64_t arg;
+	uint64_t writable; /* bits a write may set; others are #GP */
+	bool canonical;	   /* an address: non-canonical values are #GP */
+};
+
+#define FIELD(f) offsetof(struct vcpu_msrs, f)
+#define ALL	 (~0ull)
+#define PHYS	 GENMASK_ULL(51, 12)
+
+/* Sorted by number. */
+static const struct msr_rule rules[] = {
+	{MSR_TSC, MSR_SPECIAL, 0, ALL, false},
+	{MSR_PLATFORM_ID, MSR_CONST, 0, 0, false},
+	{MSR_APICBASE, MSR_SPECIAL, 0, ALL, false},
+	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, false},
+	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, false},
+	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, false}, /* 8 variable, fixed, WC */
+	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, false},
+	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, true},
+	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, true},
+	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), BIT_ULL(0), false},
+	{MSR_DEBUGCTL, MSR_VREG, VREG_DEBUGCTL, 0x3, false},
+	{MSR_MTRR_PHYSBASE(0), MSR_FIELD, FIELD(mtrr_var[0]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(0), MSR_FIELD, FIELD(mtrr_var[1]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(1), MSR_FIELD, FIELD(mtrr_var[2]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(1), MSR_FIELD, FIELD(mtrr_var[3]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(2), MSR_FIELD, FIELD(mtrr_var[4]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(2), MSR_FIELD, FIELD(mtrr_var[5]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(3), MSR_FIELD, FIELD(mtrr_var[6]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(3), MSR_FIELD, FIELD(mtrr_var[7]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(4), MSR_FIELD, FIELD(mtrr_var[8]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(4), MSR_FIELD, FIELD(mtrr_var[9]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(5), MSR_FIELD, FIELD(mtrr_var[10]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(5), MSR_FIELD, FIELD(mtrr_var[11]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(6), MSR_FIELD, FIELD(mtrr_var[12]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(6), MSR_FIELD, FIELD(mtrr_var[13]), PHYS | 0x800, false},
+	{MSR_MTRR_PHYSBASE(7), MSR_FIELD, FIELD(mtrr_var[14]), PHYS | 7, false},
+	{MSR_MTRR_PHYSMASK(7), MSR_FIELD, FIELD(mtrr_var[15]), PHYS | 0x800, false},
+	{MSR_MTRR_FIX64K_00000, MSR_FIELD, FIELD(mtrr_fixed[0]), ALL, false},
+	{MSR_MTRR_FIX16K_80000, MSR_FIELD, FIELD(mtrr_fixed[1]), ALL, false},
+	{MSR_MTRR_FIX16K_A0000, MSR_FIELD, FIELD(mtrr_fixed[2]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 0, MSR_FIELD, FIELD(mtrr_fixed[3]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 1, MSR_FIELD, FIELD(mtrr_fixed[4]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 2, MSR_FIELD, FIELD(mtrr_fixed[5]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 3, MSR_FIELD, FIELD(mtrr_fixed[6]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 4, MSR_FIELD, FIELD(mtrr_fixed[7]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 5, MSR_FIELD, FIELD(mtrr_fixed[8]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 6, MSR_FIELD, FIELD(mtrr_fixed[9]), ALL, false},
+	{MSR_MTRR_FIX4K_C0000 + 7, MSR_FIELD, FIELD(mtrr_fixed[10]), ALL, false},
+	{MSR_PAT, MSR_SPECIAL, 0, 0x0707070707070707, false},
+	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, false},
+	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, false},
+	{MSR_EFER, MSR_SPECIAL, 0, ALL, false},
+	{MSR_STAR, MSR_VREG, VREG_STAR, ALL, false},
+	{MSR_LSTAR, MSR_VREG, VREG_LSTAR, ALL, true},
+	{MSR_CSTAR, MSR_VREG, VREG_CSTAR, ALL, true},
+	{MSR_SFMASK, MSR_VREG, VREG_SFMASK, ALL, false},
+	{MSR_FS_BASE, MSR_VREG, VREG_FS_BASE, ALL, true},
+	{MSR_GS_BASE, MSR_VREG, VREG_GS_BASE, ALL, true},
+	{MSR_KERNEL_GS_BASE, MSR_VREG, VREG_KERNEL_GS_BASE, ALL, true},
+	{MSR_TSC_AUX, MSR_SPECIAL, 0, 0xffffffff, false},
+	{MSR_AMD_SYSCFG, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_HWCR, MSR_IGNORED, BIT_ULL(24), ALL, false}, /* TscFreqSel: the TSC runs at P0 */
+	{MSR_AMD_TOP_MEM, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_NB_CFG, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_PATCH_LOADER, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_INT_PENDING, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_TSEG_ADDR, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_TSEG_MASK, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_LS_CFG, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_IC_CFG, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_DC_CFG, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_BU_CFG2, MSR_IGNORED, 0, ALL, false},
+	{MSR_AMD_DE_CFG, MSR_IGNORED, BIT_ULL(1), ALL, false}, /* LFENCE is serialising */
+};
+
+static const struct msr_rule *find_rule(uint32_t msr)
+{
+	unsigned lo = 0, hi = ARRAY_SIZE(rules);
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (rules[mid].msr == msr)
+			return &rules[mid];
+		if (rules[mid].msr < msr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static bool is_x2apic(uint32_t msr)
+{
+	return msr - 0x800 < 0x100;
+}
+
+static uint64_t guest_tsc(struct vcpu *v)
+{
+	return rdtsc() + v->tsc_offset;
+}
+
+static void set_tsc_offset(struct vcpu *v, uint64_t offset)
+{
+	v->tsc_offset = offset;
+	virt_set_tsc_offset(&v->virt, offset);
+	lapic_set_tsc_offset(v->lapic, offset);
+}
+
+static int read_special(struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+	switch (msr) {
+	case MSR_APICBASE:
+		*val = lapic_get_base(v->lapic);
+		return 0;
+	case MSR_TSC:
+		*val = guest_tsc(v);
+		return 0;
+	case MSR_TSC_ADJUST:
+		*val = v->msr.tsc_adjust;
+		return 0;
+	case MSR_PAT:
+		*val = virt_reg_read(&v->virt, VREG_PAT);
+		return 0;
+	case MSR_TSC_DEADLINE:
+		return lapic_msr_read(v->lapic, msr, val) ? -EINVAL : 0;
+	case MSR_EFER:
+		*val = virt_reg_read(&v->virt, VREG_EFER);
+		return 0;
+	case MSR_TSC_AUX:
+		*val = v->msr.tsc_aux;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* EFER: only bits of features the guest has; LME not while paging; LMA is the CPU's. */
+static int write_efer(struct vcpu *v, uint64_t val)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+	uint64_t old = virt_reg_read(&v->virt, VREG_EFER);
+	uint64_t allowed = EFER_LMA;
+
+	if (cpuid_has(t, CPUID_EXT1_EDX, 11))
+		allowed |= EFER_SCE;
+	if (cpuid_has(t, CPUID_EXT1_EDX, 29))
+		allowed |= EFER_LME;
+	if (cpuid_has(t, CPUID_EXT1_EDX, 20))
+		allowed |= EFER_NXE;
+	if (cpuid_has(t, CPUID_EXT1_EDX, 25))
+		allowed |= EFER_FFXSR;
+	if (val & ~allowed)
+		return -EINVAL;
+	if (((val ^ old) & EFER_LME) && (virt_reg_read(&v->virt, VREG_CR0) & CR0_PG))
+		return -EINVAL;
+	virt_reg_write(&v->virt, VREG_EFER, (val & ~EFER_LMA) | (old & EFER_LMA));
+	return 0;
+}
+
+/* Memory types 2 and 3 do not exist. */
+static int write_pat(struct vcpu *v, uint64_t val)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		if (((val >> i) & 0xfe) == 2)
+			return -EINVAL;
+	}
+	virt_reg_write(&v->virt, VREG_PAT, val);
+	return 0;
+}
+
+static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+	switch (msr) {
+	case MSR_APICBASE:
+		return lapic_set_base(v->lapic, val) ? -EINVAL : 0;
+	case MSR_TSC: /* also moves TSC_ADJUST by as much (SDM volume 3, 17.17.3) */
+		v->msr.tsc_adjust += val - guest_tsc(v);
+		set_tsc_offset(v, val - rdtsc());
+		return 0;
+	case MSR_TSC_ADJUST:
+		set_tsc_offset(v, v->tsc_offset + val - v->msr.tsc_adjust);
+		v->msr.tsc_adjust = val;
+		return 0;
+	case MSR_PAT:
+		return write_pat(v, val);
+	case MSR_TSC_DEADLINE:
+		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
+	case MSR_EFER:
+		return write_efer(v, val);
+	case MSR_TSC_AUX:
+		v->msr.tsc_aux = val;
+		wrmsr(MSR_TSC_AUX, val);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+	const struct msr_rule *r;
+
+	if (is_x2apic(msr))
+		return lapic_msr_read(v->lapic, msr, val) ? -EINVAL : 0;
+	r = find_rule(msr);
+	if (!r)
+		return -EINVAL;
+	switch (r->kind) {
+	case MSR_CONST:
+	case MSR_IGNORED:
+		*val = r->arg;
+		return 0;
+	case MSR_FIELD:
+		*val = *(uint64_t *)((char *)&v->msr + r->arg);
+		return 0;
+	case MSR_VREG:
+		*val = virt_reg_read(&v->virt, r->arg);
+		return 0;
+	default:
+		return read_special(v, msr, val);
+	}
+}
+
+/* Canonical for 48 bits, or 57 when the guest has CR4.LA57. */
+static bool is_canonical(struct vcpu *v, uint64_t addr)
+{
+	unsigned unused = virt_reg_read(&v->virt, VREG_CR4) & CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
+}
+
+int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+	const struct msr_rule *r;
+
+	if (is_x2apic(msr))
+		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
+	r = find_rule(msr);
+	if (!r || (val & ~r->writable) || (r->canonical && !is_canonical(v, val)))
+		return -EINVAL;
+	switch (r->kind) {
+	case MSR_CONST:
+		return -EINVAL;
+	case MSR_IGNORED:
+		return 0;
+	case MSR_FIELD:
+		*(uint64_t *)((char *)&v->msr + r->arg) = val;
+		return 0;
+	case MSR_VREG:
+		virt_reg_write(&v->virt, r->arg, val);
+		return 0;
+	default:
+		return write_special(v, msr, val);
+	}
+}
+
+void msr_allow_direct(void)
+{
+	static const uint32_t direct[] = {
+		MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
+		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
+		virt_msr_allow(direct[i], true, true);
+}
+
+void msr_reset(struct vcpu *v)
+{
+	v->msr = (struct vcpu_msrs){.mtrr_def_type = 0xc06}; /* enabled, all write-back */
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run loop of one vCPU: requests, events, entry, exit, and again. Run to completion with
+ * interrupts closed; an interrupt or a kick that comes meanwhile ends the next run at once.
+ */
+#include "arch/x86/regs.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "mm/grace.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/load/load.h"
+#include "vmm/msr.h"
+#include "vmm/vm.h"
+
+/*
+ * A VM none of whose vCPUs can ever wake by itself has come to its end: every one is halted with
+ * interrupts off, or waits for a SIPI that nobody is left to send.
+ */
+static void count_dead(struct vcpu *v, bool dead)
+{
+	struct vm *vm = v->vm;
+
+	if (dead == v->counted_dead)
+		return;
+	v->counted_dead = dead;
+	if (!dead) {
+		atomic_fetch_sub(&vm->halted_vcpus, 1);
+		return;
+	}
+	if (atomic_fetch_add(&vm->halted_vcpus, 1) + 1 < vm->nr_vcpus)
+		return;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		if (atomic_load(&vm->vcpus[i]->requests))
+			return; /* something is on its way to this one */
+	}
+	vm_end(vm, VM_HALTED_FOR_GOOD, VM_STATUS_KILLED);
+}
+
+static void set_state(struct vcpu *v, enum vcpu_state state)
+{
+	bool dead = state == VCPU_WAIT_FOR_SIPI ||
+		    (state == VCPU_HALTED && !(v->virt.rflags & RFLAGS_IF) && !v->nmi_pending);
+
+	atomic_store_explicit(&v->state, state, memory_order_relaxed);
+	count_dead(v, dead);
+}
+
+void sched_halt(struct vcpu *v, enum vcpu_state state)
+{
+	set_state(v, state);
+}
+
+void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
+{
+	for (int i = 0; i < NR_GPRS; i++)
+		v->virt.gpr[i] = s->gpr[i];
+	v->virt.rip = s->rip;
+	v->virt.rflags = s->rflags;
+	virt_reg_write(&v->virt, VREG_CR0, s->cr0);
+	virt_reg_write(&v->virt, VREG_CR3, s->cr3);
+	virt_reg_write(&v->virt, VREG_CR4, s->cr4);
+	virt_reg_write(&v->virt, VREG_EFER, s->efer);
+	for (int i = 0; i < NR_SEGS; i++)
+		virt_seg_write(&v->virt, i, &s->seg[i]);
+	virt_gdtr_write(&v->virt, &s->gdt);
+	virt_idtr_write(&v->virt, &s->idt);
+}
+
+/* INIT: registers as after RESET, but the FPU, MSRs and the TSC stay (SDM volume 3, table 10-1). */
+static void reset_registers(struct vcpu *v)
+{
+	struct boot_state s;
+
+	virt_vcpu_reset(&v->virt);
+	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_hidden);
+	boot_state_reset(&s);
+	vcpu_apply_boot_state(v, &s);
+	v->virt.gpr[GPR_RDX] = v->vm->cpuid.basic[1].eax;
+	v->pending.type = EVENT_NONE;
+	v->nmi_pending = v->nmi_masked = v->nmi_step = false;
+	v->irq_window_open = false;
+	v->code.page = ~0ull;
+}
+
+void vcpu_reset(struct vcpu *v)
+{
+	reset_registers(v);
+	msr_reset(v);
+	v->xcr0 = XCR0_X87;
+}
+
+static void handle_init(struct vcpu *v)
+{
+	lapic_reset_init(v->lapic);
+	reset_registers(v);
+	set_state(v, v->id ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
+}
+
+static void handle_startup(struct vcpu *v)
+{
+	struct boot_state s;
+
+	if (v->state != VCPU_WAIT_FOR_SIPI)
+		return;
+	boot_state_sipi(&s, atomic_load(&v->sipi_vector));
+	vcpu_apply_boot_state(v, &s);
+	set_state(v, VCPU_RUNNABLE);
+}
+
+static void stop(struct vcpu *v)
+{
+	sched_unload(v);
+	sched_remove(v);
+	set_state(v, VCPU_STOPPED);
+	vm_vcpu_stopped(v);
+}
+
+static void reload_root(struct vcpu *v)
+{
+	if (vcpu_load_root(v))
+		vm_bug(v, "no memory for the root of its page tables");
+}
+
+/* The requests that are not about events. Cold. */
+static void handle_rare_requests(struct vcpu *v, uint32_t requests)
+{
+	if (requests & REQ_INIT)
+		handle_init(v);
+	if (requests & REQ_STARTUP)
+		handle_startup(v);
+	if (requests & REQ_NMI)
+		v->nmi_pending = true;
+	if (requests & REQ_FLUSH)
+		virt_flush(&v->virt);
+	if (requests & REQ_RELOAD_ROOT)
+		reload_root(v);
+}
+
+/* False: the vCPU must not be entered now. */
+static bool handle_requests(struct vcpu *v)
+{
+	uint32_t requests = atomic_exchange(&v->requests, 0);
+
+	if (requests & REQ_STOP) {
+		stop(v);
+		return false;
+	}
+	if (requests & ~(uint32_t)REQ_EVENT)
+		handle_rare_requests(v, requests);
+	if (v->state == VCPU_HALTED && vcpu_has_wake_event(v))
+		set_state(v, VCPU_RUNNABLE);
+	if (v->state != VCPU_RUNNABLE)
+		return false;
+	if (atomic_load_explicit(&v->vm->paused, memory_order_relaxed)) {
+		atomic_fetch_or(&v->requests, REQ_EVENT);
+		return false;
+	}
+	if (requests & (REQ_EVENT | REQ_NMI))
+		vcpu_deliver_events(v);
+	return true;
+}
+
+/* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */
+static bool enter(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+{
+	bool run;
+
+	atomic_store(&c->mode, CPU_IN_GUEST);
+	run = !atomic_load(&v->requests);
+	if (likely(run)) {
+		grace_enter_guest();
+		virt_vcpu_run(&v->virt, exit);
+		grace_exit_guest();
+	}
+	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
+	return run;
+}
+
+/* What the exit interrupted, and the task priority the guest may have changed without one. */
+static void sync_from_guest(struct vcpu *v)
+{
+	uint8_t cr8 = virt_cr8_read(&v->virt);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		lapic_set_cr8(v->lapic, cr8);
+	}
+	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
+		vcpu_requeue_event(v);
+}
+
+/* The guest's xAPIC writes change the task priority as well. */
+static void sync_to_guest(struct vcpu *v)
+{
+	uint8_t cr8 = (uint8_t)lapic_get_cr8(v->lapic);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		virt_cr8_write(&v->virt, cr8);
+	}
+}
+
+void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
+{
+	struct vm_exit exit;
+
+	while (!c->resched && v->state != VCPU_STOPPED) {
+		if (unlikely(atomic_load_explicit(&v->requests, memory_order_relaxed))) {
+			if (!handle_requests(v))
+				return;
+			sync_to_guest(v);
+		}
+		if (v->state != VCPU_RUNNABLE)
+			return;
+		if (!enter(c, v, &exit))
+			continue;
+		v->exits[exit.reason]++;
+		sync_from_guest(v);
+		vcpu_handle_exit(c, v, &exit);
+	}
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Each physical CPU and its vCPUs: who runs next, for how long, and what happens when there is
+ * nobody. Round robin with a time slice that is armed only when more than one vCPU lives here; a
+ * halted vCPU costs nothing until somebody sends it a request. vCPUs do not migrate.
+ */
+#include "vmm/cpu.h"
+
+#include <errno.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/irq.h"
+#include "lib/clock.h"
+#include "lib/panic.h"
+#include "mm/grace.h"
+#include "vmm/console.h"
+#include "vmm/start.h"
+#include "vmm/vm.h"
+
+#define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
+
+static struct vmm_cpu vmm_cpus[CPU_MAX];
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	return &vmm_cpus[id];
+}
+
+void vmm_cpu_kick(struct vmm_cpu *c)
+{
+	if (c != vmm_this_cpu() && atomic_load(&c->mode) != CPU_BUSY)
+		apic_send_ipi(c->id, IRQ_KICK);
+}
+
+void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	/* (A) and (B) of vmm/vcpu.h. */
+	atomic_fetch_or(&v->requests, requests);
+	vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
+}
+
+/* The kick has done its work by ending the guest's run or the halt. */
+static void kick_irq(void)
+{
+}
+
+static void timer_irq(void)
+{
+	atomic_store_explicit(&vmm_this_cpu()->timer_pending, true, memory_order_relaxed);
+}
+
+/* The first deadline of a queue moved: its CPU programs its timer. */
+static void timer_earlier(struct timer_queue *q)
+{
+	struct vmm_cpu *c = container_of(q, struct vmm_cpu, timers);
+
+	atomic_store(&c->timer_pending, true);
+	vmm_cpu_kick(c);
+}
+
+static void slice_over(struct timer *t)
+{
+	container_of(t, struct vmm_cpu, slice)->resched = true;
+}
+
+static void cpu_init(struct vmm_cpu *c, unsigned id)
+{
+	c->id = id;
+	list_init(&c->vcpus);
+	timer_queue_init(&c->timers, timer_earlier);
+	timer_init(&c->slice, &c->timers, slice_over);
+	cpu_by_id(id)->vmm = c;
+}
+
+void sched_init(void)
+{
+	for (unsigned i = 0; i < cpu_count(); i++)
+		cpu_init(&vmm_cpus[i], i);
+	irq_register(IRQ_KICK, kick_irq);
+	irq_register(IRQ_TIMER, timer_irq);
+}
+
+/* Cleared before the queue is looked at: what is armed after that sets it again. */
+static void run_timers(struct vmm_cpu *c)
+{
+	while (atomic_exchange(&c->timer_pending, false)) {
+		timer_queue_run(&c->timers, clock_ns());
+		apic_timer_arm_ns(timer_queue_next(&c->timers));
+	}
+}
+
+void sched_take_interrupts(struct vmm_cpu *c)
+{
+	__asm__ volatile("sti; nop; cli" ::: "memory");
+	run_timers(c);
+	console_poll();
+}
+
+void sched_add(struct vcpu *v)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
+
+	spin_lock(&c->lock);
+	list_add_tail(&v->run_link, &c->vcpus);
+	atomic_fetch_add(&c->nr_vcpus, 1);
+	spin_unlock(&c->lock);
+	vcpu_request(v, REQ_EVENT);
+}
+
+void sched_remove(struct vcpu *v)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
+
+	spin_lock(&c->lock);
+	list_del(&v->run_link);
+	atomic_fetch_sub(&c->nr_vcpus, 1);
+	spin_unlock(&c->lock);
+}
+
+static bool may_run(struct vcpu *v)
+{
+	uint32_t requests = atomic_load(&v->requests);
+
+	if (atomic_load_explicit(&v->vm->paused, memory_order_relaxed))
+		return requests & REQ_STOP;
+	return requests || atomic_load_explicit(&v->state, memory_order_relaxed) == VCPU_RUNNABLE;
+}
+
+/* The next vCPU in turn; it goes to the end of the queue. */
+static struct vcpu *pick_next(struct vmm_cpu *c)
+{
+	struct vcpu *v, *found = NULL;
+
+	spin_lock(&c->lock);
+	list_for_each(v, &c->vcpus, run_link) {
+		if (may_run(v)) {
+			found = v;
+			list_del(&v->run_link);
+			list_add_tail(&v->run_link, &c->vcpus);
+			break;
+		}
+	}
+	spin_unlock(&c->lock);
+	return found;
+}
+
+static bool has_work(struct vmm_cpu *c)
+{
+	struct vcpu *v;
+	bool work = atomic_load(&c->timer_pending);
+
+	spin_lock(&c->lock);
+	list_for_each(v, &c->vcpus, run_link)
+		work = work || may_run(v);
+	spin_unlock(&c->lock);
+	return work || vmm_has_work();
+}
+
+/* The part of a vCPU's state that the hypervisor leaves in the CPU between its exits. */
+static void save_state(struct vcpu *v)
+{
+	v->xcr0 = vcpu_xcr0(v);
+	fpu_save(v->fpu, v->xcr0);
+	v->dr[0] = read_dr0();
+	v->dr[1] = read_dr1();
+	v->dr[2] = read_dr2();
+	v->dr[3] = read_dr3();
+}
+
+static void restore_state(struct vcpu *v)
+{
+	fpu_restore(v->fpu, v->xcr0);
+	write_dr0(v->dr[0]);
+	write_dr1(v->dr[1]);
+	write_dr2(v->dr[2]);
+	write_dr3(v->dr[3]);
+	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27))
+		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
+}
+
+uint64_t vcpu_xcr0(struct vcpu *v)
+{
+	if (vmm_this_cpu()->loaded == v && fpu_has_xsave())
+		return xgetbv(0);
+	return v->xcr0;
+}
+
+static void load(struct vmm_cpu *c, struct vcpu *v)
+{
+	struct vcpu *old = c->loaded;
+
+	if (old == v)
+		return;
+	if (old)
+		save_state(old);
+	if (old && old->vm != v->vm)
+		cpu_barrier_between_guests();
+	c->loaded = v;
+	this_cpu()->current = v;
+	restore_state(v);
+	virt_vcpu_load(&v->virt);
+}
+
+void sched_unload(struct vcpu *v)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+
+	if (c->loaded != v)
+		return;
+	c->loaded = NULL;
+	this_cpu()->current = NULL;
+}
+
+/* A slice counts only when somebody else waits for this CPU. */
+static void start_slice(struct vmm_cpu *c, struct vcpu *v)
+{
+	bool shared = atomic_load_explicit(&c->nr_vcpus, memory_order_relaxed) > 1;
+
+	c->resched = false;
+	virt_exit_on_pause(&v->virt, shared);
+	if (shared)
+		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
+	else
+		timer_cancel(&c->slice);
+}
+
+static void idle(struct vmm_cpu *c)
+{
+	/* The same order as before an entry: say so first, look for work after. */
+	atomic_store(&c->mode, CPU_IDLE);
+	grace_enter_idle();
+	if (!has_work(c))
+		cpu_wait_for_interrupt();
+	grace_exit_idle();
+	atomic_store(&c->mode, CPU_BUSY);
+	run_timers(c);
+	console_poll();
+}
+
+void sched_loop(void)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+	struct vcpu *v;
+
+	for (;;) {
+		vmm_work();
+		v = pick_next(c);
+		if (!v) {
+			idle(c);
+			continue;
+		}
+		load(c, v);
+		start_slice(c, v);
+		vcpu_run(c, v);
+	}
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The vmm's beginning and end: switch virtualisation on, start the VMs that GRUB's modules
+ * describe, and when the last one has ended do what the command line's `onexit` says.
+ */
+#include "vmm/start.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/percpu.h"
+#include "drivers/reset.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "mm/frames.h"
+#include "mm/grace.h"
+#include "vmm/cpu.h"
+#include "vmm/monitor.h"
+#include "vmm/msr.h"
+#include "vmm/vm.h"
+
+/* Statuses of the machine that are no guest's (docs/usage.md). */
+#define STATUS_BAD_CONFIG 102
+
+static struct config config;
+static struct start_options options __ro_after_init;
+static _Atomic bool ready;	/* the other CPUs may come in */
+static bool bad_config;		/* boot CPU */
+static bool over;		/* boot CPU; `onexit` has been done */
+
+static void enable_cpu(void)
+{
+	void *pages = pages_alloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
+
+	if (!pages)
+		panic("cpu %u: no memory to switch virtualisation on", cpu_id());
+	virt_cpu_enable(pages, host_pa(pages));
+}
+
+static void report(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_error("%s", line);
+	bad_config = true;
+}
+
+static void read_config(void)
+{
+	struct frames_stats stats;
+	struct config_limits limits = {.nr_pcpus = cpu_count()};
+
+	frames_stats(&stats);
+	limits.max_mem = stats.free << PAGE_SHIFT;
+	config_init(&config, &limits, report, NULL);
+	for (unsigned i = 0; i < options.nr_modules; i++)
+		config_add_module(&config, options.module[i].string, options.module[i].base,
+				  options.module[i].size);
+	config_finish(&config);
+}
+
+/* All memory that is not free and not a guest's RAM is Umbra's own. */
+static void report_memory(void)
+{
+	struct frames_stats stats;
+	uint64_t used;
+
+	frames_stats(&stats);
+	used = (stats.total - stats.free) * PAGE_SIZE + stats.metadata + options.image_bytes;
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
+		used -= vm->config->mem_bytes;
+	log_info("memory: used by umbra %llu KiB", (unsigned long long)used >> 10);
+}
+
+static void start_vms(void)
+{
+	for (unsigned i = 0; i < config.nr_vms; i++) {
+		if (config.vm[i].failed || !vm_create(&config.vm[i]))
+			bad_config = true;
+	}
+	if (!vm_next(NULL))
+		log_error("umbra: no VM to run");
+	report_memory();
+}
+
+void vmm_main(const struct start_options *o)
+{
+	options = *o;
+	bad_config = o->bad_cmdline;
+	if (virt_probe())
+		panic("umbra: this machine cannot run guests: see the lines above");
+	msr_allow_direct();
+	sched_init();
+	enable_cpu();
+	read_config();
+	console_start();
+	start_vms();
+	atomic_store(&ready, true);
+	log_info("boot: first guest entry at tsc %llu (entry at %llu)",
+		 (unsigned long long)rdtsc(), (unsigned long long)options.entry_tsc);
+	sched_loop();
+}
+
+void vmm_cpu_main(void)
+{
+	while (!atomic_load(&ready))
+		cpu_relax();
+	enable_cpu();
+	sched_loop();
+}
+
+static void all_ended(void)
+{
+	uint32_t status = vm_machine_status();
+
+	if (!status && bad_config)
+		status = STATUS_BAD_CONFIG;
+	over = true;
+	if (options.onexit == ONEXIT_MONITOR) {
+		monitor_enter();
+		return;
+	}
+	log_info("umbra: exit status %u", status);
+	if (options.onexit == ONEXIT_REBOOT)
+		machine_reboot();
+	machine_power_off(status);
+}
+
+bool vmm_has_work(void)
+{
+	return cpu_id() == 0 && (vm_is_reapable() || (!over && !vm_next(NULL)));
+}
+
+void vmm_work(void)
+{
+	grace_poll(grace_cpu());
+	if (likely(cpu_id() != 0 || !vmm_has_work()))
+		return;
+	vm_reap();
+	if (vm_next(NULL))
+		over = false;
+	else
+		all_ended();
+}

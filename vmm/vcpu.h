@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU. Each vCPU is bound to one physical CPU, which alone touches its registers and
+ * state; everybody else sets bits in the request word and kicks (below).
+ *
+ * Requests. A bit is set first, then the physical CPU is kicked if it may be in guest mode or
+ * idle. The run loop publishes "in guest mode" first and looks at the word after that:
+ *
+ *	requester				run loop
+ *	requests |= REQ_X	(A)		cpu mode = CPU_IN_GUEST	  (C)
+ *	if (cpu mode != CPU_BUSY)  (B)		if (requests) do not enter (D)
+ *		send the kick IPI		enter
+ *
+ * All four are sequentially consistent, so either B sees C and kicks (the IPI is pending at entry
+ * and ends the run at once), or D sees A.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <stdatomic.h>
+
+#include "arch/x86/virt.h"
+#include "lib/list.h"
+#include "lib/types.h"
+#include "mm/walk.h"
+
+struct vm;
+struct lapic;
+
+#define REQ_EVENT	(1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
+#define REQ_NMI		(1u << 1) /* an NMI arrived */
+#define REQ_INIT	(1u << 2)
+#define REQ_STARTUP	(1u << 3) /* SIPI; vector in sipi_vector */
+#define REQ_FLUSH	(1u << 4) /* forget all translations of this vCPU's tag */
+#define REQ_RELOAD_ROOT (1u << 5) /* the two-dimensional root is obsolete */
+#define REQ_STOP	(1u << 6) /* the VM has ended: leave the run queue */
+#define REQ_PAUSE	(1u << 7) /* look at vm->paused */
+
+enum vcpu_state {
+	VCPU_RUNNABLE,
+	VCPU_HALTED,	    /* HLT: until an interrupt, NMI or INIT */
+	VCPU_WAIT_FOR_SIPI, /* after INIT, or not the boot CPU */
+	VCPU_STOPPED,	    /* its VM has ended; off the run queue */
+};
+
+/* MSRs that no hardware keeps for the guest. Owned like the vCPU's registers. */
+struct vcpu_msrs {
+	uint64_t tsc_aux;
+	uint64_t tsc_adjust;
+	uint64_t mtrr_def_type;
+	uint64_t mtrr_fixed[11];
+	uint64_t mtrr_var[16];
+	uint64_t misc_enable;
+	uint64_t microcode;
+};
+
+/* Where the instructions of one guest page are in host memory (vmm/insn.c). */
+struct code_page {
+	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
+	const uint8_t *bytes;
+	uint64_t slots_generation;
+};
+
+struct vcpu {
+	struct virt_vcpu virt;	      /* owner CPU */
+	struct vm *vm;		      /* const */
+	struct lapic *lapic;	      /* const; its own rules in vmm/dev/lapic.h */
+	uint32_t id;		      /* const; index in the VM and APIC id */
+	uint32_t pcpu;		      /* const; index of the physical CPU */
+	_Atomic uint32_t requests;    /* atomic, REQ_* */
+	_Atomic uint8_t sipi_vector;  /* atomic, written before REQ_STARTUP */
+	_Atomic enum vcpu_state state; /* owner CPU writes */
+
+	/* Owner CPU, all that follows. */
+	struct vm_event_info pending; /* to be injected before anything else */
+	bool nmi_pending;	      /* one NMI is latched ... */
+	bool nmi_masked;	      /* ... while the guest is in its handler (until IRET) */
+	bool nmi_step;		      /* stepping over that IRET, with TF borrowed */
+	bool counted_dead;	      /* in vm->halted_vcpus */
+	uint8_t cr8;		      /* as the local APIC and the vendor last agreed */
+	bool irq_window_open;	      /* EXIT_IRQ_WINDOW is asked for */
+	hpa_t root;		      /* the two-dimensional root in use; 0: none */
+	uint64_t tsc_offset;	      /* guest TSC = TSC + offset */
+	struct code_page code;
+	struct guest_paging paging; /* brought up to date by insn_paging() */
+	struct vcpu_msrs msr;
+	uint64_t xcr0;
+	uint64_t dr[4];
+	void *fpu; /* XSAVE area while another vCPU has the CPU */
+	struct list run_link;
+	uint64_t exits[NR_EXIT_REASONS];
+};
+
+/* Set request bits and make the vCPU's CPU look at them. Any CPU, any context. */
+void vcpu_request(struct vcpu *v, uint32_t requests);
+
+/* Queue an exception of the instruction at RIP for the next entry. Owner CPU. */
+void vcpu_inject_exception(struct vcpu *v, uint8_t vector);
+void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
+void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
+
+/*
+ * Go on behind the instruction that exited: `len` bytes. Ends an interrupt shadow and raises the
+ * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
+ */
+void vcpu_skip(struct vcpu *v, unsigned len);
+void vcpu_raise_single_step(struct vcpu *v);
+
+/* INIT or RESET; SIPI: start in real mode at vector * 4096. Owner CPU. */
+void vcpu_reset(struct vcpu *v);
+void vcpu_start_at(struct vcpu *v, uint8_t vector);
+
+/* Decide what to inject at the next entry, or ask for a window (vmm/event.c). Owner CPU. */
+void vcpu_deliver_events(struct vcpu *v);
+/* After each exit: what was injected and cut short comes again. Owner CPU. */
+void vcpu_requeue_event(struct vcpu *v);
+/* May the halted vCPU wake: is there an event it would take? Owner CPU. */
+bool vcpu_has_wake_event(struct vcpu *v);
+
+/* XCR0, wherever it is now. Owner CPU. */
+uint64_t vcpu_xcr0(struct vcpu *v);
+
+struct vmm_cpu;
+
+/* Run until the vCPU halts, stops, is paused, or its time slice ends (vmm/run.c). Owner CPU. */
+void vcpu_run(struct vmm_cpu *c, struct vcpu *v);
+
+/* Act on one exit (vmm/exit.c). Owner CPU. */
+void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit);
+
+#endif

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM from its configuration to its end. Creation is all or nothing: a failure on the way undoes
+ * what was done, says why in one line, and leaves the other VMs alone. The end comes in three
+ * steps: anybody sets vm->end and asks the vCPUs to stop; each leaves its run queue; the boot CPU
+ * then frees what is left.
+ */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86/fpu.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "mm/frames.h"
+#include "mm/grace.h"
+#include "mm/host.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/e820.h"
+#include "vmm/load/load.h"
+
+static struct list vms = LIST_INIT(vms); /* boot CPU */
+
+struct vm *vm_next(struct vm *vm)
+{
+	struct list *next = vm ? vm->link.next : vms.next;
+
+	return next == &vms ? NULL : list_entry(next, struct vm, link);
+}
+
+struct vm *vm_find(const char *name)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (!strcmp(vm->name, name))
+			return vm;
+	}
+	return NULL;
+}
+
+void vm_request(struct vm *vm, uint32_t requests)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_request(vm->vcpus[i], requests);
+}
+
+void vm_pause(struct vm *vm, bool paused)
+{
+	atomic_store(&vm->paused, paused);
+	vm_request(vm, REQ_EVENT);
+}
+
+/* ---- what the board asks of the vCPUs ---- */
+
+static struct vcpu *vcpu_of(void *vm, unsigned id)
+{
+	return ((struct vm *)vm)->vcpus[id];
+}
+
+static void host_notify(void *vm, unsigned id)
+{
+	vcpu_request(vcpu_of(vm, id), REQ_EVENT);
+}
+
+static void host_nmi(void *vm, unsigned id)
+{
+	vcpu_request(vcpu_of(vm, id), REQ_NMI);
+}
+
+static void host_init(void *vm, unsigned id)
+{
+	vcpu_request(vcpu_of(vm, id), REQ_INIT);
+}
+
+static void host_startup(void *vm, unsigned id, uint8_t vector)
+{
+	atomic_store(&vcpu_of(vm, id)->sipi_vector, vector);
+	vcpu_request(vcpu_of(vm, id), REQ_STARTUP);
+}
+
+static void host_event(void *vm, enum vm_event event, uint32_t value)
+{
+	static const enum vm_end ends[] = {
+		[VM_EVENT_POWER_OFF] = VM_POWER_OFF,
+		[VM_EVENT_RESET] = VM_RESET,
+		[VM_EVENT_DEBUG_EXIT] = VM_DEBUG_EXIT,
+	};
+
+	vm_end(vm, ends[event], event == VM_EVENT_DEBUG_EXIT ? value & 0xff : 0);
+}
+
+static const struct platform_host platform_host = {
+	.notify = host_notify,
+	.nmi = host_nmi,
+	.init = host_init,
+	.startup = host_startup,
+	.event = host_event,
+};
+
+/* ---- creation ---- */
+
+static int fail(const struct vm *vm, const char *what)
+{
+	log_error("vm %s: %s", vm->name, what);
+	return -ENOMEM;
+}
+
+enum { SLOT_LOW_RAM, SLOT_HIGH_RAM, SLOT_ROM };
+
+static int create_memory(struct vm *vm)
+{
+	uint64_t bytes = vm->config->mem_bytes;
+	uint64_t low = min(bytes, (uint64_t)PLATFORM_MMIO_HOLE_BASE);
+	gfn_t above_hole = GFN(BIT_ULL(32) >> PAGE_SHIFT);
+	int r = slots_create(&vm->mem, SLOT_LOW_RAM, GFN(0), low >> PAGE_SHIFT, 0);
+
+	if (!r && bytes > low)
+		r = slots_create(&vm->mem, SLOT_HIGH_RAM, above_hole, (bytes - low) >> PAGE_SHIFT, 0);
+	return r ? fail(vm, "not enough free memory for its RAM") : 0;
+}
+
+/* The physical CPU of a vCPU: in turn, among those that the configuration allows. */
+static unsigned choose_pcpu(const struct vm_config *c)
+{
+	static unsigned next;
+
+	for (;;) {
+		unsigned id = next++ % cpu_count();
+
+		if (c->cpu_mask & BIT_ULL(id % 64))
+			return id;
+	}
+}
+
+static void free_pages_of(struct vcpu *v, void *control)
+{
+	if (control)
+		page_free(control);
+	if (v && v->fpu)
+		pages_free(v->fpu, order_of(fpu_area_size()));
+	if (v)
+		pages_free(v, order_of(sizeof(*v)));
+}
+
+static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
+{
+	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
+	void *control = page_alloc();
+
+	if (v)
+		v->fpu = pages_alloc(order_of(fpu_area_size()));
+	if (!v || !control || !v->fpu) {
+		free_pages_of(v, control);
+		return NULL;
+	}
+	v->vm = vm;
+	v->id = id;
+	v->pcpu = choose_pcpu(vm->config);
+	list_init(&v->run_link);
+	fpu_init_area(v->fpu);
+	virt_vcpu_init(&v->virt, control, host_pa(control));
+	return v;
+}
+
+static void destroy_vcpu(struct vcpu *v)
+{
+	if (v->root.v)
+		tdp_put_root(&v->vm->tdp, v->root);
+	free_pages_of(v, v->virt.control);
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->vcpus; i++) {
+		vm->vcpus[i] = create_vcpu(vm, i);
+		if (!vm->vcpus[i])
+			return fail(vm, "no memory for its vCPUs");
+		vm->nr_vcpus++;
+	}
+	return 0;
+}
+
+static int create_platform(struct vm *vm)
+{
+	struct timer_queue *timers[VM_MAX_VCPUS];
+	struct platform_config pc = {
+		.vm = vm,
+		.host = &platform_host,
+		.mem = &vm->mem,
+		.ram_bytes = vm->config->mem_bytes,
+		.nr_vcpus = vm->nr_vcpus,
+		.vcpu_timers = timers,
+		.console = &vm->console,
+		.tsc_khz = clock_tsc_khz(),
+		.firmware_tables = vm->config->proto != PROTO_BIOS,
+	};
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		timers[i] = &vmm_cpu_by_id(vm->vcpus[i]->pcpu)->timers;
+	vm->platform = platform_create(&pc);
+	return vm->platform ? 0 : fail(vm, "no memory for its devices");
+}
+
+/* All vCPUs in the state after RESET; the guest's TSC starts at zero on all of them. */
+static void reset_vcpus(struct vm *vm)
+{
+	uint64_t offset = -rdtsc();
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		struct vcpu *v = vm->vcpus[i];
+
+		v->lapic = platform_lapic(vm->platform, i);
+		vcpu_reset(v);
+		v->tsc_offset = offset;
+		virt_set_tsc_offset(&v->virt, offset);
+		lapic_set_tsc_offset(v->lapic, offset);
+		atomic_init(&v->state, i ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
+		v->counted_dead = i;
+	}
+	atomic_init(&vm->halted_vcpus, vm->nr_vcpus - 1);
+	atomic_init(&vm->live_vcpus, vm->nr_vcpus);
+}
+
+static void vm_destroy(struct vm *vm)
+{
+	if (vm->platform)
+		platform_destroy(vm->platform);
+	console_destroy(&vm->console);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		destroy_vcpu(vm->vcpus[i]);
+	tdp_destroy(&vm->tdp);
+	slots_destroy(&vm->mem);
+	pages_free(vm, order_of(sizeof(*vm)));
+}
+
+static struct load_file load_file(const struct config_file *f)
+{
+	return (struct load_file){
+		.data = f->present ? host_va(f->base) : NULL,
+		.size = f->size,
+	};
+}
+
+static void describe_load(struct vm *vm, struct load_request *req)
+{
+	const struct vm_config *c = vm->config;
+
+	*req = (struct load_request){
+		.vm = vm->name,
+		.proto = c->proto,
+		.mode = c->mode,
+		.load_addr = c->load_addr,
+		.kernel = load_file(&c->kernel),
+		.initrd = load_file(&c->initrd),
+		.nr_modules = c->nr_modules,
+		.cmdline = c->cmdline,
+		.ram_bytes = c->mem_bytes,
+		.rsdp = platform_rsdp(vm->platform),
+	};
+	for (unsigned i = 0; i < c->nr_modules; i++) {
+		req->module[i] = load_file(&c->module[i].file);
+		req->module[i].args = c->module[i].args;
+	}
+}
+
+/* A firmware image lies at the end of the first 4 GiB, in memory of its own. */
+static int create_rom(struct vm *vm, const struct load_request *req)
+{
+	uint64_t pages = load_rom_bytes(req) >> PAGE_SHIFT;
+
+	if (!pages)
+		return 0;
+	if (slots_create(&vm->mem, SLOT_ROM, GFN((BIT_ULL(32) >> PAGE_SHIFT) - pages), pages, 0))
+		return fail(vm, "no memory for its firmware");
+	return 0;
+}
+
+static int load(struct vm *vm)
+{
+	struct load_request req;
+	struct boot_state state;
+	char err[CONFIG_ERROR_LEN];
+	int r;
+
+	describe_load(vm, &req);
+	r = create_rom(vm, &req);
+	if (r)
+		return r;
+	r = load_guest(&req, &vm->mem, &state, err, sizeof(err));
+	if (r) {
+		log_error("%s", err);
+		return r;
+	}
+	vcpu_apply_boot_state(vm->vcpus[0], &state);
+	if (load_rom_bytes(&req))
+		return slots_set_flags(&vm->mem, SLOT_ROM, SLOT_READONLY);
+	return 0;
+}
+
+static int build(struct vm *vm)
+{
+	int r = console_init(&vm->console, vm, vm->config);
+
+	if (!r)
+		r = create_memory(vm);
+	if (!r)
+		r = tdp_init(&vm->tdp, &vm->mem, vm, vm->config->large_pages);
+	if (!r)
+		r = create_vcpus(vm);
+	if (!r)
+		r = create_platform(vm);
+	if (r)
+		return r;
+	reset_vcpus(vm);
+	return load(vm);
+}
+
+struct vm *vm_create(const struct vm_config *config)
+{
+	struct vm *vm = pages_alloc(order_of(sizeof(*vm)));
+
+	if (!vm) {
+		log_error("vm %s: no memory", config->name);
+		return NULL;
+	}
+	strlcpy(vm->name, config->name, sizeof(vm->name));
+	vm->config = config;
+	slots_init(&vm->mem);
+	cpuid_table_init(&vm->cpuid, config->vcpus);
+	if (build(vm)) {
+		vm_destroy(vm);
+		return NULL;
+	}
+	list_add_tail(&vm->link, &vms);
+	log_info("vm %s: %u vCPUs, %llu MiB", vm->name, vm->nr_vcpus,
+		 (unsigned long long)config->mem_bytes >> 20);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		sched_add(vm->vcpus[i]);
+	return vm;
+}
+
+/* ---- the end ---- */
+
+void vm_end(struct vm *vm, enum vm_end why, uint32_t status)
+{
+	enum vm_end running = VM_RUNNING;
+
+	if (!atomic_compare_exchange_strong(&vm->end, &running, why))
+		return;
+	vm->status = status;
+	vm_request(vm, REQ_STOP);
+}
+
+void vm_bug(struct vcpu *v, const char *fmt, ...)
+{
+	char text[CONFIG_ERROR_LEN];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_error("vm %s: vcpu %u: %s", v->vm->name, v->id, text);
+	virt_dump(&v->virt);
+	vm_end(v->vm, VM_KILLED, VM_STATUS_KILLED);
+}
+
+static const char *const end_names[] = {
+	[VM_POWER_OFF] = "power-off",
+	[VM_RESET] = "reset",
+	[VM_DEBUG_EXIT] = "debug-exit",
+	[VM_HYPERCALL_EXIT] = "exit hypercall",
+	[VM_TRIPLE_FAULT] = "triple fault",
+	[VM_HALTED_FOR_GOOD] = "all its CPUs are halted and nothing can wake them",
+	[VM_STOPPED_BY_USER] = "stopped by the monitor",
+	[VM_KILLED] = "killed",
+};
+
+void vm_vcpu_stopped(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	if (atomic_fetch_sub(&vm->live_vcpus, 1) > 1)
+		return;
+	log_info("vm %s: ended: %s, status %u", vm->name, end_names[atomic_load(&vm->end)],
+		 vm->status);
+	atomic_store(&vm->reapable, true);
+	vmm_cpu_kick(vmm_cpu_by_id(0));
+}
+
+bool vm_is_reapable(void)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (atomic_load(&vm->reapable))
+			return true;
+	}
+	return false;
+}
+
+/* The machine's status is the first of a VM's that is not 0. */
+static uint32_t machine_status;
+
+static void reap(struct vm *vm)
+{
+	const struct vm_config *config = vm->config;
+	bool restart = atomic_load(&vm->restart);
+
+	if (!machine_status)
+		machine_status = vm->status;
+	list_del(&vm->link);
+	grace_wait(); /* CPUs that were about to kick or to fire a timer of this VM are done */
+	vm_destroy(vm);
+	if (restart)
+		vm_create(config);
+}
+
+void vm_reap(void)
+{
+	struct vm *vm = vm_next(NULL);
+
+	while (vm) {
+		struct vm *next = vm_next(vm);
+
+		if (atomic_load(&vm->reapable))
+			reap(vm);
+		vm = next;
+	}
+}
+
+uint32_t vm_machine_status(void)
+{
+	return machine_status;
+}
+
+/* ---- what mm/ and ept/ ask of the vCPUs (mm/host.h) ---- */
+
+/*
+ * A vCPU that was in guest mode when it got the request is out of it when its CPU says so, or when
+ * it has taken the request; it cannot come back without having looked (vmm/vcpu.h).
+ */
+static void wait_until_out(struct vcpu *v, uint32_t request)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
+
+	while (atomic_load(&c->mode) == CPU_IN_GUEST && (atomic_load(&v->requests) & request))
+		cpu_relax();
+}
+
+void host_flush_vm(struct vm *vm)
+{
+	vm_request(vm, REQ_FLUSH);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		wait_until_out(vm->vcpus[i], REQ_FLUSH);
+}
+
+void host_reload_roots(struct vm *vm)
+{
+	vm_request(vm, REQ_RELOAD_ROOT);
+}
