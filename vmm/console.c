@@ -29,3 +29,156 @@ static struct {
 	uint8_t byte;
 } input[INPUT_LEN];
 static unsigned input_head, input_tail;
+
+static void put(const char *text, size_t len)
+{
+	log_write_raw(text, len);
+}
+
+static void output_shared(struct console *c, uint8_t byte)
+{
+	spin_lock(&lock);
+	c->history[c->head++ % CONSOLE_HISTORY] = byte;
+	if (c == attached)
+		put((const char *)&byte, 1);
+	spin_unlock(&lock);
+}
+
+static void output_port(struct console *c, uint8_t byte)
+{
+	uart_write(c->port, (const char *)&byte, 1);
+}
+
+/* Receive interrupt. A full buffer drops what is typed, as the hardware would. */
+static void receive(struct uart *port, uint8_t byte)
+{
+	if (input_head - input_tail == INPUT_LEN)
+		return;
+	input[input_head % INPUT_LEN].port = port;
+	input[input_head % INPUT_LEN].byte = byte;
+	input_head++;
+}
+
+static bool is_port_taken(const struct uart *port)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (vm->console.port == port)
+			return true;
+	}
+	return false;
+}
+
+static int open_port(struct console *c, const char *name, const char *vm)
+{
+	uint16_t port = uart_port_of(name);
+
+	if (!port) {
+		log_error("vm %s: console=%s: not com1 to com4, nor a port", vm, name);
+		return -EINVAL;
+	}
+	c->port = uart_open(port, UART_BAUD);
+	if (!c->port) {
+		log_error("vm %s: console=%s: this machine has no such port", vm, name);
+		return -ENODEV;
+	}
+	if (is_port_taken(c->port) || log_has_port(c->port)) {
+		log_error("vm %s: console=%s: in use", vm, name);
+		c->port = NULL;
+		return -EBUSY;
+	}
+	uart_set_rx(c->port, receive);
+	c->output = output_port;
+	return 0;
+}
+
+int console_init(struct console *c, struct vm *vm, const struct vm_config *config)
+{
+	c->vm = vm;
+	c->output = output_shared;
+	if (config->console[0])
+		return open_port(c, config->console, config->name);
+	if (!attached)
+		attached = c;
+	return 0;
+}
+
+void console_destroy(struct console *c)
+{
+	spin_lock(&lock);
+	if (attached == c)
+		attached = NULL;
+	spin_unlock(&lock);
+}
+
+/* What the console said while nobody looked; the lock is held. */
+static void replay(struct console *c)
+{
+	uint32_t len = min(c->head, (uint32_t)CONSOLE_HISTORY);
+
+	for (uint32_t i = c->head - len; i != c->head; i++)
+		put((const char *)&c->history[i % CONSOLE_HISTORY], 1);
+}
+
+void console_attach(struct console *c)
+{
+	spin_lock(&lock);
+	attached = c;
+	if (c)
+		replay(c);
+	spin_unlock(&lock);
+}
+
+bool console_is_attached(const struct console *c)
+{
+	return attached == c;
+}
+
+void console_print(const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	spin_lock(&lock);
+	put(text, min((size_t)len, sizeof(text) - 1));
+	spin_unlock(&lock);
+}
+
+static struct vm *vm_of_port(const struct uart *port)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (vm->console.port == port)
+			return vm;
+	}
+	return attached ? attached->vm : NULL;
+}
+
+static void dispatch(const struct uart *port, uint8_t byte)
+{
+	struct vm *vm = vm_of_port(port);
+
+	if (!vm)
+		monitor_input(byte);
+	else if (byte == MONITOR_ESCAPE && !vm->console.port)
+		monitor_enter();
+	else
+		platform_console_input(vm->platform, byte);
+}
+
+void console_poll(void)
+{
+	while (cpu_id() == 0 && input_tail != input_head) {
+		unsigned i = input_tail++ % INPUT_LEN;
+
+		dispatch(input[i].port, input[i].byte);
+	}
+}
+
+void console_start(struct uart *const *ports, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++)
+		uart_set_rx(ports[i], receive);
+}

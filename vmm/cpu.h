@@ -8,6 +8,7 @@
 #include "arch/x86/percpu.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
+#include "mm/grace.h"
 #include "vmm/timer.h"
 #include "vmm/vcpu.h"
 
@@ -24,6 +25,7 @@ struct vmm_cpu {
 	struct timer slice;	     /* own CPU: end of the running vCPU's time slice */
 	struct vcpu *loaded;	     /* own CPU: whose FPU and debug registers are in the CPU */
 	bool resched;		     /* own CPU: let the next vCPU run */
+	struct grace_cpu *grace;     /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;
 	struct list vcpus;	     /* lock; bound to this CPU and not stopped */
 	_Atomic unsigned nr_vcpus;   /* lock to write */

@@ -32,6 +32,10 @@
 	 F(15) | F(16) | F(17) | F(19) | F(23) | F(24) | F(25) | F(26))
 #define HTT_1_EDX F(28)
 
+/* XSAVE components whose state is swapped with the FPU: x87, SSE, AVX, AVX-512, PKRU. */
+#define XCR0_GUEST                                                                                 \
+	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU)
+
 /* The mask of each feature word, and what Umbra adds to it. */
 struct feature_word {
 	uint32_t leaf;
@@ -123,7 +127,7 @@ static void add_xsave(struct cpuid_table *t)
 
 	if (!(t->basic[1].ecx & F(26)) || !host_has_leaf(0xd))
 		return;
-	t->xcr0 = d.eax & XCR0_GUEST_MASK;
+	t->xcr0 = d.eax & XCR0_GUEST;
 	d.eax = (uint32_t)t->xcr0;
 	d.edx = 0;
 	d.ecx = 576;

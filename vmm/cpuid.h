@@ -13,6 +13,8 @@
 #define CPUID_EXT_LEAVES   0x22
 #define CPUID_XSAVE_LEAVES 32
 
+#define CPUID_VENDOR_AMD_EBX 0x68747541 /* "Auth" of AuthenticAMD */
+
 struct cpuid_entry {
 	uint32_t eax, ebx, ecx, edx;
 };

@@ -145,7 +145,7 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 }
 
 /* Only CR4 and CR8 writes exit, and only when there is something to decide about them. */
-static bool write_cr4(struct vcpu *v, uint64_t val)
+static bool set_cr4(struct vcpu *v, uint64_t val)
 {
 	uint64_t old = virt_reg_read(&v->virt, VREG_CR4);
 
@@ -158,7 +158,7 @@ static bool write_cr4(struct vcpu *v, uint64_t val)
 	return true;
 }
 
-static bool write_cr8(struct vcpu *v, uint64_t val)
+static bool set_cr8(struct vcpu *v, uint64_t val)
 {
 	if (val > 15)
 		return false;
@@ -180,7 +180,7 @@ static void do_cr_write(struct vcpu *v, const struct vm_exit *exit)
 		return;
 	}
 	val = v->virt.gpr[insn.opnd[1].reg];
-	ok = exit->cr.cr == 4 ? write_cr4(v, val) : write_cr8(v, val);
+	ok = exit->cr.cr == 4 ? set_cr4(v, val) : set_cr8(v, val);
 	if (ok)
 		vcpu_skip(v, insn.len);
 	else

@@ -46,6 +46,15 @@ static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t e
 	guest_paging_update(p);
 }
 
+/* PKRU stays in the CPU between a guest's exits, as the rest of the XSAVE state does. */
+static uint32_t read_pkru(void)
+{
+	uint32_t eax, edx;
+
+	__asm__ volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+	return eax;
+}
+
 /* The guest changes its control registers without exits: look whether it has. */
 const struct guest_paging *insn_paging(struct vcpu *v)
 {
@@ -60,7 +69,7 @@ const struct guest_paging *insn_paging(struct vcpu *v)
 	if (unlikely(p->levels == 3)) /* NPT hardware reads PDPTEs from memory at each walk */
 		guest_paging_load_pdptes(&v->vm->mem, p);
 	if (unlikely(cr4 & CR4_PKE))
-		p->pkru = rdpkru();
+		p->pkru = read_pkru();
 	return p;
 }
 
@@ -126,7 +135,6 @@ static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
 static int read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
 {
 	struct vcpu *v = ctx_of(c)->v;
-	uint64_t val;
 	gpa_t gpa;
 	int r = translate(c, gva, walk_access(c, access), &gpa);
 

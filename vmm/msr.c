@@ -38,7 +38,6 @@ struct msr_rule {
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, false},
-	{MSR_PLATFORM_ID, MSR_CONST, 0, 0, false},
 	{MSR_APICBASE, MSR_SPECIAL, 0, ALL, false},
 	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, false},
 	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, false},

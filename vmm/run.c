@@ -169,9 +169,9 @@ static bool enter(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 	atomic_store(&c->mode, CPU_IN_GUEST);
 	run = !atomic_load(&v->requests);
 	if (likely(run)) {
-		grace_enter_guest();
+		grace_enter_guest(c->grace);
 		virt_vcpu_run(&v->virt, exit);
-		grace_exit_guest();
+		grace_exit_guest(c->grace);
 	}
 	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
 	return run;

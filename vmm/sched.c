@@ -31,7 +31,7 @@ struct vmm_cpu *vmm_cpu_by_id(unsigned id)
 void vmm_cpu_kick(struct vmm_cpu *c)
 {
 	if (c != vmm_this_cpu() && atomic_load(&c->mode) != CPU_BUSY)
-		apic_send_ipi(c->id, IRQ_KICK);
+		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
 }
 
 void vcpu_request(struct vcpu *v, uint32_t requests)
@@ -42,12 +42,14 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 }
 
 /* The kick has done its work by ending the guest's run or the halt. */
-static void kick_irq(void)
+static void kick_irq(unsigned vector)
 {
+	(void)vector;
 }
 
-static void timer_irq(void)
+static void timer_irq(unsigned vector)
 {
+	(void)vector;
 	atomic_store_explicit(&vmm_this_cpu()->timer_pending, true, memory_order_relaxed);
 }
 
@@ -78,8 +80,8 @@ void sched_init(void)
 {
 	for (unsigned i = 0; i < cpu_count(); i++)
 		cpu_init(&vmm_cpus[i], i);
-	irq_register(IRQ_KICK, kick_irq);
-	irq_register(IRQ_TIMER, timer_irq);
+	irq_register(IRQ_VECTOR_KICK, kick_irq);
+	irq_register(IRQ_VECTOR_TIMER, timer_irq);
 }
 
 /* Cleared before the queue is looked at: what is armed after that sets it again. */
@@ -230,10 +232,10 @@ static void idle(struct vmm_cpu *c)
 {
 	/* The same order as before an entry: say so first, look for work after. */
 	atomic_store(&c->mode, CPU_IDLE);
-	grace_enter_idle();
+	grace_enter_guest(c->grace);
 	if (!has_work(c))
 		cpu_wait_for_interrupt();
-	grace_exit_idle();
+	grace_exit_guest(c->grace);
 	atomic_store(&c->mode, CPU_BUSY);
 	run_timers(c);
 	console_poll();
@@ -244,6 +246,8 @@ void sched_loop(void)
 	struct vmm_cpu *c = vmm_this_cpu();
 	struct vcpu *v;
 
+	c->grace = grace_cpu();
+	grace_exit_guest(c->grace);
 	for (;;) {
 		vmm_work();
 		v = pick_next(c);

@@ -26,12 +26,23 @@ static _Atomic bool ready;	/* the other CPUs may come in */
 static bool bad_config;		/* boot CPU */
 static bool over;		/* boot CPU; `onexit` has been done */
 
+/*
+ * CR4.PKE lets the hypervisor read a guest's PKRU; protection keys themselves only concern user
+ * pages, of which the hypervisor has none.
+ */
+static void enable_pkru(void)
+{
+	if (cpuid_count(7, 0).ecx & BIT(3))
+		write_cr4(read_cr4() | CR4_PKE);
+}
+
 static void enable_cpu(void)
 {
 	void *pages = pages_alloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
 
 	if (!pages)
 		panic("cpu %u: no memory to switch virtualisation on", cpu_id());
+	enable_pkru();
 	virt_cpu_enable(pages, host_pa(pages));
 }
 
@@ -90,7 +101,7 @@ void vmm_main(const struct start_options *o)
 	sched_init();
 	enable_cpu();
 	read_config();
-	console_start();
+	console_start(options.console, options.nr_consoles);
 	start_vms();
 	atomic_store(&ready, true);
 	log_info("boot: first guest entry at tsc %llu (entry at %llu)",

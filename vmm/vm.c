@@ -167,8 +167,6 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 
 static void destroy_vcpu(struct vcpu *v)
 {
-	if (v->root.v)
-		tdp_put_root(&v->vm->tdp, v->root);
 	free_pages_of(v, v->virt.control);
 }
 

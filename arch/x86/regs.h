@@ -278,8 +278,16 @@
 #define MSR_VM_IGNNE        0xc0010115
 #define MSR_VM_HSAVE_PA     0xc0010117
 #define MSR_SVM_KEY         0xc0010118
-#define MSR_AMD_LS_CFG      0xc0011020
-#define MSR_AMD_DE_CFG      0xc0011029
+#define MSR_AMD_NB_CFG       0xc001001f
+#define MSR_AMD_PATCH_LOADER 0xc0010020
+#define MSR_AMD_INT_PENDING  0xc0010055
+#define MSR_AMD_TSEG_ADDR    0xc0010112
+#define MSR_AMD_TSEG_MASK    0xc0010113
+#define MSR_AMD_LS_CFG       0xc0011020
+#define MSR_AMD_IC_CFG       0xc0011021
+#define MSR_AMD_DC_CFG       0xc0011022
+#define MSR_AMD_DE_CFG       0xc0011029
+#define MSR_AMD_BU_CFG2      0xc001102a
 
 #define VM_CR_DPD      BIT_ULL(0)
 #define VM_CR_R_INIT   BIT_ULL(1)
