@@ -55,6 +55,15 @@ __noreturn void sched_loop(void);
 /* Take the interrupts that wait, and run the timers that are due. Own CPU. */
 void sched_take_interrupts(struct vmm_cpu *c);
 
+void sched_run_timers_slow(struct vmm_cpu *c);
+
+/* Before an entry: what the guest has just armed must be in the hardware. Own CPU. */
+static inline void sched_run_timers(struct vmm_cpu *c)
+{
+	if (unlikely(atomic_load_explicit(&c->timer_pending, memory_order_relaxed)))
+		sched_run_timers_slow(c);
+}
+
 /* The vCPU has nothing to do until an event comes. Own CPU. */
 void sched_halt(struct vcpu *v, enum vcpu_state state);
 

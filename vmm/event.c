@@ -117,6 +117,12 @@ static void set_irq_window(struct vcpu *v, bool on)
 	virt_irq_window(&v->virt, on);
 }
 
+void vcpu_close_irq_window(struct vcpu *v)
+{
+	set_irq_window(v, false);
+	vcpu_request(v, REQ_EVENT);
+}
+
 static void inject_nmi(struct vcpu *v)
 {
 	v->nmi_pending = false;

@@ -292,7 +292,7 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 	case EXIT_NMI: /* taken when the global interrupt flag opened */
 		break;
 	case EXIT_IRQ_WINDOW:
-		vcpu_request(v, REQ_EVENT);
+		vcpu_close_irq_window(v);
 		break;
 	case EXIT_NMI_WINDOW:
 		do_nmi_window(v);

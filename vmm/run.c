@@ -213,6 +213,7 @@ void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 		}
 		if (v->state != VCPU_RUNNABLE)
 			return;
+		sched_run_timers(c);
 		if (!enter(c, v, &exit))
 			continue;
 		v->exits[exit.reason]++;

@@ -21,7 +21,11 @@
 
 #define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
 
+#define CPUID_IBPB_AMD	 BIT(12) /* 80000008h EBX */
+#define CPUID_IBPB_INTEL BIT(26) /* 7 EDX */
+
 static struct vmm_cpu vmm_cpus[CPU_MAX];
+static bool has_ibpb __ro_after_init;
 
 struct vmm_cpu *vmm_cpu_by_id(unsigned id)
 {
@@ -80,12 +84,14 @@ void sched_init(void)
 {
 	for (unsigned i = 0; i < cpu_count(); i++)
 		cpu_init(&vmm_cpus[i], i);
+	has_ibpb = (cpuid(0x80000008).ebx & CPUID_IBPB_AMD) ||
+		   (cpuid_count(7, 0).edx & CPUID_IBPB_INTEL);
 	irq_register(IRQ_VECTOR_KICK, kick_irq);
 	irq_register(IRQ_VECTOR_TIMER, timer_irq);
 }
 
 /* Cleared before the queue is looked at: what is armed after that sets it again. */
-static void run_timers(struct vmm_cpu *c)
+void sched_run_timers_slow(struct vmm_cpu *c)
 {
 	while (atomic_exchange(&c->timer_pending, false)) {
 		timer_queue_run(&c->timers, clock_ns());
@@ -96,7 +102,7 @@ static void run_timers(struct vmm_cpu *c)
 void sched_take_interrupts(struct vmm_cpu *c)
 {
 	__asm__ volatile("sti; nop; cli" ::: "memory");
-	run_timers(c);
+	sched_run_timers(c);
 	console_poll();
 }
 
@@ -157,7 +163,7 @@ static bool has_work(struct vmm_cpu *c)
 	list_for_each(v, &c->vcpus, run_link)
 		work = work || may_run(v);
 	spin_unlock(&c->lock);
-	return work || vmm_has_work();
+	return work || grace_is_pending(c->grace) || vmm_has_work();
 }
 
 /* The part of a vCPU's state that the hypervisor leaves in the CPU between its exits. */
@@ -189,6 +195,13 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 	return v->xcr0;
 }
 
+/* What one guest trained the predictors with must not steer another (APM volume 2, 3.2.9). */
+static void barrier_between_guests(void)
+{
+	if (has_ibpb)
+		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+}
+
 static void load(struct vmm_cpu *c, struct vcpu *v)
 {
 	struct vcpu *old = c->loaded;
@@ -198,7 +211,7 @@ static void load(struct vmm_cpu *c, struct vcpu *v)
 	if (old)
 		save_state(old);
 	if (old && old->vm != v->vm)
-		cpu_barrier_between_guests();
+		barrier_between_guests();
 	c->loaded = v;
 	this_cpu()->current = v;
 	restore_state(v);
@@ -237,7 +250,7 @@ static void idle(struct vmm_cpu *c)
 		cpu_wait_for_interrupt();
 	grace_exit_guest(c->grace);
 	atomic_store(&c->mode, CPU_BUSY);
-	run_timers(c);
+	sched_run_timers(c);
 	console_poll();
 }
 

@@ -112,6 +112,8 @@ void vcpu_start_at(struct vcpu *v, uint8_t vector);
 
 /* Decide what to inject at the next entry, or ask for a window (vmm/event.c). Owner CPU. */
 void vcpu_deliver_events(struct vcpu *v);
+/* EXIT_IRQ_WINDOW: the window is used up; look again. Owner CPU. */
+void vcpu_close_irq_window(struct vcpu *v);
 /* After each exit: what was injected and cut short comes again. Owner CPU. */
 void vcpu_requeue_event(struct vcpu *v);
 /* May the halted vCPU wake: is there an event it would take? Owner CPU. */

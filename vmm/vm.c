@@ -181,6 +181,22 @@ static int create_vcpus(struct vm *vm)
 	return 0;
 }
 
+static struct load_file load_file(const struct config_file *f)
+{
+	return (struct load_file){
+		.data = f->present ? host_va(f->base) : NULL,
+		.size = f->size,
+	};
+}
+
+/* The boot protocol, after a look at the file where the configuration leaves it open. */
+static enum boot_proto proto_of(const struct vm *vm)
+{
+	struct load_file kernel = load_file(&vm->config->kernel);
+
+	return vm->config->proto == PROTO_AUTO ? load_detect(&kernel) : vm->config->proto;
+}
+
 static int create_platform(struct vm *vm)
 {
 	struct timer_queue *timers[VM_MAX_VCPUS];
@@ -193,7 +209,7 @@ static int create_platform(struct vm *vm)
 		.vcpu_timers = timers,
 		.console = &vm->console,
 		.tsc_khz = clock_tsc_khz(),
-		.firmware_tables = vm->config->proto != PROTO_BIOS,
+		.firmware_tables = proto_of(vm) != PROTO_BIOS,
 	};
 
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
@@ -234,21 +250,13 @@ static void vm_destroy(struct vm *vm)
 	pages_free(vm, order_of(sizeof(*vm)));
 }
 
-static struct load_file load_file(const struct config_file *f)
-{
-	return (struct load_file){
-		.data = f->present ? host_va(f->base) : NULL,
-		.size = f->size,
-	};
-}
-
 static void describe_load(struct vm *vm, struct load_request *req)
 {
 	const struct vm_config *c = vm->config;
 
 	*req = (struct load_request){
 		.vm = vm->name,
-		.proto = c->proto,
+		.proto = proto_of(vm),
 		.mode = c->mode,
 		.load_addr = c->load_addr,
 		.kernel = load_file(&c->kernel),

@@ -27,7 +27,6 @@
 #define SVM_INTERCEPT_INVLPGA	BIT(26)
 #define SVM_INTERCEPT_IOIO	BIT(27)
 #define SVM_INTERCEPT_MSR	BIT(28)
-#define SVM_INTERCEPT_FERR	BIT(30)
 #define SVM_INTERCEPT_SHUTDOWN	BIT(31)
 
 /* Intercepts, word 4 (offset 010h). */
