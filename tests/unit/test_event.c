@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a vCPU takes next: priorities, windows, double faults, NMI masking, single steps. The vendor
+ * seam is played by a few variables, the local APIC by its real model.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/regs.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/vm.h"
+
+/* ---- a vendor ---- */
+
+static struct {
+	uint64_t vreg[NR_VREGS];
+	struct vm_event_info injected;
+	bool irq_window, nmi_window, irq_shadow, cr8_exits;
+} cpu;
+
+uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
+{
+	(void)v;
+	return cpu.vreg[reg];
+}
+
+void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
+{
+	(void)v;
+	cpu.vreg[reg] = val;
+}
+
+void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
+{
+	(void)v;
+	assert_int_equal(cpu.injected.type, EVENT_NONE); /* one event an entry */
+	cpu.injected = *ev;
+}
+
+bool svm_irq_shadow(struct virt_vcpu *v)
+{
+	(void)v;
+	return cpu.irq_shadow;
+}
+
+void svm_clear_irq_shadow(struct virt_vcpu *v)
+{
+	(void)v;
+	cpu.irq_shadow = false;
+}
+
+void svm_irq_window(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	cpu.irq_window = on;
+}
+
+void svm_nmi_window(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	cpu.nmi_window = on;
+}
+
+void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	cpu.cr8_exits = on;
+}
+
+/* ---- the rest of a VM ---- */
+
+static struct vm vm;
+static struct vcpu vcpu;
+static struct lapic lapic;
+static struct lapic_group group;
+static struct timer_queue queue;
+static bool extint;
+static enum vm_end ended;
+
+void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	atomic_fetch_or(&v->requests, requests);
+}
+
+void vm_end(struct vm *m, enum vm_end why, uint32_t status)
+{
+	(void)m;
+	(void)status;
+	ended = why;
+}
+
+bool platform_extint_pending(struct platform *p, unsigned id)
+{
+	(void)p;
+	(void)id;
+	return extint;
+}
+
+uint8_t platform_extint_ack(struct platform *p)
+{
+	(void)p;
+	extint = false;
+	return 0x08;
+}
+
+static void notify(void *ctx, unsigned id)
+{
+	(void)ctx;
+	(void)id;
+}
+
+static const struct platform_host host = {.notify = notify};
+
+static void earlier(struct timer_queue *q)
+{
+	(void)q;
+}
+
+static void no_eoi(void *ctx, uint8_t vector)
+{
+	(void)ctx;
+	(void)vector;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&cpu, 0, sizeof(cpu));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&lapic, 0, sizeof(lapic));
+	cpu.vreg[VREG_CR0] = CR0_PE;
+	vcpu.vm = &vm;
+	vcpu.lapic = &lapic;
+	vcpu.virt.rflags = RFLAGS_IF;
+	extint = false;
+	ended = VM_RUNNING;
+	timer_queue_init(&queue, earlier);
+	lapic_group_init(&group, &host, &vm, no_eoi, NULL, 40);
+	lapic_init(&lapic, &group, 0, &queue);
+	assert_int_equal(lapic_mmio_read(&lapic, 0x30, 4) & 0xff, 0x14);
+	lapic_mmio_write(&lapic, 0xf0, 4, 0x1ff);
+	return 0;
+}
+
+/* One entry: what goes in. */
+static struct vm_event_info enter(void)
+{
+	cpu.injected.type = EVENT_NONE;
+	vcpu_deliver_events(&vcpu);
+	return cpu.injected;
+}
+
+static void interrupt_goes_in_when_open(void **state)
+{
+	(void)state;
+	lapic_post(&lapic, 0x40, false);
+	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_int_equal(enter().vector, 0x40);
+	assert_int_equal(cpu.injected.type, EVENT_INTR);
+	assert_false(cpu.irq_window);
+	assert_int_equal(enter().type, EVENT_NONE);
+}
+
+static void interrupt_waits_for_its_window(void **state)
+{
+	(void)state;
+	lapic_post(&lapic, 0x40, false);
+	vcpu.virt.rflags = 0;
+	assert_false(vcpu_has_wake_event(&vcpu));
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_true(cpu.irq_window);
+	vcpu.virt.rflags = RFLAGS_IF;
+	cpu.irq_shadow = true;
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_true(cpu.irq_window);
+	cpu.irq_shadow = false;
+	vcpu_close_irq_window(&vcpu);
+	assert_int_equal(enter().vector, 0x40);
+	assert_false(cpu.irq_window);
+}
+
+static void second_interrupt_gets_a_window(void **state)
+{
+	(void)state;
+	lapic_post(&lapic, 0x40, false);
+	lapic_post(&lapic, 0x60, false);
+	assert_int_equal(enter().vector, 0x60);
+	/* 0x40 is of a lower class than what is in service: it waits for the EOI, not for IF. */
+	assert_false(cpu.irq_window);
+	extint = true;
+	enter();
+	assert_int_equal(cpu.injected.vector, 0x08);
+}
+
+static void exception_precedes_nmi_precedes_interrupt(void **state)
+{
+	(void)state;
+	lapic_post(&lapic, 0x40, false);
+	vcpu.nmi_pending = true;
+	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0x18);
+	assert_int_equal(enter().vector, X86_TRAP_GP);
+	assert_true(cpu.injected.has_error);
+	assert_int_equal(cpu.injected.error, 0x18);
+	assert_true(cpu.irq_window);
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_true(cpu.nmi_window);
+	assert_int_equal(enter().vector, 0x40);
+	assert_int_equal(cpu.injected.type, EVENT_INTR);
+}
+
+static void nmi_is_masked_until_iret(void **state)
+{
+	(void)state;
+	vcpu.nmi_pending = true;
+	assert_int_equal(enter().type, EVENT_NMI);
+	vcpu.nmi_pending = true;
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_false(vcpu_has_wake_event(&vcpu));
+	vcpu.nmi_masked = false;
+	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_int_equal(enter().type, EVENT_NMI);
+}
+
+static void real_mode_pushes_no_error_code(void **state)
+{
+	(void)state;
+	cpu.vreg[VREG_CR0] = 0;
+	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0);
+	assert_false(enter().has_error);
+}
+
+static void page_fault_sets_cr2(void **state)
+{
+	(void)state;
+	vcpu_inject_page_fault(&vcpu, GVA(0x1234000), PFERR_WRITE);
+	assert_int_equal(cpu.vreg[VREG_CR2], 0x1234000);
+	assert_int_equal(enter().vector, X86_TRAP_PF);
+	assert_int_equal(cpu.injected.error, PFERR_WRITE);
+}
+
+/* SDM volume 3, table 6-5: first by second. */
+static void double_faults(void **state)
+{
+	static const struct {
+		uint8_t first, second;
+		bool df;
+	} table[] = {
+		{X86_TRAP_GP, X86_TRAP_GP, true},  {X86_TRAP_GP, X86_TRAP_PF, false},
+		{X86_TRAP_PF, X86_TRAP_PF, true},  {X86_TRAP_PF, X86_TRAP_GP, true},
+		{X86_TRAP_DE, X86_TRAP_NP, true},  {X86_TRAP_DB, X86_TRAP_GP, false},
+		{X86_TRAP_UD, X86_TRAP_UD, false}, {X86_TRAP_SS, X86_TRAP_TS, true},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		setup(state);
+		vcpu_inject_error(&vcpu, table[i].first, 1);
+		vcpu_inject_error(&vcpu, table[i].second, 2);
+		assert_int_equal(enter().vector, table[i].df ? X86_TRAP_DF : table[i].second);
+		assert_int_equal(cpu.injected.error, table[i].df ? 0 : 2);
+	}
+}
+
+static void fault_in_double_fault_is_shutdown(void **state)
+{
+	(void)state;
+	vcpu_inject_error(&vcpu, X86_TRAP_DF, 0);
+	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0);
+	assert_int_equal(ended, VM_TRIPLE_FAULT);
+}
+
+static void interrupted_delivery_comes_again(void **state)
+{
+	(void)state;
+	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_INTR, .vector = 0x31};
+	vcpu_requeue_event(&vcpu);
+	assert_int_equal(enter().vector, 0x31);
+	/* INT n, INT3 and INTO are executed again instead. */
+	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_SOFT_INT, .vector = 0x80};
+	vcpu_requeue_event(&vcpu);
+	assert_int_equal(enter().type, EVENT_NONE);
+	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_BP};
+	vcpu_requeue_event(&vcpu);
+	assert_int_equal(enter().type, EVENT_NONE);
+}
+
+static void skipping_ends_shadow_and_steps(void **state)
+{
+	(void)state;
+	vcpu.virt.rip = 0xffffffff;
+	cpu.irq_shadow = true;
+	vcpu_skip(&vcpu, 2);
+	assert_int_equal(vcpu.virt.rip, 1); /* 32-bit code wraps */
+	assert_false(cpu.irq_shadow);
+	assert_int_equal(vcpu.pending.type, EVENT_NONE);
+	cpu.vreg[VREG_EFER] = EFER_LMA;
+	vcpu.virt.rip = 0xffffffff;
+	vcpu.virt.rflags |= RFLAGS_TF;
+	vcpu_skip(&vcpu, 2);
+	assert_int_equal(vcpu.virt.rip, 0x100000001);
+	assert_int_equal(enter().vector, X86_TRAP_DB);
+	assert_true(cpu.vreg[VREG_DR6] & DR6_BS);
+}
+
+/* An interrupt that only the task priority holds back must not need an exit of its own to go in. */
+static void lowering_cr8_exits_while_something_waits(void **state)
+{
+	(void)state;
+	lapic_set_cr8(&lapic, 15);
+	lapic_post(&lapic, 0x40, false);
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_true(cpu.cr8_exits);
+	assert_false(cpu.irq_window);
+	lapic_set_cr8(&lapic, 0);
+	assert_int_equal(enter().vector, 0x40);
+	enter();
+	assert_false(cpu.cr8_exits);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(interrupt_goes_in_when_open, setup),
+		cmocka_unit_test_setup(interrupt_waits_for_its_window, setup),
+		cmocka_unit_test_setup(second_interrupt_gets_a_window, setup),
+		cmocka_unit_test_setup(exception_precedes_nmi_precedes_interrupt, setup),
+		cmocka_unit_test_setup(nmi_is_masked_until_iret, setup),
+		cmocka_unit_test_setup(real_mode_pushes_no_error_code, setup),
+		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
+		cmocka_unit_test_setup(double_faults, setup),
+		cmocka_unit_test_setup(fault_in_double_fault_is_shutdown, setup),
+		cmocka_unit_test_setup(interrupted_delivery_comes_again, setup),
+		cmocka_unit_test_setup(skipping_ends_shadow_and_steps, setup),
+		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
