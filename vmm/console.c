@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/x86/percpu.h"
 #include "drivers/uart.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
@@ -59,6 +60,19 @@ static void receive(struct uart *port, uint8_t byte)
 	input_head++;
 }
 
+/* Ports that are the machine's console: const after console_start(). */
+static struct uart *const *machine_ports;
+static unsigned nr_machine_ports;
+
+static bool is_machine_port(const struct uart *port)
+{
+	for (unsigned i = 0; i < nr_machine_ports; i++) {
+		if (machine_ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
 static bool is_port_taken(const struct uart *port)
 {
 	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
@@ -81,7 +95,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		log_error("vm %s: console=%s: this machine has no such port", vm, name);
 		return -ENODEV;
 	}
-	if (is_port_taken(c->port) || log_has_port(c->port)) {
+	if (is_port_taken(c->port) || is_machine_port(c->port)) {
 		log_error("vm %s: console=%s: in use", vm, name);
 		c->port = NULL;
 		return -EBUSY;
@@ -179,6 +193,8 @@ void console_poll(void)
 
 void console_start(struct uart *const *ports, unsigned nr)
 {
+	machine_ports = ports;
+	nr_machine_ports = nr;
 	for (unsigned i = 0; i < nr; i++)
 		uart_set_rx(ports[i], receive);
 }

@@ -46,7 +46,7 @@ void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes typed since the last call go to their VM or to the monitor. Boot CPU. */
 void console_poll(void);
 
-/* Take input from these ports, the machine's console (boot CPU, once). */
+/* Take input from these ports, the machine's console (boot CPU, once). The array is kept. */
 void console_start(struct uart *const *ports, unsigned nr);
 
 #endif

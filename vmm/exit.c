@@ -122,7 +122,7 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 
 static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 {
-	switch (tdp_fault(&v->vm->tdp, exit->fault.gpa, exit->fault.error)) {
+	switch (tdp_fault(v->root, exit->fault.gpa, exit->fault.error)) {
 	case RET_PF_FIXED:
 	case RET_PF_SPURIOUS:
 	case RET_PF_RETRY:
@@ -288,6 +288,7 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 	switch (exit->reason) {
 	case EXIT_INTERRUPT:
 		sched_take_interrupts(c);
+		tdp_zap_work(&v->vm->tdp);
 		break;
 	case EXIT_NMI: /* taken when the global interrupt flag opened */
 		break;

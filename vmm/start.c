@@ -97,7 +97,10 @@ void vmm_main(const struct start_options *o)
 	bad_config = o->bad_cmdline;
 	if (virt_probe())
 		panic("umbra: this machine cannot run guests: see the lines above");
+	if (!virt_caps.tdp)
+		panic("umbra: %s without nested paging: guests need the shadow MMU", virt_caps.name);
 	msr_allow_direct();
+	vm_init_formats();
 	sched_init();
 	enable_cpu();
 	read_config();
@@ -134,9 +137,26 @@ static void all_ended(void)
 	machine_power_off(status);
 }
 
+static bool zap_pending(void)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (atomic_load_explicit(&vm->tdp.nr_dying, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+static void zap_work(void)
+{
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
+		tdp_zap_work(&vm->tdp);
+}
+
+/* The list of VMs is the boot CPU's, and so is what is done with it. */
 bool vmm_has_work(void)
 {
-	return cpu_id() == 0 && (vm_is_reapable() || (!over && !vm_next(NULL)));
+	return cpu_id() == 0 &&
+	       (vm_is_reapable() || zap_pending() || (!over && !vm_next(NULL)));
 }
 
 void vmm_work(void)
@@ -144,9 +164,10 @@ void vmm_work(void)
 	grace_poll(grace_cpu());
 	if (likely(cpu_id() != 0 || !vmm_has_work()))
 		return;
+	zap_work();
 	vm_reap();
 	if (vm_next(NULL))
 		over = false;
-	else
+	else if (!over)
 		all_ended();
 }

@@ -26,6 +26,7 @@
 
 struct vm;
 struct lapic;
+struct tdp_root;
 
 #define REQ_EVENT	(1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
 #define REQ_NMI		(1u << 1) /* an NMI arrived */
@@ -79,7 +80,7 @@ struct vcpu {
 	bool counted_dead;	      /* in vm->halted_vcpus */
 	uint8_t cr8;		      /* as the local APIC and the vendor last agreed */
 	bool irq_window_open;	      /* EXIT_IRQ_WINDOW is asked for */
-	hpa_t root;		      /* the two-dimensional root in use; 0: none */
+	struct tdp_root *root;	      /* the two-dimensional tree in use, with a reference */
 	uint64_t tsc_offset;	      /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct guest_paging paging; /* brought up to date by insn_paging() */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/fpu.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -24,6 +25,17 @@
 #include "vmm/load/load.h"
 
 static struct list vms = LIST_INIT(vms); /* boot CPU */
+static struct spte_format tdp_format __ro_after_init;
+
+void vm_init_formats(void)
+{
+	unsigned phys_bits = cpuid(0x80000008).eax & 0xff;
+
+	if (virt_caps.ept)
+		spte_format_ept(&tdp_format, virt_caps.tdp_has_ad, virt_caps.tdp_has_1g);
+	else
+		spte_format_npt(&tdp_format, phys_bits, virt_caps.tdp_has_1g);
+}
 
 struct vm *vm_next(struct vm *vm)
 {
@@ -165,8 +177,24 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	return v;
 }
 
+int vcpu_load_root(struct vcpu *v)
+{
+	struct tdp_root *root = tdp_get_root(&v->vm->tdp);
+
+	if (!root)
+		return -ENOMEM;
+	if (v->root)
+		tdp_put_root(v->root);
+	v->root = root;
+	virt_set_root(&v->virt, root->hpa);
+	virt_flush(&v->virt);
+	return 0;
+}
+
 static void destroy_vcpu(struct vcpu *v)
 {
+	if (v->root)
+		tdp_put_root(v->root);
 	free_pages_of(v, v->virt.control);
 }
 
@@ -208,7 +236,6 @@ static int create_platform(struct vm *vm)
 		.nr_vcpus = vm->nr_vcpus,
 		.vcpu_timers = timers,
 		.console = &vm->console,
-		.tsc_khz = clock_tsc_khz(),
 		.firmware_tables = proto_of(vm) != PROTO_BIOS,
 	};
 
@@ -306,6 +333,15 @@ static int load(struct vm *vm)
 	return 0;
 }
 
+static int load_roots(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		if (vcpu_load_root(vm->vcpus[i]))
+			return fail(vm, "no memory for its page tables");
+	}
+	return 0;
+}
+
 static int build(struct vm *vm)
 {
 	int r = console_init(&vm->console, vm, vm->config);
@@ -313,7 +349,7 @@ static int build(struct vm *vm)
 	if (!r)
 		r = create_memory(vm);
 	if (!r)
-		r = tdp_init(&vm->tdp, &vm->mem, vm, vm->config->large_pages);
+		r = tdp_init(&vm->tdp, &vm->mem, vm, &tdp_format, vm->config->large_pages ? 3 : 1);
 	if (!r)
 		r = create_vcpus(vm);
 	if (!r)
@@ -321,7 +357,8 @@ static int build(struct vm *vm)
 	if (r)
 		return r;
 	reset_vcpus(vm);
-	return load(vm);
+	r = load_roots(vm);
+	return r ? r : load(vm);
 }
 
 struct vm *vm_create(const struct vm_config *config)

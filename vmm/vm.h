@@ -49,6 +49,9 @@ struct vm {
 	struct list link;		 /* vm list lock */
 };
 
+/* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */
+void vm_init_formats(void);
+
 /* Build a VM, load its kernel and put its vCPUs on run queues. NULL: the reason was logged. */
 struct vm *vm_create(const struct vm_config *config);
 

@@ -144,7 +144,10 @@ struct vm_event_info {
 /* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after probe. */
 struct virt_caps {
 	const char *name;     /* "SVM" or "VMX" */
-	bool tdp;	      /* two-dimensional paging: NPT or EPT */
+	bool tdp;	      /* two-dimensional paging ... */
+	bool ept;	      /* ... in EPT's entry format, else in NPT's */
+	bool tdp_has_1g;      /* its 1G pages */
+	bool tdp_has_ad;      /* its accessed and dirty bits */
 	bool insn_len;	      /* exits tell the length of the instruction */
 	bool xsetbv_exits;    /* XSETBV can be intercepted */
 	unsigned tags;	      /* ASIDs or VPIDs, including the host's */

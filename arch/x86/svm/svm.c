@@ -69,13 +69,15 @@ int svm_probe(void)
 	virt_caps = (struct virt_caps){
 		.name = "SVM",
 		.tdp = r.edx & SVM_EDX_NPT,
+		.tdp_has_1g = cpuid(0x80000001).edx & BIT(26),
+		.tdp_has_ad = true,
 		.insn_len = svm_has_nrips,
 		.tags = r.ebx,
 	};
 	memset(iopm, 0xff, sizeof(iopm));
 	memset(msrpm, 0xff, sizeof(msrpm));
-	svm_iopm = image_pa(iopm);
-	svm_msrpm = image_pa(msrpm);
+	svm_iopm = direct_map_hpa(iopm);
+	svm_msrpm = direct_map_hpa(msrpm);
 	return 0;
 }
 
