@@ -7,7 +7,9 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/percpu.h"
+#include "drivers/cmos.h"
 #include "drivers/reset.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/frames.h"
@@ -30,6 +32,13 @@ static bool over;		/* boot CPU; `onexit` has been done */
  * CR4.PKE lets the hypervisor read a guest's PKRU; protection keys themselves only concern user
  * pages, of which the hypervisor has none.
  */
+static int64_t boot_time __ro_after_init; /* seconds since 1970 at clock_ns() 0 */
+
+int64_t start_unix_time(void)
+{
+	return boot_time + (int64_t)(clock_ns() / NSEC_PER_SEC);
+}
+
 static void enable_pkru(void)
 {
 	if (cpuid_count(7, 0).ecx & BIT(3))
@@ -101,6 +110,7 @@ void vmm_main(const struct start_options *o)
 		panic("umbra: %s without nested paging: guests need the shadow MMU", virt_caps.name);
 	msr_allow_direct();
 	vm_init_formats();
+	boot_time = cmos_read_time() - (int64_t)(clock_ns() / NSEC_PER_SEC);
 	sched_init();
 	enable_cpu();
 	read_config();

@@ -44,6 +44,9 @@ __noreturn void vmm_main(const struct start_options *options);
 /* Every other CPU, at any time: waits until vmm_main() is ready for it. */
 __noreturn void vmm_cpu_main(void);
 
+/* The time of day now, seconds since 1970. */
+int64_t start_unix_time(void);
+
 /* Between two runs, on every CPU: housekeeping; and is there any? */
 void vmm_work(void);
 bool vmm_has_work(void);

@@ -20,9 +20,11 @@
 #include "mm/grace.h"
 #include "mm/host.h"
 #include "vmm/cpu.h"
+#include "vmm/dev/fw_cfg.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/e820.h"
 #include "vmm/load/load.h"
+#include "vmm/start.h"
 
 static struct list vms = LIST_INIT(vms); /* boot CPU */
 static struct spte_format tdp_format __ro_after_init;
@@ -225,10 +227,29 @@ static enum boot_proto proto_of(const struct vm *vm)
 	return vm->config->proto == PROTO_AUTO ? load_detect(&kernel) : vm->config->proto;
 }
 
+/* Modules that the guest is to see as files of fw_cfg. */
+static unsigned collect_fw_cfg(const struct vm_config *c, struct fw_cfg_file *files)
+{
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < c->nr_modules; i++) {
+		if (!c->module[i].fw_cfg[0])
+			continue;
+		files[nr++] = (struct fw_cfg_file){
+			.name = c->module[i].fw_cfg,
+			.data = host_va(c->module[i].file.base),
+			.size = (uint32_t)c->module[i].file.size,
+		};
+	}
+	return nr;
+}
+
 static int create_platform(struct vm *vm)
 {
 	struct timer_queue *timers[VM_MAX_VCPUS];
+	struct fw_cfg_file files[CONFIG_MAX_MODULES];
 	struct platform_config pc = {
+		.name = vm->name,
 		.vm = vm,
 		.host = &platform_host,
 		.mem = &vm->mem,
@@ -236,6 +257,10 @@ static int create_platform(struct vm *vm)
 		.nr_vcpus = vm->nr_vcpus,
 		.vcpu_timers = timers,
 		.console = &vm->console,
+		.unix_time = start_unix_time(),
+		.phys_bits = vm->cpuid.ext[8].eax & 0xff,
+		.fw_cfg = files,
+		.nr_fw_cfg = collect_fw_cfg(vm->config, files),
 		.firmware_tables = proto_of(vm) != PROTO_BIOS,
 	};
 
