@@ -15,6 +15,7 @@
 #include "mm/frames.h"
 #include "mm/grace.h"
 #include "vmm/cpu.h"
+#include "vmm/dev/rtc_time.h"
 #include "vmm/monitor.h"
 #include "vmm/msr.h"
 #include "vmm/vm.h"
@@ -28,10 +29,6 @@ static _Atomic bool ready;	/* the other CPUs may come in */
 static bool bad_config;		/* boot CPU */
 static bool over;		/* boot CPU; `onexit` has been done */
 
-/*
- * CR4.PKE lets the hypervisor read a guest's PKRU; protection keys themselves only concern user
- * pages, of which the hypervisor has none.
- */
 static int64_t boot_time __ro_after_init; /* seconds since 1970 at clock_ns() 0 */
 
 int64_t start_unix_time(void)
@@ -39,6 +36,30 @@ int64_t start_unix_time(void)
 	return boot_time + (int64_t)(clock_ns() / NSEC_PER_SEC);
 }
 
+static void read_time_of_day(void)
+{
+	struct cmos_time t;
+	struct rtc_time rtc;
+
+	if (!cmos_read_time(&t)) {
+		log_warn("clock: the machine's real-time clock gives no time; guests start in 1970");
+		return;
+	}
+	rtc = (struct rtc_time){
+		.year = t.year,
+		.month = t.month,
+		.day = t.day,
+		.hour = t.hour,
+		.minute = t.minute,
+		.second = t.second,
+	};
+	boot_time = rtc_time_to_seconds(&rtc) - (int64_t)(clock_ns() / NSEC_PER_SEC);
+}
+
+/*
+ * CR4.PKE lets the hypervisor read a guest's PKRU; protection keys themselves only concern user
+ * pages, of which the hypervisor has none.
+ */
 static void enable_pkru(void)
 {
 	if (cpuid_count(7, 0).ecx & BIT(3))
@@ -110,7 +131,7 @@ void vmm_main(const struct start_options *o)
 		panic("umbra: %s without nested paging: guests need the shadow MMU", virt_caps.name);
 	msr_allow_direct();
 	vm_init_formats();
-	boot_time = cmos_read_time() - (int64_t)(clock_ns() / NSEC_PER_SEC);
+	read_time_of_day();
 	sched_init();
 	enable_cpu();
 	read_config();
