@@ -26,6 +26,9 @@ void log_set_level(enum log_level level);
 void log_add_sink(struct log_sink *sink);
 void log_line(enum log_level level, const char *fmt, ...) __printf_fmt(2, 3);
 
+/* Hand text to every sink as it is, without a level: what guests and the monitor say there. */
+void log_write_raw(const char *text, size_t len);
+
 /*
  * The same for a line that a guest can cause: at most LOG_RATE_BURST lines from one place,
  * then none, with a count of what was left out in the last.
