@@ -26,7 +26,7 @@ endif
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef \
         -Wpointer-arith -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wredundant-decls \
-        -Wno-unused-parameter
+        -Wno-unused-parameter -Wno-missing-field-initializers
 
 # --- the hypervisor -----------------------------------------------------------------------
 NEWLIB ?= $(BUILD)/newlib
