@@ -18,11 +18,6 @@ static const struct memslot *usable_slot(struct slot_array *slots, gpa_t gpa, bo
 	return slot && !(slot->flags & refused) ? slot : NULL;
 }
 
-static uint8_t *byte_at(const struct memslot *slot, gpa_t gpa)
-{
-	return (uint8_t *)pfn_to_va(slot_pfn(slot, gpa_to_gfn(gpa))) + gpa.v % PAGE_SIZE;
-}
-
 static size_t left_in_page(gpa_t gpa)
 {
 	return PAGE_SIZE - gpa.v % PAGE_SIZE;
@@ -105,7 +100,7 @@ int guest_read(struct guest_memory *mem, gpa_t gpa, void *buf, size_t len)
 
 		if (!slot)
 			return -EFAULT;
-		copy_from_guest(to, byte_at(slot, gpa), n);
+		copy_from_guest(to, slot_va(slot, gpa), n);
 		to += n;
 		gpa.v += n;
 		len -= n;
@@ -125,9 +120,9 @@ static int write_pages(struct guest_memory *mem, gpa_t gpa, const uint8_t *from,
 		const struct memslot *slot = slots_lookup(slots, gpa_to_gfn(gpa));
 
 		if (from)
-			copy_to_guest(byte_at(slot, gpa), from, n);
+			copy_to_guest(slot_va(slot, gpa), from, n);
 		else
-			memset(byte_at(slot, gpa), 0, n);
+			memset(slot_va(slot, gpa), 0, n);
 		slot_mark_dirty(slot, gpa_to_gfn(gpa));
 		from += from ? n : 0;
 		gpa.v += n;
@@ -150,7 +145,7 @@ void *guest_ptr(struct guest_memory *mem, gpa_t gpa, size_t len, bool write)
 {
 	const struct memslot *slot = usable_slot(slots_get(mem), gpa, write);
 
-	return slot && len <= left_in_page(gpa) ? byte_at(slot, gpa) : NULL;
+	return slot && len <= left_in_page(gpa) ? slot_va(slot, gpa) : NULL;
 }
 
 void guest_mark_dirty(struct guest_memory *mem, gpa_t gpa)
@@ -199,7 +194,7 @@ int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *ne
 	slot = usable_slot(slots_get(mem), gpa, true);
 	if (!slot)
 		return -EFAULT;
-	if (!cmpxchg(byte_at(slot, gpa), old, new, size))
+	if (!cmpxchg(slot_va(slot, gpa), old, new, size))
 		return 1;
 	slot_mark_dirty(slot, gpa_to_gfn(gpa));
 	return 0;

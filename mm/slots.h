@@ -31,6 +31,7 @@
 #include "lib/bits.h"
 #include "lib/spinlock.h"
 #include "lib/types.h"
+#include "mm/host.h"
 #include "mm/mmu.h"
 
 #define SLOTS_MAX             64
@@ -43,6 +44,7 @@
 
 /* A chunk is the 2 MiB-aligned (when the slot was created) piece of guest memory. */
 #define CHUNK_PAGES 512u
+#define CHUNK_BYTES (CHUNK_PAGES * PAGE_SIZE)
 #define CHUNK_RUN   BIT_ULL(0) /* one run of ORDER_2M, pfn in bits 63:12; else: table of 512 pfns */
 #define CHUNK_GIG   BIT_ULL(1) /* and part of 1 GiB that is contiguous and aligned */
 
@@ -55,7 +57,7 @@ struct memslot {
 	const uint64_t *chunk;   /* constant while the slot exists */
 	_Atomic uint64_t *dirty; /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
 	void *mmu;               /* the engine's data of this slot (slot_prepare) */
-};
+} __aligned(64);
 
 struct slot_array {
 	_Atomic uint64_t generation;
@@ -156,6 +158,26 @@ static inline pfn_t slot_pfn(const struct memslot *slot, gfn_t gfn)
 	if (likely(chunk & CHUNK_RUN))
 		return PFN((chunk >> PAGE_SHIFT) + i % CHUNK_PAGES);
 	return PFN(((const uint64_t *)chunk)[i % CHUNK_PAGES]);
+}
+
+/* The byte at `offset`, counted from the start of the first chunk, in the direct map. */
+static inline void *chunk_va(const uint64_t *chunks, uint64_t offset)
+{
+	uint64_t chunk = chunks[offset / CHUNK_BYTES];
+
+	if (unlikely(!(chunk & CHUNK_RUN))) {
+		const uint64_t *table = (const uint64_t *)chunk;
+
+		chunk = table[offset / PAGE_SIZE % CHUNK_PAGES] << PAGE_SHIFT;
+		offset %= PAGE_SIZE;
+	}
+	return host_va(HPA((chunk & PAGE_MASK) + offset % CHUNK_BYTES));
+}
+
+/* The byte at `gpa`, which lies in `slot`, in the direct map. */
+static inline void *slot_va(const struct memslot *slot, gpa_t gpa)
+{
+	return chunk_va(slot->chunk, gpa.v - (slot->origin << PAGE_SHIFT));
 }
 
 /*

@@ -27,12 +27,11 @@ struct guest_paging {
 
 	/* Derived by guest_paging_update(). */
 	uint8_t levels;       /* 0: no paging; 2, 3 (PAE), 4, 5 */
-	uint8_t entry_shift;  /* log2 of the size of an entry: 2 or 3 */
-	uint8_t index_bits;   /* 10 or 9 */
 	uint8_t large_levels; /* bit n: the PS bit makes a page of an entry of level n */
 	bool nx, pse, pke;
 	uint64_t addr_mask;                       /* address bits of an entry */
 	uint64_t reserved[WALK_MAX_LEVEL + 1][2]; /* by level and PS bit: bits that must be 0 */
+	uint64_t special[WALK_MAX_LEVEL + 1]; /* bits that need a closer look: PS and reserved */
 	uint8_t denied[16]; /* by kind of access: bit n for pages with rights n (walk.c) */
 };
 
@@ -44,12 +43,16 @@ void guest_paging_update(struct guest_paging *p);
 			 */
 #define WALK_AC BIT(17) /* RFLAGS.AC is set: SMAP does not stop explicit accesses */
 
+#define RIGHT_WRITE   BIT(0)
+#define RIGHT_USER    BIT(1)
+#define RIGHT_EXECUTE BIT(2)
+
 struct walk_result {
 	gpa_t gpa;
-	uint32_t error;                  /* -EFAULT: the error code to push */
-	uint8_t page_shift;              /* log2 of the page size; 32 without paging */
-	bool writable, user, executable; /* rights of the page: the AND over all levels */
-	uint8_t pkey;                    /* 0 unless CR4.PKE and 4 or 5 levels */
+	uint32_t error;     /* -EFAULT: the error code to push */
+	uint8_t page_shift; /* log2 of the page size; 32 without paging */
+	uint8_t rights;     /* of the page, RIGHT_*: the AND over all levels */
+	uint8_t pkey;       /* 0 unless CR4.PKE and 4 or 5 levels */
 };
 
 /*

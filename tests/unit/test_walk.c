@@ -340,9 +340,8 @@ static void check(const struct guest_paging *p, uint64_t gva, uint32_t access, b
 	} else {
 		assert_int_equal(r.gpa.v, e.gpa);
 		assert_int_equal(r.page_shift, e.shift);
-		assert_int_equal(r.writable, e.w);
-		assert_int_equal(r.user, e.u);
-		assert_int_equal(r.executable, e.x);
+		assert_int_equal(r.rights,
+				 e.w * RIGHT_WRITE + e.u * RIGHT_USER + e.x * RIGHT_EXECUTE);
 		assert_int_equal(r.pkey, e.pkey);
 		outcome[0]++;
 	}
