@@ -104,7 +104,7 @@ static uint8_t acknowledge_interrupt(struct vcpu *v)
 	int vector = lapic_pending(v->lapic);
 
 	if (vector < 0)
-		return platform_extint_ack(v->vm->platform);
+		return platform_extint_ack(v->vm->platform, v->id);
 	lapic_ack(v->lapic, (uint8_t)vector);
 	return (uint8_t)vector;
 }

@@ -38,7 +38,7 @@ struct platform_host {
 	void (*init)(void *vm, unsigned vcpu);
 	void (*startup)(void *vm, unsigned vcpu, uint8_t vector); /* SIPI */
 	void (*event)(void *vm, enum vm_event event, uint32_t value);
-	/* pc-testdev: drop the mapping of this page, so that its next use faults. */
+	/* pc-testdev: drop the mapping of this page, so that its next use faults. May be NULL. */
 	void (*drop_page)(void *vm, gpa_t gpa);
 };
 

@@ -313,14 +313,15 @@ static void describe_load(struct vm *vm, struct load_request *req)
 		.load_addr = c->load_addr,
 		.kernel = load_file(&c->kernel),
 		.initrd = load_file(&c->initrd),
-		.nr_modules = c->nr_modules,
 		.cmdline = c->cmdline,
 		.ram_bytes = c->mem_bytes,
 		.rsdp = platform_rsdp(vm->platform),
 	};
 	for (unsigned i = 0; i < c->nr_modules; i++) {
-		req->module[i] = load_file(&c->module[i].file);
-		req->module[i].args = c->module[i].args;
+		if (c->module[i].fw_cfg[0])
+			continue; /* collect_fw_cfg() has taken it */
+		req->module[req->nr_modules] = load_file(&c->module[i].file);
+		req->module[req->nr_modules++].args = c->module[i].args;
 	}
 }
 

@@ -29,7 +29,8 @@ void testdev_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	uint32_t mask;
 
 	if (off == REG_FLUSH) {
-		t->host->drop_page(t->vm, GPA(val & PAGE_MASK));
+		if (t->host->drop_page)
+			t->host->drop_page(t->vm, GPA(val & PAGE_MASK));
 		return;
 	}
 	if (off == REG_BYTE)
