@@ -281,6 +281,7 @@ static void build_devices(struct platform *p, const struct platform_config *c)
 	p->debug_exit = (struct debug_exit){.host = c->host, .vm = c->vm};
 	p->debug_console = (struct debug_console){.name = c->name};
 	p->testdev.irq = irq0;
+	p->testdev.lock = &p->lock;
 	p->testdev.host = c->host;
 	p->testdev.vm = c->vm;
 }

@@ -30,7 +30,10 @@ enum vm_event {
 	VM_EVENT_DEBUG_EXIT, /* isa-debug-exit, with the byte written */
 };
 
-/* What the board needs from the vCPUs. All callable on any CPU, with the device lock held. */
+/*
+ * What the board needs from the vCPUs. All callable on any CPU, with the device lock held, unless
+ * something else is said.
+ */
 struct platform_host {
 	/* The vCPU's local APIC or the ExtINT line has news: look before the next entry. */
 	void (*notify)(void *vm, unsigned vcpu);
@@ -38,7 +41,10 @@ struct platform_host {
 	void (*init)(void *vm, unsigned vcpu);
 	void (*startup)(void *vm, unsigned vcpu, uint8_t vector); /* SIPI */
 	void (*event)(void *vm, enum vm_event event, uint32_t value);
-	/* pc-testdev: drop the mapping of this page, so that its next use faults. May be NULL. */
+	/*
+	 * pc-testdev: drop the mapping of this page, so that its next use faults. Called by a
+	 * vCPU, without the device lock. May be NULL.
+	 */
 	void (*drop_page)(void *vm, gpa_t gpa);
 };
 

@@ -106,12 +106,23 @@ static void host_event(void *vm, enum vm_event event, uint32_t value)
 	vm_end(vm, ends[event], event == VM_EVENT_DEBUG_EXIT ? value & 0xff : 0);
 }
 
+static void host_drop_page(void *ctx, gpa_t gpa)
+{
+	struct vm *vm = ctx;
+	gfn_t gfn = gpa_to_gfn(gpa);
+
+	slots_lock(&vm->mem);
+	tdp_unmap_range(&vm->tdp, gfn, GFN(gfn.v + 1));
+	slots_unlock(&vm->mem);
+}
+
 static const struct platform_host platform_host = {
 	.notify = host_notify,
 	.nmi = host_nmi,
 	.init = host_init,
 	.startup = host_startup,
 	.event = host_event,
+	.drop_page = host_drop_page,
 };
 
 /* ---- creation ---- */

@@ -23,14 +23,23 @@ uint64_t testdev_read(void *dev, uint64_t off, unsigned size)
 	return (t->latch & latch_mask(off, size)) >> 8 * off;
 }
 
+/* It may wait for CPUs that wait for the device lock: let go of that meanwhile. */
+static void drop_page(struct testdev *t, gpa_t gpa)
+{
+	if (!t->host->drop_page)
+		return;
+	spin_unlock(t->lock);
+	t->host->drop_page(t->vm, gpa);
+	spin_lock(t->lock);
+}
+
 void testdev_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct testdev *t = dev;
 	uint32_t mask;
 
 	if (off == REG_FLUSH) {
-		if (t->host->drop_page)
-			t->host->drop_page(t->vm, GPA(val & PAGE_MASK));
+		drop_page(t, GPA(val & PAGE_MASK));
 		return;
 	}
 	if (off == REG_BYTE)

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "lib/spinlock.h"
 #include "vmm/irq.h"
 
 struct platform_host;
@@ -26,6 +27,7 @@ struct platform_host;
 
 struct testdev {
 	uint32_t latch;
+	struct spinlock *lock;            /* const; the device lock */
 	uint8_t *ram;                     /* const; TESTDEV_RAM_SIZE bytes */
 	struct irq_line irq;              /* const; `line` is set for each use */
 	const struct platform_host *host; /* const */
