@@ -4,7 +4,7 @@
  * is a PC without video, disks or a keyboard; what else a guest has comes over PCI.
  *
  * ISA interrupt n goes to the 8259 pair and to pin n of the IOAPIC, but for IRQ 0, which is wired
- * to pin 2 (the MADT and the MP table say so).
+ * to pin 2 (the MADT and the MP table say so). The pair's INTR goes to LINT0 and to pin 0.
  */
 #include "vmm/platform.h"
 
@@ -74,6 +74,7 @@ static void set_intr(void *ctx, unsigned line, bool level)
 	struct platform *p = ctx;
 
 	lapic_group_set_lint(&p->lapics, 0, level);
+	ioapic_set_irq(&p->ioapic, 0, level);
 }
 
 static struct irq_line isa_irq(struct platform *p, unsigned irq)
@@ -153,9 +154,10 @@ uint8_t platform_extint_ack(struct platform *p, unsigned vcpu)
 	uint8_t vector;
 
 	spin_lock(&p->lock);
+	/* First: an ExtINT message for the next request may come out of the INTA cycle. */
+	lapic_extint_acked(&p->lapic[vcpu]);
 	vector = pic_ack(&p->pic);
 	spin_unlock(&p->lock);
-	lapic_extint_acked(&p->lapic[vcpu]);
 	return vector;
 }
 

@@ -120,6 +120,7 @@ int lapic_set_base(struct lapic *l, uint64_t val)
 		reset_registers(l);
 	else
 		publish_route(l);
+	lapic_notify(l); /* ExtINT may have become open */
 	return 0;
 }
 
@@ -236,6 +237,7 @@ static void write_lint(struct lapic *l, unsigned pin, uint32_t val)
 	while (!atomic_compare_exchange_weak(lvt, &old, val | (old & keep)))
 		;
 	lapic_retrigger_lint(l, pin);
+	lapic_notify(l); /* ExtINT may have become open */
 }
 
 static void write_lvt(struct lapic *l, enum lapic_lvt n, uint32_t val)
@@ -288,6 +290,7 @@ static bool write_reg(struct lapic *l, unsigned reg, uint32_t val)
 		return true;
 	case REG_TPR:
 		write_tpr(l, val);
+		lapic_notify(l); /* CR8 is another view of it */
 		return true;
 	case REG_ICR: /* xAPIC: the upper half was written before */
 		l->icr = (l->icr & ~0xffffffffull) | (val & ICR_WRITABLE);

@@ -19,6 +19,9 @@
  * whenever it lowers PPR, so a poster's release is never hidden behind a plain store. A poster
  * that finds the IRR bit already set skips 3 and 4: whoever set it does them.
  *
+ * The owner calls notify() for itself, too, when a write of its guest lets something through (EOI,
+ * TPR, LINT entries, mode): so a run loop that looks only after a notify misses nothing.
+ *
  * What a sender must know of a receiver (enabled? which mode? LDR, DFR) is one atomic word,
  * `route`, that the owner republishes on every change; the LVT entries are atomic words, because
  * LINT pins and timers of other CPUs read them. The timer's state has a lock of its own,
@@ -183,7 +186,7 @@ void lapic_set_cr8(struct lapic *l, uint64_t cr8);
 
 /*
  * May the 8259s' INTR reach this CPU: APIC disabled, or LINT0 = ExtINT unmasked, or an ExtINT
- * message has come? By the owner. After the INTA cycle call lapic_extint_acked().
+ * message has come? By the owner. Call lapic_extint_acked() right before the INTA cycle.
  */
 bool lapic_extint_open(struct lapic *l);
 void lapic_extint_acked(struct lapic *l);

@@ -8,7 +8,7 @@
 
 /* --- the poster's side --- */
 
-static void notify(struct lapic *l)
+void lapic_notify(struct lapic *l)
 {
 	l->group->host->notify(l->group->vm, l->id);
 }
@@ -37,7 +37,7 @@ static void post(struct lapic *l, uint8_t vector, bool level)
 		return;
 	/* Release: pairs with the acquire in lapic_pending_slow(). */
 	atomic_store_explicit(&l->recheck, 1, memory_order_release);
-	notify(l);
+	lapic_notify(l);
 }
 
 void lapic_error(struct lapic *l, uint32_t esr_bit)
@@ -62,7 +62,7 @@ void lapic_post(struct lapic *l, uint8_t vector, bool level)
 static void post_extint(struct lapic *l)
 {
 	atomic_store_explicit(&l->extint, 1, memory_order_release);
-	notify(l);
+	lapic_notify(l);
 }
 
 /* --- LVT events and the LINT pins --- */
@@ -85,7 +85,7 @@ void lapic_raise_lvt(struct lapic *l, enum lapic_lvt n)
 		host->init(l->group->vm, l->id);
 		break;
 	case APIC_EXTINT:
-		notify(l);
+		lapic_notify(l);
 		break;
 	}
 }
@@ -116,7 +116,7 @@ void lapic_retrigger_lint(struct lapic *l, unsigned pin)
 static void raise_cpu_pin(struct lapic *l, unsigned pin)
 {
 	if (pin == 0)
-		notify(l);
+		lapic_notify(l);
 	else
 		l->group->host->nmi(l->group->vm, l->id);
 }
@@ -368,8 +368,12 @@ void lapic_update_ppr(struct lapic *l)
 	if (isrv >> 4 > l->tpr >> 4)
 		ppr = isrv & 0xf0;
 	atomic_store_explicit(&l->ppr, ppr, memory_order_relaxed);
-	if (ppr < old)
-		atomic_exchange_explicit(&l->recheck, 1, memory_order_relaxed);
+	if (ppr >= old)
+		return;
+	/* A poster whose IRR bit comes after this look notifies by itself. */
+	atomic_exchange_explicit(&l->recheck, 1, memory_order_acq_rel);
+	if (highest_irr(l) >> 4 > ppr >> 4)
+		lapic_notify(l);
 }
 
 void lapic_ack(struct lapic *l, uint8_t vector)

@@ -96,6 +96,9 @@ static inline uint32_t lapic_x2apic_ldr(uint32_t id)
 
 /* lapic_ipi.c */
 
+/* Have the vCPU look at its APIC before its next entry. */
+void lapic_notify(struct lapic *l);
+
 /* The highest bit of a 256-bit register, or -1. */
 int lapic_highest(const uint64_t reg[4]);
 
