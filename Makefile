@@ -46,9 +46,26 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
 all: $(BUILD)/umbra.elf compile_commands.json
 
+LINK := $(LD) -nostdlib -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none -T linker.ld
+
+# Linked twice: the second time with the table of symbols that the first gave (at the end of the
+# constants, so that no function's address changes).
+$(BUILD)/symbols0.S: tools/symbols
+	@mkdir -p $(@D)
+	$< </dev/null >$@
+
+$(BUILD)/umbra0.elf: $(OBJS) $(BUILD)/symbols0.o $(NEWLIB)/libc.a linker.ld
+	$(LINK) -o $@ $(OBJS) $(BUILD)/symbols0.o $(NEWLIB)/libc.a
+
+$(BUILD)/symbols1.S: $(BUILD)/umbra0.elf tools/symbols
+	nm -n $< | tools/symbols >$@
+
+$(BUILD)/symbols%.o: $(BUILD)/symbols%.S
+	$(CC) -m64 -c $< -o $@
+
 # The image, with its disassembly and its symbols beside it.
-$(BUILD)/umbra.elf: $(OBJS) $(NEWLIB)/libc.a linker.ld
-	$(LD) -nostdlib -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none -T linker.ld -o $@ $(OBJS) $(NEWLIB)/libc.a
+$(BUILD)/umbra.elf: $(BUILD)/symbols1.o
+	$(LINK) -o $@ $(OBJS) $< $(NEWLIB)/libc.a
 	$(OBJDUMP) -d $@ > $(@:.elf=.dis)
 	nm -n $@ > $(@:.elf=.sym)
 
@@ -79,7 +96,8 @@ $(foreach d,. unit/obj race/obj fuzz/obj,$(BUILD)/$(d:.=)$(if $(filter-out .,$(d
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/e820.c vmm/event.c drivers/acpi.c boot/multiboot2.c boot/cmdline.c) \
+             $(wildcard vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/e820.c vmm/event.c drivers/acpi.c drivers/acpi_tables.c) \
+             $(wildcard boot/boot_info.c boot/multiboot1.c boot/multiboot2.c boot/cmdline.c boot/memmap.c) \
              $(wildcard tests/unit/support/*.c)
 HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
 HOSTLIBS := -lcmocka -lZydis -lpthread

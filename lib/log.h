@@ -2,7 +2,7 @@
 /*
  * The log: one line per call, a subsystem prefix first ("apic: ..."), no trailing newline.
  * Lines go to every registered sink; those that come before the first sink is registered are
- * kept and replayed to it. Callable on every CPU in any state but NMI.
+ * kept and replayed to each sink. Callable on every CPU in any state but NMI.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
@@ -29,9 +29,12 @@ void log_line(enum log_level level, const char *fmt, ...) __printf_fmt(2, 3);
 /* Hand text to every sink as it is, without a level: what guests and the monitor say there. */
 void log_write_raw(const char *text, size_t len);
 
+/* From now on take no lock: for panic(), when the holder may have been stopped. */
+void log_break_lock(void);
+
 /*
- * The same for a line that a guest can cause: at most LOG_RATE_BURST lines from one place,
- * then none, with a count of what was left out in the last.
+ * The same for a line that a guest can cause: LOG_RATE_BURST lines from one place, then only
+ * one at each power of two, with a count of what was left out.
  */
 #define LOG_RATE_BURST 10
 struct log_rate {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "arch/x86/percpu.h"
-#include "drivers/uart.h"
+#include "drivers/serial.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
 #include "vmm/monitor.h"
@@ -26,7 +26,7 @@ static struct console *attached; /* lock */
 
 /* What came in, until console_poll(): written by the receive interrupt on the boot CPU alone. */
 static struct {
-	struct uart *port;
+	struct serial *port;
 	uint8_t byte;
 } input[INPUT_LEN];
 static unsigned input_head, input_tail;
@@ -47,11 +47,11 @@ static void output_shared(struct console *c, uint8_t byte)
 
 static void output_port(struct console *c, uint8_t byte)
 {
-	uart_write(c->port, (const char *)&byte, 1);
+	serial_write(c->port, (const char *)&byte, 1);
 }
 
 /* Receive interrupt. A full buffer drops what is typed, as the hardware would. */
-static void receive(struct uart *port, uint8_t byte)
+static void receive(struct serial *port, uint8_t byte)
 {
 	if (input_head - input_tail == INPUT_LEN)
 		return;
@@ -61,10 +61,10 @@ static void receive(struct uart *port, uint8_t byte)
 }
 
 /* Ports that are the machine's console: const after console_start(). */
-static struct uart *const *machine_ports;
+static struct serial *const *machine_ports;
 static unsigned nr_machine_ports;
 
-static bool is_machine_port(const struct uart *port)
+static bool is_machine_port(const struct serial *port)
 {
 	for (unsigned i = 0; i < nr_machine_ports; i++) {
 		if (machine_ports[i] == port)
@@ -73,7 +73,7 @@ static bool is_machine_port(const struct uart *port)
 	return false;
 }
 
-static bool is_port_taken(const struct uart *port)
+static bool is_port_taken(const struct serial *port)
 {
 	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
 		if (vm->console.port == port)
@@ -84,13 +84,13 @@ static bool is_port_taken(const struct uart *port)
 
 static int open_port(struct console *c, const char *name, const char *vm)
 {
-	uint16_t port = uart_port_of(name);
+	uint16_t port = serial_port_of(name);
 
 	if (!port) {
 		log_error("vm %s: console=%s: not com1 to com4, nor a port", vm, name);
 		return -EINVAL;
 	}
-	c->port = uart_open(port, UART_BAUD);
+	c->port = serial_open(port, SERIAL_BAUD);
 	if (!c->port) {
 		log_error("vm %s: console=%s: this machine has no such port", vm, name);
 		return -ENODEV;
@@ -100,7 +100,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		c->port = NULL;
 		return -EBUSY;
 	}
-	uart_set_rx(c->port, receive);
+	serial_set_rx(c->port, receive);
 	c->output = output_port;
 	return 0;
 }
@@ -161,7 +161,7 @@ void console_print(const char *fmt, ...)
 	spin_unlock(&lock);
 }
 
-static struct vm *vm_of_port(const struct uart *port)
+static struct vm *vm_of_port(const struct serial *port)
 {
 	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
 		if (vm->console.port == port)
@@ -170,7 +170,7 @@ static struct vm *vm_of_port(const struct uart *port)
 	return attached ? attached->vm : NULL;
 }
 
-static void dispatch(const struct uart *port, uint8_t byte)
+static void dispatch(const struct serial *port, uint8_t byte)
 {
 	struct vm *vm = vm_of_port(port);
 
@@ -191,10 +191,10 @@ void console_poll(void)
 	}
 }
 
-void console_start(struct uart *const *ports, unsigned nr)
+void console_start(struct serial *const *ports, unsigned nr)
 {
 	machine_ports = ports;
 	nr_machine_ports = nr;
 	for (unsigned i = 0; i < nr; i++)
-		uart_set_rx(ports[i], receive);
+		serial_set_rx(ports[i], receive);
 }

@@ -14,14 +14,14 @@
 
 #define CONSOLE_HISTORY 4096
 
-struct uart;
+struct serial;
 struct vm;
 
 struct console {
 	/* The guest's UART sends a byte. Any CPU; takes the console lock, a leaf. */
 	void (*output)(struct console *c, uint8_t byte);
 
-	struct uart *port;		/* const; its own serial port, or NULL */
+	struct serial *port;		/* const; its own serial port, or NULL */
 	struct vm *vm;			/* const; who gets what is typed here */
 	uint32_t head;			/* console lock; bytes ever put into `history` */
 	uint8_t history[CONSOLE_HISTORY]; /* console lock */
@@ -47,6 +47,6 @@ void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void console_poll(void);
 
 /* Take input from these ports, the machine's console (boot CPU, once). The array is kept. */
-void console_start(struct uart *const *ports, unsigned nr);
+void console_start(struct serial *const *ports, unsigned nr);
 
 #endif

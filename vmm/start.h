@@ -22,14 +22,14 @@ enum start_onexit { ONEXIT_MONITOR, ONEXIT_POWEROFF, ONEXIT_REBOOT };
 #define START_MAX_MODULES  64
 #define START_MAX_CONSOLES 4
 
-struct uart; /* drivers/uart.h */
+struct serial; /* drivers/serial.h */
 
 struct start_options {
 	struct start_module module[START_MAX_MODULES];
 	unsigned nr_modules;
 	enum start_onexit onexit;
 	bool bad_cmdline;     /* the command line had a mistake, which was reported */
-	struct uart *console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */
+	struct serial *console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */
 	unsigned nr_consoles;
 	uint64_t entry_tsc;   /* TSC at the image's entry */
 	uint64_t image_bytes; /* memory of the image, its .bss and stacks, for the accounts */

@@ -7,15 +7,17 @@
 #ifndef ARCH_X86_DESC_H
 #define ARCH_X86_DESC_H
 
-#include <assert.h>
-#include <stdint.h>
-
-#include "lib/bits.h"
-
 #define SEL_CODE    0x08
 #define SEL_DATA    0x10
 #define SEL_TSS     0x18 /* two entries */
 #define GDT_ENTRIES 5
+
+#ifndef __ASSEMBLY__
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "lib/bits.h"
 
 /* Interrupt stacks: these three may strike when the current stack cannot be trusted. */
 enum ist { IST_NONE, IST_NMI, IST_DF, IST_MC, NR_IST };
@@ -45,7 +47,8 @@ struct cpu;
  */
 void desc_load(struct cpu *cpu);
 
-/* Load GDT, TSS, IDT and GS base again: after a guest's have been in the registers. */
-void desc_reload(void);
+/* Load GDT, TSS, IDT, segments and GS base of the running CPU again: after a guest had them. */
+void desc_reload(struct cpu *cpu);
 
+#endif
 #endif

@@ -11,6 +11,17 @@
 #ifndef ARCH_X86_PERCPU_H
 #define ARCH_X86_PERCPU_H
 
+/* Offsets for assembler code. */
+#define CPU_SELF      0
+#define CPU_ID        8
+#define CPU_APIC_ID   12
+#define CPU_CURRENT   16
+#define CPU_VMM       24
+#define CPU_VIRT      32
+#define CPU_STACK_TOP 40
+
+#ifndef __ASSEMBLY__
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +33,8 @@
 
 struct vcpu;
 
+enum cpu_state { CPU_STARTING, CPU_UP, CPU_GIVEN_UP };
+
 struct cpu {
 	struct cpu *self;     /* const; found at GS:0 */
 	uint32_t id;          /* const; 0 ... cpu_count() - 1 */
@@ -30,21 +43,12 @@ struct cpu {
 	void *vmm;            /* own CPU: vmm/'s data of this CPU */
 	void *virt;           /* own CPU: the vendor back end's data of this CPU */
 	uint64_t stack_top;   /* const; end of the CPU's one stack */
-	uint64_t timer_tsc;   /* own CPU: deadline the APIC timer is armed for, UINT64_MAX: none */
-	_Atomic bool online;  /* set by the CPU itself, once */
+	uint64_t timer_ns;    /* own CPU: deadline the APIC timer is armed for, UINT64_MAX: none */
+	_Atomic int state;    /* enum cpu_state: smp.c says who changes it */
 	_Atomic bool stopped; /* it has taken the stop NMI */
 	struct tss tss;       /* const after init */
 	uint64_t gdt[GDT_ENTRIES];
 };
-
-/* Offsets for assembler code. */
-#define CPU_SELF      0
-#define CPU_ID        8
-#define CPU_APIC_ID   12
-#define CPU_CURRENT   16
-#define CPU_VMM       24
-#define CPU_VIRT      32
-#define CPU_STACK_TOP 40
 
 static_assert(offsetof(struct cpu, self) == CPU_SELF, "assembler offset");
 static_assert(offsetof(struct cpu, id) == CPU_ID, "assembler offset");
@@ -77,4 +81,5 @@ unsigned cpu_count(void);
 /* `id` < cpu_count(). */
 struct cpu *cpu_by_id(unsigned id);
 
+#endif
 #endif

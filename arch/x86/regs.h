@@ -167,7 +167,7 @@
 #define X86_TRAP_VC  29
 #define X86_TRAP_SX  30
 /* The exceptions that push an error code, one bit for each vector. */
-#define X86_TRAPS_WITH_ERROR 0x60227d00u
+#define X86_TRAPS_WITH_ERROR 0x60227d00
 
 /* MSRs of both vendors: SDM volume 4, APM volume 2 appendix A */
 #define MSR_TSC               0x10

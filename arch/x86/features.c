@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The preflight: a table of features, where the CPU says whether it has each, and what follows
+ * if it has not. A feature is a bit of a CPUID register, or of the "may be 1" half of a VMX
+ * capability MSR (Intel SDM volume 2, CPUID, and volume 3, appendix A; AMD APM volume 3,
+ * appendix E).
+ */
+#include "arch/x86/features.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "lib/log.h"
+
+enum reg { EAX, EBX, ECX, EDX, MSR_HIGH };
+
+#define VENDORS_ALL   (BIT(VENDOR_INTEL) | BIT(VENDOR_AMD) | BIT(VENDOR_OTHER))
+#define VENDORS_INTEL BIT(VENDOR_INTEL)
+#define VENDORS_AMD   BIT(VENDOR_AMD)
+
+struct feature_row {
+	const char *name;
+	uint32_t source; /* CPUID leaf, or MSR */
+	uint8_t reg;     /* enum reg */
+	uint8_t bit;
+	uint8_t vendors;  /* whose table it is in */
+	bool is_required; /* without it no guest runs on this CPU */
+	const char *missing;
+};
+
+static const struct feature_row rows[NR_FEATURES] = {
+	/* clang-format off */
+	[FEATURE_NX] = {"NX", 0x80000001, EDX, 20, VENDORS_ALL, true,
+			"no memory can be kept from execution"},
+	[FEATURE_1G_PAGES] = {"1G pages", 0x80000001, EDX, 26, VENDORS_ALL, false, "2M pages"},
+	[FEATURE_SMEP] = {"SMEP", 7, EBX, 7, VENDORS_ALL, false, "not used"},
+	[FEATURE_SMAP] = {"SMAP", 7, EBX, 20, VENDORS_ALL, false, "not used"},
+	[FEATURE_UMIP] = {"UMIP", 7, ECX, 2, VENDORS_ALL, false, "not used"},
+	[FEATURE_XSAVE] = {"XSAVE", 1, ECX, 26, VENDORS_ALL, false, "guests have x87 and SSE only"},
+	[FEATURE_X2APIC] = {"x2APIC", 1, ECX, 21, VENDORS_ALL, false, "xAPIC, up to 255 CPUs"},
+	[FEATURE_TSC_DEADLINE] = {"TSC deadline", 1, ECX, 24, VENDORS_ALL, false,
+				  "one-shot APIC timer"},
+	[FEATURE_INVARIANT_TSC] = {"invariant TSC", 0x80000007, EDX, 8, VENDORS_ALL, false,
+				   "clocks drift if the CPU changes its frequency"},
+	[FEATURE_RDRAND] = {"RDRAND", 1, ECX, 30, VENDORS_ALL, false, "canary from the TSC alone"},
+	[FEATURE_IBPB] = {"IBPB", 7, EDX, 26, VENDORS_ALL, false,
+			  "no branch predictor barrier between guests"},
+	[FEATURE_SVM] = {"SVM", 0x80000001, ECX, 2, VENDORS_AMD, true, "no guests"},
+	[FEATURE_SVM_NPT] = {"SVM nested paging", 0x8000000a, EDX, 0, VENDORS_AMD, false,
+			     "shadow paging"},
+	[FEATURE_SVM_LBR] = {"SVM LBR virtualization", 0x8000000a, EDX, 1, VENDORS_AMD, false,
+			     "not used"},
+	[FEATURE_SVM_NRIPS] = {"SVM next RIP", 0x8000000a, EDX, 3, VENDORS_AMD, false,
+			       "lengths from the decoder"},
+	[FEATURE_SVM_TSC_RATIO] = {"SVM TSC ratio", 0x8000000a, EDX, 4, VENDORS_AMD, false,
+				   "guests see this CPU's TSC rate"},
+	[FEATURE_SVM_CLEAN_BITS] = {"SVM VMCB clean bits", 0x8000000a, EDX, 5, VENDORS_AMD, false,
+				    "whole VMCB loaded at each entry"},
+	[FEATURE_SVM_FLUSH_BY_ASID] = {"SVM flush by ASID", 0x8000000a, EDX, 6, VENDORS_AMD, false,
+				       "a new ASID for each flush"},
+	[FEATURE_SVM_DECODE_ASSISTS] = {"SVM decode assists", 0x8000000a, EDX, 7, VENDORS_AMD,
+					false, "instructions fetched from guest memory"},
+	[FEATURE_SVM_PAUSE_FILTER] = {"SVM pause filter", 0x8000000a, EDX, 10, VENDORS_AMD, false,
+				      "spinning guests keep their time slice"},
+	[FEATURE_SVM_AVIC] = {"SVM AVIC", 0x8000000a, EDX, 13, VENDORS_AMD, false,
+			      "APIC emulated"},
+	[FEATURE_SVM_VGIF] = {"SVM virtual GIF", 0x8000000a, EDX, 16, VENDORS_AMD, false,
+			      "not used"},
+	[FEATURE_VMX] = {"VMX", 1, ECX, 5, VENDORS_INTEL, true, "no guests"},
+	[FEATURE_VMX_EPT] = {"VMX EPT", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 1, VENDORS_INTEL, false,
+			     "shadow paging"},
+	[FEATURE_VMX_VPID] = {"VMX VPID", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 5, VENDORS_INTEL,
+			      false, "TLB flushed at each entry"},
+	[FEATURE_VMX_UNRESTRICTED_GUEST] = {"VMX unrestricted guest", MSR_VMX_PROCBASED_CTLS2,
+					    MSR_HIGH, 7, VENDORS_INTEL, false,
+					    "real mode emulated"},
+	[FEATURE_VMX_PREEMPTION_TIMER] = {"VMX preemption timer", MSR_VMX_PINBASED_CTLS, MSR_HIGH,
+					  6, VENDORS_INTEL, false, "time slices by APIC timer"},
+	[FEATURE_VMX_PML] = {"VMX page-modification log", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 17,
+			     VENDORS_INTEL, false, "dirty log by write protection"},
+	[FEATURE_VMX_APICV] = {"VMX virtual interrupts", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 9,
+			       VENDORS_INTEL, false, "APIC emulated"},
+	[FEATURE_VMX_POSTED_INTERRUPTS] = {"VMX posted interrupts", MSR_VMX_PINBASED_CTLS,
+					   MSR_HIGH, 7, VENDORS_INTEL, false, "IPIs by kick"},
+	[FEATURE_VMX_TSC_SCALING] = {"VMX TSC scaling", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 25,
+				     VENDORS_INTEL, false, "guests see this CPU's TSC rate"},
+	/* clang-format on */
+};
+
+static bool has[NR_FEATURES] __ro_after_init;
+static enum cpu_vendor vendor __ro_after_init;
+
+bool cpu_has(enum cpu_feature feature)
+{
+	return has[feature];
+}
+
+enum cpu_vendor cpu_vendor(void)
+{
+	return vendor;
+}
+
+static enum cpu_vendor read_vendor(void)
+{
+	struct cpuid id = cpuid(0);
+	uint32_t name[3] = {id.ebx, id.edx, id.ecx};
+
+	if (!memcmp(name, "GenuineIntel", 12))
+		return VENDOR_INTEL;
+	if (!memcmp(name, "AuthenticAMD", 12) || !memcmp(name, "HygonGenuine", 12))
+		return VENDOR_AMD;
+	return VENDOR_OTHER;
+}
+
+static bool detect_cpuid(const struct feature_row *row)
+{
+	struct cpuid id;
+	uint32_t word;
+
+	/* A leaf beyond the last gives the last one's values (Intel): not an answer. */
+	if (cpuid(row->source & 0x80000000).eax < row->source)
+		return false;
+	id = cpuid(row->source);
+	word = row->reg == EAX   ? id.eax
+	       : row->reg == EBX ? id.ebx
+	       : row->reg == ECX ? id.ecx
+				 : id.edx;
+	return word & BIT(row->bit);
+}
+
+static bool detect_msr(const struct feature_row *row)
+{
+	uint64_t val;
+
+	/* The secondary controls only exist if the primary ones may activate them. */
+	if (row->source == MSR_VMX_PROCBASED_CTLS2 &&
+	    !(rdmsr(MSR_VMX_PROCBASED_CTLS) & BIT_ULL(63)))
+		return false;
+	return !rdmsr_safe(row->source, &val) && (val & BIT_ULL(32 + row->bit));
+}
+
+void features_detect(void)
+{
+	unsigned i;
+
+	vendor = read_vendor();
+	/* VMX comes before the rows that its MSRs answer. */
+	for (i = 0; i < NR_FEATURES; i++) {
+		if (!(rows[i].vendors & BIT(vendor)))
+			continue;
+		if (rows[i].reg != MSR_HIGH)
+			has[i] = detect_cpuid(&rows[i]);
+		else if (has[FEATURE_VMX])
+			has[i] = detect_msr(&rows[i]);
+	}
+}
+
+static void print_cpu_name(void)
+{
+	struct cpuid id;
+	char name[49] = "x86-64";
+	uint32_t i;
+
+	if (cpuid(0x80000000).eax >= 0x80000004) {
+		for (i = 0; i < 3; i++) {
+			id = cpuid(0x80000002 + i);
+			memcpy(name + 16 * i, &id, 16);
+		}
+	}
+	log_info("cpu: %s, family 0x%x", name + strspn(name, " "), cpuid(1).eax);
+}
+
+void features_print(void)
+{
+	const struct feature_row *row;
+	unsigned i;
+
+	print_cpu_name();
+	for (i = 0; i < NR_FEATURES; i++) {
+		row = &rows[i];
+		if (!(row->vendors & BIT(vendor)))
+			continue;
+		if (has[i])
+			log_info("cpu: %-26s found", row->name);
+		else
+			log_info("cpu: %-26s missing%s -> %s", row->name,
+				 row->is_required ? " (required)" : "", row->missing);
+	}
+}
+
+static const char *svm_obstacle(void)
+{
+	uint64_t val;
+
+	if (!has[FEATURE_SVM])
+		return "this CPU has no SVM (AMD-V): it cannot run guests";
+	/* The MSR exists with SVM; an emulator may have left it out, and then nothing is locked. */
+	if (rdmsr_safe(MSR_VM_CR, &val) || !(val & VM_CR_SVMDIS))
+		return NULL;
+	return "SVM (AMD-V) is switched off in the firmware: enable it in the BIOS/UEFI set-up";
+}
+
+static const char *vmx_obstacle(void)
+{
+	uint64_t val;
+
+	if (!has[FEATURE_VMX])
+		return "this CPU has no VMX (VT-x): it cannot run guests";
+	if (rdmsr_safe(MSR_FEATURE_CONTROL, &val) || !(val & FEATURE_CONTROL_LOCK) ||
+	    (val & FEATURE_CONTROL_VMX))
+		return NULL;
+	return "VMX (VT-x) is locked off in the firmware: enable it in the BIOS/UEFI set-up";
+}
+
+const char *features_obstacle(void)
+{
+	if (!has[FEATURE_NX])
+		return "the NX feature is missing or switched off in the firmware: Umbra needs it";
+	switch (vendor) {
+	case VENDOR_AMD:
+		return svm_obstacle();
+	case VENDOR_INTEL:
+		return vmx_obstacle();
+	default:
+		return "this CPU is neither AMD's nor Intel's: no known virtualization";
+	}
+}
+
+void features_protect_cpu(void)
+{
+	uint64_t cr4 = read_cr4() | CR4_MCE | CR4_DE;
+
+	if (has[FEATURE_SMEP])
+		cr4 |= CR4_SMEP;
+	if (has[FEATURE_SMAP])
+		cr4 |= CR4_SMAP;
+	if (has[FEATURE_UMIP])
+		cr4 |= CR4_UMIP;
+	write_cr4(cr4);
+	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_EM | CR0_TS)) | CR0_WP | CR0_NE | CR0_MP);
+}
+
+unsigned long features_random(void)
+{
+	unsigned long val = 0;
+
+	if (cpuid(1).ecx & BIT(30))
+		__asm__ volatile("rdrand %0" : "+r"(val)::"cc");
+	/* Spread the low bits of the TSC, which are all that is hard to guess in it. */
+	return val ^ rdtsc() * 0x9e3779b97f4a7c15ull;
+}

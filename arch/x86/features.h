@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this CPU can do: detected once on the boot CPU, printed as the preflight table, and asked
+ * for with cpu_has(). A new row needs a name here and a line in the table of features.c.
+ */
+#ifndef ARCH_X86_FEATURES_H
+#define ARCH_X86_FEATURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum cpu_vendor { VENDOR_INTEL, VENDOR_AMD, VENDOR_OTHER };
+
+enum cpu_feature {
+	FEATURE_NX,
+	FEATURE_1G_PAGES,
+	FEATURE_SMEP,
+	FEATURE_SMAP,
+	FEATURE_UMIP,
+	FEATURE_XSAVE,
+	FEATURE_X2APIC,
+	FEATURE_TSC_DEADLINE,
+	FEATURE_INVARIANT_TSC,
+	FEATURE_RDRAND,
+	FEATURE_IBPB,
+	FEATURE_SVM,
+	FEATURE_SVM_NPT,
+	FEATURE_SVM_NRIPS,
+	FEATURE_SVM_DECODE_ASSISTS,
+	FEATURE_SVM_FLUSH_BY_ASID,
+	FEATURE_SVM_CLEAN_BITS,
+	FEATURE_SVM_TSC_RATIO,
+	FEATURE_SVM_PAUSE_FILTER,
+	FEATURE_SVM_AVIC,
+	FEATURE_SVM_VGIF,
+	FEATURE_SVM_LBR,
+	FEATURE_VMX,
+	FEATURE_VMX_EPT,
+	FEATURE_VMX_VPID,
+	FEATURE_VMX_UNRESTRICTED_GUEST,
+	FEATURE_VMX_PREEMPTION_TIMER,
+	FEATURE_VMX_PML,
+	FEATURE_VMX_APICV,
+	FEATURE_VMX_TSC_SCALING,
+	FEATURE_VMX_POSTED_INTERRUPTS,
+	NR_FEATURES,
+};
+
+/* Fill the answers, on the boot CPU, before anything below is asked. */
+void features_detect(void);
+
+bool cpu_has(enum cpu_feature feature);
+enum cpu_vendor cpu_vendor(void);
+
+/* Print the table. */
+void features_print(void);
+
+/* NULL, or why this machine cannot run guests: one sentence. */
+const char *features_obstacle(void);
+
+/* Switch on, on this CPU, the protections it has: WP, SMEP, SMAP, UMIP. */
+void features_protect_cpu(void);
+
+/* A random word for the stack protector: RDRAND if there is one, mixed with the TSC. */
+unsigned long features_random(void);
+
+#endif

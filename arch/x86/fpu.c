@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Saving and loading of the floating-point and vector state: see fpu.h. */
+#include "arch/x86/fpu.h"
+
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/features.h"
+
+#define FXSAVE_SIZE  512
+#define FXSAVE_FCW   0
+#define FXSAVE_MXCSR 24
+#define FCW_RESET    0x40 /* SDM volume 3, table 9-1 */
+#define MXCSR_RESET  0x1f80
+
+/* Components with state of the user's that needs nothing beyond XSAVE itself. */
+#define XCR0_KNOWN                                                                                 \
+	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU)
+
+static uint64_t xcr0_mask __ro_after_init; /* 0: no XSAVE */
+static size_t area_size __ro_after_init = FXSAVE_SIZE;
+
+void fpu_detect(void)
+{
+	struct cpuid id;
+
+	if (!cpu_has(FEATURE_XSAVE))
+		return;
+	id = cpuid_count(0xd, 0);
+	xcr0_mask = ((uint64_t)id.edx << 32 | id.eax) & XCR0_KNOWN;
+	fpu_init_cpu();
+	area_size = cpuid_count(0xd, 0).ebx; /* for what is in XCR0 now */
+}
+
+void fpu_init_cpu(void)
+{
+	uint8_t area[FXSAVE_SIZE + 64] __aligned(64) = {};
+
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xcr0_mask ? CR4_OSXSAVE : 0));
+	if (xcr0_mask)
+		xsetbv(0, xcr0_mask);
+	fpu_init_area(area);
+	__asm__ volatile("fxrstor64 %0" ::"m"(area));
+}
+
+bool fpu_has_xsave(void)
+{
+	return xcr0_mask;
+}
+
+uint64_t fpu_xcr0_mask(void)
+{
+	return xcr0_mask;
+}
+
+size_t fpu_area_size(void)
+{
+	return area_size;
+}
+
+void fpu_init_area(void *area)
+{
+	uint16_t fcw = FCW_RESET;
+	uint32_t mxcsr = MXCSR_RESET;
+
+	memcpy((uint8_t *)area + FXSAVE_FCW, &fcw, sizeof(fcw));
+	memcpy((uint8_t *)area + FXSAVE_MXCSR, &mxcsr, sizeof(mxcsr));
+	/* XSTATE_BV = x87: FCW is not what XRSTOR's initial state would give. */
+	if (xcr0_mask)
+		((uint8_t *)area)[FXSAVE_SIZE] = XCR0_X87;
+}
+
+void fpu_save(void *area, uint64_t xcr0)
+{
+	if (!xcr0_mask) {
+		__asm__ volatile("fxsave64 (%0)" ::"r"(area) : "memory");
+		return;
+	}
+	if (xcr0 != xcr0_mask)
+		xsetbv(0, xcr0_mask);
+	__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+}
+
+void fpu_restore(const void *area, uint64_t xcr0)
+{
+	if (!xcr0_mask) {
+		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
+		return;
+	}
+	__asm__ volatile("xrstor64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
+	if (xcr0 != xcr0_mask)
+		xsetbv(0, xcr0);
+}

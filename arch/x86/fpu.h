@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The x87, SSE, AVX ... registers of the guests. The hypervisor itself uses general registers
+ * only, so a guest's state stays loaded until another vCPU needs the CPU. Intel SDM volume 1,
+ * chapter 13; without XSAVE, FXSAVE does (10.5).
+ */
+#ifndef ARCH_X86_FPU_H
+#define ARCH_X86_FPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* On the boot CPU before the others: what there is, and how large. */
+void fpu_detect(void);
+
+/* On every CPU: switch the instructions on, and load the initial state. */
+void fpu_init_cpu(void);
+
+bool fpu_has_xsave(void);
+
+/* The XCR0 bits that a guest may be given; XCR0_X87 | XCR0_SSE at least with XSAVE, else 0. */
+uint64_t fpu_xcr0_mask(void);
+
+/* Bytes of a save area; it must be 64-byte aligned. */
+size_t fpu_area_size(void);
+
+/* The state after RESET in a zeroed area. */
+void fpu_init_area(void *area);
+
+/*
+ * Save the registers of a guest whose XCR0 is `xcr0` (and in the CPU); load another's, and its
+ * XCR0. All components are moved, also those that the guest has switched off in XCR0 just now.
+ * After fpu_save() the CPU has the hypervisor's own XCR0, as fpu_restore() wants it.
+ */
+void fpu_save(void *area, uint64_t xcr0);
+void fpu_restore(const void *area, uint64_t xcr0);
+
+#endif

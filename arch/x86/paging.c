@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The hypervisor's page tables. Four levels; level 1 is the one with the 4K entries. */
+#include "arch/x86/paging.h"
+
+#include <string.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/irq.h"
+#include "arch/x86/layout.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+
+#define LEVELS      4
+#define TABLE_FLAGS (PTE_P | PTE_RW | PTE_A)
+#define PAGE_RW_NX  (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G | PTE_NX)
+#define PAGE_RO_NX  (PTE_P | PTE_A | PTE_G | PTE_NX)
+#define PAGE_RX     (PTE_P | PTE_A | PTE_G)
+
+/* PAT entry 1 (PWT) is write-combining instead of write-through; the rest as after reset. */
+#define PAT_VALUE ((PAT_RESET & ~0xff00ull) | (uint64_t)MEMTYPE_WC << 8)
+
+static hpa_t root __ro_after_init;
+static hpa_t (*alloc_frame)(void);
+static bool has_1g_pages __ro_after_init;
+
+static unsigned level_shift(unsigned level)
+{
+	return PAGE_SHIFT + 9 * (level - 1);
+}
+
+static uint64_t level_size(unsigned level)
+{
+	return 1ull << level_shift(level);
+}
+
+static uint64_t cache_bits(enum paging_cache cache)
+{
+	switch (cache) {
+	case PAGING_WC:
+		return PTE_PWT;
+	case PAGING_UC:
+		return PTE_PCD | PTE_PWT;
+	default:
+		return 0;
+	}
+}
+
+static uint64_t *table_of(uint64_t pte)
+{
+	return direct_map(HPA(pte & PTE_ADDR));
+}
+
+static hpa_t new_table(void)
+{
+	hpa_t hpa = alloc_frame();
+
+	memset(direct_map(hpa), 0, PAGE_SIZE);
+	return hpa;
+}
+
+/* Replace a large page by a table of the next smaller size that maps the same. */
+static void split(uint64_t *pte, unsigned level)
+{
+	hpa_t hpa = new_table();
+	uint64_t *table = direct_map(hpa);
+	uint64_t small = level == 2 ? *pte & ~PTE_PS : *pte;
+	unsigned i;
+
+	for (i = 0; i < 512; i++)
+		table[i] = small + i * level_size(level - 1);
+	*pte = hpa.v | TABLE_FLAGS;
+}
+
+/* The entry of `va` in `level`; makes the tables above it, and splits larger pages. */
+static uint64_t *walk(uint64_t va, unsigned level)
+{
+	uint64_t *table = direct_map(root);
+	uint64_t *pte;
+	unsigned l;
+
+	for (l = LEVELS;; l--) {
+		pte = &table[va >> level_shift(l) & 511];
+		if (l == level)
+			return pte;
+		if (!(*pte & PTE_P))
+			*pte = new_table().v | TABLE_FLAGS;
+		else if (*pte & PTE_PS)
+			split(pte, l);
+		table = table_of(*pte);
+	}
+}
+
+/* Does anything already map the start of [va, ...)? Then the size of that page, else 0. */
+static uint64_t mapped_size(uint64_t va)
+{
+	uint64_t pte = root.v | PTE_P;
+	unsigned l;
+
+	for (l = LEVELS; l >= 1; l--) {
+		pte = table_of(pte)[va >> level_shift(l) & 511];
+		if (!(pte & PTE_P))
+			return 0;
+		if (l == 1 || (pte & PTE_PS))
+			return level_size(l);
+	}
+	return 0;
+}
+
+/* The largest page that starts at `hpa`, fits into `len`, and would not cover existing tables. */
+static unsigned best_level(uint64_t va, uint64_t hpa, uint64_t len)
+{
+	unsigned level = has_1g_pages ? 3 : 2;
+
+	/* Below 2 MiB memory types change every few pages; large pages must not span them. */
+	if (hpa < level_size(2))
+		return 1;
+	while (level > 1 && (!IS_ALIGNED(hpa, level_size(level)) || len < level_size(level) ||
+			     (*walk(va, level) & PTE_P)))
+		level--;
+	return level;
+}
+
+void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
+{
+	uint64_t end = ALIGN_UP(hpa.v + len, PAGE_SIZE);
+	uint64_t at = ALIGN_DOWN(hpa.v, PAGE_SIZE);
+	uint64_t va, size, flags;
+	unsigned level;
+
+	HV_BUG_ON(end < at || end > 1ull << paging_phys_bits());
+	for (; at < end; at += size) {
+		va = DIRECT_MAP_BASE + at;
+		size = mapped_size(va);
+		if (size) {
+			size -= va & (size - 1);
+			continue;
+		}
+		level = best_level(va, at, end - at);
+		flags = PAGE_RW_NX | cache_bits(cache) | (level > 1 ? PTE_PS : 0);
+		*walk(va, level) = at | flags;
+		size = level_size(level);
+	}
+	return direct_map(hpa);
+}
+
+void paging_map_page(uint64_t va, hpa_t hpa)
+{
+	*walk(va, 1) = hpa.v | PAGE_RW_NX;
+}
+
+/* Give the pages of [start, end) of the image these rights, in the image. */
+static void map_image(const char *start, const char *end, uint64_t flags)
+{
+	uint64_t va;
+
+	for (va = (uint64_t)start; va < (uint64_t)end; va += PAGE_SIZE)
+		*walk(va, 1) = (va - IMAGE_VBASE) | flags;
+}
+
+/* The same in the direct map, where nothing is executable. */
+static void map_alias(const char *start, const char *end, uint64_t flags)
+{
+	uint64_t hpa;
+
+	for (hpa = (uint64_t)start - IMAGE_VBASE; hpa < (uint64_t)end - IMAGE_VBASE;
+	     hpa += PAGE_SIZE)
+		*walk(DIRECT_MAP_BASE + hpa, 1) = hpa | flags;
+}
+
+/* A fault instead of a silent overrun below each of the boot CPU's stacks. */
+static void unmap_guards(void)
+{
+	unsigned i;
+
+	*walk((uint64_t)boot_stacks.guard, 1) = 0;
+	for (i = 0; i < ARRAY_SIZE(boot_stacks.ist); i++)
+		*walk((uint64_t)boot_stacks.ist[i].guard, 1) = 0;
+}
+
+static void flush_handler(unsigned vector)
+{
+	/* Toggling PGE drops global entries too. */
+	write_cr4(read_cr4() & ~CR4_PGE);
+	write_cr4(read_cr4() | CR4_PGE);
+}
+
+void paging_init(hpa_t (*alloc)(void))
+{
+	has_1g_pages = cpuid(0x80000001).edx & BIT(26);
+	alloc_frame = alloc;
+	root = new_table();
+	map_image(text_start, text_end, PAGE_RX);
+	map_image(rodata_start, rodata_end, PAGE_RO_NX);
+	map_image(ro_after_init_start, bss_end, PAGE_RW_NX);
+	unmap_guards();
+	map_alias(text_start, rodata_end, PAGE_RO_NX);
+	irq_register(IRQ_VECTOR_FLUSH, flush_handler);
+}
+
+void paging_set_allocator(hpa_t (*alloc)(void))
+{
+	alloc_frame = alloc;
+}
+
+void paging_activate(void)
+{
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	wrmsr(MSR_PAT, PAT_VALUE);
+	write_cr3(root.v);
+	write_cr4(read_cr4() | CR4_PGE);
+}
+
+void paging_seal(void)
+{
+	map_image(ro_after_init_start, ro_after_init_end, PAGE_RO_NX);
+	map_alias(ro_after_init_start, ro_after_init_end, PAGE_RO_NX);
+	flush_handler(0);
+	apic_broadcast(IRQ_VECTOR_FLUSH);
+}
+
+unsigned paging_phys_bits(void)
+{
+	if (cpuid(0x80000000).eax < 0x80000008)
+		return 36;
+	return cpuid(0x80000008).eax & 0xff;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Starting the other CPUs, all at once. Each walks through its states alone; the boot CPU only
+ * halts until they are there, woken by an IPI from each and by its own timer. A CPU gets its
+ * index after that, in the order of the list, so that the indices are dense and do not depend on
+ * who was fastest.
+ *
+ *	boot CPU			another CPU
+ *	INIT, SIPI, SIPI
+ *					starting -> up  (compare and swap)
+ *					IPI to the boot CPU; halt
+ *	late: starting -> given up
+ *	indices; `go`; IPI to all
+ *					entry()
+ *
+ * The compare and swap decides for a CPU that comes up at the very end of the wait: either it is
+ * counted, or it halts for good.
+ */
+#include "arch/x86/smp.h"
+
+#include <string.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/features.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/irq.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/percpu.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define INIT_WAIT_NS    (10 * NSEC_PER_MSEC)
+#define SIPI_WAIT_NS    (NSEC_PER_MSEC / 2)
+#define UP_WAIT_NS      (500 * NSEC_PER_MSEC)
+#define STACKS_DISTANCE ALIGN_UP(sizeof(struct cpu_stacks), PAGE_SIZE)
+
+extern const char trampoline_start[], trampoline_end[];
+
+/* Read by the trampoline. */
+struct cpu *smp_cpus[CPU_MAX];
+uint32_t smp_nr_cpus;
+uint64_t smp_cr3;
+
+static void (*cpu_entry)(void);
+static _Atomic bool go;
+
+void smp_cpu_start(struct cpu *cpu);
+
+static bool change_state(struct cpu *cpu, enum cpu_state from, enum cpu_state to)
+{
+	int expected = (int)from;
+
+	return atomic_compare_exchange_strong(&cpu->state, &expected, (int)to);
+}
+
+/* The first C code on a CPU: on its own stack, interrupts closed. */
+void smp_cpu_start(struct cpu *cpu)
+{
+	paging_activate();
+	desc_load(cpu);
+	features_protect_cpu();
+	fpu_init_cpu();
+	apic_init_cpu();
+	if (!change_state(cpu, CPU_STARTING, CPU_UP)) {
+		for (;;)
+			hlt();
+	}
+	apic_send_ipi(0, IRQ_VECTOR_WAKE);
+	while (!atomic_load(&go))
+		cpu_wait_for_interrupt();
+	cpu_entry();
+}
+
+static void wake(unsigned vector)
+{
+	/* That it came is all there is to it. */
+}
+
+static bool prepare_stacks(struct cpu_stacks *stacks, smp_alloc_t alloc)
+{
+	uint64_t va = (uint64_t)stacks->stack;
+	uint64_t end = (uint64_t)(stacks + 1);
+	unsigned i = 0;
+	void *frame;
+
+	for (; va < end; va += PAGE_SIZE) {
+		if (i < ARRAY_SIZE(stacks->ist) && va == (uint64_t)stacks->ist[i].guard) {
+			i++;
+			continue;
+		}
+		frame = alloc(1);
+		if (!frame)
+			return false;
+		paging_map_page(va, direct_map_hpa(frame));
+	}
+	return true;
+}
+
+static bool prepare_cpu(uint32_t apic_id, smp_alloc_t alloc)
+{
+	struct cpu_stacks *stacks = (void *)(STACKS_BASE + smp_nr_cpus * STACKS_DISTANCE);
+	struct cpu *cpu = alloc(DIV_ROUND_UP(sizeof(struct cpu), PAGE_SIZE));
+
+	if (!cpu || !prepare_stacks(stacks, alloc))
+		return false;
+	cpu_init_area(cpu, stacks);
+	cpu->apic_id = apic_id;
+	smp_cpus[smp_nr_cpus++] = cpu;
+	return true;
+}
+
+static void prepare_cpus(const uint32_t *apic_ids, unsigned nr, smp_alloc_t alloc)
+{
+	unsigned i;
+
+	for (i = 0; i < nr && smp_nr_cpus < CPU_MAX - 1; i++) {
+		if (apic_ids[i] == this_cpu()->apic_id)
+			continue;
+		if (!apic_is_x2apic() && apic_ids[i] >= 255)
+			log_warn("smp: CPU with APIC id %u not started: needs x2APIC", apic_ids[i]);
+		else if (!prepare_cpu(apic_ids[i], alloc))
+			log_warn("smp: CPU with APIC id %u not started: no memory", apic_ids[i]);
+	}
+}
+
+static unsigned nr_in_state(enum cpu_state state)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < smp_nr_cpus; i++)
+		n += atomic_load(&smp_cpus[i]->state) == (int)state;
+	return n;
+}
+
+/* Halt until all CPUs are up, at most `ns`. */
+static void wait_for_cpus(uint64_t ns)
+{
+	uint64_t end = clock_ns() + ns;
+
+	apic_timer_arm_ns(end);
+	while (nr_in_state(CPU_STARTING) && clock_ns() < end)
+		cpu_wait_for_interrupt();
+	apic_timer_arm_ns(UINT64_MAX);
+}
+
+static void send_sipis(hpa_t trampoline)
+{
+	unsigned i;
+
+	for (i = 0; i < smp_nr_cpus; i++)
+		if (atomic_load(&smp_cpus[i]->state) == CPU_STARTING)
+			apic_send_sipi(smp_cpus[i]->apic_id,
+				       (unsigned)(trampoline.v >> PAGE_SHIFT));
+}
+
+/* The wait after INIT is for the discrete APICs of the 1990s: no CPU with SVM or VMX needs it. */
+static bool needs_init_wait(void)
+{
+	return cpu_vendor() == VENDOR_OTHER;
+}
+
+static void start_all(hpa_t trampoline)
+{
+	unsigned i;
+
+	for (i = 0; i < smp_nr_cpus; i++)
+		apic_send_init(smp_cpus[i]->apic_id);
+	if (needs_init_wait())
+		wait_for_cpus(INIT_WAIT_NS);
+	send_sipis(trampoline);
+	wait_for_cpus(SIPI_WAIT_NS);
+	if (!nr_in_state(CPU_STARTING))
+		return;
+	send_sipis(trampoline);
+	wait_for_cpus(UP_WAIT_NS);
+}
+
+static void count_cpus(void)
+{
+	unsigned i;
+
+	for (i = 0; i < smp_nr_cpus; i++) {
+		if (change_state(smp_cpus[i], CPU_STARTING, CPU_GIVEN_UP))
+			log_warn("smp: CPU with APIC id %u did not come up", smp_cpus[i]->apic_id);
+		else
+			cpu_add(smp_cpus[i]);
+	}
+}
+
+void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_alloc_t alloc,
+	       void (*entry)(void))
+{
+	cpu_entry = entry;
+	smp_cr3 = read_cr3();
+	prepare_cpus(apic_ids, nr, alloc);
+	memcpy(direct_map(trampoline), trampoline_start,
+	       (size_t)(trampoline_end - trampoline_start));
+	irq_register(IRQ_VECTOR_WAKE, wake);
+	irq_register(IRQ_VECTOR_TIMER, wake);
+	if (smp_nr_cpus)
+		start_all(trampoline);
+	irq_unregister(IRQ_VECTOR_TIMER);
+	count_cpus();
+	log_info("smp: %u CPUs", cpu_count());
+	atomic_store(&go, true);
+	if (cpu_count() > 1)
+		apic_broadcast(IRQ_VECTOR_WAKE);
+}

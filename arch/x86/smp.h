@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bringing up the CPUs: the boot CPU's own area, then INIT-SIPI for the others (Intel SDM volume
+ * 3, 8.4.4; multiprocessor specification 1.4, B.4).
+ */
+#ifndef ARCH_X86_SMP_H
+#define ARCH_X86_SMP_H
+
+#include <stdint.h>
+
+#include "lib/types.h"
+
+struct cpu;
+struct cpu_stacks;
+
+/* First thing on the boot CPU: its area, descriptor tables and interrupt stacks. */
+void cpu_init_boot(void);
+
+/* Set up an area for `stacks`; give it the next index and make it known to cpu_by_id(). */
+void cpu_init_area(struct cpu *cpu, struct cpu_stacks *stacks);
+void cpu_add(struct cpu *cpu);
+
+/* Memory for the areas of the other CPUs: `pages` zeroed, contiguous frames, or NULL. */
+typedef void *(*smp_alloc_t)(unsigned pages);
+
+/*
+ * Start the CPUs with the given APIC ids in parallel; each ends up in `entry`, which must not
+ * return. `trampoline` is a page of RAM below 1 MiB that nobody else uses. Waits until all are up
+ * or 500 ms have passed; one that does not come up is a warning, and is not counted.
+ */
+void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_alloc_t alloc,
+	       void (*entry)(void));
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a CPU starts after its start-up IPI: real mode, CS = page << 8, IP = 0. The code is copied
+ * to that page below 1 MiB and knows its address from CS only. It goes to long mode on the boot
+ * page tables, which still map everything at its own address, finds its struct cpu by its APIC
+ * id, and with that its stack.
+ */
+#include "arch/x86/desc.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/regs.h"
+
+#define HPA_OF(sym) ((sym) - IMAGE_VBASE)
+
+	.section .rodata
+	.balign	16
+	.code16
+	.global	trampoline_start, trampoline_end
+trampoline_start:
+	cli
+	cld
+	movw	%cs, %ax
+	movw	%ax, %ds
+	movzwl	%ax, %ebx
+	shll	$4, %ebx			/* physical address of this page */
+	leal	(trampoline_32 - trampoline_start)(%ebx), %eax
+	movl	%eax, trampoline_target - trampoline_start
+	leal	(trampoline_gdt - trampoline_start)(%ebx), %eax
+	movl	%eax, trampoline_gdt_ptr + 2 - trampoline_start
+	lgdtl	trampoline_gdt_ptr - trampoline_start
+	movl	$(CR0_PE | CR0_ET), %eax
+	movl	%eax, %cr0
+	ljmpl	*(trampoline_target - trampoline_start)
+
+	.code32
+trampoline_32:
+	movw	$SEL_DATA, %ax
+	movw	%ax, %ds
+	movw	%ax, %es
+	movw	%ax, %ss
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$HPA_OF(boot_pml4), %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME, %eax
+	wrmsr
+	movl	$(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
+	movl	%eax, %cr0
+	lgdt	HPA_OF(boot_gdt_ptr)
+	ljmp	$SEL_CODE, $HPA_OF(ap_long_mode)
+
+	.balign	8
+trampoline_gdt:
+	.quad	0
+	.quad	0x00cf9b000000ffff	/* SEL_CODE: 32-bit here */
+	.quad	0x00cf93000000ffff	/* SEL_DATA */
+trampoline_gdt_ptr:
+	.word	. - trampoline_gdt - 1
+	.long	0
+trampoline_target:
+	.long	0
+	.word	SEL_CODE
+trampoline_end:
+
+	.section .boot.text, "ax"
+	.code64
+ap_long_mode:
+	movabsq	$ap_high, %rax
+	jmpq	*%rax
+
+	.text
+ap_high:
+	movl	$SEL_DATA, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	xorl	%eax, %eax
+	movl	%eax, %fs
+	movl	%eax, %gs
+
+	/* The APIC id: 32 bits from leaf 0xb if it is there, else 8 from leaf 1. */
+	xorl	%eax, %eax
+	cpuid
+	cmpl	$0xb, %eax
+	jb	1f
+	movl	$0xb, %eax
+	xorl	%ecx, %ecx
+	cpuid
+	testl	%ebx, %ebx
+	jnz	2f
+1:	movl	$1, %eax
+	cpuid
+	movl	%ebx, %edx
+	shrl	$24, %edx
+
+	/* Its struct cpu is the one in smp_cpus[] with that id. */
+2:	xorl	%ecx, %ecx
+3:	cmpl	smp_nr_cpus, %ecx
+	jae	5f
+	movq	smp_cpus(, %rcx, 8), %rdi
+	cmpl	%edx, CPU_APIC_ID(%rdi)
+	je	4f
+	incl	%ecx
+	jmp	3b
+
+	/* The stack is not in the boot page tables: change to the real ones first. */
+4:	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_NXE, %eax
+	wrmsr
+	movq	smp_cr3, %rax
+	movq	%rax, %cr3
+	movq	CPU_STACK_TOP(%rdi), %rsp
+	xorl	%ebp, %ebp
+	pushq	%rbp
+	jmp	smp_cpu_start
+
+	/* A CPU that nobody asked for. */
+5:	cli
+	hlt
+	jmp	5b
+
+	.section .note.GNU-stack, "", @progbits

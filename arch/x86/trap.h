@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions and NMIs taken by the hypervisor itself. All but a few planned ones end in panic(). */
+#ifndef ARCH_X86_TRAP_H
+#define ARCH_X86_TRAP_H
+
+#include <stdint.h>
+
+/* What trap_entry.S pushes, from the lowest address up. */
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+	uint64_t rdi, rsi, rbp, rdx, rcx, rbx, rax;
+	uint64_t vector;
+	uint64_t error; /* 0 for vectors without */
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+
+/* Called by trap_entry.S for every vector, interrupts closed. */
+void trap_dispatch(struct trap_frame *frame);
+
+/*
+ * An NMI has arrived: for the back end whose exits consume it (VMX). Does not return if the
+ * machine is being stopped.
+ */
+void trap_nmi(void);
+
+/*
+ * The instruction at label `from` may fault with #GP, #UD or #PF; execution then goes on at
+ * label `to`. For inline assembler.
+ */
+#define EXTABLE(from, to)                                                                          \
+	".pushsection .extable, \"a\"\n\t"                                                         \
+	".quad " #from ", " #to "\n\t"                                                             \
+	".popsection\n\t"
+
+#endif

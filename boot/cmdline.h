@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The hypervisor's own command line: words of the form key=value. An unknown key or a bad value
+ * is one line through `report` ("command line: console=com9: no such device") and changes nothing.
+ */
+#ifndef BOOT_CMDLINE_H
+#define BOOT_CMDLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/log.h"
+#include "vmm/start.h"
+
+#define CMDLINE_MAX_CONSOLES 4
+
+enum console_kind { CONSOLE_SERIAL, CONSOLE_SCREEN, CONSOLE_NONE };
+
+struct console_option {
+	enum console_kind kind;
+	uint16_t port; /* CONSOLE_SERIAL: I/O port */
+	uint32_t baud;
+};
+
+struct cmdline {
+	/* console=com1...com4|PORT[,BAUD] | vga | fb | none, may be given several times */
+	struct console_option console[CMDLINE_MAX_CONSOLES];
+	unsigned nr_consoles;     /* 0: not given */
+	enum log_level log_level; /* loglevel=error|warn|info|debug */
+	enum start_onexit onexit; /* onexit=monitor|poweroff|reboot */
+	bool has_exit_port;
+	uint16_t exit_port; /* exitport=PORT: where to write the status of the machine's end */
+	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */
+	bool x2apic;        /* x2apic=on|off */
+};
+
+void cmdline_parse(const char *text, struct cmdline *out,
+		   void (*report)(void *ctx, const char *line), void *ctx);
+
+#endif

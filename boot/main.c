@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The start of the hypervisor, in one straight line: what the boot loader says, a console, the
+ * preflight, memory, firmware tables, interrupts, the clock, the other CPUs, and off to the vmm.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86/apic.h"
+#include "arch/x86/cpu.h"
+#include "arch/x86/features.h"
+#include "arch/x86/fpu.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/panic.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/smp.h"
+#include "arch/x86/tsc.h"
+#include "boot/boot_info.h"
+#include "boot/cmdline.h"
+#include "boot/memory.h"
+#include "drivers/acpi.h"
+#include "drivers/ioapic.h"
+#include "drivers/reset.h"
+#include "drivers/timeref.h"
+#include "drivers/serial.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "vmm/start.h"
+
+#define MB2_MAX_LEN       (1u << 20)
+#define STATUS_BAD_CONFIG 102 /* docs/usage.md */
+
+extern uintptr_t __stack_chk_guard;
+static_assert(CMDLINE_MAX_CONSOLES <= START_MAX_CONSOLES, "a console for each option");
+
+static struct boot_info info;
+static struct cmdline cmdline;
+static struct memmap memmap;
+static struct acpi_info acpi;
+static struct start_options options;
+
+__noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc);
+
+static int parse_loader_info(uint32_t magic, uint64_t hpa)
+{
+	const uint32_t *total;
+
+	switch (magic) {
+	case BOOT_MAGIC_MULTIBOOT2:
+		total = phys_map(&memory_early, hpa, sizeof(*total));
+		return boot_parse_multiboot2(total, min(*total, MB2_MAX_LEN), &info);
+	case BOOT_MAGIC_MULTIBOOT1:
+		return boot_parse_multiboot1(&memory_early, hpa, &info);
+	default:
+		boot_info_init(&info);
+		return -1;
+	}
+}
+
+static void report_cmdline(void *ctx, const char *line)
+{
+	log_error("%s", line);
+	options.bad_cmdline = true;
+}
+
+static void open_serial(const struct console_option *option)
+{
+	struct serial *u = serial_open(option->port, option->baud);
+
+	if (!u) {
+		log_error("command line: console=0x%x: no serial port there", option->port);
+		options.bad_cmdline = true;
+		return;
+	}
+	log_add_sink(serial_log_sink(u));
+	options.console[options.nr_consoles++] = u;
+}
+
+/* What the command line names; by default the first serial port. */
+static void open_consoles(void)
+{
+	static const struct console_option com1 = {CONSOLE_SERIAL, 0x3f8, SERIAL_BAUD};
+	unsigned i;
+
+	if (!cmdline.nr_consoles && serial_open(com1.port, com1.baud))
+		open_serial(&com1);
+	for (i = 0; i < cmdline.nr_consoles; i++)
+		if (cmdline.console[i].kind == CONSOLE_SERIAL)
+			open_serial(&cmdline.console[i]);
+}
+
+static void start_log(void)
+{
+	static const struct panic_hooks hooks = {.end_machine = machine_end_after_panic};
+
+	cmdline_parse(info.cmdline, &cmdline, report_cmdline, NULL);
+	log_set_level(cmdline.log_level);
+	if (cmdline.has_exit_port)
+		machine_set_exit_port(cmdline.exit_port);
+	panic_set_hooks(&hooks);
+	open_consoles();
+	log_info("umbra: loaded by %s, image %lu KiB", info.loader[0] ? info.loader : "somebody",
+		 (unsigned long)(image_end - image_start) >> 10);
+	if (info.problems)
+		log_warn("boot: %u items of the boot loader's information make no sense",
+			 info.problems);
+}
+
+static void preflight(void)
+{
+	const char *obstacle;
+
+	features_print();
+	obstacle = features_obstacle();
+	if (!obstacle)
+		return;
+	log_error("umbra: %s", obstacle);
+	machine_power_off(STATUS_BAD_CONFIG);
+}
+
+static void start_cpu(void)
+{
+	features_protect_cpu();
+	fpu_detect();
+	fpu_init_cpu();
+}
+
+static void start_interrupts(void)
+{
+	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
+		log_warn("acpi: no tables: one CPU, no I/O APIC");
+	machine_set_acpi(&acpi);
+	if (apic_init(cmdline.x2apic))
+		panic("apic: this CPU has no local APIC");
+	apic_init_cpu();
+	host_ioapic_init(&acpi);
+	tsc_init(timeref_find(&acpi));
+	apic_timer_init();
+	serial_enable_irqs();
+}
+
+static void start_cpus(void)
+{
+	unsigned nr = min(acpi.nr_cpus, cmdline.max_cpus);
+
+	if (nr > 1 && !memmap.trampoline.v) {
+		log_warn("smp: no free page below 1 MiB: one CPU only");
+		nr = 1;
+	}
+	smp_start(acpi.apic_id, nr, memmap.trampoline, memory_alloc, vmm_cpu_main);
+}
+
+static void fill_options(uint64_t entry_tsc)
+{
+	unsigned i;
+
+	options.onexit = cmdline.onexit;
+	options.entry_tsc = entry_tsc;
+	options.image_bytes = (uint64_t)(image_end - image_start);
+	options.nr_modules = min(info.nr_modules, (unsigned)START_MAX_MODULES);
+	for (i = 0; i < options.nr_modules; i++)
+		options.module[i] = (struct start_module){
+			.base = info.module[i].base,
+			.size = info.module[i].size,
+			.string = info.module[i].string,
+		};
+}
+
+/* Called by entry.S, on the boot stack. Never returns, so its own canary is not checked. */
+__noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
+{
+	int err;
+
+	__stack_chk_guard = features_random();
+	cpu_init_boot();
+	features_detect();
+	err = parse_loader_info(magic, info_hpa);
+	start_log();
+	if (err)
+		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
+	preflight();
+	start_cpu();
+	memmap_init(&memmap, &info);
+	memory_init(&info, &memmap);
+	start_interrupts();
+	start_cpus();
+	fill_options(entry_tsc);
+	vmm_main(&options);
+}
