@@ -259,8 +259,6 @@ void sched_loop(void)
 	struct vmm_cpu *c = vmm_this_cpu();
 	struct vcpu *v;
 
-	c->grace = grace_cpu();
-	grace_exit_guest(c->grace);
 	for (;;) {
 		vmm_work();
 		v = pick_next(c);

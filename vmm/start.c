@@ -66,12 +66,16 @@ static void enable_pkru(void)
 		write_cr4(read_cr4() | CR4_PKE);
 }
 
+/* From here on this CPU counts in grace periods and can run guests. */
 static void enable_cpu(void)
 {
+	struct vmm_cpu *c = vmm_this_cpu();
 	void *pages = pages_alloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
 
 	if (!pages)
 		panic("cpu %u: no memory to switch virtualisation on", cpu_id());
+	c->grace = grace_cpu();
+	grace_exit_guest(c->grace);
 	enable_pkru();
 	virt_cpu_enable(pages, host_pa(pages));
 }

@@ -100,9 +100,10 @@ bool platform_extint_pending(struct platform *p, unsigned id)
 	return extint;
 }
 
-uint8_t platform_extint_ack(struct platform *p)
+uint8_t platform_extint_ack(struct platform *p, unsigned id)
 {
 	(void)p;
+	(void)id;
 	extint = false;
 	return 0x08;
 }
