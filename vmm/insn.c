@@ -267,7 +267,8 @@ static void set_up(struct insn_ctx *ic, struct vcpu *v)
 	c->rip = v->virt.rip;
 	c->rflags = rflags;
 	c->cpl = (uint8_t)virt_cpl(&v->virt);
-	c->segs_known = 0;
+	c->va_bits = virt_reg_read(&v->virt, VREG_CR4) & CR4_LA57 ? 57 : 48;
+	c->segs_known = c->segs_dirty = 0;
 	get_segment(c, SEG_CS);
 	c->mode = emul_mode_of(pe, rflags & RFLAGS_VM, lma, c->seg[SEG_CS].attr);
 	c->insn.nr_bytes = 0;
