@@ -18,7 +18,7 @@ GUEST_FLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-strict-aliasing
 	-I. -Itests/guest/lib -nostdinc -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include \
 	-isystem $(shell $(CC) -print-file-name=include)
 
-guest-payloads: $(GUEST_ELFS)
+guest-payloads: $(GUEST_ELFS) $(BUILD)/bench/bench.elf
 
 $(GUEST)/newlib32/libc.a: tools/build-newlib
 	tools/build-newlib $(GUEST)/newlib32 -m32
