@@ -100,13 +100,13 @@ static void print_address(const char *what, uint64_t rip)
 		log_error("  %s%016lx", what, rip);
 }
 
-static void print_backtrace(uint64_t rip, uint64_t rbp)
+/* The callers of the function whose frame is at `rbp`. */
+static void print_backtrace(uint64_t rbp)
 {
 	const uint64_t *frame;
 	unsigned i;
 
 	log_error("backtrace:");
-	print_address("", rip);
 	for (i = 0; i < BACKTRACE_MAX; i++) {
 		frame = (const uint64_t *)rbp;
 		/* Frames lie in the upper half, aligned, one above the other, on one stack. */
@@ -175,7 +175,7 @@ __noreturn void panic_trap(const struct trap_frame *f)
 		  f->error, cpu_id());
 	print_address("rip ", f->rip);
 	print_registers(f);
-	print_backtrace(f->rip, f->rbp);
+	print_backtrace(f->rbp);
 	print_guest();
 	end();
 	__builtin_unreachable();
@@ -191,8 +191,7 @@ __noreturn void panic(const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	log_error("panic: %s on CPU %u", text, cpu_id());
-	print_backtrace((uint64_t)__builtin_return_address(0),
-			(uint64_t)__builtin_frame_address(0));
+	print_backtrace((uint64_t)__builtin_frame_address(0));
 	print_guest();
 	end();
 	__builtin_unreachable();
