@@ -16,7 +16,6 @@
 #define MB2_ARCH_I386	     0
 #define MB2_TAG_END	     0
 #define MB2_TAG_CONSOLE	     4
-#define MB2_TAG_FRAMEBUFFER  5
 #define MB2_TAG_MODULE_ALIGN 6
 #define MB2_OPTIONAL	     1
 #define MB2_CONSOLE_EGA	     2 /* we can drive EGA text */
@@ -46,15 +45,13 @@ mb2_header:
 	.long	8
 
 	.balign 8
+	/*
+	 * No framebuffer tag: it would switch a BIOS machine to graphics. A UEFI machine has no
+	 * text mode, and hands over its framebuffer without being asked.
+	 */
 	.word	MB2_TAG_CONSOLE, MB2_OPTIONAL
 	.long	12
 	.long	MB2_CONSOLE_EGA
-
-	/* Any size will do; 32 bits a pixel if there is a choice. */
-	.balign 8
-	.word	MB2_TAG_FRAMEBUFFER, MB2_OPTIONAL
-	.long	20
-	.long	0, 0, 32
 
 	.balign 8
 	.word	MB2_TAG_END, 0

@@ -47,7 +47,10 @@ struct svm_cpu *svm_this_cpu(void)
 
 static bool is_locked_off(void)
 {
-	return rdmsr(MSR_VM_CR) & VM_CR_SVMDIS;
+	uint64_t val;
+
+	/* An emulated CPU may have left the MSR out; then nothing is locked. */
+	return !rdmsr_safe(MSR_VM_CR, &val) && (val & VM_CR_SVMDIS);
 }
 
 int svm_probe(void)
