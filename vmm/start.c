@@ -6,6 +6,7 @@
 #include "vmm/start.h"
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/paging.h"
 #include "arch/x86/percpu.h"
 #include "drivers/cmos.h"
 #include "drivers/reset.h"
@@ -138,6 +139,7 @@ void vmm_main(const struct start_options *o)
 	read_time_of_day();
 	sched_init();
 	enable_cpu();
+	paging_seal();
 	read_config();
 	console_start(options.console, options.nr_consoles);
 	start_vms();
