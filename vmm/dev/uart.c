@@ -186,9 +186,8 @@ void uart_receive_break(struct uart *u)
 
 static uint8_t read_data(struct uart *u)
 {
-	uint8_t byte = u->fifo[u->fifo_head]; /* an empty receiver repeats its last character */
-
 	if (u->fifo_len) {
+		u->rbr = u->fifo[u->fifo_head];
 		u->fifo_head = (u->fifo_head + 1) % UART_FIFO_SIZE;
 		u->fifo_len--;
 		show_head_errors(u);
@@ -196,7 +195,7 @@ static uint8_t read_data(struct uart *u)
 		drain_backlog(u);
 	}
 	update_irq(u);
-	return byte;
+	return u->rbr;
 }
 
 static uint8_t read_iir(struct uart *u)
@@ -380,7 +379,7 @@ void uart_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 
 void uart_reset(struct uart *u)
 {
-	u->ier = u->lcr = u->mcr = u->scr = u->fcr = u->lsr = 0;
+	u->ier = u->lcr = u->mcr = u->scr = u->fcr = u->lsr = u->rbr = 0;
 	u->msr = MSR_IDLE;
 	u->divisor = 1;
 	u->thre_pending = u->timeout_pending = false;

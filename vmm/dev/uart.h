@@ -28,6 +28,7 @@ struct uart {
 	uint8_t ier, lcr, mcr, scr, fcr;
 	uint8_t lsr; /* the error bits; the rest is computed on reading */
 	uint8_t msr;
+	uint8_t rbr; /* the character read last: an empty receiver repeats it */
 	uint16_t divisor;
 	bool thre_pending;    /* the transmitter-empty interrupt waits */
 	bool timeout_pending; /* the character-timeout interrupt waits */

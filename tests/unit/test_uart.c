@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The 16550A by its datasheet: FIFOs, the priorities of its interrupts, time-outs, loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/bits.h"
+#include "tests/unit/support/clock.h"
+#include "tests/unit/support/wires.h"
+#include "vmm/dev/uart.h"
+
+enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR, THR = RBR, FCR = IIR };
+
+#define OUT2    0x08
+#define CHAR_NS 86806 /* 10 bits at 115200 */
+
+static struct {
+	struct uart uart;
+	struct console console;
+	struct wire irq;
+	struct timer_queue queue;
+	struct spinlock lock;
+	char sent[64];
+	size_t nr_sent;
+} t;
+
+static void output(struct console *c, uint8_t byte)
+{
+	t.sent[t.nr_sent++] = (char)byte;
+}
+
+static void earlier(struct timer_queue *q) {}
+
+static uint8_t in(unsigned reg)
+{
+	return (uint8_t)uart_read(&t.uart, reg, 1);
+}
+
+static void out(unsigned reg, uint8_t val)
+{
+	uart_write(&t.uart, reg, 1, val);
+}
+
+static void receive(const char *text)
+{
+	while (*text)
+		uart_receive(&t.uart, (uint8_t)*text++);
+}
+
+static void pass_ns(uint64_t ns)
+{
+	clock_advance_ns(ns);
+	timer_queue_run(&t.queue, clock_ns());
+}
+
+static int setup(void **state)
+{
+	memset(&t, 0, sizeof(t));
+	t.console.output = output;
+	wire_init(&t.irq);
+	spin_init(&t.lock);
+	clock_set_ns(1000);
+	timer_queue_init(&t.queue, earlier);
+	uart_init(&t.uart, &t.console, &t.irq.line, &t.queue, &t.lock);
+	return 0;
+}
+
+static void test_reset_state(void **state)
+{
+	assert_int_equal(in(IER), 0);
+	assert_int_equal(in(IIR), 0x01);
+	assert_int_equal(in(LCR), 0);
+	assert_int_equal(in(MCR), 0);
+	assert_int_equal(in(LSR), 0x60);
+	assert_int_equal(in(MSR), 0xb0); /* the other end is there, and nothing changed */
+	assert_false(t.irq.level);
+}
+
+static void test_registers(void **state)
+{
+	out(SCR, 0xa5);
+	assert_int_equal(in(SCR), 0xa5);
+	out(IER, 0xff);
+	assert_int_equal(in(IER), 0x0f);
+	out(MCR, 0xff);
+	assert_int_equal(in(MCR), 0x1f);
+	out(MCR, 0);
+	out(LCR, 0x83); /* DLAB */
+	out(RBR, 0x34);
+	out(IER, 0x12);
+	assert_int_equal(in(RBR), 0x34);
+	assert_int_equal(in(IER), 0x12);
+	assert_int_equal(uart_read(&t.uart, RBR, 2), 0x1234); /* a word is two bytes */
+	uart_write(&t.uart, RBR, 2, 0xabcd);
+	assert_int_equal(uart_read(&t.uart, RBR, 2), 0xabcd);
+	out(LCR, 0x03);
+	assert_int_equal(in(IER), 0x0f);
+	assert_int_equal(t.nr_sent, 0);
+	out(LSR, 0xff); /* read only */
+	out(MSR, 0xff);
+	assert_int_equal(in(LSR), 0x60);
+}
+
+static void test_transmit(void **state)
+{
+	out(THR, 'h');
+	out(THR, 'i');
+	assert_memory_equal(t.sent, "hi", 2);
+	assert_int_equal(in(LSR)&0x60, 0x60);
+	assert_false(t.irq.level);
+}
+
+static void test_thre_interrupt(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x02); /* enabling it while the transmitter is empty raises it */
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0x02);
+	assert_int_equal(in(IIR), 0x01); /* reading IIR took it away */
+	assert_false(t.irq.level);
+	out(THR, 'a');
+	assert_true(t.irq.level);
+	out(THR, 'b'); /* still the one interrupt */
+	assert_int_equal(in(IIR), 0x02);
+	assert_false(t.irq.level);
+	out(THR, 'c');
+	out(IER, 0);
+	assert_false(t.irq.level);
+	out(IER, 0x02);
+	assert_true(t.irq.level);
+	out(IER, 0x02); /* no news */
+	in(IIR);
+	out(IER, 0x02);
+	assert_false(t.irq.level);
+}
+
+static void test_out2_gates_irq(void **state)
+{
+	out(IER, 0x01);
+	receive("x");
+	assert_int_equal(in(IIR), 0x04);
+	assert_false(t.irq.level);
+	out(MCR, OUT2);
+	assert_true(t.irq.level);
+	out(MCR, OUT2 | 0x10); /* loopback disconnects the pin */
+	assert_false(t.irq.level);
+}
+
+static void test_receive_without_fifo(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x01);
+	receive("ab");
+	assert_int_equal(in(LSR)&0x01, 0x01);
+	assert_int_equal(in(IIR), 0x04);
+	assert_int_equal(in(RBR), 'a');
+	assert_true(t.irq.level); /* the next has moved up */
+	assert_int_equal(in(RBR), 'b');
+	assert_false(t.irq.level);
+	assert_int_equal(in(LSR), 0x60);
+	assert_int_equal(in(RBR), 'b'); /* the holding register keeps its last */
+	pass_ns(100 * CHAR_NS);
+	assert_int_equal(in(IIR), 0x01); /* no time-outs without the FIFO */
+}
+
+static void test_trigger_levels(void **state)
+{
+	static const unsigned level[] = {1, 4, 8, 14};
+
+	for (unsigned i = 0; i < 4; i++) {
+		setup(NULL);
+		out(MCR, OUT2);
+		out(IER, 0x01);
+		out(FCR, (uint8_t)(i << 6 | 1));
+		for (unsigned n = 1; n < level[i]; n++) {
+			receive("x");
+			assert_false(t.irq.level);
+			assert_int_equal(in(LSR)&1, 1);
+		}
+		receive("x");
+		assert_true(t.irq.level);
+		assert_int_equal(in(IIR), 0xc4);
+		in(RBR);
+		assert_false(t.irq.level); /* below the level again */
+	}
+}
+
+static void test_timeout(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x01);
+	out(FCR, 0x81); /* trigger at 8 */
+	receive("abc");
+	pass_ns(4 * CHAR_NS - 100);
+	assert_false(t.irq.level);
+	receive("d"); /* starts it anew */
+	pass_ns(4 * CHAR_NS - 100);
+	assert_false(t.irq.level);
+	pass_ns(200);
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0xcc);
+	assert_int_equal(in(IIR), 0xcc); /* not cleared by reading IIR */
+	assert_int_equal(in(RBR), 'a');
+	assert_false(t.irq.level); /* but by reading a character, which also restarts it */
+	pass_ns(4 * CHAR_NS + 100);
+	assert_true(t.irq.level);
+	in(RBR);
+	in(RBR);
+	in(RBR);
+	assert_false(t.irq.level);
+	pass_ns(100 * CHAR_NS); /* an empty FIFO never times out */
+	assert_false(t.irq.level);
+	assert_int_equal(t.queue.timers.next == &t.queue.timers, 1);
+}
+
+/* A slow line has long character times. */
+static void test_timeout_divisor(void **state)
+{
+	out(LCR, 0x80);
+	out(RBR, 12); /* 9600 */
+	out(LCR, 0x03);
+	out(MCR, OUT2);
+	out(IER, 0x01);
+	out(FCR, 0x81);
+	receive("a");
+	pass_ns(12 * 4 * CHAR_NS - 1000);
+	assert_false(t.irq.level);
+	pass_ns(2000);
+	assert_true(t.irq.level);
+}
+
+static void test_priorities(void **state)
+{
+	out(MCR, OUT2);
+	out(FCR, 0x01);
+	out(IER, 0x0f); /* the transmitter is empty */
+	receive("x");
+	uart_receive_break(&t.uart);
+	in(RBR); /* the break is at the top now */
+	out(MCR, 0x10);
+	out(MCR, OUT2); /* modem lines fell and rose */
+	assert_int_equal(in(IIR), 0xc6);
+	assert_int_equal(in(LSR)&0x10, 0x10);
+	assert_int_equal(in(IIR), 0xc4);
+	assert_int_equal(in(RBR), 0);
+	assert_int_equal(in(IIR), 0xc2);
+	assert_int_equal(in(IIR), 0xc0);
+	assert_int_equal(in(MSR), 0xbb); /* CTS, DSR, DCD and their deltas */
+	assert_int_equal(in(IIR), 0xc1);
+	assert_false(t.irq.level);
+	assert_int_equal(in(MSR), 0xb0);
+}
+
+/* The lower ones wait in IIR until they are unmasked. */
+static void test_masked(void **state)
+{
+	out(MCR, OUT2);
+	out(FCR, 0x01);
+	receive("x");
+	out(IER, 0x0e);
+	assert_int_equal(in(IIR), 0xc2);
+	assert_int_equal(in(IIR), 0xc1);
+	out(IER, 0x0f);
+	assert_int_equal(in(IIR), 0xc4);
+}
+
+static void test_break(void **state)
+{
+	out(FCR, 0x01);
+	receive("a");
+	uart_receive_break(&t.uart);
+	assert_int_equal(in(LSR), 0xe1); /* an error in the FIFO, but not at its top */
+	assert_int_equal(in(RBR), 'a');
+	assert_int_equal(in(LSR), 0xf1); /* BI */
+	assert_int_equal(in(LSR), 0x61); /* reading LSR cleared it; the zero is still there */
+	assert_int_equal(in(RBR), 0);
+	assert_int_equal(in(LSR), 0x60);
+}
+
+static void test_fcr(void **state)
+{
+	receive("a");
+	out(FCR, 0x01); /* switching the FIFOs on empties the receiver */
+	assert_int_equal(in(LSR)&1, 0);
+	assert_int_equal(in(IIR), 0xc1);
+	receive("abc");
+	out(FCR, 0x05); /* clearing the transmitter's does not */
+	assert_int_equal(in(LSR)&1, 1);
+	out(FCR, 0x03);
+	assert_int_equal(in(LSR)&1, 0);
+	out(FCR, 0xc0); /* without bit 0 nothing else counts, and they are off */
+	assert_int_equal(in(IIR), 0x01);
+}
+
+/* Input does not get lost when the guest is slow. */
+static void test_backlog(void **state)
+{
+	char text[UART_BACKLOG + UART_FIFO_SIZE];
+
+	out(FCR, 0x01);
+	for (unsigned i = 0; i < sizeof(text); i++) {
+		text[i] = (char)(i * 31);
+		uart_receive(&t.uart, (uint8_t)text[i]);
+	}
+	assert_int_equal(in(LSR), 0x61);
+	uart_receive(&t.uart, '!'); /* one too many */
+	assert_int_equal(in(LSR), 0x63);
+	assert_int_equal(in(LSR), 0x61);
+	for (unsigned i = 0; i < sizeof(text); i++)
+		assert_int_equal(in(RBR), (uint8_t)text[i]);
+	assert_int_equal(in(LSR), 0x60);
+}
+
+static void test_overrun_interrupt(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x04);
+	for (unsigned i = 0; i < UART_BACKLOG + 1; i++)
+		receive("x");
+	assert_false(t.irq.level);
+	receive("x");
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0x06);
+	in(LSR);
+	assert_false(t.irq.level);
+}
+
+static void test_loopback(void **state)
+{
+	static const uint8_t lines[] = {0x20, 0x10, 0x40, 0x80}; /* DTR, RTS, OUT1, OUT2 */
+
+	out(FCR, 0x01);
+	out(MCR, 0x10);
+	in(MSR);
+	for (unsigned i = 0; i < 4; i++) {
+		out(MCR, (uint8_t)(0x10 | 1 << i));
+		assert_int_equal(in(MSR)&0xf0, lines[i]);
+	}
+	out(MCR, 0x10);
+	in(MSR);
+	out(MCR, 0x14); /* RI comes: no delta, its trailing edge counts */
+	assert_int_equal(in(MSR), 0x40);
+	out(MCR, 0x10);
+	assert_int_equal(in(MSR), 0x04);
+
+	out(THR, 'L');
+	assert_int_equal(t.nr_sent, 0);
+	receive("x"); /* the line is cut off */
+	assert_int_equal(in(LSR), 0x61);
+	assert_int_equal(in(RBR), 'L');
+	assert_int_equal(in(LSR), 0x60);
+	out(LCR, 0x43); /* a break that one sends comes back */
+	assert_int_equal(in(LSR), 0xf1);
+	out(LCR, 0x03);
+	in(RBR);
+	for (unsigned i = 0; i < 17; i++)
+		out(THR, (uint8_t)i);
+	assert_int_equal(in(LSR)&0x02, 0x02);
+	assert_int_equal(in(RBR), 0); /* the one too many was lost, not the first */
+	out(FCR, 0x03);
+	out(MCR, 0);
+	assert_int_equal(in(RBR), 'x'); /* what waited on the line arrives */
+}
+
+static void test_reset(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x01);
+	out(FCR, 0x81);
+	receive("abcdefghi");
+	assert_true(t.irq.level);
+	uart_reset(&t.uart);
+	assert_false(t.irq.level);
+	assert_int_equal(in(LSR), 0x60);
+	assert_int_equal(in(IIR), 0x01);
+	pass_ns(100 * CHAR_NS);
+	assert_false(t.irq.level);
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup(test, setup)
+	const struct CMUnitTest tests[] = {
+		T(test_reset_state),
+		T(test_registers),
+		T(test_transmit),
+		T(test_thre_interrupt),
+		T(test_out2_gates_irq),
+		T(test_receive_without_fifo),
+		T(test_trigger_levels),
+		T(test_timeout),
+		T(test_timeout_divisor),
+		T(test_priorities),
+		T(test_masked),
+		T(test_break),
+		T(test_fcr),
+		T(test_backlog),
+		T(test_overrun_interrupt),
+		T(test_loopback),
+		T(test_reset),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
