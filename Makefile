@@ -15,9 +15,9 @@ endif
 MAKEFLAGS += --no-builtin-rules
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := unit race model fuzz lint guests boot bench
+TEST_GROUPS := unit race model fuzz lint guests boot
 is_goal = $(filter $(1),$(MAKECMDGOALS))
-NEEDS := $(if $(call is_goal,check $(TEST_GROUPS) %-programs),check,$(if $(call is_goal,run iso kernels),run,build))
+NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell tools/setup $(NEEDS) && echo ok),ok)
 $(error the set-up is not complete)
@@ -145,11 +145,15 @@ kernels:
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
-#:                 unit race model fuzz lint guests boot bench
+#:                 unit race model fuzz lint guests boot
 check:
 	@tests/run
 $(TEST_GROUPS):
 	@tests/run $@
+
+#: make bench      path lengths in instructions, beside KVM's, and the figures to keep
+bench: all
+	tools/bench
 
 #: make clean      remove what was built (fetched kernels stay in the cache, ~/.cache/umbra)
 clean:
@@ -158,5 +162,5 @@ clean:
 help:
 	@sed -n 's/^#: //p' Makefile
 
-.PHONY: all run iso kernels check $(TEST_GROUPS) clean help
+.PHONY: all run iso kernels check bench $(TEST_GROUPS) clean help
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

@@ -59,3 +59,18 @@ $(BUILD)/bench/bench.elf: $(GUEST)/obj64/tests/bench/bench.o $(GUEST_LIB64) test
 
 .PRECIOUS: $(GUEST)/obj64/%.o $(GUEST)/obj32/%.o
 .PHONY: guest-payloads
+
+# --- the benchmark: a counting plugin for QEMU, and the process that ends the Linux run ---------
+BENCH_USER := 0x13370000 # where that process starts; tools/bench counts up to there
+
+bench-programs: $(BUILD)/bench/bench.elf $(BUILD)/bench/count.so $(BUILD)/bench/init
+
+$(BUILD)/bench/count.so: tests/bench/count.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu17 -O2 -shared -fPIC -fvisibility=hidden $(WARN) -o $@ $<
+
+$(BUILD)/bench/init: tests/bench/init.S
+	@mkdir -p $(@D)
+	$(CC) -static -nostdlib -Wl,-Ttext=$(strip $(BENCH_USER)) -Wl,--build-id=none -o $@ $<
+
+.PHONY: bench-programs

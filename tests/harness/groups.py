@@ -40,11 +40,15 @@ def fuzz():
     yield Group("fuzz", ["fuzz-programs"], lambda: [job(name) for name in programs("fuzz")])
 
 
+def bench():
+    yield Group("bench", ["all"], [Job("figures", ["tools/bench", "--tap"], timeout=1200)])
+
+
 def guests():
     yield Group("guests", ["guest-payloads"], lambda: list(payloads.jobs()))
 
 
-ALL = {"unit": unit, "race": race, "fuzz": fuzz, "guests": guests}
+ALL = {"unit": unit, "race": race, "fuzz": fuzz, "guests": guests, "bench": bench}
 
 
 def make(name):
