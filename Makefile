@@ -85,13 +85,12 @@ compile_commands.json: Makefile $(SRCS)
 		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
 		END { print "\n]" }' > $@
 
-# The guests' DSDT, as an array.
+# The guests' ACPI namespace, as an array.
 $(BUILD)/dsdt.h: vmm/dev/dsdt.asl
 	@mkdir -p $(@D)
-	@command -v iasl >/dev/null || { echo "iasl is missing: package acpica-tools (run: tools/setup)" >&2; exit 1; }
-	iasl -vs -p $(BUILD)/dsdt $< > $(BUILD)/dsdt.log || { cat $(BUILD)/dsdt.log >&2; exit 1; }
-	{ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(BUILD)/dsdt.aml | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
-$(foreach d,. unit/obj race/obj fuzz/obj,$(BUILD)/$(d:.=)$(if $(filter-out .,$(d)),/)vmm/dev/acpi_tables.o): $(BUILD)/dsdt.h
+	iasl -vs -p $(@:.h=) $< > $(@:.h=.log) || { cat $(@:.h=.log) >&2; exit 1; }
+	{ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
+$(addsuffix vmm/dev/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
@@ -130,6 +129,13 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
+
+# A floppy disk for a BIOS as a guest.
+$(BUILD)/boot/bootsect.img: tests/boot/bootsect.S Makefile
+	@mkdir -p $(@D)
+	$(CC) -m32 -c $< -o $(@:.img=.o)
+	$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(@:.img=.o)
+	truncate -s 1440K $@
 
 #: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
 DEMO := --boot bios --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet

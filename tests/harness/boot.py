@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whole-system runs: kernels that nobody here wrote, several VMs, and descriptions that are wrong.
+
+A table of jobs. Each Linux guest prints a marker from user space (tests/boot/init), runs a process on
+each CPU and then ends as the word umbra=... on its command line says.
+"""
+import os
+
+from .jobs import TOP, Job
+
+KERNELS = "build/kernels"
+MADE = "build/boot"
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
+HELLO = "build/guest/hello.elf"  # a small guest that does well
+TIMEOUT = 120
+QUICK = "console=ttyS0 quiet cryptomgr.notests"
+
+# name: initramfs, memory
+LINUX = {"cloud": ("amd64", "256M"), "amd64": ("amd64", "256M"), "686": ("i386", "128M"), "686-pae": ("i386", "128M")}
+
+
+def umbra(*words, timeout=TIMEOUT):
+    return ["tools/umbra", "run", "--timeout", str(timeout), *words]
+
+
+def linux_words(name, form, vcpus=1):
+    initrd, mem = LINUX[name]
+    return ["--initrd", f"{KERNELS}/initrd-{initrd}", "--mem", mem, "--vcpus", str(vcpus), f"{KERNELS}/{name}.{form}"]
+
+
+def marker(name, cpus, prefix=""):
+    kernel = {"cloud": "cloud-amd64"}.get(name, name)
+    return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
+
+
+def linux():
+    """Each kernel with one and two CPUs, loaded by QEMU, by GRUB under BIOS and under UEFI.
+
+    QEMU's direct loading is given the ELF kernel, which spares unpacking; GRUB the bzImage.
+    """
+    for name in LINUX:
+        for vcpus in (1, 2):
+            for boot in ("direct", "bios", "uefi"):
+                words = ["--boot", boot, *linux_words(name, "vmlinux" if boot == "direct" else "bzImage", vcpus)]
+                yield Job(f"linux-{name}-{boot}-{vcpus}cpu", umbra(*words, "--", f"{QUICK} umbra=poweroff"),
+                          timeout=TIMEOUT + 30, stderr=[r"^umbra: exit status 0$"],
+                          stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+
+
+def endings():
+    """How a Linux guest can end, and what its console carries both ways."""
+    cloud = linux_words("cloud", "vmlinux", 2)
+    yield Job("linux-reboot", umbra(*cloud, "--", f"{QUICK} umbra=reboot"), stdout=marker("cloud", 2), timeout=150)
+    yield Job("linux-triple-fault", umbra(*cloud, "--", f"{QUICK} reboot=t panic=-1 umbra=crash"), status=101,
+              stdout=marker("cloud", 2), timeout=150)
+    yield Job("linux-keyboard", ["tests/boot/answer", "UMBRA-READY", "some words", "got some words", "end", "--",
+                                 *umbra(*cloud, "--", f"{QUICK} umbra=cat")], timeout=150)
+    yield Job("linux-acpi-is-found", umbra(*cloud, "--", "console=ttyS0 cryptomgr.notests umbra=poweroff"), timeout=150,
+              stdout=marker("cloud", 2) + [r"ACPI: RSDP 0x", r"smp: Brought up 1 node, 2 CPUs", r"ttyS0 at I/O 0x3f8"],
+              absent=[r"ACPI (BIOS )?(Error|Warning)", r"Call Trace", r"\bBUG:", r"WARNING: CPU"])
+
+
+def bios():
+    for vcpus in (1, 2):
+        for boot in ("direct", "bios", "uefi"):
+            yield Job(f"seabios-{boot}-{vcpus}cpu",
+                      umbra("--boot", boot, "--bios", "--mem", "64M", "--vcpus", str(vcpus),
+                            "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS),
+                      stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"], timeout=150)
+
+
+def several():
+    """Two VMs at the same time, each with its own console, on one and on two CPUs."""
+    def second(*words):
+        return ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {' '.join(words)}"]
+    for pcpus in (1, 2):
+        yield Job(f"two-vms-{pcpus}pcpu",
+                  umbra("--pcpus", str(pcpus), *second(QUICK, "umbra=poweroff"), *linux_words("cloud", "vmlinux"),
+                        "--", f"{QUICK} umbra=poweroff", timeout=200), timeout=230,
+                  stdout=marker("cloud", 1) + marker("686-pae", 1, r"vm2\| "),
+                  absent=[r"^UMBRA-GUEST-OK.*686-pae", r"^vm2\| .*cloud"])
+    yield Job("one-vm-ends-the-other-runs-on",
+              umbra("--pcpus", "1", "--vm", f"build/guest/triplefault.elf --name first",
+                    *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=poweroff"), status=101, timeout=150,
+              stdout=marker("cloud", 1), stderr=[r"^vm first: .*triple fault"])
+    yield Job("four-vcpus-on-one-cpu", umbra("--pcpus", "1", *linux_words("cloud", "vmlinux", 4), "--",
+                                             f"{QUICK} umbra=poweroff", timeout=200),
+              timeout=230, stdout=marker("cloud", 4))
+
+
+def make_files():
+    """Files for guests that cannot be started."""
+    os.makedirs(f"{TOP}/{MADE}", exist_ok=True)
+    with open(f"{TOP}/{KERNELS}/cloud.bzImage", "rb") as kernel, open(f"{TOP}/{MADE}/cut.bzImage", "wb") as cut:
+        cut.write(kernel.read(100000))
+    with open(f"{TOP}/{KERNELS}/cloud.vmlinux", "rb") as kernel, open(f"{TOP}/{MADE}/cut.vmlinux", "wb") as cut:
+        cut.write(kernel.read(100000))
+    with open(f"{TOP}/{MADE}/text", "wb") as text:
+        text.write(b"This is no kernel.\n" * 100)
+    with open(f"{TOP}/{MADE}/empty", "wb"):
+        pass
+    with open(f"{TOP}/{MADE}/large", "wb") as large:
+        large.truncate(80 << 20)
+
+
+def mistakes():
+    """Each gives one line that names VM, key, value and reason; the other VM does its work."""
+    kernel = f"{KERNELS}/cloud.vmlinux"
+    for name, words, line in [
+            ("unknown-word", f"--set bogus=1 {HELLO}", r"bogus=1: unknown word"),
+            ("word-without-value", f"--set mmu {HELLO}", r"mmu: "),
+            ("mem-no-size", f"--set mem=12Q {HELLO}", r"mem=12Q: not a size"),
+            ("mem-too-small", f"--set mem=4K {HELLO}", r"mem=4K: too small"),
+            ("mem-too-large", f"--set mem=1000G {HELLO}", r"mem=1000G: more than there is"),
+            ("vcpus-none", f"--set vcpus=0 {HELLO}", r"vcpus=0: not in 1 to 64"),
+            ("vcpus-too-many", f"--set vcpus=65 {HELLO}", r"vcpus=65: not in 1 to 64"),
+            ("mmu-unknown", f"--set mmu=magic {HELLO}", r"mmu=magic: not one of"),
+            ("cpu-missing", f"--set cpus=9 {HELLO}", r"cpus=9: the machine has no such CPU"),
+            ("given-twice", f"--mem 64M --set mem=32M {HELLO}", r"mem=32M: given twice"),
+            ("bzimage-cut-off", f"{MADE}/cut.bzImage", r"kernel: truncated"),
+            ("elf-cut-off", f"{MADE}/cut.vmlinux", r"kernel: truncated"),
+            ("no-kernel", f"{MADE}/text", r"kernel: neither a Linux, ELF nor multiboot kernel"),
+            ("empty-file", f"{MADE}/empty", r"kernel: the file is empty"),
+            ("kernel-outside-memory", f"--mem 16M {kernel}", r"kernel: "),
+            ("initrd-too-large", f"--mem 128M --initrd {MADE}/large {kernel}", r"initrd: "),
+            ("bios-wrong-size", f"--bios {MADE}/text", r"bios: 1900 bytes")]:
+        yield Job(f"bad-{name}", umbra("--vm", words, HELLO), status=102, timeout=150, stdout=[r"^ok \d"],
+                  stderr=[rf"^vm vm2: {line}", r"^umbra: exit status 102$"], absent=[r"^vm guest: .*(unknown|not)"])
+
+
+def bare(name, append, patterns, status, *words, cpu="EPYC"):
+    """Umbra as QEMU alone would start it, to see its own words and exit status (v << 1 | 1)."""
+    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", cpu, "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+            "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
+            "-append", append, *words]
+    return Job(name, argv, timeout=60, status=status, stdout=patterns)
+
+
+def machine():
+    poweroff = "console=com1 onexit=poweroff exitport=0xf4"
+    yield bare("no-vm", poweroff, [r"^umbra: no VM to run", r"^umbra: exit status 102$"], 205)
+    yield bare("bad-command-line", f"{poweroff} loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102$"], 205)
+    yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
+    yield Job("no-svm", umbra("--model", "EPYC,-svm", HELLO), status=103, stderr=[r"cannot run guests"], timeout=150)
+
+
+def jobs():
+    make_files()
+    for cases in (linux, endings, bios, several, mistakes, machine):
+        yield from cases()
