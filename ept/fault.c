@@ -13,7 +13,7 @@
  */
 #include "ept/internal.h"
 
-#include "arch/x86/virt.h"
+#include "arch/x86/regs.h"
 
 /* Map neighbours with a 4K fault: the empty ones of its naturally aligned group. */
 #define PREFETCH_PAGES 16u

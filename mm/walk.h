@@ -7,7 +7,7 @@
 #ifndef MM_WALK_H
 #define MM_WALK_H
 
-#include "arch/x86/virt.h" /* PFERR_* */
+#include "arch/x86/regs.h" /* PFERR_* */
 #include "lib/types.h"
 #include "mm/slots.h"
 

@@ -166,8 +166,18 @@
 #define X86_TRAP_HV  28
 #define X86_TRAP_VC  29
 #define X86_TRAP_SX  30
+
 /* The exceptions that push an error code, one bit for each vector. */
 #define X86_TRAPS_WITH_ERROR 0x60227d00
+
+/* Access bits of a memory fault, in the layout of a page-fault error code. */
+#define PFERR_PRESENT  (1u << 0)
+#define PFERR_WRITE    (1u << 1)
+#define PFERR_USER     (1u << 2)
+#define PFERR_RSVD     (1u << 3)
+#define PFERR_FETCH    (1u << 4)
+#define PFERR_PK       (1u << 5)
+#define PFERR_GUEST_PT (1u << 8) /* the access was the CPU's walk of the guest's page tables */
 
 /* MSRs of both vendors: SDM volume 4, APM volume 2 appendix A */
 #define MSR_TSC               0x10

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/regs.h" /* PFERR_* */
 #include "lib/types.h"
 
 /* General registers in the order of their encoding, so that a ModRM field is an index. */
@@ -86,15 +87,6 @@ enum exit_reason {
 	EXIT_INVALID_STATE, /* the CPU refused the guest state */
 	NR_EXIT_REASONS,
 };
-
-/* Access bits of a memory fault, in the layout of a page-fault error code. */
-#define PFERR_PRESENT  (1u << 0)
-#define PFERR_WRITE    (1u << 1)
-#define PFERR_USER     (1u << 2)
-#define PFERR_RSVD     (1u << 3)
-#define PFERR_FETCH    (1u << 4)
-#define PFERR_PK       (1u << 5)
-#define PFERR_GUEST_PT (1u << 8) /* the access was the CPU's walk of the guest's page tables */
 
 struct vm_exit {
 	enum exit_reason reason;
