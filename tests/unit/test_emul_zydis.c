@@ -200,10 +200,11 @@ static void compare_mem(const struct mode *m, const uint8_t *bytes, const struct
 		SAME("segment", i->mem.seg, zydis_seg(z->mem.segment));
 }
 
-/* MOVSXD with a 16-bit destination: the manuals do not agree on the size of its source. */
-static bool is_short_movsxd(const struct emul_insn *i)
+/* Register sources whose upper part is never used have no size that counts. */
+static bool is_register_size_moot(const struct emul_insn *i)
 {
-	return i->op == OP_MOVSX && i->opcode == 0x63 && i->opsize == 2;
+	return i->op == OP_LAR || i->op == OP_LSL ||
+	       (i->op == OP_MOVSX && i->opcode == 0x63 && i->opsize == 2);
 }
 
 static void compare_operand(const struct mode *m, const uint8_t *bytes, const struct emul_insn *i,
@@ -219,7 +220,7 @@ static void compare_operand(const struct mode *m, const uint8_t *bytes, const st
 		break;
 	case OPND_MEM:
 		SAME("kind", z->type, ZYDIS_OPERAND_TYPE_MEMORY);
-		if (o->size && !is_short_movsxd(i))
+		if (o->size)
 			SAME("memory size", o->size * 8, z->size);
 		compare_mem(m, bytes, i, z);
 		break;

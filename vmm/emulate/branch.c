@@ -16,16 +16,10 @@ static int check_target(struct emul_ctx *c, uint64_t *target)
 
 static int load_target(struct emul_ctx *c, uint64_t *target)
 {
-	int err;
-
-	if (c->insn.opnd[0].kind == OPND_REL) {
-		*target = c->next_rip + c->insn.imm;
-	} else {
-		err = emul_load(c, 0, 0, target);
-		if (err)
-			return err;
-	}
-	return check_target(c, target);
+	if (c->insn.opnd[0].kind != OPND_REL)
+		return emul_load(c, 0, 0, target);
+	*target = c->next_rip + c->insn.imm;
+	return EMUL_OK;
 }
 
 int emul_exec_jmp(struct emul_ctx *c)
@@ -33,6 +27,8 @@ int emul_exec_jmp(struct emul_ctx *c)
 	uint64_t target;
 	int err = load_target(c, &target);
 
+	if (!err)
+		err = check_target(c, &target);
 	if (!err)
 		c->next_rip = target;
 	return err;
@@ -43,8 +39,13 @@ int emul_exec_call(struct emul_ctx *c)
 	uint64_t target;
 	int err = load_target(c, &target);
 
-	if (!err)
-		err = emul_push(c, c->next_rip);
+	if (err)
+		return err;
+	if (check_target(c, &target)) { /* a bad stack outranks it */
+		err = emul_push_probe(c);
+		return err ? err : check_target(c, &target);
+	}
+	err = emul_push(c, c->next_rip);
 	if (!err)
 		c->next_rip = target;
 	return err;

@@ -118,13 +118,13 @@ enum place {
 	P_SEG, /* the segment register whose number is in `reg` */
 };
 
-enum size_code { S_NONE, S_b, S_w, S_v, S_z, S_y, S_n, S_p, S_a, S_s, S_x, S_vw, NR_SIZES };
+enum size_code { S_NONE, S_b, S_w, S_d, S_v, S_z, S_y, S_n, S_p, S_a, S_s, S_x, S_vw, NR_SIZES };
 
 static const struct {
 	uint8_t place, size, reg;
 } forms[NR_FORMS] = {
 	[F__]   = {P_NONE},
-	[F_Eb]  = {P_E, S_b}, [F_Ew]   = {P_E, S_w},  [F_Ez]  = {P_E, S_z}, [F_Ev] = {P_E, S_v},
+	[F_Eb]  = {P_E, S_b}, [F_Ew]   = {P_E, S_w},  [F_Ed]  = {P_E, S_d}, [F_Ev] = {P_E, S_v},
 	[F_Gb]  = {P_G, S_b}, [F_Gw]   = {P_G, S_w},  [F_Gv]  = {P_G, S_v},
 	[F_M]   = {P_E},      [F_Mv]   = {P_E, S_v},  [F_Mp]  = {P_E, S_p}, [F_Ma] = {P_E, S_a},
 	[F_Ms]  = {P_E, S_s}, [F_Mx]   = {P_E, S_x},  [F_RvMw] = {P_E, S_vw},
@@ -147,7 +147,7 @@ static const struct {
 
 /* Bytes of a size letter at an operand size of 2, 4 and 8; `n` and `s` depend on the mode. */
 static const uint8_t sizes[NR_SIZES][3] = {
-	[S_NONE] = {0, 0, 0},	[S_b] = {1, 1, 1},	[S_w] = {2, 2, 2},
+	[S_NONE] = {0, 0, 0},	[S_b] = {1, 1, 1},	[S_w] = {2, 2, 2},	[S_d]  = {4, 4, 4},
 	[S_v]	 = {2, 4, 8},	[S_z] = {2, 4, 4},	[S_y] = {4, 4, 8},	[S_vw] = {2, 4, 8},
 	[S_p]	 = {4, 6, 10},	[S_a] = {4, 8, 16},	[S_x] = {8, 8, 16},
 	[S_n]	 = {4, 4, 8},	[S_s] = {6, 6, 10},

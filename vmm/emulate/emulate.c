@@ -44,7 +44,7 @@ static emul_exec_fn *const exec_fns[NR_EMUL_OPS] = {
 	[OP_CLI]	= emul_exec_sti_cli,	  [OP_STI]	= emul_exec_sti_cli,
 	[OP_LAHF]	= emul_exec_lahf,	  [OP_SAHF]	= emul_exec_sahf,
 	[OP_SALC]	= emul_exec_salc,
-	[OP_NOP]	= emul_exec_nop,	  [OP_PAUSE]	= emul_exec_nop,
+	[OP_NOP]	= emul_exec_nop,	  [OP_PAUSE]	= emul_exec_pause,
 	[OP_FENCE]	= emul_exec_nop,	  [OP_UD]	= emul_exec_ud,
 	[OP_BOUND]	= emul_exec_bound,
 	[OP_MOVS]	= emul_exec_string,	  [OP_STOS]	= emul_exec_string,

@@ -96,6 +96,8 @@ int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *va
 void emul_stack_set(struct emul_ctx *c, uint64_t sp);
 /* Push a value of the operand size. */
 int emul_push(struct emul_ctx *c, uint64_t val);
+/* The faults of emul_push(), and nothing else. */
+int emul_push_probe(struct emul_ctx *c);
 /* The flags that POPF and IRET of `size` bytes may change here. */
 uint64_t emul_writable_flags(const struct emul_ctx *c, unsigned size);
 
@@ -112,9 +114,9 @@ emul_exec_fn emul_exec_alu, emul_exec_shift, emul_exec_shift_double, emul_exec_u
 	emul_exec_extend, emul_exec_movbe, emul_exec_xlat, emul_exec_mov_from_seg, emul_exec_xchg,
 	emul_exec_xadd, emul_exec_cmpxchg, emul_exec_cmpxchg8b, emul_exec_setcc, emul_exec_cmovcc,
 	emul_exec_flag, emul_exec_sti_cli, emul_exec_lahf, emul_exec_sahf, emul_exec_salc,
-	emul_exec_nop, emul_exec_ud, emul_exec_bound, emul_exec_string, emul_exec_in, emul_exec_out,
-	emul_exec_push, emul_exec_pop, emul_exec_pusha, emul_exec_popa, emul_exec_pushf,
-	emul_exec_popf, emul_exec_push_seg, emul_exec_enter, emul_exec_leave, emul_exec_call,
-	emul_exec_jmp, emul_exec_jcc, emul_exec_ret, emul_exec_loop;
+	emul_exec_nop, emul_exec_pause, emul_exec_ud, emul_exec_bound, emul_exec_string,
+	emul_exec_in, emul_exec_out, emul_exec_push, emul_exec_pop, emul_exec_pusha, emul_exec_popa,
+	emul_exec_pushf, emul_exec_popf, emul_exec_push_seg, emul_exec_enter, emul_exec_leave,
+	emul_exec_call, emul_exec_jmp, emul_exec_jcc, emul_exec_ret, emul_exec_loop;
 
 #endif

@@ -71,6 +71,8 @@ int emul_exec_xchg(struct emul_ctx *c)
 
 	if (err)
 		return err;
+	if (c->insn.opcode == 0x90 && dst->reg == GPR_RAX)
+		return EMUL_OK; /* NOP: does not even clear the upper half */
 	b = emul_reg_read(c, src->reg, src->size);
 	if (dst->kind == OPND_MEM)
 		err = emul_mem_update(c, &a, &b, dst->size, true);
@@ -102,7 +104,7 @@ int emul_exec_xadd(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-/* The destination is written in any case: with what it held when the comparison fails. */
+/* A memory destination is written in any case: with what it held when the comparison fails. */
 int emul_exec_cmpxchg(struct emul_ctx *c)
 {
 	const struct emul_opnd *dst = &c->insn.opnd[0], *src = &c->insn.opnd[1];
@@ -112,7 +114,10 @@ int emul_exec_cmpxchg(struct emul_ctx *c)
 	if (err)
 		return err;
 	sub_flags(acc, a, 0, dst->size, &flags);
-	err = emul_update(c, 0, a, acc == a ? emul_reg_read(c, src->reg, src->size) : a);
+	if (acc == a)
+		err = emul_update(c, 0, a, emul_reg_read(c, src->reg, src->size));
+	else if (dst->kind == OPND_MEM)
+		err = emul_update(c, 0, a, a);
 	if (err)
 		return err;
 	if (acc != a)
@@ -274,29 +279,42 @@ int emul_exec_nop(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
+/* With REX.B it is an exchange with r8 on some CPUs. */
+int emul_exec_pause(struct emul_ctx *c)
+{
+	return c->insn.rex & 1 ? EMUL_UNHANDLED : EMUL_OK;
+}
+
 int emul_exec_ud(struct emul_ctx *c)
 {
 	return emul_set_fault(c, X86_TRAP_UD, 0);
 }
 
-/* The index is signed, the bounds are a pair in memory. */
-int emul_exec_bound(struct emul_ctx *c)
+static int load_bound(struct emul_ctx *c, uint64_t ea, int64_t *bound)
 {
-	const struct emul_insn *i = &c->insn;
-	unsigned size = i->opsize;
-	uint64_t lower = 0, upper = 0, ea = emul_effective_address(c);
-	int64_t index = sign_extend(emul_reg_read(c, i->opnd[0].reg, size), size);
-	uint8_t pair[16];
+	unsigned size = c->insn.opsize;
+	uint64_t val = 0;
 	gva_t la;
-	int err = emul_linear(c, i->mem.seg, ea, 2 * size, 0, &la);
+	int err = emul_linear(c, c->insn.mem.seg, ea & size_mask(c->insn.adsize), size, 0, &la);
 
 	if (!err)
-		err = emul_mem_read(c, la, pair, 2 * size, 0);
+		err = emul_mem_read(c, la, &val, size, 0);
+	*bound = sign_extend(val, size);
+	return err;
+}
+
+/* A signed index against a pair in memory. */
+int emul_exec_bound(struct emul_ctx *c)
+{
+	unsigned size = c->insn.opsize;
+	uint64_t ea = emul_effective_address(c);
+	int64_t index = sign_extend(emul_reg_read(c, c->insn.opnd[0].reg, size), size), lower,
+		upper;
+	int err = load_bound(c, ea, &lower);
+
+	if (!err)
+		err = load_bound(c, ea + size, &upper);
 	if (err)
 		return err;
-	memcpy(&lower, pair, size);
-	memcpy(&upper, pair + size, size);
-	if (index < (int64_t)sign_extend(lower, size) || index > (int64_t)sign_extend(upper, size))
-		return emul_set_fault(c, X86_TRAP_BR, 0);
-	return EMUL_OK;
+	return index < lower || index > upper ? emul_set_fault(c, X86_TRAP_BR, 0) : EMUL_OK;
 }

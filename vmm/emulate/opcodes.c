@@ -132,11 +132,11 @@ static const struct opcode bound_mod[2]  = {ROW(BOUND,    Gv, Ma, _,  0), UNKNOW
 static const struct opcode les_mod[2]    = {ROW(LOAD_FAR, Gv, Mp, ES, 0), UNKNOWN};
 static const struct opcode lds_mod[2]    = {ROW(LOAD_FAR, Gv, Mp, DS, 0), UNKNOWN};
 static const struct opcode mode_62[2]    = {GOM(MOD, bound_mod), UNKNOWN};
-static const struct opcode mode_63[2]    = {ROW(ARPL, Ew, Gw, _, PROT), ROW(MOVSX, Gv, Ez, _, 0)};
+static const struct opcode mode_63[2]    = {ROW(ARPL, Ew, Gw, _, PROT), ROW(MOVSX, Gv, Ed, _, 0)};
 static const struct opcode mode_c4[2]    = {GOM(MOD, les_mod), UNKNOWN};
 static const struct opcode mode_c5[2]    = {GOM(MOD, lds_mod), UNKNOWN};
 
-/* 90 is XCHG eAX,eAX only in name; with REX.B it is a real exchange with r8 (see decode.c). */
+/* 90 is XCHG rAX,rAX in name only; with REX.B it is a real exchange with r8 (see move.c). */
 static const struct opcode pfx_90[4] = {
 	ROW(XCHG, Zv, rAX, _, 0), ROW(XCHG, Zv, rAX, _, 0), ROW(PAUSE, _, _, _, 0),
 	ROW(XCHG, Zv, rAX, _, 0),
@@ -243,6 +243,9 @@ static const struct opcode map_0f38[256] = {
 	[0xf7] = UNKNOWN, EIGHT(0xf8, UNKNOWN),
 };
 
+/* PREFETCHW and kin; with a register a NOP for Intel, invalid for AMD. */
+static const struct opcode prefetchw_mod[2] = {ROW(NOP, Ev, _, _, 0), UNKNOWN};
+
 static const struct opcode lss_mod[2] = {ROW(LOAD_FAR, Gv, Mp, SS, 0), INVALID};
 static const struct opcode lfs_mod[2] = {ROW(LOAD_FAR, Gv, Mp, FS, 0), INVALID};
 static const struct opcode lgs_mod[2] = {ROW(LOAD_FAR, Gv, Mp, GS, 0), INVALID};
@@ -261,7 +264,7 @@ static const struct opcode map_0f[256] = {
 	[0x0a] = INVALID,
 	[0x0b] = ROW(UD,          _,  _,  _,  0),
 	[0x0c] = INVALID,
-	[0x0d] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHW and kin */
+	[0x0d] = GOM(MOD, prefetchw_mod),
 	[0x0e] = UNKNOWN, [0x0f] = UNKNOWN,		/* 3DNow! */
 	EIGHT(0x10, UNKNOWN),
 	[0x18] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHh and hint space */

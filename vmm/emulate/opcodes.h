@@ -24,7 +24,7 @@
 /* clang-format off */
 enum form {
 	F__,
-	F_Eb, F_Ew, F_Ez, F_Ev, F_RvMw, F_M, F_Mv, F_Mp, F_Ma, F_Ms, F_Mx, F_Gb, F_Gw, F_Gv,
+	F_Eb, F_Ew, F_Ed, F_Ev, F_RvMw, F_M, F_Mv, F_Mp, F_Ma, F_Ms, F_Mx, F_Gb, F_Gw, F_Gv,
 	F_Ry, F_Rn, F_Sw, F_Cn, F_Dn, /* up to here: from the ModRM byte */
 	F_Zb, F_Zv, F_Ib, F_Ibs, F_Iw, F_Ib2, F_Iz, F_Iv, F_Jb, F_Jz, F_Ap, F_Ob, F_Ov,
 	F_Xb, F_Xv, F_Xz, F_Yb, F_Yv, F_Yz,

@@ -41,6 +41,15 @@ int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *va
 	return err ? err : emul_mem_read(c, la, val, size, 0);
 }
 
+int emul_push_probe(struct emul_ctx *c)
+{
+	unsigned size = c->insn.opsize;
+	gva_t la;
+	int err = stack_address(c, c->gpr[GPR_RSP] - size, size, EMUL_ACC_WRITE, &la);
+
+	return err ? err : emul_mem_probe_write(c, la, size);
+}
+
 int emul_push(struct emul_ctx *c, uint64_t val)
 {
 	unsigned size = c->insn.opsize;
@@ -183,7 +192,8 @@ int emul_exec_enter(struct emul_ctx *c)
 {
 	const struct emul_insn *i = &c->insn;
 	unsigned size = i->opsize, level = i->imm2 & 31;
-	uint64_t sp = c->gpr[GPR_RSP] - size, frame = sp;
+	uint64_t rsp = c->gpr[GPR_RSP], mask = size_mask(stack_size(c)), sp = rsp - size;
+	uint64_t frame = (rsp & ~mask) | (sp & mask); /* all of rSP, however much is the pointer */
 	gva_t la;
 	int err = emul_stack_write(c, sp, size, c->gpr[GPR_RBP]);
 

@@ -90,10 +90,10 @@ static int lods(struct emul_ctx *c, unsigned size)
 static int cmps(struct emul_ctx *c, unsigned size)
 {
 	uint64_t a, b, flags;
-	int err = load_source(c, size, &a);
+	int err = load_dest(c, size, &b);
 
 	if (!err)
-		err = load_dest(c, size, &b);
+		err = load_source(c, size, &a);
 	if (err)
 		return err;
 	sub_flags(a, b, 0, size, &flags);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Run one instruction on the build machine's own CPU, in 64-, 32- or 16-bit mode, with given
+ * registers, and say how it ended. It lives in a sandbox below 4 GiB: a page range for code, one
+ * for data with a read-only and an inaccessible end, and nothing else that it could reach.
+ */
+#ifndef TESTS_UNIT_SUPPORT_NATIVE_H
+#define TESTS_UNIT_SUPPORT_NATIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/virt.h"
+
+#define NATIVE_DATA     0x10000000ul /* read and write */
+#define NATIVE_DATA_LEN 0x10000ul
+#define NATIVE_RO       (NATIVE_DATA + NATIVE_DATA_LEN) /* one page, read only */
+#define NATIVE_NONE     (NATIVE_RO + 0x1000) /* no access, and none before NATIVE_DATA either */
+#define NATIVE_NONE_LEN 0xf000ul
+#define NATIVE_CODE     0x10100000ul /* 64 KiB of INT3 around the instruction */
+#define NATIVE_CODE_LEN 0x10000ul
+#define NATIVE_INSN     0x8000ul    /* offset of the instruction in it */
+#define NATIVE_GS_BASE  0x7654321ul /* in 64-bit mode */
+#define NATIVE_EXIT_LEN 16          /* bytes behind the instruction that lead back */
+
+/* Selectors in the LDT: see native.c for what they are. */
+#define NATIVE_LDT(n) ((n) << 3 | 7)
+enum { LDT_CODE16 = 1, LDT_DATA16, LDT_SHORT32, LDT_DOWN16, LDT_READ_ONLY, NR_LDT };
+
+struct native_regs {
+	uint64_t gpr[NR_GPRS];
+	uint64_t rflags;
+};
+
+struct native_env {
+	uint16_t cs, ds, es, ss, gs;
+};
+
+/* How it ended: behind the instruction, or with an exception. */
+struct native_end {
+	bool exception;
+	uint8_t vector;
+	uint32_t error;
+	uint64_t cr2, rip;
+};
+
+/* Build the sandbox. NULL, or what this machine lacks. */
+const char *native_init(void);
+/* A segment as the LDT and GDT have it. */
+struct segment native_segment(uint16_t selector);
+uint64_t native_fs_base(void);
+/* Put the instruction in place, run it, and replace *regs. */
+void native_run(const struct native_env *env, const uint8_t *insn, unsigned len,
+		struct native_regs *regs, struct native_end *end);
+
+#endif

@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The emulator against the build machine's CPU: random instructions with random registers run
+ * in both, in 64-, 32- and 16-bit protected mode, and must leave the same registers, flags,
+ * memory and exceptions. Only what the manuals leave undefined is not compared (undefined()).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/regs.h"
+#include "lib/bits.h"
+#include "tests/unit/support/emul_random.h"
+#include "tests/unit/support/native.h"
+#include "vmm/emulate/emulate.h"
+
+#define CASES 4000000ul
+
+#define ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+/* Everything the kernel lets a program see and change. */
+#define COMPARED (ARITH | RFLAGS_DF | RFLAGS_IF | RFLAGS_NT | RFLAGS_ID | RFLAGS_IOPL)
+
+#define MEM_LEN (NATIVE_DATA_LEN + 0x1000) /* what can be read */
+
+/* clang-format off */
+static const struct config {
+	const char *name;
+	enum emul_mode mode;
+	struct native_env env;
+} configs[] = {
+	{"64-bit",			EMUL_LONG64, {0x33, 0x2b, 0x2b, 0x2b, 0}},
+	{"32-bit flat",			EMUL_PROT32, {0x23, 0x2b, 0x2b, 0x2b,
+						      NATIVE_LDT(LDT_READ_ONLY)}},
+	{"32-bit segments",		EMUL_PROT32, {0x23, NATIVE_LDT(LDT_SHORT32),
+						      NATIVE_LDT(LDT_DOWN16), 0x2b,
+						      NATIVE_LDT(LDT_READ_ONLY)}},
+	{"32-bit, 16-bit stack",	EMUL_PROT32, {0x23, 0x2b, NATIVE_LDT(LDT_DATA16),
+						      NATIVE_LDT(LDT_DATA16), 0}},
+	{"16-bit",			EMUL_PROT16, {NATIVE_LDT(LDT_CODE16), NATIVE_LDT(LDT_DATA16),
+						      NATIVE_LDT(LDT_DATA16), NATIVE_LDT(LDT_DATA16),
+						      NATIVE_LDT(LDT_DOWN16)}},
+	{"16-bit, 32-bit stack",	EMUL_PROT16, {NATIVE_LDT(LDT_CODE16), NATIVE_LDT(LDT_READ_ONLY),
+						      NATIVE_LDT(LDT_SHORT32), 0x2b, 0}},
+};
+
+/* Flags that the manuals leave undefined after an operation (the exceptions are in undefined()). */
+static const uint64_t undefined_flags[NR_EMUL_OPS] = {
+	[OP_AND] = RFLAGS_AF, [OP_OR] = RFLAGS_AF, [OP_XOR] = RFLAGS_AF, [OP_TEST] = RFLAGS_AF,
+	[OP_MUL]   = RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF,
+	[OP_IMUL]  = RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF,
+	[OP_IMUL3] = RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF,
+	[OP_DIV]   = ARITH,	[OP_IDIV] = ARITH,
+	[OP_SHL]   = RFLAGS_AF, [OP_SAL]  = RFLAGS_AF, [OP_SHR] = RFLAGS_AF, [OP_SAR] = RFLAGS_AF,
+	[OP_SHLD]  = RFLAGS_AF, [OP_SHRD] = RFLAGS_AF,
+	[OP_BT]    = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_BTS]   = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_BTR]   = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_BTC]   = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_BSF]   = ARITH & ~RFLAGS_ZF, [OP_BSR] = ARITH & ~RFLAGS_ZF,
+	[OP_TZCNT] = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_LZCNT] = RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF,
+	[OP_AAA]   = RFLAGS_OF | RFLAGS_SF | RFLAGS_ZF | RFLAGS_PF,
+	[OP_AAS]   = RFLAGS_OF | RFLAGS_SF | RFLAGS_ZF | RFLAGS_PF,
+	[OP_DAA]   = RFLAGS_OF,	[OP_DAS] = RFLAGS_OF,
+	[OP_AAM]   = RFLAGS_OF | RFLAGS_AF | RFLAGS_CF,
+	[OP_AAD]   = RFLAGS_OF | RFLAGS_AF | RFLAGS_CF,
+};
+/* clang-format on */
+
+/* --- the emulator's side: the same memory again ---------------------------------------------- */
+
+struct mem_write {
+	uint64_t offset;
+	unsigned len;
+	uint8_t old[16];
+};
+
+struct emulation {
+	struct emul_ctx ctx;
+	struct native_regs regs;
+	int result;  /* enum emul_result */
+	bool unsafe; /* touched what the CPU must not */
+	unsigned nr_writes;
+	struct mem_write write[512];
+};
+
+static uint8_t shadow[MEM_LEN];
+
+static bool in_range(uint64_t addr, unsigned len, uint64_t base, uint64_t range)
+{
+	return addr >= base && addr - base < range && len <= range - (addr - base);
+}
+
+static int check_access(struct emul_ctx *c, gva_t gva, unsigned len, unsigned access)
+{
+	struct emulation *e = container_of(c, struct emulation, ctx);
+	uint32_t error = PFERR_USER | (access & EMUL_ACC_WRITE ? PFERR_WRITE : 0);
+
+	if (in_range(gva.v, len, NATIVE_DATA, NATIVE_DATA_LEN))
+		return EMUL_OK;
+	if (in_range(gva.v, len, NATIVE_RO, 0x1000)) {
+		if (access & EMUL_ACC_WRITE)
+			return emul_set_page_fault(c, gva, error | PFERR_PRESENT);
+		return EMUL_OK;
+	}
+	if (!in_range(gva.v, len, NATIVE_NONE, NATIVE_NONE_LEN) &&
+	    !in_range(gva.v, len, NATIVE_DATA - NATIVE_NONE_LEN, NATIVE_NONE_LEN))
+		e->unsafe = true;
+	return emul_set_page_fault(c, gva, error);
+}
+
+static int mem_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
+{
+	int err = check_access(c, gva, len, access);
+
+	if (!err && !(access & EMUL_ACC_PROBE))
+		memcpy(buf, shadow + (gva.v - NATIVE_DATA), len);
+	return err;
+}
+
+static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
+{
+	struct emulation *e = container_of(c, struct emulation, ctx);
+	struct mem_write *w = &e->write[e->nr_writes];
+	int err = check_access(c, gva, len, access);
+
+	if (err)
+		return err;
+	assert_true(e->nr_writes++ < ARRAY_SIZE(e->write));
+	w->offset = gva.v - NATIVE_DATA;
+	w->len = len;
+	memcpy(w->old, shadow + w->offset, len);
+	memcpy(shadow + w->offset, buf, len);
+	return EMUL_OK;
+}
+
+static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
+		       unsigned len)
+{
+	int err = check_access(c, gva, len, EMUL_ACC_WRITE);
+
+	if (err)
+		return err;
+	assert_memory_equal(shadow + (gva.v - NATIVE_DATA), old, len);
+	return mem_write(c, gva, val, len, EMUL_ACC_WRITE);
+}
+
+/* No program may use ports. */
+static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
+{
+	return emul_set_fault(c, X86_TRAP_GP, 0);
+}
+
+static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
+{
+	return emul_set_fault(c, X86_TRAP_GP, 0);
+}
+
+static const struct emul_ops ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.cmpxchg = mem_cmpxchg,
+	.pio_in = pio_in,
+	.pio_out = pio_out,
+};
+
+static void undo_writes(struct emulation *e)
+{
+	while (e->nr_writes) {
+		const struct mem_write *w = &e->write[--e->nr_writes];
+
+		memcpy(shadow + w->offset, w->old, w->len);
+	}
+}
+
+static void set_segments(struct emulation *e, const struct native_env *env)
+{
+	struct segment *seg = e->ctx.seg;
+
+	seg[SEG_CS] = native_segment(env->cs);
+	seg[SEG_DS] = native_segment(env->ds);
+	seg[SEG_ES] = native_segment(env->es);
+	seg[SEG_SS] = native_segment(env->ss);
+	seg[SEG_FS] = native_segment(0);
+	seg[SEG_GS] = native_segment(env->cs == 0x33 ? 0 : env->gs);
+	if (env->cs == 0x33) {
+		seg[SEG_FS].base = native_fs_base();
+		seg[SEG_GS].base = NATIVE_GS_BASE;
+	}
+}
+
+static uint64_t insn_rip(const struct config *cfg)
+{
+	return cfg->mode == EMUL_PROT16 ? NATIVE_INSN : NATIVE_CODE + NATIVE_INSN;
+}
+
+static int decode(struct emulation *e, const struct config *cfg, const uint8_t *bytes)
+{
+	struct emul_ctx *c = &e->ctx;
+
+	c->ops = &ops;
+	c->gpr = e->regs.gpr;
+	c->mode = cfg->mode;
+	c->cpl = 3;
+	c->va_bits = 48;
+	c->segs_known = 0xff;
+	c->rip = insn_rip(cfg);
+	memcpy(c->insn.bytes, bytes, EMUL_MAX_INSN_LEN);
+	c->insn.nr_bytes = EMUL_MAX_INSN_LEN;
+	return emul_decode(c);
+}
+
+/* --- one case -----------------------------------------------------------------------------------
+ */
+
+/* Where addresses go: into the data, often to the end of a page, of a segment, of all. */
+static uint64_t random_target(struct emul_random *r)
+{
+	switch (emul_random_below(r, 32)) {
+	case 0:
+		return NATIVE_RO - 16 + emul_random_below(r, 32);
+	case 1:
+		return NATIVE_NONE - 16 + emul_random_below(r, 32);
+	case 2:
+		return NATIVE_DATA - 16 + emul_random_below(r, 32);
+	case 3:
+		return NATIVE_DATA + 0x7fff - 16 + emul_random_below(r, 32);
+	case 4:
+		return NATIVE_DATA + 0x3fff - 16 + emul_random_below(r, 32);
+	case 5:
+		return NATIVE_DATA + 0x1000 - 16 + emul_random_below(r, 32);
+	default:
+		return NATIVE_DATA + 0x1000 + emul_random_below(r, NATIVE_DATA_LEN - 0x2000);
+	}
+}
+
+static uint64_t target_in(struct emul_random *r, const struct emulation *e, unsigned seg)
+{
+	return random_target(r) -
+	       (e->ctx.mode == EMUL_LONG64 && seg < SEG_FS ? 0 : e->ctx.seg[seg].base);
+}
+
+static void random_regs(struct emul_random *r, struct emulation *e)
+{
+	uint64_t *gpr = e->regs.gpr;
+	uint64_t flags = emul_random_u64(r);
+
+	for (unsigned n = 0; n < NR_GPRS; n++)
+		gpr[n] = emul_random_value(r);
+	gpr[GPR_RSP] = target_in(r, e, SEG_SS);
+	e->regs.rflags = (flags & (ARITH | RFLAGS_DF | RFLAGS_NT)) | RFLAGS_IF | RFLAGS_FIXED;
+}
+
+/* Write the displacement that makes the operand lie at `ea`; it was random, so it is unique. */
+static void patch_displacement(uint8_t *bytes, const struct emul_insn *i, uint64_t ea)
+{
+	unsigned len = i->op == OP_MOV && (i->opcode & 0xfc) == 0xa0 ? i->adsize
+		       : i->adsize == 2                              ? 2
+								     : 4;
+	for (unsigned n = i->len - len; n > 0; n--) {
+		if (memcmp(bytes + n, &i->mem.disp, len) == 0) {
+			memcpy(bytes + n, &ea, len);
+			return;
+		}
+	}
+}
+
+/* Make base, index or displacement such that the memory operand is in the sandbox. */
+static void aim_operand(struct emul_random *r, struct emulation *e, uint8_t *bytes)
+{
+	const struct emul_insn *i = &e->ctx.insn;
+	const struct emul_mem *m = &i->mem;
+	uint64_t *gpr = e->regs.gpr, target = target_in(r, e, m->seg), rest = m->disp;
+
+	if (m->index != EMUL_MEM_NONE)
+		rest += gpr[m->index] << m->scale;
+	if (m->base == EMUL_MEM_RIP)
+		patch_displacement(bytes, i, target - e->ctx.rip - i->len);
+	else if (m->base != EMUL_MEM_NONE && m->base != m->index)
+		gpr[m->base] = target - rest;
+	else if (m->base != EMUL_MEM_NONE)
+		gpr[m->base] = (target - m->disp) >> (m->scale + 1);
+	else if (m->index != EMUL_MEM_NONE)
+		gpr[m->index] = (target - m->disp) >> m->scale;
+	else
+		patch_displacement(bytes, i, target);
+}
+
+/* Registers that an operation uses as addresses or counts without naming them. */
+static void aim_implicit(struct emul_random *r, struct emulation *e)
+{
+	const struct emul_insn *i = &e->ctx.insn;
+	uint64_t *gpr = e->regs.gpr;
+
+	switch (i->op) {
+	case OP_MOVS:
+	case OP_STOS:
+	case OP_LODS:
+	case OP_CMPS:
+	case OP_SCAS:
+		gpr[GPR_RSI] = target_in(r, e, i->mem.seg);
+		gpr[GPR_RDI] = target_in(r, e, SEG_ES);
+		break;
+	case OP_XLAT:
+		gpr[GPR_RBX] = target_in(r, e, i->mem.seg) - 128;
+		break;
+	case OP_LEAVE:
+	case OP_ENTER:
+		gpr[GPR_RBP] = target_in(r, e, SEG_SS);
+		break;
+	case OP_BT:
+	case OP_BTS:
+	case OP_BTR:
+	case OP_BTC: /* the offset of a bit string moves the address */
+		if (i->opnd[0].kind == OPND_MEM && i->opnd[1].kind == OPND_REG)
+			gpr[i->opnd[1].reg] = (int64_t)emul_random_below(r, 0x8000) - 0x4000;
+		break;
+	}
+}
+
+/* POPF may set what changes the way back: single steps and alignment checks. */
+static void tame_popf(struct emulation *e)
+{
+	uint64_t sp = e->regs.gpr[GPR_RSP];
+	unsigned size =
+		e->ctx.mode == EMUL_LONG64 || (e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB) ? 4 : 2;
+	uint64_t at = (sp & (~0ull >> (64 - 8 * size))) +
+		      (e->ctx.mode == EMUL_LONG64 ? 0 : e->ctx.seg[SEG_SS].base) - NATIVE_DATA;
+
+	if (at + 1 < NATIVE_DATA_LEN)
+		((uint8_t *)NATIVE_DATA)[at + 1] = shadow[at + 1] &= ~(RFLAGS_TF >> 8);
+	if (at + 2 < NATIVE_DATA_LEN)
+		((uint8_t *)NATIVE_DATA)[at + 2] = shadow[at + 2] &= ~(RFLAGS_AC >> 16);
+}
+
+/* May the CPU go there? It must meet an INT3, or no code. */
+static bool is_safe_target(const struct emulation *e)
+{
+	uint64_t rip = e->ctx.rip, base = e->ctx.mode == EMUL_PROT16 ? NATIVE_CODE : 0;
+	uint64_t insn = NATIVE_CODE + NATIVE_INSN;
+
+	rip += base;
+	if (rip == insn + e->ctx.insn.len)
+		return true;
+	if (in_range(rip, 1, NATIVE_CODE, NATIVE_CODE_LEN))
+		return rip < insn || rip >= insn + 15 + NATIVE_EXIT_LEN;
+	return in_range(rip, 1, NATIVE_DATA - NATIVE_NONE_LEN, 0x30000) || rip < 0x10000;
+}
+
+static struct {
+	unsigned long run, faults, skipped, transient, per_config[ARRAY_SIZE(configs)];
+	unsigned long per_op[NR_EMUL_OPS];
+} count;
+
+/* What of the flags and registers is not defined after this instruction with these operands. */
+static uint64_t undefined(const struct emul_insn *i, const struct native_regs *before,
+			  const struct native_regs *after)
+{
+	unsigned bits = 8 * i->opnd[0].size, n;
+	uint64_t flags = undefined_flags[i->op];
+
+	switch (i->op) {
+	case OP_ROL:
+	case OP_ROR:
+	case OP_RCL:
+	case OP_RCR:
+	case OP_SHL:
+	case OP_SAL:
+	case OP_SHR:
+	case OP_SAR:
+	case OP_SHLD:
+	case OP_SHRD: {
+		const struct emul_opnd *o = &i->opnd[i->op == OP_SHLD || i->op == OP_SHRD ? 2 : 1];
+
+		n = (o->kind == OPND_REG ? before->gpr[GPR_RCX] : i->imm) & (bits == 64 ? 63 : 31);
+		if (n == 0)
+			return 0;
+		if (n > 1)
+			flags |= RFLAGS_OF;
+		if (n >= bits && i->op >= OP_SHL && i->op != OP_SAR)
+			flags |= RFLAGS_CF;
+		if (n > bits && i->op >= OP_SHLD)
+			flags |= ARITH;
+		break;
+	}
+	}
+	return flags;
+}
+
+static bool is_undefined_result(const struct emul_insn *i, const struct native_regs *before)
+{
+	unsigned n;
+
+	if (i->op != OP_SHLD && i->op != OP_SHRD)
+		return i->op == OP_BSWAP && i->opsize == 2;
+	n = i->opnd[2].kind == OPND_REG ? before->gpr[GPR_RCX] & 31 : i->imm & 31;
+	return i->opsize == 2 && n > 16;
+}
+
+static bool same_end(const struct emulation *e, const struct native_end *end)
+{
+	uint64_t rip = e->ctx.rip;
+
+	if (e->result == EMUL_FAULT) {
+		const struct emul_fault *f = &e->ctx.fault;
+
+		return end->exception && f->vector == end->vector && rip == end->rip &&
+		       (!f->has_error || f->error == end->error) &&
+		       (f->vector != X86_TRAP_PF || f->cr2 == end->cr2);
+	}
+	if (!end->exception)
+		return rip == end->rip;
+	if (end->vector == X86_TRAP_BP) /* it jumped to an INT3 */
+		return rip + 1 == end->rip;
+	/* It jumped to where nothing can be executed. */
+	return rip == end->rip && end->vector == X86_TRAP_PF && (end->error & PFERR_FETCH);
+}
+
+static bool same_memory(const struct emulation *e)
+{
+	for (unsigned n = 0; n < e->nr_writes; n++) {
+		uint64_t from = e->write[n].offset, to = from + e->write[n].len + 16;
+
+		from = from < 16 ? 0 : from - 16;
+		to = to > MEM_LEN ? MEM_LEN : to;
+		if (memcmp(shadow + from, (uint8_t *)NATIVE_DATA + from, to - from) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_regs(const struct emulation *e, const struct native_regs *native, uint64_t ignore)
+{
+	uint64_t mask = e->ctx.mode == EMUL_LONG64 ? ~0ull : 0xffffffff;
+	unsigned nr = e->ctx.mode == EMUL_LONG64 ? 16 : 8;
+
+	/* A POPA that faults has loaded some registers in the CPU, and none with us. */
+	if (e->ctx.insn.op == OP_POPA && e->result == EMUL_FAULT)
+		nr = 0;
+	for (unsigned n = 0; n < nr; n++)
+		if ((e->regs.gpr[n] ^ native->gpr[n]) & mask)
+			return false;
+	return !((e->ctx.rflags ^ native->rflags) & COMPARED & ~ignore);
+}
+
+static void print_regs(const char *who, const struct native_regs *r)
+{
+	printf("#  %s:", who);
+	for (unsigned n = 0; n < NR_GPRS; n++)
+		printf(" %llx", (unsigned long long)r->gpr[n]);
+	printf(" flags %llx\n", (unsigned long long)r->rflags);
+}
+
+static void report(const struct emulation *e, const struct config *cfg,
+		   const struct native_regs *before, const struct native_regs *native,
+		   const struct native_end *end)
+{
+	struct native_regs ours = e->regs;
+
+	ours.rflags = e->ctx.rflags;
+	printf("# %s:", cfg->name);
+	for (unsigned n = 0; n < e->ctx.insn.len; n++)
+		printf(" %02x", e->ctx.insn.bytes[n]);
+	printf(" (operation %u)\n", e->ctx.insn.op);
+	print_regs("before", before);
+	print_regs("ours  ", &ours);
+	print_regs("native", native);
+	printf("#  ours: result %d rip %llx vector %u error %x cr2 %llx, %u writes\n", e->result,
+	       (unsigned long long)e->ctx.rip, e->ctx.fault.vector, e->ctx.fault.error,
+	       (unsigned long long)e->ctx.fault.cr2, e->nr_writes);
+	printf("#  native: exception %d rip %llx vector %u error %x cr2 %llx, memory %s\n",
+	       end->exception, (unsigned long long)end->rip, end->vector, end->error,
+	       (unsigned long long)end->cr2, same_memory(e) ? "same" : "differs");
+}
+
+static void emulate(struct emulation *e, const struct native_regs *before)
+{
+	e->regs = *before;
+	e->ctx.rflags = before->rflags;
+	e->nr_writes = 0;
+	e->unsafe = false;
+	do {
+		e->result = emul_execute(&e->ctx);
+	} while (e->result == EMUL_AGAIN);
+}
+
+/*
+ * Run both and compare. A host interrupt on a 16-bit stack costs the upper half of ESP, so a
+ * difference counts when it comes again.
+ */
+static void run_both(struct emulation *e, const struct config *cfg, const uint8_t *bytes,
+		     const struct native_regs *before)
+{
+	for (unsigned attempt = 0;; attempt++) {
+		struct native_regs native = *before;
+		struct native_end end;
+		uint64_t ignore;
+
+		emulate(e, before);
+		if (e->unsafe || e->result == EMUL_UNHANDLED ||
+		    (e->result == EMUL_OK && !is_safe_target(e))) {
+			undo_writes(e);
+			count.skipped++;
+			return;
+		}
+		native_run(&cfg->env, bytes, e->ctx.insn.len, &native, &end);
+		ignore = e->result == EMUL_OK ? undefined(&e->ctx.insn, before, &native) : 0;
+		count.faults += e->result == EMUL_FAULT;
+		if (same_end(e, &end) && same_memory(e) && same_regs(e, &native, ignore))
+			break;
+		if (attempt == 2) {
+			report(e, cfg, before, &native, &end);
+			fail_msg("the CPU differs");
+		}
+		count.transient++;
+		undo_writes(e);
+		memcpy((void *)NATIVE_DATA, shadow, NATIVE_DATA_LEN);
+		e->ctx.rip = insn_rip(cfg);
+	}
+	count.run++;
+	count.per_config[cfg - configs]++;
+	count.per_op[e->ctx.insn.op]++;
+}
+
+/* Not compared: ports, whose checks are the callbacks'; and what no manual defines. */
+static bool is_left_out(const struct emul_insn *i)
+{
+	switch (i->op) {
+	case OP_IN:
+	case OP_OUT:
+	case OP_INS:
+	case OP_OUTS:
+		return true;
+	case OP_LOOPE:
+	case OP_LOOPNE: /* a repeat prefix replaces the condition on AMD's CPUs */
+		return i->prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE);
+	default:
+		return false;
+	}
+}
+
+static void one_case(struct emul_random *r, struct emulation *e, const struct config *cfg)
+{
+	uint8_t bytes[EMUL_MAX_INSN_LEN];
+	struct native_regs before;
+	unsigned op;
+
+	emul_random_insn(r, bytes);
+	if (decode(e, cfg, bytes) != EMUL_OK)
+		return;
+	op = e->ctx.insn.op;
+	if (is_left_out(&e->ctx.insn))
+		return;
+	random_regs(r, e);
+	if (op >= OP_MOVS && op <= OP_SCAS) /* how often */
+		e->regs.gpr[GPR_RCX] = emul_random_below(r, emul_random_below(r, 64) ? 8 : 200);
+	if (emul_random_below(r, 64))
+		aim_implicit(r, e);
+	for (unsigned n = 0; n < 2; n++)
+		if (e->ctx.insn.opnd[n].kind == OPND_MEM && emul_random_below(r, 64))
+			aim_operand(r, e, bytes);
+	if (decode(e, cfg, bytes) != EMUL_OK || e->ctx.insn.op != op)
+		return;
+	if (op == OP_POPF)
+		tame_popf(e);
+	before = e->regs;
+	if (is_undefined_result(&e->ctx.insn, &before))
+		return;
+	run_both(e, cfg, bytes, &before);
+}
+
+static void refill(struct emul_random *r)
+{
+	for (unsigned n = 0; n < MEM_LEN; n += 8) {
+		uint64_t v = emul_random_value(r);
+
+		memcpy(shadow + n, &v, 8);
+	}
+	memset(shadow + NATIVE_DATA_LEN, 0, 0x1000); /* what the read-only page holds */
+	memcpy((void *)NATIVE_DATA, shadow, NATIVE_DATA_LEN);
+}
+
+static void executes_like_the_cpu(void **state)
+{
+	static struct emulation e;
+	struct emul_random r;
+	unsigned long cases = emul_random_cases(CASES);
+	const char *lack = native_init();
+	unsigned ops_seen = 0;
+
+	if (lack)
+		fail_msg("cannot run instructions here: %s", lack);
+	emul_random_init(&r, "test_emul_native");
+	for (unsigned long n = 0; count.run < cases; n++) {
+		const struct config *cfg = &configs[n / 64 % ARRAY_SIZE(configs)];
+		struct config c = *cfg;
+
+		if (n % 8192 == 0) {
+			assert_memory_equal(shadow, (void *)NATIVE_DATA, n ? NATIVE_DATA_LEN : 0);
+			refill(&r);
+		}
+		if (n % 64 == 0)
+			set_segments(&e, &c.env);
+		one_case(&r, &e, cfg);
+	}
+	assert_memory_equal(shadow, (void *)NATIVE_DATA, NATIVE_DATA_LEN);
+	for (unsigned op = 0; op < NR_EMUL_OPS; op++)
+		ops_seen += count.per_op[op] != 0;
+	for (unsigned n = 0; n < ARRAY_SIZE(configs); n++)
+		printf("# %s: %lu instructions\n", configs[n].name, count.per_config[n]);
+	printf("# %lu instructions of %u operations agree, %lu of them faulted; %lu left out as unsafe; "
+	       "%lu run again\n",
+	       count.run, ops_seen, count.faults, count.skipped, count.transient);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(executes_like_the_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
