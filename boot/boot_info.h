@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drivers/screen.h"
 #include "lib/physmem.h"
 #include "lib/types.h"
 
@@ -44,17 +45,6 @@ struct boot_module {
 	const char *string; /* never NULL */
 };
 
-enum boot_screen { BOOT_SCREEN_NONE, BOOT_SCREEN_TEXT, BOOT_SCREEN_RGB };
-
-struct boot_framebuffer {
-	enum boot_screen kind;
-	hpa_t base;
-	uint32_t pitch;         /* bytes from line to line */
-	uint32_t width, height; /* pixels, or characters with BOOT_SCREEN_TEXT */
-	uint8_t bpp;
-	uint8_t red_pos, red_size, green_pos, green_size, blue_pos, blue_size; /* bits */
-};
-
 #define BOOT_RSDP_LEN 36
 
 struct boot_info {
@@ -64,7 +54,7 @@ struct boot_info {
 	unsigned nr_regions;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
-	struct boot_framebuffer framebuffer;
+	struct screen_mode screen;
 	uint8_t rsdp[BOOT_RSDP_LEN]; /* the loader's copy of the ACPI root pointer */
 	unsigned rsdp_len;           /* 0: none; 20 or 36 */
 	uint64_t efi_system_table;   /* physical, 0: not started by EFI */

@@ -76,7 +76,7 @@ static const char *set_console(struct cmdline *c, char *value)
 	if (c->nr_consoles == CMDLINE_MAX_CONSOLES)
 		return "too many consoles";
 	if (i >= 0)
-		option.kind = i == 2 ? CONSOLE_NONE : CONSOLE_SCREEN;
+		option.kind = (enum console_kind)(CONSOLE_VGA + i);
 	else
 		reason = set_serial(&option, value);
 	if (!reason)

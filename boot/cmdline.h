@@ -14,7 +14,7 @@
 
 #define CMDLINE_MAX_CONSOLES 4
 
-enum console_kind { CONSOLE_SERIAL, CONSOLE_SCREEN, CONSOLE_NONE };
+enum console_kind { CONSOLE_SERIAL, CONSOLE_VGA, CONSOLE_FB, CONSOLE_NONE };
 
 struct console_option {
 	enum console_kind kind;

@@ -21,6 +21,7 @@
 #include "drivers/acpi.h"
 #include "drivers/ioapic.h"
 #include "drivers/reset.h"
+#include "drivers/screen.h"
 #include "drivers/timeref.h"
 #include "drivers/serial.h"
 #include "lib/log.h"
@@ -63,21 +64,28 @@ static void report_cmdline(void *ctx, const char *line)
 	options.bad_cmdline = true;
 }
 
-static void open_serial(const struct console_option *option)
+static void bad_console(const char *name, const char *reason)
 {
-	struct serial *u = serial_open(option->port, option->baud);
-
-	if (!u) {
-		log_error("command line: console=0x%x: no serial port there", option->port);
-		options.bad_cmdline = true;
-		return;
-	}
-	log_add_sink(serial_log_sink(u));
-	options.console[options.nr_consoles++] = u;
+	log_error("command line: console=%s: %s", name, reason);
+	options.bad_cmdline = true;
 }
 
-/* What the command line names; by default the first serial port. */
-static void open_consoles(void)
+static void open_serial(const struct console_option *option)
+{
+	struct serial *port = serial_open(option->port, option->baud);
+	char name[8];
+
+	if (!port) {
+		snprintf(name, sizeof(name), "0x%x", option->port);
+		bad_console(name, "no serial port there");
+		return;
+	}
+	log_add_sink(serial_log_sink(port));
+	options.console[options.nr_consoles++] = port;
+}
+
+/* What the command line names; by default the first serial port, if there is one. */
+static void open_serial_consoles(void)
 {
 	static const struct console_option com1 = {CONSOLE_SERIAL, 0x3f8, SERIAL_BAUD};
 	unsigned i;
@@ -89,6 +97,41 @@ static void open_consoles(void)
 			open_serial(&cmdline.console[i]);
 }
 
+/* The mode for console=fb or console=vga; what the loader left is right in either case. */
+static const struct screen_mode *choose_screen(enum console_kind kind)
+{
+	if (kind == CONSOLE_VGA && info.screen.kind == SCREEN_NONE)
+		return &screen_vga_text;
+	return &info.screen;
+}
+
+static void open_screen(const char *name, const struct screen_mode *mode)
+{
+	struct log_sink *sink = screen_open(mode);
+
+	if (sink)
+		log_add_sink(sink);
+	else if (name)
+		bad_console(name, "the boot loader left no screen to draw on");
+}
+
+/* What the command line names; by default the one that the loader left, if any. One at most. */
+static void open_screen_console(void)
+{
+	enum console_kind kind;
+	unsigned i;
+
+	if (!cmdline.nr_consoles)
+		open_screen(NULL, &info.screen);
+	for (i = 0; i < cmdline.nr_consoles; i++) {
+		kind = cmdline.console[i].kind;
+		if (kind != CONSOLE_VGA && kind != CONSOLE_FB)
+			continue;
+		open_screen(kind == CONSOLE_VGA ? "vga" : "fb", choose_screen(kind));
+		return;
+	}
+}
+
 static void start_log(void)
 {
 	static const struct panic_hooks hooks = {.end_machine = machine_end_after_panic};
@@ -98,7 +141,7 @@ static void start_log(void)
 	if (cmdline.has_exit_port)
 		machine_set_exit_port(cmdline.exit_port);
 	panic_set_hooks(&hooks);
-	open_consoles();
+	open_serial_consoles();
 	log_info("umbra: loaded by %s, image %lu KiB", info.loader[0] ? info.loader : "somebody",
 		 (unsigned long)(image_end - image_start) >> 10);
 	if (info.problems)
@@ -182,6 +225,7 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	start_cpu();
 	memmap_init(&memmap, &info);
 	memory_init(&info, &memmap);
+	open_screen_console();
 	start_interrupts();
 	start_cpus();
 	fill_options(entry_tsc);

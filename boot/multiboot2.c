@@ -93,14 +93,14 @@ static void parse_mmap(struct boot_info *info, const struct tag *tag)
 static void parse_framebuffer(struct boot_info *info, const struct tag *tag)
 {
 	struct tag_framebuffer f = {};
-	struct boot_framebuffer *out = &info->framebuffer;
+	struct screen_mode *out = &info->screen;
 
 	if (tag->size < FRAMEBUFFER_MIN_SIZE) {
 		info->problems++;
 		return;
 	}
 	memcpy(&f, tag, min((size_t)tag->size, sizeof(f)));
-	*out = (struct boot_framebuffer){
+	*out = (struct screen_mode){
 		.base = HPA(f.base),
 		.pitch = f.pitch,
 		.width = f.width,
@@ -114,10 +114,10 @@ static void parse_framebuffer(struct boot_info *info, const struct tag *tag)
 		.blue_size = f.blue_size,
 	};
 	if (f.type == FRAMEBUFFER_TEXT)
-		out->kind = BOOT_SCREEN_TEXT;
+		out->kind = SCREEN_TEXT;
 	else if (f.type == FRAMEBUFFER_RGB &&
 		 tag->size >= offsetof(struct tag_framebuffer, blue_size) + 1)
-		out->kind = BOOT_SCREEN_RGB;
+		out->kind = SCREEN_RGB;
 }
 
 /* The tag carries a copy of the table. A new one (ACPI 2.0 and later) wins over an old one. */

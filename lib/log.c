@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log. A line is formatted on the caller's stack and handed to each sink under one lock, so
- * lines of several CPUs never mix. Before the first sink there is nobody to hand it to: the text
- * waits in `early`, and lines that do not fit are counted.
+ * lines of several CPUs never mix. The first lines are kept, so that a sink which comes late (the
+ * screen needs page tables) shows the start of the story as well.
  */
 #include "lib/log.h"
 
@@ -14,7 +14,7 @@
 #include "lib/spinlock.h"
 
 #define LINE_MAX_LEN 256
-#define EARLY_LEN    4096
+#define EARLY_LEN    6144
 
 static struct spinlock log_lock = SPINLOCK_INIT;
 static struct list sinks = LIST_INIT(sinks); /* log_lock */
@@ -62,8 +62,7 @@ static void emit(const char *text, size_t len)
 {
 	struct log_sink *sink;
 
-	if (list_empty(&sinks))
-		keep_early(text, len);
+	keep_early(text, len);
 	list_for_each (sink, &sinks, link)
 		sink->write(sink, text, len);
 }
@@ -76,7 +75,7 @@ static void replay_early(struct log_sink *sink)
 	sink->write(sink, early, early_len);
 	if (!early_lost)
 		return;
-	n = snprintf(text, sizeof(text), "log: %u early lines lost\n", early_lost);
+	n = snprintf(text, sizeof(text), "log: %u lines left out here\n", early_lost);
 	sink->write(sink, text, (size_t)n);
 }
 

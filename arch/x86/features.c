@@ -42,10 +42,10 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_TSC_DEADLINE] = {"TSC deadline", 1, ECX, 24, VENDORS_ALL, false,
 				  "one-shot APIC timer"},
 	[FEATURE_INVARIANT_TSC] = {"invariant TSC", 0x80000007, EDX, 8, VENDORS_ALL, false,
-				   "clocks drift if the CPU changes its frequency"},
+				   "clocks drift with the CPU frequency"},
 	[FEATURE_RDRAND] = {"RDRAND", 1, ECX, 30, VENDORS_ALL, false, "canary from the TSC alone"},
 	[FEATURE_IBPB] = {"IBPB", 7, EDX, 26, VENDORS_ALL, false,
-			  "no branch predictor barrier between guests"},
+			  "no predictor barrier between guests"},
 	[FEATURE_SVM] = {"SVM", 0x80000001, ECX, 2, VENDORS_AMD, true, "no guests"},
 	[FEATURE_SVM_NPT] = {"SVM nested paging", 0x8000000a, EDX, 0, VENDORS_AMD, false,
 			     "shadow paging"},
@@ -77,7 +77,7 @@ static const struct feature_row rows[NR_FEATURES] = {
 					    "real mode emulated"},
 	[FEATURE_VMX_PREEMPTION_TIMER] = {"VMX preemption timer", MSR_VMX_PINBASED_CTLS, MSR_HIGH,
 					  6, VENDORS_INTEL, false, "time slices by APIC timer"},
-	[FEATURE_VMX_PML] = {"VMX page-modification log", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 17,
+	[FEATURE_VMX_PML] = {"VMX page-mod. log", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 17,
 			     VENDORS_INTEL, false, "dirty log by write protection"},
 	[FEATURE_VMX_APICV] = {"VMX virtual interrupts", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 9,
 			       VENDORS_INTEL, false, "APIC emulated"},
@@ -182,9 +182,9 @@ void features_print(void)
 		if (!(row->vendors & BIT(vendor)))
 			continue;
 		if (has[i])
-			log_info("cpu: %-26s found", row->name);
+			log_info("cpu: %-22s found", row->name);
 		else
-			log_info("cpu: %-26s missing%s -> %s", row->name,
+			log_info("cpu: %-22s missing%s -> %s", row->name,
 				 row->is_required ? " (required)" : "", row->missing);
 	}
 }

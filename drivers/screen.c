@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Characters on VGA text memory or on a framebuffer: see screen.h. */
+#include "drivers/screen.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "arch/x86/paging.h"
+#include "drivers/font.h"
+
+#define MAX_COLS 240
+#define MAX_ROWS 135
+
+/* Framebuffer: each dot is 2 by 2 pixels, with a dot between the characters. */
+#define DOT         2
+#define CELL_WIDTH  ((FONT_WIDTH + 1) * DOT)
+#define CELL_HEIGHT ((FONT_HEIGHT + 1) * DOT)
+#define WHITE       0xc0 /* of 255 */
+
+#define TEXT_ATTR 0x0700 /* light grey on black */
+
+const struct screen_mode screen_vga_text = {
+	.kind = SCREEN_TEXT,
+	.base = HPA(0xb8000),
+	.pitch = 160,
+	.width = 80,
+	.height = 25,
+	.bpp = 16,
+};
+
+static struct screen_mode mode;
+static volatile uint8_t *memory;
+static unsigned cols, rows;
+static unsigned col, row; /* where the next character goes */
+static char grid[MAX_ROWS][MAX_COLS];
+static uint32_t ink; /* a pixel of the text's colour */
+
+static void put_pixel(volatile uint8_t *p, uint32_t val)
+{
+	unsigned i;
+
+	for (i = 0; i < mode.bpp / 8u; i++)
+		p[i] = (uint8_t)(val >> 8 * i);
+}
+
+/* Two lines of pixels for a row of dots; the column after the last dot is empty. */
+static void draw_dots(volatile uint8_t *p, uint8_t dots)
+{
+	unsigned bytes = mode.bpp / 8u;
+	unsigned x, y, bit;
+
+	for (y = 0; y < DOT; y++, p += mode.pitch) {
+		for (x = 0; x < CELL_WIDTH; x++) {
+			bit = (unsigned)dots << 1 >> (FONT_WIDTH - x / DOT) & 1;
+			put_pixel(p + x * bytes, bit ? ink : 0);
+		}
+	}
+}
+
+static void draw_glyph(unsigned x, unsigned y, char c)
+{
+	volatile uint8_t *p = memory + (size_t)y * CELL_HEIGHT * mode.pitch +
+			      (size_t)x * CELL_WIDTH * (mode.bpp / 8u);
+	const uint8_t *glyph = font_5x7[c - FONT_FIRST];
+	unsigned i;
+
+	for (i = 0; i < FONT_HEIGHT; i++, p += (size_t)DOT * mode.pitch)
+		draw_dots(p, glyph[i]);
+}
+
+static void set_cell(unsigned x, unsigned y, char c)
+{
+	if (grid[y][x] == c)
+		return;
+	grid[y][x] = c;
+	if (mode.kind == SCREEN_RGB)
+		draw_glyph(x, y, c);
+	else
+		*(volatile uint16_t *)(memory + y * mode.pitch + x * 2) = (uint16_t)(TEXT_ATTR | c);
+}
+
+/* Make room at the bottom: a quarter of the screen at once, for drawing is slow. */
+static void scroll(void)
+{
+	unsigned by = max(rows / 4, 1u);
+	unsigned x, y;
+
+	for (y = 0; y < rows; y++)
+		for (x = 0; x < cols; x++)
+			set_cell(x, y, y + by < rows ? grid[y + by][x] : ' ');
+	row -= by;
+}
+
+static void new_line(void)
+{
+	col = 0;
+	if (++row == rows)
+		scroll();
+}
+
+static void put_char(char c)
+{
+	if (c == '\n') {
+		new_line();
+		return;
+	}
+	if (c == '\r') {
+		col = 0;
+		return;
+	}
+	if (col == cols)
+		new_line();
+	set_cell(col++, row, c >= FONT_FIRST && c <= FONT_LAST ? c : '?');
+}
+
+/* The log's lock is held, or nobody else runs any more. */
+static void write_log(struct log_sink *sink, const char *text, size_t len)
+{
+	while (len--)
+		put_char(*text++);
+}
+
+static bool is_usable(const struct screen_mode *m)
+{
+	if (!m->base.v || !m->width || !m->height)
+		return false;
+	if (m->kind == SCREEN_TEXT)
+		return m->pitch >= m->width * 2;
+	return m->kind == SCREEN_RGB && (m->bpp == 16 || m->bpp == 24 || m->bpp == 32) &&
+	       m->width >= CELL_WIDTH && m->height >= CELL_HEIGHT &&
+	       m->pitch / (m->bpp / 8) >= m->width;
+}
+
+static uint32_t colour(uint8_t pos, uint8_t size)
+{
+	if (!size || size > 8 || pos + size > 32)
+		return 0;
+	return (uint32_t)(WHITE >> (8 - size)) << pos;
+}
+
+static void clear(void)
+{
+	unsigned x, y;
+
+	memset(grid, 0, sizeof(grid)); /* no character: everything will be drawn */
+	for (y = 0; y < rows; y++)
+		for (x = 0; x < cols; x++)
+			set_cell(x, y, ' ');
+}
+
+struct log_sink *screen_open(const struct screen_mode *m)
+{
+	static struct log_sink sink = {.write = write_log};
+	uint64_t len = (uint64_t)m->pitch * m->height;
+
+	if (!is_usable(m) || (m->base.v + len) >> paging_phys_bits())
+		return NULL;
+	mode = *m;
+	ink = colour(m->red_pos, m->red_size) | colour(m->green_pos, m->green_size) |
+	      colour(m->blue_pos, m->blue_size);
+	memory = paging_map(m->base, len, m->kind == SCREEN_RGB ? PAGING_WC : PAGING_UC);
+	cols = min(m->kind == SCREEN_RGB ? m->width / CELL_WIDTH : m->width, (uint32_t)MAX_COLS);
+	rows = min(m->kind == SCREEN_RGB ? m->height / CELL_HEIGHT : m->height, (uint32_t)MAX_ROWS);
+	clear();
+	return &sink;
+}
