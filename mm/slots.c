@@ -8,6 +8,7 @@
 
 #include "lib/panic.h"
 #include "mm/backing.h"
+#include "mm/frames.h"
 #include "mm/grace.h"
 
 #define SLOT_USER_FLAGS (SLOT_READONLY | SLOT_DIRTY_LOG)
@@ -49,22 +50,18 @@ const struct memslot *slots_search(struct slot_array *slots, gfn_t gfn)
 	return NULL;
 }
 
-/* Does the aligned range of 2^order frames around `gfn` lie in the slot? */
-static bool fits(const struct memslot *slot, gfn_t gfn, unsigned order)
-{
-	uint64_t first = gfn.v >> order << order;
-
-	return slot_has(slot, GFN(first)) && slot_has(slot, GFN(first + BIT_ULL(order) - 1));
-}
-
+/*
+ * A run is a whole chunk of the slot, so that what is aligned like it lies inside the slot; a slot
+ * that was moved need not be aligned like its runs any more.
+ */
 unsigned slot_max_level(const struct memslot *slot, gfn_t gfn)
 {
 	uint64_t chunk = slot->chunk[(gfn.v - slot->origin) / CHUNK_PAGES];
-	uint64_t skew = gfn.v ^ slot_pfn(slot, gfn).v; /* moved slots need not be aligned alike */
+	uint64_t skew = gfn.v ^ slot_pfn(slot, gfn).v;
 
-	if (!(chunk & CHUNK_RUN) || skew & (BIT_ULL(9) - 1) || !fits(slot, gfn, 9))
+	if (!(chunk & CHUNK_RUN) || skew & (BIT_ULL(ORDER_2M) - 1))
 		return 1;
-	if (!(chunk & CHUNK_GIG) || skew & (BIT_ULL(18) - 1) || !fits(slot, gfn, 18))
+	if (!(chunk & CHUNK_GIG) || skew & (BIT_ULL(ORDER_1G) - 1))
 		return 2;
 	return 3;
 }

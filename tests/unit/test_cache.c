@@ -86,6 +86,25 @@ static void test_reuse_is_cleared(void **state)
 	obj_free(&c, keep);
 }
 
+/* A full slab that has an object back is used again before a new one is made. */
+static void test_full_slab_comes_back(void **state)
+{
+	struct obj_cache c;
+	void *obj = NULL;
+
+	host_arena_with_frames(16 * MIB);
+	obj_cache_init(&c, "test", 64, 8);
+	for (unsigned i = 0; i < 2 * c.per_slab; i++) {
+		void *last = obj_alloc(&c);
+
+		obj = i == 5 ? last : obj;
+	}
+	assert_int_equal(c.nr_slabs, 2);
+	obj_free(&c, obj);
+	assert_ptr_equal(obj_alloc(&c), obj);
+	assert_int_equal(c.nr_slabs, 2);
+}
+
 static void test_misuse(void **state)
 {
 	struct obj_cache a, b;
@@ -214,9 +233,13 @@ static void test_reserve_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),   cmocka_unit_test(test_reuse_is_cleared),
-		cmocka_unit_test(test_misuse),  cmocka_unit_test(test_random),
-		cmocka_unit_test(test_reserve), cmocka_unit_test(test_reserve_failure),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_reuse_is_cleared),
+		cmocka_unit_test(test_full_slab_comes_back),
+		cmocka_unit_test(test_misuse),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_reserve_failure),
 	};
 
 	srand(1);

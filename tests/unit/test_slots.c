@@ -146,6 +146,10 @@ static void test_create_and_find(void **state)
 	assert_int_equal(slots_find(&mem, GFN(0x9f))->id, 1);
 	assert_int_equal(slots_find(&mem, GFN(0x100))->id, 3);
 	assert_int_equal(slots_find(&mem, GFN(0x3ff))->id, 3);
+	assert_int_equal(slots_delete(&mem, 3), 0);
+	assert_null(slots_find(&mem, GFN(0x100)));
+	assert_int_equal(slots_delete(&mem, 1), 0);
+	assert_null(slots_find(&mem, GFN(0)));
 	slots_destroy(&mem);
 }
 
@@ -244,6 +248,28 @@ static void test_gigantic(void **state)
 	assert_int_equal(slot_max_level(s, GFN(0x40000)), 2); /* 2M aligned alike, 1G not */
 	assert_int_equal(slots_delete(&mem, 0), 0);
 	assert_int_equal(free_frames(), before);
+}
+
+/* A gigabyte that lacks its first or its last page is no gigantic page. */
+static void test_almost_gigantic(void **state)
+{
+	static const struct {
+		uint64_t base, nr;
+	} slot[] = {{0x40001, 0x3ffff}, {0x40000, 0x3ffff}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(slot); i++) {
+		const struct memslot *s;
+		uint64_t before;
+
+		fresh(3 * GIB, false);
+		before = free_frames();
+		assert_int_equal(slots_create(&mem, 0, GFN(slot[i].base), slot[i].nr, 0), 0);
+		assert_int_equal(before - free_frames(), slot[i].nr + 2); /* and two tables */
+		s = slots_find(&mem, GFN(0x50000));
+		assert_int_equal(slot_max_level(s, GFN(0x50000)), 2);
+		assert_int_equal(slots_delete(&mem, 0), 0);
+		assert_int_equal(free_frames(), before);
+	}
 }
 
 /* No 2 MiB run left: the slot is made of single frames, and works the same. */
@@ -572,6 +598,7 @@ int main(void)
 		TEST(test_memory_is_cleared),
 		TEST(test_levels),
 		TEST(test_gigantic),
+		TEST(test_almost_gigantic),
 		TEST(test_fragmented_memory),
 		TEST(test_dirty_log),
 		TEST(test_engine_is_told),
