@@ -163,8 +163,7 @@ static int load_bit_string(struct emul_ctx *c, int64_t offset, unsigned access, 
 	int err;
 
 	ea += (uint64_t)(offset >> (size == 8 ? 6 : size == 4 ? 5 : 4)) * size;
-	ea &= size_mask(i->adsize);
-	err = emul_linear(c, i->mem.seg, ea, size, access, &c->la);
+	err = emul_linear(c, i->mem.seg, cut_address(c, ea), size, access, &c->la);
 	*val = 0;
 	return err ? err : emul_mem_read(c, c->la, val, size, access);
 }

@@ -76,7 +76,7 @@ int emul_exec_loop(struct emul_ctx *c)
 {
 	const struct emul_insn *i = &c->insn;
 	uint64_t count = c->gpr[GPR_RCX] - (i->op != OP_JCXZ);
-	bool taken = (count & size_mask(i->adsize)) != 0, zf = c->rflags & RFLAGS_ZF;
+	bool taken = cut_address(c, count) != 0, zf = c->rflags & RFLAGS_ZF;
 	int err;
 
 	if (i->op == OP_JCXZ)

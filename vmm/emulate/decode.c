@@ -11,7 +11,7 @@
  * Get more bytes: as many as the page, the CS limit and the longest instruction allow, so that
  * nothing faults which the instruction does not reach.
  */
-int emul_fetch_bytes(struct emul_ctx *c)
+noinline int emul_fetch_bytes(struct emul_ctx *c)
 {
 	struct emul_insn *i = &c->insn;
 	unsigned n = EMUL_MAX_INSN_LEN - i->nr_bytes;
@@ -100,46 +100,44 @@ static unsigned prefix_column(const struct emul_insn *i)
 	return i->prefixes & EMUL_PFX_66 ? 1 : 0;
 }
 
-/* Walk the maps to the row of this instruction; the ModRM byte is read if there is one. */
-static int find_opcode(struct emul_ctx *c, const struct opcode **row)
+static int next_opcode(struct emul_ctx *c, const struct opcode *map, const struct opcode **e)
+{
+	int err = emul_next_byte(c, &c->insn.opcode);
+
+	*e = &map[c->insn.opcode];
+	return err;
+}
+
+/* From an entry that is not yet an instruction to the one that is. */
+static noinline int descend(struct emul_ctx *c, const struct opcode **entry, bool *have_modrm)
 {
 	struct emul_insn *i = &c->insn;
-	const struct opcode *map = emul_map_1byte, *e = NULL;
-	bool long64 = c->mode == EMUL_LONG64, have_modrm = false;
-	int err;
+	const struct opcode *e = *entry;
+	bool long64 = c->mode == EMUL_LONG64;
+	int err = EMUL_OK;
 
-	for (;;) {
-		if (map) {
-			err = emul_next_byte(c, &i->opcode);
-			if (err)
-				return err;
-			e = &map[i->opcode];
-			map = NULL;
-		}
-		if (!have_modrm && (e->flags & FL_MODRM)) {
+	while (!err && e->kind != KIND_INSN) {
+		if ((e->flags & FL_MODRM) && !*have_modrm) {
 			err = emul_next_byte(c, &i->modrm);
 			if (err)
-				return err;
-			have_modrm = true;
+				break;
+			*have_modrm = true;
 		}
 		switch (e->kind) {
-		case KIND_INSN:
-			*row = e;
-			return EMUL_OK;
 		case KIND_PREFIX:
 			apply_prefix(c, i->opcode);
-			map = emul_map_1byte;
+			err = next_opcode(c, emul_map_1byte, &e);
 			break;
 		case KIND_REX:
-			if (long64) {
-				i->rex = i->opcode;
-				map = emul_map_1byte;
-			} else {
+			if (!long64) {
 				e = e->sub;
+				break;
 			}
+			i->rex = i->opcode;
+			err = next_opcode(c, emul_map_1byte, &e);
 			break;
 		case KIND_MAP:
-			map = e->sub;
+			err = next_opcode(c, e->sub, &e);
 			break;
 		case KIND_MODE:
 			e = &e->sub[long64];
@@ -158,33 +156,52 @@ static int find_opcode(struct emul_ctx *c, const struct opcode **row)
 			break;
 		}
 	}
+	*entry = e;
+	return err;
 }
 
-/* The operand-size and address-size attributes (APM volume 3, tables 1-2 and 1-3). */
-static void set_sizes(struct emul_ctx *c, unsigned flags)
+/* Walk the maps to the row of this instruction; the ModRM byte is read if there is one. */
+static inline int find_opcode(struct emul_ctx *c, const struct opcode **row)
+{
+	int err = next_opcode(c, emul_map_1byte, row);
+
+	if (err)
+		return err;
+	if (unlikely((*row)->kind != KIND_INSN)) {
+		bool have_modrm = false;
+
+		err = descend(c, row, &have_modrm);
+		if (err || have_modrm)
+			return err;
+	}
+	return (*row)->flags & FL_MODRM ? emul_next_byte(c, &c->insn.modrm) : EMUL_OK;
+}
+
+/*
+ * The operand-size and address-size attributes (APM volume 3, tables 1-2 and 1-3), by mode and
+ * without or with the prefix that changes them.
+ */
+static const uint8_t opsizes[][2] = {{2, 4}, {2, 4}, {2, 4}, {4, 2}, {4, 2}};
+static const uint8_t adsizes[][2] = {{2, 4}, {2, 4}, {2, 4}, {4, 2}, {8, 4}};
+
+static noinline void set_unusual_sizes(struct emul_ctx *c, unsigned flags)
 {
 	struct emul_insn *i = &c->insn;
-	bool p66 = i->prefixes & EMUL_PFX_66, p67 = i->prefixes & EMUL_PFX_67;
+	bool p66 = i->prefixes & EMUL_PFX_66;
 
-	switch (c->mode) {
-	case EMUL_LONG64:
-		i->adsize = p67 ? 4 : 8;
-		if ((i->rex & REX_W) || (flags & FL_F64))
-			i->opsize = 8;
-		else if (p66)
-			i->opsize = 2;
-		else
-			i->opsize = flags & FL_D64 ? 8 : 4;
-		break;
-	case EMUL_PROT32:
-		i->adsize = p67 ? 2 : 4;
-		i->opsize = p66 ? 2 : 4;
-		break;
-	default:
-		i->adsize = p67 ? 4 : 2;
-		i->opsize = p66 ? 4 : 2;
-		break;
-	}
+	i->adsize = adsizes[c->mode][!!(i->prefixes & EMUL_PFX_67)];
+	i->opsize = opsizes[c->mode][p66];
+	if (c->mode == EMUL_LONG64 &&
+	    ((i->rex & REX_W) || (flags & (FL_F64 | FL_N64)) || ((flags & FL_D64) && !p66)))
+		i->opsize = 8;
+}
+
+static inline void set_sizes(struct emul_ctx *c, unsigned flags)
+{
+	c->insn.adsize = adsizes[c->mode][0];
+	c->insn.opsize = opsizes[c->mode][0];
+	if (c->insn.prefixes || c->insn.rex || (flags & (FL_F64 | FL_N64 | FL_D64)))
+		set_unusual_sizes(c, flags);
 }
 
 /* --- what is not an instruction ------------------------------------------------------ */
@@ -214,7 +231,7 @@ static bool lacks_memory(const struct emul_insn *i, const struct opcode *row)
 	return false;
 }
 
-static bool is_invalid(const struct emul_ctx *c, const struct opcode *row)
+static noinline bool is_invalid(const struct emul_ctx *c, const struct opcode *row)
 {
 	const struct emul_insn *i = &c->insn;
 	unsigned flags = row->flags;
@@ -243,13 +260,20 @@ static bool is_other_insn(const struct emul_ctx *c, unsigned flags)
 	const struct emul_insn *i = &c->insn;
 	uint8_t rep = EMUL_PFX_REP | EMUL_PFX_REPNE;
 
-	if ((flags & FL_F64) && (i->prefixes & EMUL_PFX_66) && !(i->rex & REX_W) &&
-	    c->mode == EMUL_LONG64)
-		return true;
-
+	if (flags & FL_F64)
+		return (i->prefixes & EMUL_PFX_66) && !(i->rex & REX_W) && c->mode == EMUL_LONG64;
 	if (flags & FL_NP)
 		return i->prefixes & (rep | EMUL_PFX_66);
 	return (flags & FL_NOREP) && (i->prefixes & rep);
+}
+
+/* What is not an instruction, or not one of ours. */
+static noinline int reject(struct emul_ctx *c, const struct opcode *row)
+{
+	if (row->op == OP_INVALID)
+		return emul_set_fault(c, X86_TRAP_UD, 0);
+	c->insn.op = OP_UNKNOWN;
+	return EMUL_UNHANDLED;
 }
 
 int emul_decode(struct emul_ctx *c)
@@ -266,12 +290,8 @@ int emul_decode(struct emul_ctx *c)
 	if (err)
 		return err;
 	i->op = row->op;
-	if (unlikely(row->op <= OP_UNKNOWN || is_other_insn(c, row->flags))) {
-		if (row->op == OP_INVALID)
-			return emul_set_fault(c, X86_TRAP_UD, 0);
-		i->op = OP_UNKNOWN;
-		return EMUL_UNHANDLED;
-	}
+	if (unlikely(row->op <= OP_UNKNOWN || (i->prefixes && is_other_insn(c, row->flags))))
+		return reject(c, row);
 	set_sizes(c, row->flags);
 	err = emul_decode_operands(c, row);
 	if (err)

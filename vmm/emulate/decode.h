@@ -6,6 +6,8 @@
 #include "vmm/emulate/internal.h"
 #include "vmm/emulate/opcodes.h"
 
+#define noinline __attribute__((noinline))
+
 #define SEG_NONE 0xff
 
 #define REX_B 0x1

@@ -3,21 +3,14 @@
  * The decoder, second half: the memory operand of ModRM and SIB, and each operand of the row as
  * its letters say.
  */
+#include <string.h>
+
 #include "vmm/emulate/decode.h"
 
-/* The next `size` bytes (1, 2, 4, 8) as a little-endian number, zero-extended. */
-static int next_number(struct emul_ctx *c, unsigned size, uint64_t *val)
+static noinline int collect_number(struct emul_ctx *c, unsigned size, uint64_t *val)
 {
-	struct emul_insn *i = &c->insn;
 	uint64_t v = 0;
 
-	if (likely(i->len + size <= i->nr_bytes)) {
-		for (unsigned n = 0; n < size; n++)
-			v |= (uint64_t)i->bytes[i->len + n] << (8 * n);
-		i->len += size;
-		*val = v;
-		return EMUL_OK;
-	}
 	for (unsigned n = 0; n < size; n++) {
 		uint8_t byte;
 		int err = emul_next_byte(c, &byte);
@@ -27,6 +20,33 @@ static int next_number(struct emul_ctx *c, unsigned size, uint64_t *val)
 		v |= (uint64_t)byte << (8 * n);
 	}
 	*val = v;
+	return EMUL_OK;
+}
+
+/* The next `size` bytes (1, 2, 4, 8) as a little-endian number, zero-extended. */
+static int next_number(struct emul_ctx *c, unsigned size, uint64_t *val)
+{
+	struct emul_insn *i = &c->insn;
+	const uint8_t *bytes = i->bytes + i->len;
+
+	if (unlikely(i->len + size > i->nr_bytes))
+		return collect_number(c, size, val);
+	i->len += size;
+	*val = 0;
+	switch (size) {
+	case 1:
+		*val = *bytes;
+		break;
+	case 2:
+		memcpy(val, bytes, 2);
+		break;
+	case 4:
+		memcpy(val, bytes, 4);
+		break;
+	default:
+		memcpy(val, bytes, 8);
+		break;
+	}
 	return EMUL_OK;
 }
 
@@ -41,7 +61,7 @@ static int next_signed(struct emul_ctx *c, unsigned size, uint64_t *val)
 
 /* --- memory operand ------------------------------------------------------------------ */
 
-static int decode_mem16(struct emul_ctx *c, unsigned mod, unsigned rm)
+static noinline int decode_mem16(struct emul_ctx *c, unsigned mod, unsigned rm)
 {
 	static const struct {
 		uint8_t base, index, seg;
@@ -66,7 +86,7 @@ static int decode_mem16(struct emul_ctx *c, unsigned mod, unsigned rm)
 	return err;
 }
 
-static int decode_sib(struct emul_ctx *c)
+static noinline int decode_sib(struct emul_ctx *c)
 {
 	struct emul_mem *m = &c->insn.mem;
 	uint8_t sib;
@@ -82,7 +102,7 @@ static int decode_sib(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-static int decode_mem32(struct emul_ctx *c, unsigned mod, unsigned rm)
+static inline int decode_mem32(struct emul_ctx *c, unsigned mod, unsigned rm)
 {
 	struct emul_mem *m = &c->insn.mem;
 	unsigned disp_size = mod == 2 ? 4 : mod;
@@ -112,22 +132,34 @@ static int decode_mem32(struct emul_ctx *c, unsigned mod, unsigned rm)
 
 /* clang-format off */
 enum place {
-	P_NONE, P_E, P_R, P_G, P_S, P_C, P_D, P_Z, P_I, P_ISX, P_I2, P_J, P_A, P_O, P_X, P_Y,
+	P_NONE, P_E, P_EVW, P_R, P_G, P_S, P_C, P_D, P_Z, P_I, P_ISX, P_I2, P_J, P_A, P_O, P_X, P_Y,
 	P_GPR, /* the register whose number is in `reg` */
 	P_ONE, /* the constant 1 */
 	P_SEG, /* the segment register whose number is in `reg` */
 };
 
-enum size_code { S_NONE, S_b, S_w, S_d, S_v, S_z, S_y, S_n, S_p, S_a, S_s, S_x, S_vw, NR_SIZES };
+/* Size letters: bytes at an operand size of 2, 4 and 8. */
+#define S_NONE {0, 0, 0}
+#define S_b {1, 1, 1}
+#define S_w {2, 2, 2}
+#define S_d {4, 4, 4}
+#define S_v {2, 4, 8}
+#define S_z {2, 4, 4}
+#define S_y {4, 4, 8}
+#define S_n {4, 4, 8} /* FL_N64 makes the operand size that of the mode */
+#define S_s {6, 6, 10}
+#define S_p {4, 6, 10}
+#define S_a {4, 8, 16}
+#define S_x {8, 8, 16}
 
 static const struct {
-	uint8_t place, size, reg;
+	uint8_t place, size[3], reg, pad[3];
 } forms[NR_FORMS] = {
-	[F__]   = {P_NONE},
+	[F__]   = {P_NONE, S_NONE},
 	[F_Eb]  = {P_E, S_b}, [F_Ew]   = {P_E, S_w},  [F_Ed]  = {P_E, S_d}, [F_Ev] = {P_E, S_v},
 	[F_Gb]  = {P_G, S_b}, [F_Gw]   = {P_G, S_w},  [F_Gv]  = {P_G, S_v},
-	[F_M]   = {P_E},      [F_Mv]   = {P_E, S_v},  [F_Mp]  = {P_E, S_p}, [F_Ma] = {P_E, S_a},
-	[F_Ms]  = {P_E, S_s}, [F_Mx]   = {P_E, S_x},  [F_RvMw] = {P_E, S_vw},
+	[F_M]   = {P_E, S_NONE},      [F_Mv]   = {P_E, S_v},  [F_Mp]  = {P_E, S_p}, [F_Ma] = {P_E, S_a},
+	[F_Ms]  = {P_E, S_s}, [F_Mx]   = {P_E, S_x},  [F_RvMw] = {P_EVW, S_v},
 	[F_Ry]  = {P_R, S_y}, [F_Rn]   = {P_R, S_n},
 	[F_Sw]  = {P_S, S_w}, [F_Cn]   = {P_C, S_n},  [F_Dn]  = {P_D, S_n},
 	[F_Zb]  = {P_Z, S_b}, [F_Zv]   = {P_Z, S_v},
@@ -144,25 +176,10 @@ static const struct {
 	[F_ES]  = {P_SEG, S_w, SEG_ES}, [F_CS] = {P_SEG, S_w, SEG_CS}, [F_SS] = {P_SEG, S_w, SEG_SS},
 	[F_DS]  = {P_SEG, S_w, SEG_DS}, [F_FS] = {P_SEG, S_w, SEG_FS}, [F_GS] = {P_SEG, S_w, SEG_GS},
 };
-
-/* Bytes of a size letter at an operand size of 2, 4 and 8; `n` and `s` depend on the mode. */
-static const uint8_t sizes[NR_SIZES][3] = {
-	[S_NONE] = {0, 0, 0},	[S_b] = {1, 1, 1},	[S_w] = {2, 2, 2},	[S_d]  = {4, 4, 4},
-	[S_v]	 = {2, 4, 8},	[S_z] = {2, 4, 4},	[S_y] = {4, 4, 8},	[S_vw] = {2, 4, 8},
-	[S_p]	 = {4, 6, 10},	[S_a] = {4, 8, 16},	[S_x] = {8, 8, 16},
-	[S_n]	 = {4, 4, 8},	[S_s] = {6, 6, 10},
-};
 /* clang-format on */
 
-static unsigned size_of(const struct emul_ctx *c, unsigned code)
-{
-	if (unlikely(code == S_n || code == S_s))
-		return sizes[code][c->mode == EMUL_LONG64 ? 2 : 0];
-	return sizes[code][c->insn.opsize >> 2];
-}
-
 /* Without a REX prefix the byte registers 4-7 are the second bytes of the first four. */
-static void set_reg(const struct emul_insn *i, struct emul_opnd *o, unsigned reg)
+static inline void set_reg(const struct emul_insn *i, struct emul_opnd *o, unsigned reg)
 {
 	o->kind = OPND_REG;
 	if (o->size == 1 && reg >= 4 && !i->rex)
@@ -170,17 +187,12 @@ static void set_reg(const struct emul_insn *i, struct emul_opnd *o, unsigned reg
 	o->reg = reg;
 }
 
-static void decode_rm(const struct emul_ctx *c, struct emul_opnd *o, bool word_in_memory)
+static inline void decode_rm(const struct emul_insn *i, struct emul_opnd *o)
 {
-	const struct emul_insn *i = &c->insn;
-
-	if (MODRM_MOD(i->modrm) != 3) {
+	if (likely(MODRM_MOD(i->modrm) != 3))
 		o->kind = OPND_MEM;
-		if (word_in_memory)
-			o->size = 2;
-	} else {
+	else
 		set_reg(i, o, MODRM_RM(i->modrm) | (i->rex & REX_B ? 8 : 0));
-	}
 }
 
 /* An immediate of the operand's own size; 4 bytes stand for 8 but in MOV Zv,Iv. */
@@ -234,43 +246,54 @@ static int decode_branch(struct emul_ctx *c, struct emul_opnd *o)
 	return next_signed(c, o->size, &c->insn.imm);
 }
 
-static int decode_operand(struct emul_ctx *c, unsigned form, struct emul_opnd *o)
+static int decode_second_imm(struct emul_ctx *c, struct emul_opnd *o)
+{
+	uint64_t imm2 = 0;
+	int err = next_number(c, 1, &imm2);
+
+	o->kind = OPND_IMM2;
+	c->insn.imm2 = imm2;
+	return err;
+}
+
+static void set_special(struct emul_opnd *o, enum emul_opnd_kind kind, unsigned reg)
+{
+	o->kind = kind;
+	o->reg = reg;
+}
+
+/* The places besides P_E and P_G. */
+static noinline int decode_other(struct emul_ctx *c, unsigned form, struct emul_opnd *o)
 {
 	struct emul_insn *i = &c->insn;
-	unsigned rex_r = i->rex & REX_R ? 8 : 0;
+	unsigned rex_r = i->rex & REX_R ? 8 : 0, rex_b = i->rex & REX_B ? 8 : 0;
 
-	o->size = size_of(c, forms[form].size);
 	switch (forms[form].place) {
-	case P_E:
-		decode_rm(c, o, forms[form].size == S_vw);
-		break;
-	case P_G:
-		set_reg(i, o, MODRM_REG(i->modrm) | rex_r);
+	case P_EVW:
+		decode_rm(i, o);
+		if (o->kind == OPND_MEM)
+			o->size = 2;
 		break;
 	case P_R: /* the mod field is ignored */
-		set_reg(i, o, MODRM_RM(i->modrm) | (i->rex & REX_B ? 8 : 0));
+		set_reg(i, o, MODRM_RM(i->modrm) | rex_b);
 		break;
 	case P_Z:
-		set_reg(i, o, (i->opcode & 7) | (i->rex & REX_B ? 8 : 0));
+		set_reg(i, o, (i->opcode & 7) | rex_b);
 		break;
 	case P_GPR:
 		set_reg(i, o, forms[form].reg);
 		break;
 	case P_SEG:
-		o->kind = OPND_SEG;
-		o->reg = forms[form].reg;
+		set_special(o, OPND_SEG, forms[form].reg);
 		break;
 	case P_S:
-		o->kind = OPND_SEG;
-		o->reg = MODRM_REG(i->modrm);
+		set_special(o, OPND_SEG, MODRM_REG(i->modrm));
 		break;
 	case P_C:
-		o->kind = OPND_CR;
-		o->reg = MODRM_REG(i->modrm) | rex_r;
+		set_special(o, OPND_CR, MODRM_REG(i->modrm) | rex_r);
 		break;
 	case P_D:
-		o->kind = OPND_DR;
-		o->reg = MODRM_REG(i->modrm) | rex_r;
+		set_special(o, OPND_DR, MODRM_REG(i->modrm) | rex_r);
 		break;
 	case P_ONE:
 		o->kind = OPND_IMM;
@@ -287,14 +310,8 @@ static int decode_operand(struct emul_ctx *c, unsigned form, struct emul_opnd *o
 	case P_ISX:
 		o->kind = OPND_IMM;
 		return next_signed(c, 1, &i->imm);
-	case P_I2: {
-		uint64_t imm2 = 0;
-		int err = next_number(c, 1, &imm2);
-
-		o->kind = OPND_IMM2;
-		i->imm2 = imm2;
-		return err;
-	}
+	case P_I2:
+		return decode_second_imm(c, o);
 	case P_J:
 		return decode_branch(c, o);
 	case P_A:
@@ -305,20 +322,40 @@ static int decode_operand(struct emul_ctx *c, unsigned form, struct emul_opnd *o
 	return EMUL_OK;
 }
 
+static inline int decode_operand(struct emul_ctx *c, unsigned form, struct emul_opnd *o)
+{
+	struct emul_insn *i = &c->insn;
+
+	o->size = forms[form].size[i->opsize >> 2];
+	if (forms[form].place == P_E)
+		decode_rm(i, o);
+	else if (forms[form].place == P_G)
+		set_reg(i, o, MODRM_REG(i->modrm) | (i->rex & REX_R ? 8 : 0));
+	else
+		return decode_other(c, form, o);
+	return EMUL_OK;
+}
+
+static inline int decode_mem(struct emul_ctx *c)
+{
+	unsigned mod = MODRM_MOD(c->insn.modrm), rm = MODRM_RM(c->insn.modrm);
+
+	return c->insn.adsize == 2 ? decode_mem16(c, mod, rm) : decode_mem32(c, mod, rm);
+}
+
 int emul_decode_operands(struct emul_ctx *c, const struct opcode *row)
 {
 	struct emul_insn *i = &c->insn;
 	int err = EMUL_OK;
 
-	if ((row->flags & (FL_MODRM | FL_NOMEM)) == FL_MODRM && MODRM_MOD(i->modrm) != 3) {
-		unsigned mod = MODRM_MOD(i->modrm), rm = MODRM_RM(i->modrm);
-
-		err = i->adsize == 2 ? decode_mem16(c, mod, rm) : decode_mem32(c, mod, rm);
-	}
-	for (unsigned n = 0; n < ARRAY_SIZE(i->opnd) && !err; n++) {
-		i->opnd[n].kind = OPND_NONE;
-		if (row->form[n] != F__)
-			err = decode_operand(c, row->form[n], &i->opnd[n]);
-	}
+	i->opnd[0].kind = i->opnd[1].kind = i->opnd[2].kind = OPND_NONE;
+	if ((row->flags & (FL_MODRM | FL_NOMEM)) == FL_MODRM && MODRM_MOD(i->modrm) != 3)
+		err = decode_mem(c);
+	if (!err && row->form[0] != F__)
+		err = decode_operand(c, row->form[0], &i->opnd[0]);
+	if (!err && row->form[1] != F__)
+		err = decode_operand(c, row->form[1], &i->opnd[1]);
+	if (!err && unlikely(row->form[2] != F__))
+		err = decode_operand(c, row->form[2], &i->opnd[2]);
 	return err;
 }

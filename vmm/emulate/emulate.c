@@ -97,7 +97,7 @@ int emul_execute(struct emul_ctx *c)
 		c->next_rip = (uint32_t)c->next_rip;
 	err = exec(c);
 	c->trap = tf && (err == EMUL_OK || err == EMUL_AGAIN);
-	if (err)
+	if (unlikely(err))
 		return err;
 	c->rip = c->next_rip;
 	c->rflags &= ~RFLAGS_RF;

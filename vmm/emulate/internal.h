@@ -7,6 +7,7 @@
 #define VMM_EMULATE_INTERNAL_H
 
 #include "arch/x86/regs.h"
+#include "lib/bits.h"
 #include "vmm/emulate/emulate.h"
 
 /* --- values of 1, 2, 4 or 8 bytes ---------------------------------------------------- */
@@ -43,28 +44,109 @@ static inline bool is_protected(const struct emul_ctx *c)
 /* --- registers ----------------------------------------------------------------------- */
 
 /* reg: a number of struct emul_opnd, with EMUL_REG_HIGH. */
-uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size);
+static inline uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size)
+{
+	if (unlikely(reg >= EMUL_REG_HIGH))
+		return (c->gpr[reg - EMUL_REG_HIGH] >> 8) & 0xff;
+	return c->gpr[reg] & size_mask(size);
+}
+
 /* 4 bytes clear the upper half; 1 and 2 leave the rest. */
-void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t val);
+static inline void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t val)
+{
+	uint64_t mask = 0xff;
+
+	if (likely(size >= 4)) {
+		c->gpr[reg] = size == 4 ? (uint32_t)val : val;
+		return;
+	}
+	if (size == 2) {
+		mask = 0xffff;
+	} else if (reg >= EMUL_REG_HIGH) {
+		reg -= EMUL_REG_HIGH;
+		mask = 0xff00;
+		val <<= 8;
+	}
+	c->gpr[reg] = (c->gpr[reg] & ~mask) | (val & mask);
+}
 
 /* The segment register, asked of the caller if it is not there yet. */
-const struct segment *emul_segment(struct emul_ctx *c, enum seg seg);
+static inline const struct segment *emul_segment(struct emul_ctx *c, enum seg seg)
+{
+	if (unlikely(!(c->segs_known & BIT(seg)))) {
+		c->ops->get_segment(c, seg);
+		c->segs_known |= BIT(seg);
+	}
+	return &c->seg[seg];
+}
 
 /* --- memory -------------------------------------------------------------------------- */
 
+/* An address or a count, cut to the address size. */
+static inline uint64_t cut_address(const struct emul_ctx *c, uint64_t ea)
+{
+	if (likely(c->insn.adsize == 8))
+		return ea;
+	return c->insn.adsize == 4 ? (uint32_t)ea : (uint16_t)ea;
+}
+
 /* The effective address of insn.mem. */
-uint64_t emul_effective_address(const struct emul_ctx *c);
+static inline uint64_t emul_effective_address(const struct emul_ctx *c)
+{
+	const struct emul_mem *m = &c->insn.mem;
+	uint64_t ea = m->disp;
+
+	if (likely(m->base < NR_GPRS))
+		ea += c->gpr[m->base];
+	else if (m->base == EMUL_MEM_RIP)
+		ea += c->next_rip;
+	if (m->index != EMUL_MEM_NONE)
+		ea += c->gpr[m->index] << m->scale;
+	return cut_address(c, ea);
+}
+
+/* The rest of emul_linear(). */
+int emul_linear_segmented(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len,
+			  unsigned access, gva_t *la);
 
 /*
  * Segmentation: check an access of `len` bytes at seg:ea and give its linear address. `ea` is
  * already cut to the address size. #GP or #SS.
  */
-int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len, unsigned access,
-		gva_t *la);
+static inline int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len,
+			      unsigned access, gva_t *la)
+{
+	*la = GVA(ea);
+	if (likely(c->mode == EMUL_LONG64 && seg < SEG_FS && is_canonical(c, ea) &&
+		   is_canonical(c, ea + len - 1)))
+		return EMUL_OK;
+	return emul_linear_segmented(c, seg, ea, len, access, la);
+}
+
+static inline bool crosses_page(gva_t la, unsigned len)
+{
+	return (la.v & ~PAGE_MASK) + len > PAGE_SIZE;
+}
+
+int emul_mem_read_split(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access);
+int emul_mem_write_split(struct emul_ctx *c, gva_t la, const void *buf, unsigned len);
 
 /* 1-16 bytes at a linear address, across pages and around the top of the address space. */
-int emul_mem_read(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access);
-int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len);
+static inline int emul_mem_read(struct emul_ctx *c, gva_t la, void *buf, unsigned len,
+				unsigned access)
+{
+	if (unlikely(crosses_page(la, len)))
+		return emul_mem_read_split(c, la, buf, len, access);
+	return c->ops->read(c, la, buf, len, access);
+}
+
+static inline int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len)
+{
+	if (unlikely(crosses_page(la, len)))
+		return emul_mem_write_split(c, la, buf, len);
+	return c->ops->write(c, la, buf, len, EMUL_ACC_WRITE);
+}
+
 /* Check that [la, la + len) can be written, and move nothing. */
 int emul_mem_probe_write(struct emul_ctx *c, gva_t la, unsigned len);
 

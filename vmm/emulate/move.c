@@ -51,7 +51,7 @@ int emul_exec_xlat(struct emul_ctx *c)
 	uint64_t ea = c->gpr[GPR_RBX] + (uint8_t)c->gpr[GPR_RAX];
 	uint8_t val;
 	gva_t la;
-	int err = emul_linear(c, c->insn.mem.seg, ea & size_mask(c->insn.adsize), 1, 0, &la);
+	int err = emul_linear(c, c->insn.mem.seg, cut_address(c, ea), 1, 0, &la);
 
 	if (!err)
 		err = emul_mem_read(c, la, &val, 1, 0);
@@ -295,7 +295,7 @@ static int load_bound(struct emul_ctx *c, uint64_t ea, int64_t *bound)
 	unsigned size = c->insn.opsize;
 	uint64_t val = 0;
 	gva_t la;
-	int err = emul_linear(c, c->insn.mem.seg, ea & size_mask(c->insn.adsize), size, 0, &la);
+	int err = emul_linear(c, c->insn.mem.seg, cut_address(c, ea), size, 0, &la);
 
 	if (!err)
 		err = emul_mem_read(c, la, &val, size, 0);

@@ -9,7 +9,8 @@
 /* What the operand letters imply for the encoding. */
 #define IMPLIED(f)                                                                                 \
 	(((f) >= F_Eb && (f) <= F_Dn ? FL_MODRM : 0) | ((f) == F_Rn ? FL_NOMEM : 0) |              \
-	 ((f) >= F_Sw && (f) <= F_Dn ? FL_SREG : 0) | ((f) >= F_M && (f) <= F_Mx ? FL_MEM : 0))
+	 ((f) >= F_Sw && (f) <= F_Dn ? FL_SREG : 0) | ((f) >= F_M && (f) <= F_Mx ? FL_MEM : 0) |   \
+	 ((f) == F_Rn || (f) == F_Ms ? FL_N64 : 0))
 #define ROW(o, a, b, c, fl)                                                                        \
 	{                                                                                          \
 		.op = OP_##o, .kind = KIND_INSN, .form = {F_##a, F_##b, F_##c},                    \

@@ -58,6 +58,7 @@ enum opcode_kind {
 #define FL_NOMEM 0x200 /* ModRM.mod is ignored: always a register (set by the row macros) */
 #define FL_SREG	 0x400 /* names a segment, control or debug register (set by the row macros) */
 #define FL_MEM	 0x800 /* has a memory-only operand (set by the row macros) */
+#define FL_N64	 0x1000 /* operand size is that of the mode, 4 or 8 (set by the row macros) */
 #define FL_CHECKED (FL_I64 | FL_O64 | FL_PROT | FL_SREG | FL_MEM) /* not valid in all cases */
 
 struct opcode {

@@ -6,51 +6,7 @@
 #include "vmm/emulate/flags.h"
 #include "vmm/emulate/internal.h"
 
-/* --- registers ----------------------------------------------------------------------- */
-
-uint64_t emul_reg_read(const struct emul_ctx *c, unsigned reg, unsigned size)
-{
-	if (reg >= EMUL_REG_HIGH)
-		return (c->gpr[reg - EMUL_REG_HIGH] >> 8) & 0xff;
-	return c->gpr[reg] & size_mask(size);
-}
-
-void emul_reg_write(struct emul_ctx *c, unsigned reg, unsigned size, uint64_t val)
-{
-	uint64_t keep = size >= 4 ? 0 : ~size_mask(size);
-
-	if (reg >= EMUL_REG_HIGH) {
-		reg -= EMUL_REG_HIGH;
-		c->gpr[reg] = (c->gpr[reg] & ~0xff00ull) | (val & 0xff) << 8;
-		return;
-	}
-	c->gpr[reg] = (c->gpr[reg] & keep) | (val & size_mask(size));
-}
-
-const struct segment *emul_segment(struct emul_ctx *c, enum seg seg)
-{
-	if (unlikely(!(c->segs_known & BIT(seg)))) {
-		c->ops->get_segment(c, seg);
-		c->segs_known |= BIT(seg);
-	}
-	return &c->seg[seg];
-}
-
 /* --- segmentation -------------------------------------------------------------------- */
-
-uint64_t emul_effective_address(const struct emul_ctx *c)
-{
-	const struct emul_mem *m = &c->insn.mem;
-	uint64_t ea = m->disp;
-
-	if (m->base == EMUL_MEM_RIP)
-		ea += c->next_rip;
-	else if (m->base != EMUL_MEM_NONE)
-		ea += c->gpr[m->base];
-	if (m->index != EMUL_MEM_NONE)
-		ea += c->gpr[m->index] << m->scale;
-	return ea & size_mask(c->insn.adsize);
-}
 
 static int segment_fault(struct emul_ctx *c, enum seg seg)
 {
@@ -81,11 +37,20 @@ static bool is_in_limit(const struct segment *s, uint64_t first, uint64_t last)
 	return last <= s->limit || s->limit == 0xffffffff;
 }
 
-static int linear_segmented(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len,
-			    unsigned access, gva_t *la)
+int emul_linear_segmented(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len,
+			  unsigned access, gva_t *la)
 {
-	const struct segment *s = emul_segment(c, seg);
+	const struct segment *s;
 
+	if (c->mode == EMUL_LONG64) {
+		if (seg >= SEG_FS)
+			ea += emul_segment(c, seg)->base;
+		if (!is_canonical(c, ea) || !is_canonical(c, ea + len - 1))
+			return segment_fault(c, seg);
+		*la = GVA(ea);
+		return EMUL_OK;
+	}
+	s = emul_segment(c, seg);
 	if (is_protected(c) && !is_access_allowed(s, access))
 		return segment_fault(c, seg);
 	if (!is_in_limit(s, ea, ea + len - 1))
@@ -94,20 +59,7 @@ static int linear_segmented(struct emul_ctx *c, enum seg seg, uint64_t ea, unsig
 	return EMUL_OK;
 }
 
-int emul_linear(struct emul_ctx *c, enum seg seg, uint64_t ea, unsigned len, unsigned access,
-		gva_t *la)
-{
-	if (c->mode != EMUL_LONG64)
-		return linear_segmented(c, seg, ea, len, access, la);
-	if (seg >= SEG_FS)
-		ea += emul_segment(c, seg)->base;
-	if (unlikely(!is_canonical(c, ea) || !is_canonical(c, ea + len - 1)))
-		return segment_fault(c, seg);
-	*la = GVA(ea);
-	return EMUL_OK;
-}
-
-/* --- memory -------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* How many of `len` bytes at `la` lie in the page of the first. */
 static inline unsigned len_in_page(gva_t la, unsigned len)
@@ -124,12 +76,12 @@ static gva_t next_page(const struct emul_ctx *c, gva_t la)
 	return GVA(c->mode == EMUL_LONG64 ? next : (uint32_t)next);
 }
 
-int emul_mem_read(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access)
+int emul_mem_read_split(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access)
 {
 	unsigned n = len_in_page(la, len);
 	int err = c->ops->read(c, la, buf, n, access);
 
-	if (unlikely(!err && n < len))
+	if (!err)
 		err = c->ops->read(c, next_page(c, la), (uint8_t *)buf + n, len - n, access);
 	return err;
 }
@@ -144,14 +96,12 @@ int emul_mem_probe_write(struct emul_ctx *c, gva_t la, unsigned len)
 	return err;
 }
 
-int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len)
+/* Both parts, or none. */
+int emul_mem_write_split(struct emul_ctx *c, gva_t la, const void *buf, unsigned len)
 {
 	unsigned n = len_in_page(la, len);
-	int err;
+	int err = emul_mem_probe_write(c, la, len);
 
-	if (likely(n == len))
-		return c->ops->write(c, la, buf, len, EMUL_ACC_WRITE);
-	err = emul_mem_probe_write(c, la, len); /* both pages, or neither */
 	if (!err)
 		err = c->ops->write(c, la, buf, n, EMUL_ACC_WRITE);
 	if (!err)
@@ -163,7 +113,7 @@ int emul_mem_write(struct emul_ctx *c, gva_t la, const void *buf, unsigned len)
 /* A locked access that crosses a page is two plain ones: no guest can tell on one bus. */
 int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len, bool locked)
 {
-	if (unlikely(locked) && len_in_page(c->la, len) == len)
+	if (unlikely(locked) && !crosses_page(c->la, len))
 		return c->ops->cmpxchg(c, c->la, old, val, len);
 	return emul_mem_write(c, c->la, val, len);
 }

@@ -11,7 +11,7 @@
 
 static uint64_t index_of(const struct emul_ctx *c, enum gpr reg)
 {
-	return c->gpr[reg] & size_mask(c->insn.adsize);
+	return cut_address(c, c->gpr[reg]);
 }
 
 static void advance(struct emul_ctx *c, enum gpr reg, unsigned size)
