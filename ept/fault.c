@@ -2,7 +2,7 @@
 /*
  * Faults: walk down, make the tables that are missing, install the leaf. Each change is one
  * compare-and-swap of one entry from what was seen there, so that at every moment the tree shows
- * either the old state or the new one.
+ * either the old state or the new one. The pages for tables are set aside before the walk.
  *
  * Against removal. A fault handler is a grace-period reader; the slot it found was valid when it
  * began. Removal first publishes the slot as invalid and waits for a grace period, so all handlers
@@ -15,39 +15,33 @@
 
 #include "arch/x86/regs.h"
 
-/* Map neighbours with a 4K fault: the empty ones of its naturally aligned group. */
+/* A 4K fault maps the empty ones of its naturally aligned group too. */
 #define PREFETCH_PAGES 16u
 
-static uint64_t load(spte_t *e)
-{
-	/* Acquire: pairs with the release of install(): the table an entry leads to is cleared. */
-	return atomic_load_explicit(e, memory_order_acquire);
-}
+/* A fault goes down from the root, and needs at most one table on each level below it. */
+#define TABLES_PER_FAULT (SPTE_LEVELS - 1)
 
-static bool install(spte_t *e, uint64_t old, uint64_t new)
-{
-	return atomic_compare_exchange_strong_explicit(e, &old, new, memory_order_acq_rel,
-						       memory_order_relaxed);
-}
+struct place {
+	spte_t *e;
+	uint64_t spte; /* what was seen at `e` */
+	unsigned level;
+};
 
-uint64_t tdp_make_leaf(const struct tdp *t, const struct memslot *slot, gfn_t gfn, unsigned level,
-		       bool write, bool accessed)
+/* All of a leaf but its address. `write`: the access that asks is one. */
+static uint64_t leaf_bits(const struct tdp *t, const struct memslot *slot, unsigned level,
+			  bool write)
 {
 	const struct spte_format *f = t->fmt;
-	gfn_t first = GFN(ALIGN_DOWN(gfn.v, spte_pages(level)));
-	uint64_t spte = pfn_to_hpa(slot_pfn(slot, first)).v | f->leaf | SPTE_MMU_PRESENT;
+	uint64_t bits = level > 1 ? f->leaf | f->large : f->leaf;
 
-	if (level > 1)
-		spte |= f->large;
-	if (accessed)
-		spte |= f->accessed;
-	if (slot->flags & SLOT_READONLY)
-		return spte;
-	spte |= SPTE_WRITABLE_BITS;
+	if (unlikely(slot->flags & SLOT_READONLY))
+		return bits;
+	if (write)
+		return bits | SPTE_MAY_WRITE | f->write | f->dirty;
 	/* While writes are logged, the first one to each page has to fault. */
-	if (write || !(slot->flags & SLOT_DIRTY_LOG))
-		spte |= f->write;
-	return write ? spte | f->dirty : spte;
+	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
+		return bits | SPTE_MAY_WRITE;
+	return bits | SPTE_MAY_WRITE | f->write;
 }
 
 /* The largest page to use for `gfn`. */
@@ -58,70 +52,106 @@ static unsigned goal_level(const struct tdp *t, const struct memslot *slot, gfn_
 	return min(slot_max_level(slot, gfn), t->max_level);
 }
 
-/*
- * Turn the entry, seen as `old`, into a table. False: no memory. When somebody else was faster, or
- * the entry was frozen meanwhile, the caller sees that when it looks again.
- */
-static bool make_table(struct tdp *t, spte_t *e, uint64_t old)
+/* Link an empty table, or find what somebody else put there meanwhile: never empty on return. */
+static void make_table(struct tdp_vcpu *tv, struct place *p)
 {
-	void *table = tdp_alloc_table(t);
+	void *table = obj_reserve_alloc(&tv->tables);
+	uint64_t new = tdp_table_entry(tv->tdp, table);
 
-	if (!table)
+	tdp_count_table(tv->tdp);
+	if (spte_cas(p->e, &p->spte, new))
+		p->spte = new;
+	else
+		tdp_free_table(tv->tdp, table);
+}
+
+/* False: somebody else was faster. */
+static bool split_large(struct tdp_vcpu *tv, struct place *p)
+{
+	spte_t *table = obj_reserve_alloc(&tv->tables);
+
+	tdp_count_table(tv->tdp);
+	if (!tdp_split_with(tv->tdp, p->e, p->level, table)) {
+		tdp_free_table(tv->tdp, table);
 		return false;
-	if (!install(e, old, tdp_make_table(t, table)))
-		tdp_free_table(t, table);
+	}
+	tdp_add(&tv->count.split, 1);
+	p->spte = tdp_table_entry(tv->tdp, table);
 	return true;
 }
 
-struct place {
-	spte_t *e;
-	uint64_t spte; /* what was seen at `e` */
-	unsigned level;
-};
-
-/*
- * Go down to the entry of `goal` level, or to a leaf or frozen entry above it, making tables for
- * what is empty; where a table is in the place of a wanted large page, on to level 1.
- */
-static bool walk_down(struct tdp_root *root, gfn_t gfn, unsigned goal, struct place *p)
+/* Go down from `p` through tables that are there. */
+static void descend(const struct spte_format *f, gfn_t gfn, struct place *p)
 {
-	struct tdp *t = root->tdp;
-	spte_t *table = root->table;
-	unsigned level = SPTE_LEVELS;
+	while (spte_is_table(f, p->spte, p->level)) {
+		spte_t *table = tdp_table(p->spte);
 
-	for (;;) {
-		spte_t *e = &table[spte_index(gfn, level)];
-		uint64_t spte = load(e);
-
-		if (spte_is_present(spte) && !spte_is_leaf(t->fmt, spte, level)) {
-			table = tdp_table(spte);
-			level--;
-			continue;
-		}
-		if (level <= goal || spte_is_present(spte) || spte_is_frozen(spte)) {
-			*p = (struct place){e, spte, level};
-			return true;
-		}
-		if (!make_table(t, e, spte))
-			return false;
+		p->level--;
+		p->e = &table[spte_index(gfn, p->level)];
+		p->spte = spte_load(p->e);
 	}
 }
 
-/* Only empty entries are filled, and without the accessed bit: nobody has touched these pages. */
-static void prefetch(struct tdp *t, const struct memslot *slot, gfn_t gfn, spte_t *e)
+static struct place start_at(const struct tdp_root *root, gfn_t gfn)
 {
-	gfn_t first = GFN(ALIGN_DOWN(gfn.v, (uint64_t)PREFETCH_PAGES));
+	spte_t *e = &root->table[spte_index(gfn, SPTE_LEVELS)];
+
+	return (struct place){e, spte_load(e), SPTE_LEVELS};
+}
+
+/*
+ * Go down to the entry of `goal` level, or to a leaf or frozen entry above it, making tables for
+ * what is empty; where a table is in the place of a wanted large page, on to level 1. No level is
+ * tried twice, so the reserve lasts.
+ */
+static struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
+{
+	const struct spte_format *f = tv->tdp->fmt;
+	struct place p = start_at(tv->root, gfn);
+
+	for (descend(f, gfn, &p); p.level > goal && !p.spte; descend(f, gfn, &p))
+		make_table(tv, &p);
+	return p;
+}
+
+/* Only empty entries are filled, and without the accessed bit: nobody has touched these pages. */
+static void prefetch(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, spte_t *e)
+{
+	uint64_t bits = leaf_bits(tv->tdp, slot, 1, false);
+	uint64_t first = ALIGN_DOWN(gfn.v, (uint64_t)PREFETCH_PAGES), end = first + PREFETCH_PAGES;
 	uint64_t mapped = 0;
 
-	e -= gfn.v - first.v;
-	for (unsigned i = 0; i < PREFETCH_PAGES; i++) {
-		gfn_t g = GFN(first.v + i);
+	first = max(first, slot->base.v);
+	end = min(end, slot->base.v + slot->nr_pages);
+	e -= gfn.v - first;
+	for (; first < end; first++, e++) {
+		uint64_t empty = 0;
 
-		if (atomic_load_explicit(&e[i], memory_order_relaxed) || !slot_has(slot, g))
-			continue;
-		mapped += install(&e[i], 0, tdp_make_leaf(t, slot, g, 1, false, false));
+		if (atomic_load_explicit(e, memory_order_relaxed) == 0)
+			mapped += spte_cas(e, &empty,
+					   pfn_to_hpa(slot_pfn(slot, GFN(first))).v | bits);
 	}
-	tdp_count(&t->stats.mapped[0], mapped);
+	tdp_add(&tv->count.prefetched, mapped);
+}
+
+/* Into an entry of the goal's level or below that is empty, or has an MMIO fact that is no longer
+ * true. */
+static enum ret_pf install(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, bool write,
+			   struct place *p)
+{
+	struct tdp *t = tv->tdp;
+	gfn_t first = GFN(ALIGN_DOWN(gfn.v, spte_pages(p->level)));
+	uint64_t leaf = pfn_to_hpa(slot_pfn(slot, first)).v | t->fmt->accessed |
+			leaf_bits(t, slot, p->level, write);
+
+	if (!spte_cas(p->e, &p->spte, leaf))
+		return RET_PF_RETRY;
+	if (write)
+		slot_mark_dirty(slot, gfn);
+	tdp_add(&tv->count.mapped[p->level - 1], 1);
+	if (p->level == 1)
+		prefetch(tv, slot, gfn, p->e);
+	return RET_PF_FIXED;
 }
 
 static bool allows(const struct spte_format *f, uint64_t spte, uint32_t error)
@@ -129,113 +159,108 @@ static bool allows(const struct spte_format *f, uint64_t spte, uint32_t error)
 	if ((error & PFERR_WRITE) && !(spte & f->write))
 		return false;
 	if (error & PFERR_FETCH)
-		return f->exec ? spte & f->exec : !(spte & f->nx);
+		return f->exec ? spte & f->exec : (spte & f->read) && !(spte & f->nx);
 	return spte & f->read;
 }
 
-/* A leaf is there already: enough for the access, or one write-enable away from it (P2). */
-static enum ret_pf fix_leaf(struct tdp *t, const struct memslot *slot, gfn_t gfn, uint32_t error,
-			    const struct place *p)
+/*
+ * A leaf is there already: it is enough for the access, or one compare-and-swap away from it,
+ * because only a write-protection to see writes or an access-tracking is in the way (P2). A write
+ * to a large page of a slot whose writes are logged splits it first.
+ */
+static enum ret_pf fix_leaf(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn,
+			    uint32_t error, struct place *p)
 {
-	const struct spte_format *f = t->fmt;
+	const struct spte_format *f = tv->tdp->fmt;
+	uint64_t new = spte_restored(p->spte) | f->accessed;
 
 	if (allows(f, p->spte, error))
 		return RET_PF_SPURIOUS;
-	if (!(error & PFERR_WRITE) || !spte_may_set_writable(p->spte) || p->level > 1)
+	if (error & PFERR_WRITE) {
+		if (!spte_may_set_writable(new))
+			return RET_PF_RETRY; /* of the slot as it was: removal is on its way */
+		new |= f->write | f->dirty;
+	}
+	if (!spte_cas(p->e, &p->spte, new))
 		return RET_PF_RETRY;
-	if (!install(p->e, p->spte, p->spte | f->write | f->dirty | f->accessed))
-		return RET_PF_RETRY;
-	slot_mark_dirty(slot, gfn);
+	if (error & PFERR_WRITE)
+		slot_mark_dirty(slot, gfn);
 	return RET_PF_FIXED;
 }
 
-static enum ret_pf map(struct tdp_root *root, const struct memslot *slot, gfn_t gfn, uint32_t error)
+static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, uint32_t error)
 {
-	struct tdp *t = root->tdp;
+	const struct spte_format *f = tv->tdp->fmt;
+	unsigned goal = goal_level(tv->tdp, slot, gfn);
 	bool write = error & PFERR_WRITE;
-	struct place p;
+	struct place p = walk(tv, gfn, goal);
 
-	if (!walk_down(root, gfn, goal_level(t, slot, gfn), &p))
-		return RET_PF_INVALID;
-	if (spte_is_frozen(p.spte))
-		return RET_PF_RETRY;
+	while (unlikely(write && p.level > 1 && spte_is_present(p.spte) &&
+			(slot->flags & SLOT_DIRTY_LOG))) {
+		if (!split_large(tv, &p))
+			return RET_PF_RETRY;
+		descend(f, gfn, &p);
+	}
 	if (spte_is_present(p.spte))
-		return fix_leaf(t, slot, gfn, error, &p);
-	if (!install(p.e, p.spte, tdp_make_leaf(t, slot, gfn, p.level, write, true)))
+		return fix_leaf(tv, slot, gfn, error, &p);
+	if (unlikely(spte_is_frozen(p.spte)))
 		return RET_PF_RETRY;
-	if (write)
-		slot_mark_dirty(slot, gfn);
-	tdp_count(&t->stats.mapped[p.level - 1], 1);
-	if (p.level == 1)
-		prefetch(t, slot, gfn, p.e);
-	return RET_PF_FIXED;
+	return install(tv, slot, gfn, write, &p);
 }
 
 /*
  * No memory here: leave an entry that says so, for as long as the slots stay what they are (P6).
  * It is only a cache: where it cannot be made the access is emulated all the same.
  */
-static enum ret_pf cache_mmio(struct tdp_root *root, struct slot_array *slots, gfn_t gfn)
+static enum ret_pf cache_mmio(struct tdp_vcpu *tv, gfn_t gfn, uint64_t generation)
 {
-	const struct spte_format *f = root->tdp->fmt;
-	uint64_t generation = atomic_load_explicit(&slots->generation, memory_order_relaxed);
+	const struct spte_format *f = tv->tdp->fmt;
 	struct place p;
 
-	if (!f->mmio_mask || (generation & SLOTS_GEN_IN_PROGRESS))
+	if (!spte_may_cache_mmio(f, gfn, generation))
 		return RET_PF_EMULATE;
-	if (walk_down(root, gfn, 1, &p) && p.level == 1 && !spte_is_present(p.spte) &&
-	    !spte_is_frozen(p.spte))
-		install(p.e, p.spte, spte_make_mmio(f, gfn, generation));
+	p = walk(tv, gfn, 1);
+	if (p.level == 1 && (!p.spte || spte_is_mmio(f, p.spte)))
+		spte_cas(p.e, &p.spte, spte_make_mmio(f, gfn, f->mmio_access, generation));
 	return RET_PF_EMULATE;
 }
 
-/* A fault on an MMIO entry that is up to date: nothing to look up. */
-static bool is_known_mmio(struct tdp_root *root, struct slot_array *slots, gfn_t gfn)
+/* A fault on an MMIO entry that is still true: nothing to look up. */
+static bool is_known_mmio(const struct tdp_vcpu *tv, gfn_t gfn, uint64_t generation)
 {
-	const struct spte_format *f = root->tdp->fmt;
-	uint64_t generation = atomic_load_explicit(&slots->generation, memory_order_relaxed);
-	spte_t *table = root->table;
+	struct place p = start_at(tv->root, gfn);
 
-	for (unsigned level = SPTE_LEVELS;; level--) {
-		uint64_t spte = load(&table[spte_index(gfn, level)]);
-
-		if (level == 1)
-			return spte_is_mmio(f, spte) && !(generation & SLOTS_GEN_IN_PROGRESS) &&
-			       spte_mmio_generation(spte) == (generation & SPTE_MMIO_GEN_MASK);
-		if (!spte_is_present(spte) || spte_is_leaf(f, spte, level))
-			return false;
-		table = tdp_table(spte);
-	}
+	descend(tv->tdp->fmt, gfn, &p);
+	return spte_is_mmio(tv->tdp->fmt, p.spte) && spte_mmio_is_fresh(p.spte, generation);
 }
 
-static enum ret_pf resolve(struct tdp_root *root, gfn_t gfn, uint32_t error)
+static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 {
-	struct slot_array *slots = slots_get(root->tdp->mem);
+	struct slot_array *slots = slots_get(tv->tdp->mem);
+	uint64_t generation = atomic_load_explicit(&slots->generation, memory_order_relaxed);
 	const struct memslot *slot;
 
-	if (unlikely(atomic_load_explicit(&root->invalid, memory_order_relaxed)))
+	/* Only saves work: what is mapped in an invalid root is seen by nobody. */
+	if (unlikely(atomic_load_explicit(&tv->root->invalid, memory_order_relaxed)))
 		return RET_PF_RETRY;
-	/* Some emulators report the reserved bit without the present bit: it alone counts. */
-	if ((error & PFERR_RSVD) && is_known_mmio(root, slots, gfn))
+	/* Some CPUs report the reserved bit without the present bit: it alone counts. */
+	if (unlikely(error & PFERR_RSVD) && is_known_mmio(tv, gfn, generation))
 		return RET_PF_EMULATE;
 	slot = slots_lookup(slots, gfn);
-	if (!slot)
-		return cache_mmio(root, slots, gfn);
-	if (unlikely(slot->flags & SLOT_INVALID))
+	if (unlikely(slot && (slot->flags & SLOT_INVALID)))
 		return RET_PF_RETRY;
-	if ((error & PFERR_WRITE) && (slot->flags & SLOT_READONLY))
+	if (unlikely(slot && (error & PFERR_WRITE) && (slot->flags & SLOT_READONLY)))
 		return RET_PF_EMULATE;
-	return map(root, slot, gfn, error);
+	if (unlikely(obj_reserve_topup(&tv->tables, TABLES_PER_FAULT)))
+		return RET_PF_INVALID;
+	return likely(slot) ? map(tv, slot, gfn, error) : cache_mmio(tv, gfn, generation);
 }
 
-enum ret_pf tdp_fault(struct tdp_root *root, gpa_t gpa, uint32_t error)
+enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error)
 {
-	enum ret_pf r;
+	gfn_t gfn = gpa_to_gfn(gpa);
+	enum ret_pf r = likely(gfn.v < TDP_GFN_END) ? resolve(tv, gfn, error) : RET_PF_EMULATE;
 
-	/* Beyond what four levels reach there is nothing. */
-	if (unlikely(gpa.v >> (PAGE_SHIFT + 9 * SPTE_LEVELS)))
-		return RET_PF_EMULATE;
-	r = resolve(root, gpa_to_gfn(gpa), error);
-	tdp_count(&root->tdp->stats.faults[r], 1);
+	tdp_add(&tv->count.faults[r], 1);
 	return r;
 }

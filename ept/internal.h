@@ -4,34 +4,94 @@
 #define EPT_INTERNAL_H
 
 #include "ept/tdp.h"
+#include "lib/panic.h"
 #include "mm/frames.h"
 #include "mm/host.h"
 
+extern const struct mmu_ops tdp_mmu_ops;
 
 static inline spte_t *tdp_table(uint64_t spte)
 {
 	return host_va(spte_address(spte));
 }
 
-/* A leaf for `gfn` in a slot: `level` at most slot_max_level(). `write`: the access that asks. */
-uint64_t tdp_make_leaf(const struct tdp *t, const struct memslot *slot, gfn_t gfn, unsigned level,
-		       bool write, bool accessed);
-
 /* An entry that leads to the table page at `table`. */
-static inline uint64_t tdp_make_table(const struct tdp *t, const void *table)
+static inline uint64_t tdp_table_entry(const struct tdp *t, const void *table)
 {
 	return host_pa(table).v | t->fmt->table;
 }
 
-extern const struct mmu_ops tdp_mmu_ops;
-
-/* Table pages, counted. NULL: no memory. */
+/* Table pages, counted and cleared. NULL: no memory. */
 void *tdp_alloc_table(struct tdp *t);
 void tdp_free_table(struct tdp *t, void *table);
 
-static inline void tdp_count(_Atomic uint64_t *counter, uint64_t n)
+/* A page of a reserve becomes a table. */
+static inline void tdp_count_table(struct tdp *t)
 {
-	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&t->tables, 1, memory_order_relaxed);
 }
+
+/* For counters that one CPU writes. */
+static inline void tdp_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
+/*
+ * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
+ * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.4 and
+ * 28.4.3.1). False: there is no large page any more, and `table` is still the caller's, scribbled
+ * over. Any CPU, no lock needed.
+ */
+bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table);
+
+/* The same with a fresh table. False: no memory. slots_lock held: only faults change entries. */
+bool tdp_split(struct tdp *t, spte_t *e, unsigned level);
+
+/* Part of a tree, cut to the range of interest: the loop of everything that removes or protects. */
+struct tdp_range {
+	struct tdp *t;
+	gfn_t start, end;
+};
+
+/* The entries of a table of `level` that begins at `base` which span a part of the range. */
+static inline unsigned tdp_first(const struct tdp_range *r, unsigned level, gfn_t base)
+{
+	return r->start.v > base.v ? (r->start.v - base.v) / spte_pages(level) : 0;
+}
+
+static inline unsigned tdp_end(const struct tdp_range *r, unsigned level, gfn_t base)
+{
+	uint64_t n = r->end.v > base.v ? DIV_ROUND_UP(r->end.v - base.v, spte_pages(level)) : 0;
+
+	return min(n, (uint64_t)SPTE_ENTRIES);
+}
+
+static inline gfn_t tdp_gfn_at(gfn_t base, unsigned level, unsigned i)
+{
+	return GFN(base.v + i * spte_pages(level));
+}
+
+/* Write-protect all of [start, end), large pages split where there is memory for it, and flush. */
+void tdp_protect_range(struct tdp *t, gfn_t start, gfn_t end);
+
+/* Write-protect the pages first + i whose bits are set, and flush. slots_lock held. */
+void tdp_protect_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr);
+
+static inline void tdp_assert_locked(const struct tdp *t)
+{
+	HV_BUG_ON(!spin_is_locked(&t->mem->lock));
+}
+
+/* The vCPU gives back its reference, at its end. */
+void tdp_leave_root(struct tdp_vcpu *tv);
+
+/* The VM gives up its own, at its end: no vCPU has one. */
+void tdp_drop_root(struct tdp *t);
+
+/* The tree that faults fill; NULL: none. slots_lock held: it stays that way. */
+spte_t *tdp_current_table(struct tdp *t);
 
 #endif

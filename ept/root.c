@@ -3,32 +3,45 @@
  * Roots: made when a vCPU asks for one, shared, made obsolete all at once, torn down in slices.
  *
  *	zap all (slots_lock)			vCPU
- *	root->invalid = true
- *	tdp->root = NULL			still runs on the old root
- *	request RELOAD_ROOT, kick
- *	put the VM's own reference		exits; put(old); get(): a new root
+ *	tdp->root = NULL, root->invalid
+ *	request RELOAD_ROOT, kick, wait		exits
+ *	put the VM's own reference		sees the request before it enters again:
+ *						get(): a new root; put(old); flush; enter
+ *
+ * A vCPU that took its reference just before the first line gets the request after it, and so does
+ * not enter either. After the wait no hardware runs on the old root, and none will, so that all
+ * that is removed later is removed from the current root only.
  *
  * The last put hands the root to a grace period: a fault handler on another CPU may still be
- * inside the tree. No hardware is: a vCPU puts its reference outside guest mode, and enters again
- * only with another root and a new TLB tag.
+ * inside the tree. Then the tree is nobody's, and is torn down with plain stores. Its table pages
+ * may be cached by hardware under the tags of vCPUs that ran on it; each of those flushed its tag
+ * between its put and its next entry, and uses no such entry in between.
  */
-#include "ept/internal.h"
+#include <errno.h>
 
-#include "lib/panic.h"
+#include "ept/internal.h"
 
 void *tdp_alloc_table(struct tdp *t)
 {
 	void *table = page_alloc();
 
 	if (table)
-		tdp_count(&t->stats.tables, 1);
+		tdp_count_table(t);
 	return table;
 }
 
 void tdp_free_table(struct tdp *t, void *table)
 {
 	page_free(table);
-	tdp_count(&t->stats.tables, -1ull);
+	atomic_fetch_sub_explicit(&t->tables, 1, memory_order_relaxed);
+}
+
+static void free_root(struct tdp_root *root)
+{
+	struct tdp *t = root->tdp;
+
+	tdp_free_table(t, root->table);
+	obj_free(&t->root_cache, root);
 }
 
 static struct tdp_root *new_root(struct tdp *t)
@@ -37,41 +50,30 @@ static struct tdp_root *new_root(struct tdp *t)
 
 	if (!root)
 		return NULL;
+	root->tdp = t;
 	root->table = tdp_alloc_table(t);
 	if (!root->table) {
 		obj_free(&t->root_cache, root);
 		return NULL;
 	}
-	root->tdp = t;
 	root->hpa = host_pa(root->table);
-	atomic_init(&root->refs, 1); /* the VM's own */
+	root->refs = 1; /* the VM's own */
 	atomic_init(&root->invalid, false);
+	list_init(&root->link);
 	return root;
 }
 
-/* t->lock held. */
-static struct tdp_root *get_or_make(struct tdp *t)
-{
-	struct tdp_root *root = atomic_load_explicit(&t->root, memory_order_relaxed);
-
-	if (!root) {
-		root = new_root(t);
-		if (!root)
-			return NULL;
-		list_add(&root->link, &t->roots);
-		atomic_store_explicit(&t->root, root, memory_order_release);
-	}
-	/* The VM's reference cannot go away under the lock, so the count is not 0. */
-	atomic_fetch_add(&root->refs, 1);
-	return root;
-}
-
-struct tdp_root *tdp_get_root(struct tdp *t)
+/* The current root with a reference of the caller's; NULL: no memory. */
+static struct tdp_root *get_root(struct tdp *t)
 {
 	struct tdp_root *root;
 
 	spin_lock(&t->lock);
-	root = get_or_make(t);
+	if (!t->root)
+		t->root = new_root(t);
+	root = t->root;
+	if (root)
+		root->refs++;
 	spin_unlock(&t->lock);
 	return root;
 }
@@ -83,50 +85,104 @@ static void root_unused(struct grace_head *head)
 	struct tdp *t = root->tdp;
 
 	spin_lock(&t->lock);
-	list_del(&root->link);
 	list_add_tail(&root->link, &t->dying);
 	spin_unlock(&t->lock);
 }
 
-void tdp_put_root(struct tdp_root *root)
+static void put_root(struct tdp_root *root)
 {
-	if (atomic_fetch_sub(&root->refs, 1) > 1)
+	struct tdp *t = root->tdp;
+	unsigned left;
+
+	spin_lock(&t->lock);
+	left = --root->refs;
+	spin_unlock(&t->lock);
+	if (left)
 		return;
-	HV_BUG_ON(!atomic_load(&root->invalid));
-	atomic_fetch_add(&root->tdp->nr_dying, 1);
+	HV_BUG_ON(!atomic_load_explicit(&root->invalid, memory_order_relaxed));
+	atomic_fetch_add_explicit(&t->nr_dying, 1, memory_order_relaxed);
 	grace_call(&root->grace, root_unused);
 }
 
-/* The VM lets go of its root: the next tdp_get_root() makes another. */
-static void drop_root(struct tdp *t)
+/* The next get_root() makes another one. Returns the old one with the VM's own reference. */
+static struct tdp_root *detach_root(struct tdp *t)
 {
 	struct tdp_root *root;
 
 	spin_lock(&t->lock);
-	root = atomic_exchange(&t->root, NULL);
+	root = t->root;
+	t->root = NULL;
 	if (root)
-		atomic_store(&root->invalid, true);
+		atomic_store_explicit(&root->invalid, true, memory_order_relaxed);
 	spin_unlock(&t->lock);
+	return root;
+}
+
+void tdp_drop_root(struct tdp *t)
+{
+	struct tdp_root *root = detach_root(t);
+
 	if (root)
-		tdp_put_root(root);
+		put_root(root);
+}
+
+spte_t *tdp_current_table(struct tdp *t)
+{
+	struct tdp_root *root;
+
+	spin_lock(&t->lock);
+	root = t->root;
+	spin_unlock(&t->lock);
+	return root ? root->table : NULL;
 }
 
 void tdp_zap_all(struct tdp *t)
 {
-	drop_root(t);
+	struct tdp_root *root;
+
+	tdp_assert_locked(t);
+	root = detach_root(t);
+	if (!root)
+		return;
 	host_reload_roots(t->vm);
+	put_root(root);
 }
 
-/* Tables to free in one slice. */
-#define TEARDOWN_SLICE 32
+void tdp_leave_root(struct tdp_vcpu *tv)
+{
+	if (tv->root)
+		put_root(tv->root);
+	tv->root = NULL;
+}
 
-/* Free the tables below `table`, the deepest first. False: the slice is used up. */
+int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root)
+{
+	struct tdp_root *new = get_root(tv->tdp), *old = tv->root;
+
+	if (!new)
+		return -ENOMEM;
+	tv->root = new;
+	if (old)
+		put_root(old);
+	*root = new->hpa;
+	return 0;
+}
+
+/* --- the end of a tree --- */
+
+/* Tables to free in one slice. */
+#define TEARDOWN_SLICE 32u
+
+/*
+ * Free the tables below `table`, the deepest first; what is done is erased, so that the next slice
+ * goes on behind it. False: the slice is used up.
+ */
 static bool teardown(struct tdp *t, spte_t *table, unsigned level, unsigned *budget)
 {
-	for (unsigned i = 0; i < SPTE_ENTRIES; i++) {
+	for (unsigned i = 0; level > 1 && i < SPTE_ENTRIES; i++) {
 		uint64_t spte = atomic_load_explicit(&table[i], memory_order_relaxed);
 
-		if (!spte_is_present(spte) || spte_is_leaf(t->fmt, spte, level))
+		if (!spte_is_table(t->fmt, spte, level))
 			continue;
 		if (!*budget || !teardown(t, tdp_table(spte), level - 1, budget))
 			return false;
@@ -159,39 +215,12 @@ void tdp_zap_work_slow(struct tdp *t)
 	if (!root)
 		return;
 	if (teardown(t, root->table, SPTE_LEVELS, &budget)) {
-		tdp_free_table(t, root->table);
-		obj_free(&t->root_cache, root);
-		atomic_fetch_sub(&t->nr_dying, 1);
+		free_root(root);
+		/* Release: pairs with tdp_destroy(), which frees `t`. */
+		atomic_fetch_sub_explicit(&t->nr_dying, 1, memory_order_release);
 		return;
 	}
 	spin_lock(&t->lock);
 	list_add(&root->link, &t->dying);
 	spin_unlock(&t->lock);
-}
-
-int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struct spte_format *fmt,
-	     unsigned max_level)
-{
-	t->mem = mem;
-	t->vm = vm;
-	t->fmt = fmt;
-	t->max_level = min(max_level, fmt->max_level);
-	spin_init(&t->lock);
-	list_init(&t->roots);
-	list_init(&t->dying);
-	obj_cache_init(&t->root_cache, "tdp_root", sizeof(struct tdp_root), 64);
-	return slots_set_mmu(mem, &tdp_mmu_ops, t);
-}
-
-void tdp_destroy(struct tdp *t)
-{
-	if (!t->mem)
-		return; /* never set up */
-	drop_root(t);
-	while (atomic_load(&t->nr_dying)) {
-		grace_drain();
-		tdp_zap_work_slow(t);
-	}
-	HV_BUG_ON(!list_empty(&t->roots));
-	HV_BUG_ON(atomic_load(&t->stats.tables));
 }

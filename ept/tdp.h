@@ -7,16 +7,16 @@
  * is rebuilt by faults. Who changes what:
  *
  *  - Faults (any number of vCPUs at once, no lock) only fill: they turn an empty or stale entry
- *    into a mapping or into a table with one compare-and-swap, or set W in an entry that allows
- *    it. They lose races gracefully: whoever fails looks again.
+ *    into a mapping or into a table with one compare-and-swap, or give an entry rights that it
+ *    allows. They lose races gracefully: whoever fails looks again.
  *  - Removal (under the slots_lock of the VM, so one at a time) takes entries out with atomic
- *    exchanges. An entry that led to a table becomes SPTE_FROZEN, and so does everything below
- *    it, until nobody can be using the tables any more; a fault that meets a frozen entry retries.
+ *    exchanges. What was present becomes SPTE_FROZEN, and so does everything below it, until no
+ *    hardware can be using it any more; a fault that meets a frozen entry retries.
  *
  * When may a table page be reused? It can be in use by software, a fault handler that has already
  * loaded the pointer: those are over after a grace period (mm/grace.h). And by hardware, which may
  * walk it or have cached its entries: that ends with a flush of the VM's TLB tags. The two are
- * different things, and removal waits for both (docs/mmu.md).
+ * different things, and removal waits for both. docs/mmu.md has the interleavings.
  *
  * Roots: a vCPU holds a reference to the root it runs on. Zapping everything marks the root
  * invalid and asks the vCPUs to load another one, which costs them a constant time; the old tree
@@ -34,74 +34,112 @@
 #include "mm/slots.h"
 #include "mm/spte.h"
 
+#define TDP_LEVELS  3                        /* page sizes: 4K, 2M, 1G */
+#define TDP_GFN_END BIT_ULL(9 * SPTE_LEVELS) /* what four levels reach */
+#define NR_RET_PF   (RET_PF_INVALID + 1)
+
 struct vm;
 struct tdp;
 
-/* A tree. Allocated with its first table. */
+/* A tree. */
 struct tdp_root {
-	struct tdp *tdp;		/* const */
-	spte_t *table;			/* const; level SPTE_LEVELS */
-	hpa_t hpa;			/* const; of `table` */
-	_Atomic uint32_t refs;		/* atomic; the VM's own one, and one for each vCPU on it */
-	_Atomic bool invalid;		/* atomic; set once: no new references, no new entries */
-	struct grace_head grace;	/* used when refs has fallen to 0 */
-	struct list link;		/* tdp->lock; in tdp->roots, then in tdp->dying */
+	struct tdp *tdp;         /* const */
+	spte_t *table;           /* const; level SPTE_LEVELS */
+	hpa_t hpa;               /* const; of `table` */
+	unsigned refs;           /* tdp->lock; the VM's own one, and one for each vCPU on it */
+	_Atomic bool invalid;    /* atomic; set once: nothing is mapped here any more */
+	struct grace_head grace; /* used when refs has fallen to 0 */
+	struct list link;        /* tdp->lock; in tdp->dying */
 };
 
-/* Counters, relaxed: any CPU adds, the monitor reads. */
-struct tdp_stats {
-	_Atomic uint64_t mapped[SPTE_LEVELS];	      /* leaves installed, by level - 1 */
-	_Atomic uint64_t tables;		      /* table pages in use */
-	_Atomic uint64_t faults[RET_PF_INVALID + 1];  /* by result */
+/* What a vCPU's faults came to. Its CPU adds, anybody reads; 64 bits never wrap. */
+struct tdp_counters {
+	_Atomic uint64_t faults[NR_RET_PF];  /* by result */
+	_Atomic uint64_t mapped[TDP_LEVELS]; /* leaves installed by faults, by level - 1 */
+	_Atomic uint64_t prefetched;         /* neighbours installed along with a 4K one */
+	_Atomic uint64_t split;              /* large pages split by a write that is logged */
+};
+
+/* A vCPU's part of the engine; embedded in the vCPU and used by the CPU that owns it. */
+struct tdp_vcpu {
+	struct tdp *tdp;           /* const */
+	struct tdp_root *root;     /* owner; with a reference, NULL before the first load */
+	struct obj_reserve tables; /* owner; cleared pages, so that no fault fails half-way */
+	struct tdp_counters count; /* see above */
+	struct list link;          /* tdp->lock; in tdp->vcpus */
 };
 
 struct tdp {
-	struct guest_memory *mem;	/* const */
-	struct vm *vm;			/* const; handed to mm/host.h */
-	const struct spte_format *fmt;	/* const */
-	unsigned max_level;		/* const; of a leaf */
-	struct spinlock lock;		/* leaf */
-	_Atomic(struct tdp_root *) root; /* lock to write; NULL: made when a vCPU asks */
-	struct list roots;		/* lock; all that somebody may still use */
-	struct list dying;		/* lock; those that nobody does, to be torn down */
-	struct obj_cache root_cache;	/* its own lock */
-	_Atomic unsigned nr_dying;	/* atomic; roots between their last reference and their end */
-	struct tdp_stats stats;
+	struct guest_memory *mem;      /* const */
+	struct vm *vm;                 /* const; handed to mm/host.h */
+	const struct spte_format *fmt; /* const */
+	unsigned max_level;            /* const; of a leaf */
+	struct spinlock lock;          /* leaf, above the locks of frames and caches */
+	struct tdp_root *root;         /* lock; NULL: made when a vCPU asks */
+	struct list dying;             /* lock; roots that nobody uses, to be torn down */
+	struct list vcpus;             /* lock */
+	struct obj_cache root_cache;   /* its own lock */
+	struct tdp_counters gone;      /* lock; of vCPUs that are no more */
+	_Atomic uint64_t tables;       /* atomic; table pages, linked or not */
+	_Atomic unsigned nr_dying;     /* atomic; roots between last reference and end */
 };
 
 /*
  * Set up the engine of a VM and make it the one of its memory. `fmt` is kept. `max_level`: the
- * largest page to use, 1 (4K) to 3 (1G), cut to what the format has. 0, or -ENOMEM.
+ * largest page to use, 1 (4K) to 3 (1G), cut to what the format has. Takes slots_lock. 0, or
+ * -ENOMEM.
  */
 int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struct spte_format *fmt,
 	     unsigned max_level);
 
-/* Free everything. No vCPU of the VM runs any more, and all have given their roots back. */
+/*
+ * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
+ * nothing to a cleared struct. As grace_wait() for the caller.
+ */
 void tdp_destroy(struct tdp *t);
 
-/* The current root with a reference of the caller's; NULL: no memory. Any CPU. */
-struct tdp_root *tdp_get_root(struct tdp *t);
-void tdp_put_root(struct tdp_root *root);
+/* `tv` is cleared. Any CPU; the CPU that owns the vCPU is the only one to use `tv` afterwards. */
+void tdp_vcpu_init(struct tdp_vcpu *tv, struct tdp *t);
+
+/* Does nothing to a cleared struct. */
+void tdp_vcpu_destroy(struct tdp_vcpu *tv);
 
 /*
- * Resolve a fault of a vCPU that runs on `root`: `error` is PFERR_*. Any number of CPUs at once,
- * each inside the hypervisor (a reader of mm/grace.h), with no lock held or taken.
- *
- * RET_PF_INVALID: no memory for a table. Tables made on the way stay, and are correct.
+ * Put the vCPU on the VM's current root: at its creation, and when host_reload_roots() asked for
+ * it. `*root` goes to the hardware, and all translations cached under the vCPU's tag on this CPU
+ * must be flushed before it runs on it: the table may be where another tree once was.
+ * 0, or -ENOMEM, and the vCPU cannot be entered. Owner CPU.
  */
-enum ret_pf tdp_fault(struct tdp_root *root, gpa_t gpa, uint32_t error);
+int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root);
+
+/*
+ * Resolve a fault at `gpa`; `error` is PFERR_*. Any number of CPUs at once, each inside the
+ * hypervisor (a reader of mm/grace.h). Takes no lock, unless it needs frames.
+ *
+ * RET_PF_INVALID: no memory for tables; nothing was changed. RET_PF_EMULATE: no memory at `gpa`,
+ * or a write to a read-only slot. Others: mm/mmu.h.
+ */
+enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error);
 
 /*
  * Take out all entries for [start, end). On return no hardware uses one of them any more. A large
- * page that lies across a border is split; when memory is short, it goes as a whole.
+ * page that lies across a border is split, or taken as a whole when there is no memory for that.
+ * Faults map what the slots say: who takes a frame away hides it from them first.
  * slots_lock held; the caller's references die (mm/grace.h).
  */
 void tdp_unmap_range(struct tdp *t, gfn_t start, gfn_t end);
 
-/* Make all entries obsolete at once. slots_lock held. */
+/* Make all entries obsolete at once. On return no hardware uses one. slots_lock held. */
 void tdp_zap_all(struct tdp *t);
 
-/* Tear down a slice of obsolete trees; cheap when there are none. Any CPU, between runs. */
+/*
+ * Which of the 4K pages [start, end) have been accessed since the last call? Sets bit i of `young`
+ * (cleared by the caller; may be NULL) for page start + i, all bits of a large page. Returns their
+ * number. Does not flush, so that a page in constant use may look old: a hint. slots_lock held.
+ */
+uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
+
+/* Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. */
 void tdp_zap_work_slow(struct tdp *t);
 
 static inline void tdp_zap_work(struct tdp *t)
@@ -109,5 +147,18 @@ static inline void tdp_zap_work(struct tdp *t)
 	if (unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed)))
 		tdp_zap_work_slow(t);
 }
+
+struct tdp_stats {
+	uint64_t faults[NR_RET_PF];  /* by result */
+	uint64_t mapped[TDP_LEVELS]; /* leaves installed so far, by level - 1 */
+	uint64_t prefetched;
+	uint64_t split;
+	uint64_t tables;            /* table pages now */
+	uint64_t pages[TDP_LEVELS]; /* leaves in the tree now, by level - 1 */
+	uint64_t mmio;              /* MMIO entries now */
+};
+
+/* Add up and count. Reader of mm/grace.h; takes as long as the tree is large. */
+void tdp_get_stats(struct tdp *t, struct tdp_stats *stats);
 
 #endif

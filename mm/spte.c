@@ -1,82 +1,175 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two entry formats, MMIO entries, and the truth table of mm/spte.h. */
+/* The two entry formats, MMIO entries, and the truth table of mm/spte.h as code. */
+#include "lib/panic.h"
 #include "mm/spte.h"
+
+/* Inverted, a gfn below this has the highest physical address bit set, and no memory is there. */
+static gfn_t mmio_end(unsigned phys_bits)
+{
+	return GFN(BIT_ULL(min(phys_bits - 1 - PAGE_SHIFT, 39u)));
+}
 
 void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g)
 {
+	HV_BUG_ON(phys_bits < 32 || phys_bits > 52);
 	*f = (struct spte_format){
 		.name = "NPT",
 		.read = NPT_P,
 		.write = NPT_W,
 		.nx = NPT_NX,
+		.always = NPT_P | NPT_U,
 		.accessed = NPT_A,
 		.dirty = NPT_D,
 		.large = NPT_PS,
-		.leaf = NPT_P | NPT_U,
+		.leaf = NPT_P | NPT_U | SPTE_MMU_PRESENT,
 		.table = NPT_P | NPT_W | NPT_U | NPT_A | SPTE_MMU_PRESENT,
 		.max_level = has_1g ? 3 : 2,
 	};
 	if (phys_bits < 52) {
-		f->mmio = NPT_P | NPT_W | NPT_U | SPTE_MMIO_RSVD;
-		f->mmio_mask = f->mmio;
+		f->mmio = f->mmio_mask = NPT_P | SPTE_MMIO_RSVD;
+		f->mmio_access = NPT_W | NPT_U;
+		f->mmio_end = mmio_end(phys_bits);
 	}
 }
 
-/* Write and execute without read is a misconfiguration that no CPU gives a meaning to. */
-void spte_format_ept(struct spte_format *f, bool has_ad, bool has_1g)
+/*
+ * The type is write-back whatever the guest's PAT says: all memory is mapped write-back by Umbra
+ * too, and no device of the machine's is the guest's. W and X without R is a misconfiguration to
+ * every CPU; its pattern leaves no room for the access.
+ */
+void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_features features)
 {
+	uint64_t accessed = features.has_ad ? EPT_A : 0;
+
+	HV_BUG_ON(phys_bits < 32 || phys_bits > 52);
 	*f = (struct spte_format){
 		.name = "EPT",
 		.read = EPT_R,
 		.write = EPT_W,
 		.exec = EPT_X,
-		.accessed = has_ad ? EPT_A : 0,
-		.dirty = has_ad ? EPT_D : 0,
+		.always = features.has_exec_only ? 0 : EPT_R,
+		.accessed = accessed,
+		.dirty = features.has_ad ? EPT_D : 0,
 		.large = EPT_PS,
-		.leaf = EPT_R | EPT_X | EPT_WB,
-		.table = EPT_R | EPT_W | EPT_X | (has_ad ? EPT_A : 0) | SPTE_MMU_PRESENT,
+		.leaf = EPT_R | EPT_X | EPT_WB | EPT_IPAT | SPTE_MMU_PRESENT,
+		.table = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
 		.mmio = EPT_W | EPT_X,
 		.mmio_mask = EPT_R | EPT_W | EPT_X,
-		.max_level = has_1g ? 3 : 2,
+		.mmio_end = mmio_end(phys_bits),
+		.max_level = features.has_1g ? 3 : 2,
 	};
 }
 
-uint64_t spte_make_mmio(const struct spte_format *f, gfn_t gfn, uint64_t generation)
+uint64_t spte_make_mmio(const struct spte_format *f, gfn_t gfn, uint64_t access,
+			uint64_t generation)
 {
-	return f->mmio | FIELD_PREP(SPTE_MMIO_GFN, gfn.v) |
-	       FIELD_PREP(SPTE_MMIO_GEN_LOW, generation & 0xff) |
-	       FIELD_PREP(SPTE_MMIO_GEN_HIGH, (generation & SPTE_MMIO_GEN_MASK) >> 8);
+	return f->mmio | (access & f->mmio_access) | FIELD_PREP(SPTE_MMIO_GFN, ~gfn.v) |
+	       FIELD_PREP(SPTE_MMIO_GEN_LOW, generation) |
+	       FIELD_PREP(SPTE_MMIO_GEN_HIGH, generation >> 8);
 }
 
-uint64_t spte_mmio_generation(uint64_t spte)
+uint64_t spte_aged(const struct spte_format *f, uint64_t spte)
 {
-	return FIELD_GET(SPTE_MMIO_GEN_HIGH, spte) << 8 | FIELD_GET(SPTE_MMIO_GEN_LOW, spte);
+	uint64_t rights = f->read | f->write | f->exec;
+
+	if (f->accessed || spte_is_tracked(spte))
+		return spte & ~f->accessed;
+	return (spte & ~rights) | ((spte << SPTE_SAVED_SHIFT) & SPTE_SAVED_ACCESS);
 }
 
-gfn_t spte_mmio_gfn(uint64_t spte)
+/* Rights that both kinds of bits give: set to allow, or clear to allow. */
+static uint64_t rights(const struct spte_format *f, uint64_t spte)
 {
-	return GFN(FIELD_GET(SPTE_MMIO_GFN, spte));
+	return (spte_restored(spte) & (f->read | f->exec)) | (~spte & f->nx);
 }
 
-static bool is_legal_leaf(const struct spte_format *f, uint64_t spte)
+bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new)
 {
-	bool host = spte & SPTE_HOST_WRITABLE, mmu = spte & SPTE_MMU_WRITABLE;
-
-	if (mmu && !host)
+	if (!spte_is_present(old))
 		return false;
-	if (spte & SPTE_SAVED_ACCESS) /* tracked: only where hardware has no accessed bit */
+	if (!spte_is_present(new) || (old ^ new) & (SPTE_ADDRESS | f->large))
+		return true;
+	if ((old & SPTE_MMU_WRITABLE) && !(new & f->write))
+		return true;
+	return rights(f, old) & ~rights(f, new);
+}
+
+/* --- the truth table --- */
+
+#define LEAF SP_PRESENT
+
+/* Each row: what must be set, and what may be. The order is that of mm/spte.h. */
+static const struct {
+	uint16_t set, maybe;
+} table[] = {
+	{0, 0},
+	{SP_FROZEN, 0},
+	{SP_MMIO, 0},
+	{LEAF, SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE, SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE, SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE | SP_WRITABLE, SP_ACCESSED | SP_DIRTY},
+	{LEAF | SP_TRACKED, 0},
+	{LEAF | SP_TRACKED | SP_HOST_WRITABLE, SP_MMU_WRITABLE},
+};
+
+bool spte_props_are_legal(unsigned props)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		if ((props & ~table[i].maybe) == table[i].set)
+			return true;
+	}
+	return false;
+}
+
+static unsigned leaf_props(const struct spte_format *f, uint64_t spte)
+{
+	return SP_PRESENT | (spte & f->write ? SP_WRITABLE : 0) |
+	       (spte & SPTE_HOST_WRITABLE ? SP_HOST_WRITABLE : 0) |
+	       (spte & SPTE_MMU_WRITABLE ? SP_MMU_WRITABLE : 0) |
+	       (spte & f->accessed ? SP_ACCESSED : 0) | (spte & f->dirty ? SP_DIRTY : 0) |
+	       (spte_is_tracked(spte) ? SP_TRACKED : 0);
+}
+
+unsigned spte_props(const struct spte_format *f, uint64_t spte)
+{
+	if (spte_is_present(spte))
+		return leaf_props(f, spte);
+	if (spte_is_frozen(spte))
+		return SP_FROZEN;
+	return spte_is_mmio(f, spte) ? SP_MMIO : 0;
+}
+
+/* Bits that a leaf of this format may have besides its address. */
+static uint64_t leaf_bits(const struct spte_format *f, unsigned level)
+{
+	return f->leaf | f->read | f->write | f->exec | f->nx | f->accessed | f->dirty |
+	       (level > 1 ? f->large : 0) | SPTE_SOFTWARE;
+}
+
+static bool has_legal_rights(const struct spte_format *f, uint64_t spte)
+{
+	if (spte_is_tracked(spte))
 		return !f->accessed && !(spte & (f->read | f->write | f->exec));
-	if (!(spte & f->read) || (spte & SPTE_FROZEN))
-		return false;
-	return !(spte & f->write) || (host && mmu);
+	return (spte & (f->read | f->exec)) && (spte & f->always) == f->always &&
+	       (!(spte & f->write) || (spte & f->read));
+}
+
+static bool is_legal_leaf(const struct spte_format *f, uint64_t spte, unsigned level)
+{
+	uint64_t fixed = f->leaf & ~(f->read | f->exec);
+
+	return level <= f->max_level && !(spte & ~SPTE_ADDRESS & ~leaf_bits(f, level)) &&
+	       (spte & fixed) == fixed && has_legal_rights(f, spte) &&
+	       IS_ALIGNED(spte_address(spte).v, spte_pages(level) << PAGE_SHIFT) &&
+	       spte_props_are_legal(leaf_props(f, spte));
 }
 
 bool spte_is_legal(const struct spte_format *f, uint64_t spte, unsigned level)
 {
-	if (spte_is_present(spte)) {
-		if (spte_is_leaf(f, spte, level))
-			return level <= f->max_level && is_legal_leaf(f, spte);
-		return (spte & ~SPTE_ADDRESS & ~f->accessed) == (f->table & ~f->accessed);
-	}
-	return spte == 0 || spte == SPTE_FROZEN || (level == 1 && spte_is_mmio(f, spte));
+	if (spte_is_table(f, spte, level))
+		return ((spte & ~SPTE_ADDRESS) | f->accessed) == f->table;
+	if (spte_is_present(spte))
+		return is_legal_leaf(f, spte, level);
+	return !spte || spte_is_frozen(spte) || (level == 1 && spte_is_mmio(f, spte));
 }

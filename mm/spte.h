@@ -1,43 +1,60 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shadow page-table entries (sptes): what hardware walks on behalf of a guest, in the NPT format
- * (the CPU's own long-mode format) or the EPT format, with the software bits of the MMU.
+ * Shadow page-table entries (sptes): what hardware walks on behalf of a guest, in the format of
+ * nested paging (AMD's own long-mode format) or of EPT, with the software bits of the MMU. Both
+ * engines use them; the model file of the project: whoever adds a bit explains it here.
  *
- * Layout. Bits that both formats leave to software are used for the same purpose in both:
+ * Layout. A bit that software may have in both formats means the same in both:
  *
- *	 62..52          51..12          11          10..0
- *	 software        frame           MMU_PRESENT hardware
+ *	63        62..57  56  55  54  53  52  51..12   11   10..0
+ *	hardware  unused  X       R   MW  HW  frame    MP   hardware
  *
- *	bit 11	SPTE_MMU_PRESENT: the entry leads somewhere, to a page or to a table. Neither
- *		format's hardware bits can say so for all entries: an access-tracked one has none
- *		of them, and an MMIO entry has some without leading anywhere.
- *	bit 52	SPTE_HOST_WRITABLE: the slot lets the guest write this frame. Fixed while the
+ *	bit 11 MP  SPTE_MMU_PRESENT: the entry leads somewhere, to a page or to a table. No bit of
+ *		the hardware's can say so: an access-tracked entry has none of them set, and an
+ *		MMIO entry has some without leading anywhere.
+ *	bit 52 HW  SPTE_HOST_WRITABLE: the slot lets the guest write this frame. Fixed while the
  *		entry is present.
- *	bit 53	SPTE_MMU_WRITABLE: no reason of the MMU's own (a shadowed guest page table) forbids
- *		writing. Both set and W clear: the entry is only write-protected to see the next
- *		write, and one compare-and-swap may set W again, without a lock (P2).
- *	54-56	SPTE_SAVED_ACCESS: while the hardware has no accessed bits and the entry is access-
- *		tracked, its R (54) and X (56) bits wait here and hardware sees not-present.
- *	bit 57	SPTE_FROZEN: somebody is taking this entry away; wait, do not touch (P12).
+ *	bit 53 MW  SPTE_MMU_WRITABLE: no reason of the MMU's own (a shadowed guest page table)
+ *		forbids writing. With both set and W clear the entry is write-protected only to
+ *		see the next write, and one compare-and-swap may set W again without a lock (P2).
+ *	bits 54, 56  SPTE_SAVED_ACCESS: the R and X of an access-tracked entry (SPTE_TRACKED), kept
+ *		while hardware sees not-present; W (55) is never kept: a write has to prove itself.
+ *	bit 57	SPTE_FROZEN, of an entry that has nothing else: somebody is taking away what was
+ *		here and has not flushed yet. Wait, do not touch (P12).
  *
- * MMIO entries: hardware always faults on them in a way of its own (a reserved bit, or an EPT
- * misconfiguration), and the fault handler finds in them what it needs to know: the gfn, the
- * access, and 19 bits of the generation of the slots they were made from (P6):
+ * Bits 57-62 are unused in present entries: EPT gives 57, 58, 60 and 61 to features that Umbra
+ * does not switch on, NPT gives 59-62 to protection keys (SDM volume 3, table 28-7; APM volume 2,
+ * 5.6.6).
  *
- *	bits 3-10: generation 7..0	12-50: gfn	52-62: generation 18..8
+ * MMIO entries: hardware faults on them in a way of its own (a reserved bit, or an EPT
+ * misconfiguration), and the handler finds in them what it needs: the gfn, the access, and 19 bits
+ * of the generation of the slots they were made from (P6):
  *
- * Legal combinations. present = MMU_PRESENT; R stands for any right in hardware.
+ *	63  62..52        51        50..12         11  10..3        2..0
+ *	-   gen 18..8     reserved  gfn, inverted  -   gen 7..0     format's pattern and access
  *
- *	what            present  R  W  HOST_W  MMU_W  SAVED  MMIO  FROZEN
- *	empty              -     -  -    -       -      -     -      -
- *	frozen             -     -  -    -       -      -     -      x
- *	MMIO               -     x  ?    -       -      -     x      -
- *	table              x     x  x    -       -      -     -      -
- *	leaf, read-only    x     x  -    -       -      -     -      -
- *	leaf, shadowed     x     x  -    x       -      -     -      -
- *	leaf, protected    x     x  -    x       x      -     -      -
- *	leaf, writable     x     x  x    x       x      -     -      -
- *	leaf, tracked      x     -  -    ?       ?      x     -      -
+ * The gfn is inverted because of L1TF: some CPUs use the address bits of an entry that faults for a
+ * speculative load from the L1 cache. Inverted, they point to the upper half of the physical
+ * address space, where there is no memory; a gfn that would point to the lower half is not cached.
+ *
+ * Legal combinations. x set, - clear, ? either:
+ *
+ *	what             present  W  host-W  MMU-W  accessed  dirty  tracked  MMIO  frozen
+ *	empty               -     -    -       -       -        -       -      -      -
+ *	frozen              -     -    -       -       -        -       -      -      x
+ *	MMIO                -     -    -       -       -        -       -      x      -
+ *	read-only           x     -    -       -       ?        -       -      -      -
+ *	shadowed table      x     -    x       -       ?        -       -      -      -
+ *	write-protected     x     -    x       x       ?        -       -      -      -
+ *	writable            x     x    x       x       ?        ?       -      -      -
+ *	tracked, read-only  x     -    -       -       -        -       x      -      -
+ *	tracked             x     -    x       ?       -        -       x      -      -
+ *
+ * Why not the others: W needs both permissions. MMU-W without host-W would let the lock-free path
+ * write to a read-only slot. Dirty without W: who takes W takes the dirty bit with it (and notes
+ * the page), or the next write would find it set and go unseen; besides, W=0 D=1 is a shadow-stack
+ * page to CPUs that have them. Tracked is a substitute for the accessed bit, so it excludes it, and
+ * its W is never kept. An MMIO entry's other bits are its own fields and say none of this.
  */
 #ifndef MM_SPTE_H
 #define MM_SPTE_H
@@ -47,6 +64,7 @@
 
 #include "lib/bits.h"
 #include "lib/types.h"
+#include "mm/slots.h"
 
 typedef _Atomic uint64_t spte_t;
 
@@ -55,76 +73,130 @@ typedef _Atomic uint64_t spte_t;
 #define SPTE_MMU_WRITABLE  BIT_ULL(53)
 #define SPTE_SAVED_SHIFT   54
 #define SPTE_SAVED_ACCESS  (BIT_ULL(54) | BIT_ULL(56))
-#define SPTE_FROZEN	   BIT_ULL(57)
-#define SPTE_ADDRESS	   GENMASK_ULL(51, 12)
+#define SPTE_FROZEN        BIT_ULL(57) /* the whole entry */
+#define SPTE_ADDRESS       GENMASK_ULL(51, 12)
 
-#define SPTE_WRITABLE_BITS (SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE)
-#define SPTE_SOFTWARE                                                                              \
-	(SPTE_MMU_PRESENT | SPTE_WRITABLE_BITS | SPTE_SAVED_ACCESS | SPTE_FROZEN)
+#define SPTE_MAY_WRITE (SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE)
+#define SPTE_SOFTWARE  (SPTE_MMU_PRESENT | SPTE_MAY_WRITE | SPTE_SAVED_ACCESS)
 
-/* NPT: APM volume 2, 5.4 and 15.25.5. Nested accesses are user accesses. */
-#define NPT_P	 BIT_ULL(0)
-#define NPT_W	 BIT_ULL(1)
-#define NPT_U	 BIT_ULL(2)
-#define NPT_A	 BIT_ULL(5)
-#define NPT_D	 BIT_ULL(6)
-#define NPT_PS	 BIT_ULL(7)
-#define NPT_NX	 BIT_ULL(63)
-#define NPT_BITS (NPT_P | NPT_W | NPT_U | NPT_A | NPT_D | NPT_PS | NPT_NX)
+/* NPT: APM volume 2, 5.4 and 15.25.5. Nested accesses are user accesses: U is in every entry. */
+#define NPT_P    BIT_ULL(0)
+#define NPT_W    BIT_ULL(1)
+#define NPT_U    BIT_ULL(2)
+#define NPT_PWT  BIT_ULL(3)
+#define NPT_PCD  BIT_ULL(4)
+#define NPT_A    BIT_ULL(5)
+#define NPT_D    BIT_ULL(6)
+#define NPT_PS   BIT_ULL(7) /* PAT in level 1: never set */
+#define NPT_G    BIT_ULL(8)
+#define NPT_MPK  GENMASK_ULL(62, 59)
+#define NPT_NX   BIT_ULL(63)
+#define NPT_BITS (GENMASK_ULL(8, 0) | NPT_MPK | NPT_NX)
 
-/* EPT: SDM volume 3, 28.3.2. */
-#define EPT_R	 BIT_ULL(0)
-#define EPT_W	 BIT_ULL(1)
-#define EPT_X	 BIT_ULL(2)
-#define EPT_WB	 (6ull << 3) /* memory type, leaves only */
-#define EPT_TYPE GENMASK_ULL(5, 3)
-#define EPT_PS	 BIT_ULL(7)
-#define EPT_A	 BIT_ULL(8)
-#define EPT_D	 BIT_ULL(9)
-#define EPT_BITS (EPT_R | EPT_W | EPT_X | EPT_TYPE | EPT_PS | EPT_A | EPT_D)
+/* EPT: SDM volume 3, 28.3.2 */
+#define EPT_R       BIT_ULL(0)
+#define EPT_W       BIT_ULL(1)
+#define EPT_X       BIT_ULL(2)
+#define EPT_TYPE    GENMASK_ULL(5, 3) /* memory type, leaves only */
+#define EPT_WB      FIELD_PREP(EPT_TYPE, 6)
+#define EPT_IPAT    BIT_ULL(6) /* the guest's PAT does not matter, leaves only */
+#define EPT_PS      BIT_ULL(7)
+#define EPT_A       BIT_ULL(8)
+#define EPT_D       BIT_ULL(9)
+#define EPT_XU      BIT_ULL(10) /* mode-based execute control */
+#define EPT_SPECIAL (BIT_ULL(57) | BIT_ULL(58) | BIT_ULL(60) | BIT_ULL(61))
+#define EPT_VE      BIT_ULL(63) /* suppress #VE */
+#define EPT_BITS    (GENMASK_ULL(10, 0) | EPT_SPECIAL | EPT_VE)
 
 static_assert(!(SPTE_SOFTWARE & SPTE_ADDRESS), "software bits inside the address");
 static_assert(!(SPTE_SOFTWARE & NPT_BITS), "software bits that NPT hardware reads");
 static_assert(!(SPTE_SOFTWARE & EPT_BITS), "software bits that EPT hardware reads");
-static_assert(!(SPTE_FROZEN & (SPTE_WRITABLE_BITS | SPTE_SAVED_ACCESS)), "frozen is its own bit");
-static_assert((SPTE_SAVED_ACCESS >> SPTE_SAVED_SHIFT) == (EPT_R | EPT_X), "what is saved");
+static_assert(!(SPTE_MMU_PRESENT & (SPTE_MAY_WRITE | SPTE_SAVED_ACCESS)), "one bit, one meaning");
+static_assert(!(SPTE_MAY_WRITE & SPTE_SAVED_ACCESS), "one bit, one meaning");
+static_assert((SPTE_SAVED_ACCESS >> SPTE_SAVED_SHIFT) == (EPT_R | EPT_X), "R and X are kept");
+static_assert(!(SPTE_FROZEN & (SPTE_SOFTWARE | SPTE_ADDRESS)), "frozen leads nowhere (L1TF)");
+static_assert(!(SPTE_FROZEN & (NPT_P | EPT_R | EPT_W | EPT_X)), "frozen is not present");
 
-#define SPTE_MMIO_GEN_LOW   GENMASK_ULL(10, 3)
-#define SPTE_MMIO_GEN_HIGH  GENMASK_ULL(62, 52)
-#define SPTE_MMIO_GFN	    GENMASK_ULL(50, 12)
-#define SPTE_MMIO_GEN_BITS  19
-#define SPTE_MMIO_GEN_MASK  GENMASK_ULL(SPTE_MMIO_GEN_BITS - 1, 0)
-#define SPTE_MMIO_RSVD	    BIT_ULL(51)
+#define SPTE_MMIO_GEN_LOW  GENMASK_ULL(10, 3)
+#define SPTE_MMIO_GEN_HIGH GENMASK_ULL(62, 52)
+#define SPTE_MMIO_GFN      GENMASK_ULL(50, 12)
+#define SPTE_MMIO_RSVD     BIT_ULL(51)
+#define SPTE_MMIO_GEN_BITS 19
+#define SPTE_MMIO_GEN_MASK GENMASK_ULL(SPTE_MMIO_GEN_BITS - 1, 0)
 
-static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH) & SPTE_MMU_PRESENT), "MMIO is not present");
-static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH) & (7 | SPTE_MMIO_GFN)), "MMIO fields");
+static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH) & SPTE_MMU_PRESENT), "never present");
+static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH) & SPTE_ADDRESS), "MMIO fields overlap");
+static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH | SPTE_MMIO_GFN) &
+		(NPT_P | NPT_W | NPT_U | NPT_NX | SPTE_MMIO_RSVD)),
+	      "MMIO fields in the pattern");
+static_assert(SPTE_MMIO_GEN_LOW >> 3 == 0xff && SPTE_MMIO_GEN_HIGH >> 52 == 0x7ff, "19 bits");
 
 #define SPTE_LEVELS  4 /* of the two-dimensional tables; level 1 maps 4K */
 #define SPTE_ENTRIES 512
 
-/* A format: masks, 0 where the hardware has no such bit. Constant. */
+/* A format: masks, 0 where the hardware has no such bit. Constant once the guests run. */
 struct spte_format {
 	const char *name;
-	uint64_t read;	   /* any of read | write | exec set: hardware walks on */
+	uint64_t read; /* cleared: no access at all (NPT), or no reads (EPT) */
 	uint64_t write;
-	uint64_t exec;	   /* EPT: set to allow */
-	uint64_t nx;	   /* NPT: set to forbid */
+	uint64_t exec;   /* EPT: set to allow */
+	uint64_t nx;     /* NPT: set to forbid */
+	uint64_t always; /* rights that no present leaf may lack, unless it is tracked */
 	uint64_t accessed;
 	uint64_t dirty;
-	uint64_t large;	   /* a leaf above level 1 */
-	uint64_t leaf;	   /* in each leaf: read-only, executable, normal memory */
-	uint64_t table;	   /* in each entry that leads to a table */
-	uint64_t mmio;	   /* in each MMIO entry ... */
-	uint64_t mmio_mask; /* ... and what of it tells one from any other entry; 0: no MMIO entries */
-	unsigned max_level; /* of a leaf: 2 or 3 */
+	uint64_t large;       /* a leaf above level 1 */
+	uint64_t leaf;        /* in each leaf: readable, executable, normal memory */
+	uint64_t table;       /* in each entry that leads to a table */
+	uint64_t mmio;        /* in each MMIO entry ... */
+	uint64_t mmio_mask;   /* ... the bits that tell one; 0: this CPU has no MMIO entries */
+	uint64_t mmio_access; /* rights of the access that MMIO entries have room for */
+	gfn_t mmio_end;       /* gfns from here on are not put into MMIO entries (L1TF) */
+	unsigned max_level;   /* of a leaf: 2 or 3 */
 };
 
 /*
- * The format for this machine. `phys_bits`: the physical address width, 32-52 (with 52 NPT has
- * no reserved address bit left, and MMIO accesses fault as not present).
+ * The format for this machine. `phys_bits`: width of physical addresses, 32-52. With 52 no address
+ * bit is reserved, so that NPT has no MMIO entries: their faults look like any other.
  */
 void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g);
-void spte_format_ept(struct spte_format *f, bool has_ad, bool has_1g);
+
+struct ept_features {
+	bool has_ad, has_1g;
+	bool has_exec_only; /* X without R is valid */
+};
+void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_features features);
+
+/* --- access: every one states its order --- */
+
+static inline uint64_t spte_load(spte_t *e)
+{
+	/* Acquire: pairs with the release of spte_cas(): a table is filled before it is linked. */
+	return atomic_load_explicit(e, memory_order_acquire);
+}
+
+/* Replace *old by `new` in one step. False: *old is now what was there. */
+static inline bool spte_cas(spte_t *e, uint64_t *old, uint64_t new)
+{
+	/* Release: pairs with spte_load(). Acquire on failure: *old may lead to a table. */
+	return atomic_compare_exchange_strong_explicit(e, old, new, memory_order_acq_rel,
+						       memory_order_acquire);
+}
+
+/* Take out what hardware and fault handlers may be changing: nothing they set gets lost. */
+static inline uint64_t spte_exchange(spte_t *e, uint64_t new)
+{
+	/* Acquire: the old entry may lead to a table. Release: pairs with spte_load(). */
+	return atomic_exchange_explicit(e, new, memory_order_acq_rel);
+}
+
+/* Only into an entry that nobody else changes: one that is frozen, or in an unlinked table. */
+static inline void spte_store(spte_t *e, uint64_t new)
+{
+	/* Release: pairs with spte_load(): after a thaw the flush is over. */
+	atomic_store_explicit(e, new, memory_order_release);
+}
+
+/* --- what an entry is --- */
 
 static inline bool spte_is_present(uint64_t spte)
 {
@@ -142,9 +214,21 @@ static inline bool spte_is_mmio(const struct spte_format *f, uint64_t spte)
 	return f->mmio_mask && (spte & (f->mmio_mask | SPTE_MMU_PRESENT)) == f->mmio;
 }
 
+/* Of a present entry. */
 static inline bool spte_is_leaf(const struct spte_format *f, uint64_t spte, unsigned level)
 {
 	return level == 1 || (spte & f->large);
+}
+
+static inline bool spte_is_table(const struct spte_format *f, uint64_t spte, unsigned level)
+{
+	return spte_is_present(spte) && !spte_is_leaf(f, spte, level);
+}
+
+/* Of a present leaf. */
+static inline bool spte_is_tracked(uint64_t spte)
+{
+	return spte & SPTE_SAVED_ACCESS;
 }
 
 static inline hpa_t spte_address(uint64_t spte)
@@ -155,7 +239,7 @@ static inline hpa_t spte_address(uint64_t spte)
 /* May one compare-and-swap set W (P2)? */
 static inline bool spte_may_set_writable(uint64_t spte)
 {
-	return (spte & SPTE_WRITABLE_BITS) == SPTE_WRITABLE_BITS;
+	return (spte & SPTE_MAY_WRITE) == SPTE_MAY_WRITE;
 }
 
 /* 4K frames that an entry of this level spans. */
@@ -169,12 +253,102 @@ static inline unsigned spte_index(gfn_t gfn, unsigned level)
 	return (gfn.v >> (9 * (level - 1))) & (SPTE_ENTRIES - 1);
 }
 
-/* The MMIO entry for `gfn`, made from slots of `generation` (without the in-progress bit). */
-uint64_t spte_make_mmio(const struct spte_format *f, gfn_t gfn, uint64_t generation);
-uint64_t spte_mmio_generation(uint64_t spte);
-gfn_t spte_mmio_gfn(uint64_t spte);
+/* --- changes of a present leaf --- */
 
-/* Is this one of the combinations of the table above? For assertions and tests. */
+/* Write-protect: takes W, and the dirty bit with it. */
+static inline uint64_t spte_protected(const struct spte_format *f, uint64_t spte)
+{
+	return spte & ~(f->write | f->dirty);
+}
+
+/*
+ * Start to watch for the next access: clear the accessed bit, or, where hardware has none, all
+ * rights. The caller does not need to flush: a cached translation only hides an access.
+ */
+uint64_t spte_aged(const struct spte_format *f, uint64_t spte);
+
+/* The other way: an access-tracked leaf gets R and X back, others are returned as they are. */
+static inline uint64_t spte_restored(uint64_t spte)
+{
+	uint64_t saved = spte & SPTE_SAVED_ACCESS;
+
+	return (spte & ~saved) | saved >> SPTE_SAVED_SHIFT;
+}
+
+/*
+ * The one place where it is decided whether replacing a leaf or table entry `old` by `new` leaves
+ * TLBs with something that must go. MMU_WRITABLE is looked at, not W: W may have been taken a
+ * moment ago, without a flush, by spte_aged() (P2, race 3).
+ */
+bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new);
+
+/* --- MMIO entries --- */
+
+/*
+ * Can the fact that `gfn` is no memory, found in slots of `generation`, be cached in an entry? Not
+ * during a change of slots, and never with a generation of all ones, because before that one is
+ * over the engine drops every entry, so that when the 19 bits come round no old one is left.
+ */
+static inline bool spte_may_cache_mmio(const struct spte_format *f, gfn_t gfn, uint64_t generation)
+{
+	return f->mmio_mask && gfn.v < f->mmio_end.v && !(generation & SLOTS_GEN_IN_PROGRESS) &&
+	       (generation & SPTE_MMIO_GEN_MASK) != SPTE_MMIO_GEN_MASK;
+}
+
+/* Has the caller (slot_commit) to drop all MMIO entries now? */
+static inline bool spte_mmio_must_drop(uint64_t generation)
+{
+	return (generation & SPTE_MMIO_GEN_MASK) == SPTE_MMIO_GEN_MASK;
+}
+
+/* spte_may_cache_mmio() has said yes. `access`: rights as bits of the format, see mmio_access. */
+uint64_t spte_make_mmio(const struct spte_format *f, gfn_t gfn, uint64_t access,
+			uint64_t generation);
+
+static inline uint64_t spte_mmio_generation(uint64_t spte)
+{
+	return FIELD_GET(SPTE_MMIO_GEN_HIGH, spte) << 8 | FIELD_GET(SPTE_MMIO_GEN_LOW, spte);
+}
+
+static inline gfn_t spte_mmio_gfn(uint64_t spte)
+{
+	return GFN(FIELD_GET(SPTE_MMIO_GFN, ~spte));
+}
+
+static inline uint64_t spte_mmio_access(const struct spte_format *f, uint64_t spte)
+{
+	return spte & f->mmio_access;
+}
+
+/* Is the fact in this MMIO entry still true for slots of `generation`? */
+static inline bool spte_mmio_is_fresh(uint64_t spte, uint64_t generation)
+{
+	return !(generation & SLOTS_GEN_IN_PROGRESS) &&
+	       spte_mmio_generation(spte) == (generation & SPTE_MMIO_GEN_MASK);
+}
+
+/* --- the truth table --- */
+
+enum spte_prop {
+	SP_PRESENT = 1 << 0,
+	SP_WRITABLE = 1 << 1,
+	SP_HOST_WRITABLE = 1 << 2,
+	SP_MMU_WRITABLE = 1 << 3,
+	SP_ACCESSED = 1 << 4,
+	SP_DIRTY = 1 << 5,
+	SP_TRACKED = 1 << 6,
+	SP_MMIO = 1 << 7,
+	SP_FROZEN = 1 << 8,
+	SP_ALL = (1 << 9) - 1,
+};
+
+/* The properties of a leaf or of an entry that is not present. */
+unsigned spte_props(const struct spte_format *f, uint64_t spte);
+
+/* Is this a row of the table above? */
+bool spte_props_are_legal(unsigned props);
+
+/* Is this entry one that the MMU makes, bit for bit? For assertions and tests. */
 bool spte_is_legal(const struct spte_format *f, uint64_t spte, unsigned level);
 
 #endif

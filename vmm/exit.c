@@ -122,7 +122,7 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 
 static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 {
-	switch (tdp_fault(v->root, exit->fault.gpa, exit->fault.error)) {
+	switch (tdp_fault(&v->tdp, exit->fault.gpa, exit->fault.error)) {
 	case RET_PF_FIXED:
 	case RET_PF_SPURIOUS:
 	case RET_PF_RETRY:

@@ -20,13 +20,13 @@
 #include <stdatomic.h>
 
 #include "arch/x86/virt.h"
+#include "ept/tdp.h"
 #include "lib/list.h"
 #include "lib/types.h"
 #include "mm/walk.h"
 
 struct vm;
 struct lapic;
-struct tdp_root;
 
 #define REQ_EVENT	(1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
 #define REQ_NMI		(1u << 1) /* an NMI arrived */
@@ -80,7 +80,7 @@ struct vcpu {
 	bool counted_dead;	      /* in vm->halted_vcpus */
 	uint8_t cr8;		      /* as the local APIC and the vendor last agreed */
 	bool irq_window_open;	      /* EXIT_IRQ_WINDOW is asked for */
-	struct tdp_root *root;	      /* the two-dimensional tree in use, with a reference */
+	struct tdp_vcpu tdp;	      /* its part of the two-dimensional tables */
 	uint64_t tsc_offset;	      /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct guest_paging paging; /* brought up to date by insn_paging() */

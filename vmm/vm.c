@@ -34,7 +34,9 @@ void vm_init_formats(void)
 	unsigned phys_bits = cpuid(0x80000008).eax & 0xff;
 
 	if (virt_caps.ept)
-		spte_format_ept(&tdp_format, virt_caps.tdp_has_ad, virt_caps.tdp_has_1g);
+		spte_format_ept(&tdp_format, phys_bits,
+				(struct ept_features){.has_ad = virt_caps.tdp_has_ad,
+						      .has_1g = virt_caps.tdp_has_1g});
 	else
 		spte_format_npt(&tdp_format, phys_bits, virt_caps.tdp_has_1g);
 }
@@ -185,6 +187,7 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->id = id;
 	v->pcpu = choose_pcpu(vm->config);
 	list_init(&v->run_link);
+	tdp_vcpu_init(&v->tdp, &vm->tdp);
 	fpu_init_area(v->fpu);
 	virt_vcpu_init(&v->virt, control, host_pa(control));
 	return v;
@@ -192,22 +195,19 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 
 int vcpu_load_root(struct vcpu *v)
 {
-	struct tdp_root *root = tdp_get_root(&v->vm->tdp);
+	hpa_t root;
+	int r = tdp_load_root(&v->tdp, &root);
 
-	if (!root)
-		return -ENOMEM;
-	if (v->root)
-		tdp_put_root(v->root);
-	v->root = root;
-	virt_set_root(&v->virt, root->hpa);
+	if (r)
+		return r;
+	virt_set_root(&v->virt, root);
 	virt_flush(&v->virt);
 	return 0;
 }
 
 static void destroy_vcpu(struct vcpu *v)
 {
-	if (v->root)
-		tdp_put_root(v->root);
+	tdp_vcpu_destroy(&v->tdp);
 	free_pages_of(v, v->virt.control);
 }
 
@@ -528,14 +528,19 @@ static void wait_until_out(struct vcpu *v, uint32_t request)
 		cpu_relax();
 }
 
+static void request_and_wait(struct vm *vm, uint32_t request)
+{
+	vm_request(vm, request);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		wait_until_out(vm->vcpus[i], request);
+}
+
 void host_flush_vm(struct vm *vm)
 {
-	vm_request(vm, REQ_FLUSH);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		wait_until_out(vm->vcpus[i], REQ_FLUSH);
+	request_and_wait(vm, REQ_FLUSH);
 }
 
 void host_reload_roots(struct vm *vm)
 {
-	vm_request(vm, REQ_RELOAD_ROOT);
+	request_and_wait(vm, REQ_RELOAD_ROOT);
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Large pages into smaller ones. */
+#include "ept/internal.h"
+
+/*
+ * The leaf of `level` - 1 that maps the i-th part of a large one. Rights, types, accessed and dirty
+ * bits are in the same places in all sizes.
+ */
+static uint64_t part_of(const struct spte_format *f, uint64_t large, unsigned level, unsigned i)
+{
+	uint64_t part = large + ((i * spte_pages(level - 1)) << PAGE_SHIFT);
+
+	return level == 2 ? part & ~f->large : part;
+}
+
+bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table)
+{
+	uint64_t large = spte_load(e);
+
+	do {
+		if (!spte_is_present(large) || !spte_is_leaf(t->fmt, large, level))
+			return false;
+		for (unsigned i = 0; i < SPTE_ENTRIES; i++)
+			atomic_store_explicit(&table[i], part_of(t->fmt, large, level, i),
+					      memory_order_relaxed); /* not linked yet */
+		/* Fails also when hardware sets a bit meanwhile: copied again, it is not lost. */
+	} while (!spte_cas(e, &large, tdp_table_entry(t, table)));
+	return true;
+}
+
+bool tdp_split(struct tdp *t, spte_t *e, unsigned level)
+{
+	spte_t *table = tdp_alloc_table(t);
+
+	if (!table)
+		return false;
+	/* Under slots_lock nobody takes the leaf away, but a fault may have split it just now. */
+	if (!tdp_split_with(t, e, level, table))
+		tdp_free_table(t, table);
+	return true;
+}
