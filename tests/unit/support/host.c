@@ -42,6 +42,7 @@ void host_arena_create(uint64_t bytes)
 	if (start > raw)
 		munmap((void *)raw, start - raw);
 	munmap((void *)(start + bytes), raw + ARENA_ALIGN - start);
+	madvise((void *)start, bytes, MADV_HUGEPAGE); /* gigabytes are cleared faster */
 	host_direct_map = start;
 	arena_bytes = bytes;
 	atomic_store(&host_flushes, 0);

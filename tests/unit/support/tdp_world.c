@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/support/host.h"
+#include "tests/unit/support/tdp_world.h"
+
+struct world world;
+struct spte_format world_format[WORLD_FORMATS];
+
+uint64_t world_free_frames(void)
+{
+	struct frames_stats s;
+
+	frames_stats(&s);
+	return s.free;
+}
+
+static void make_formats(void)
+{
+	spte_format_npt(&world_format[WORLD_NPT], 48, true);
+	spte_format_ept(&world_format[WORLD_EPT], 46,
+			(struct ept_features){.has_ad = true, .has_1g = true});
+	spte_format_ept(&world_format[WORLD_EPT_NO_AD], 46, (struct ept_features){.has_1g = true});
+}
+
+void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_level)
+{
+	make_formats();
+	host_arena_with_frames(arena);
+	if (!atomic_load(&grace_cpu()->word))
+		grace_exit_guest(grace_cpu());
+	memset(&world, 0, sizeof(world));
+	world.frames_before = world_free_frames();
+	slots_init(&world.mem);
+	assert_int_equal(tdp_init(&world.tdp, &world.mem, NULL, fmt, max_level), 0);
+	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
+		tdp_vcpu_init(&world.vcpu[i], &world.tdp);
+		world_reload(i);
+	}
+}
+
+void world_destroy(void)
+{
+	for (unsigned i = 0; i < WORLD_VCPUS; i++)
+		tdp_vcpu_destroy(&world.vcpu[i]);
+	tdp_destroy(&world.tdp);
+	slots_destroy(&world.mem);
+	assert_int_equal(world.tdp.tables, 0);
+	assert_int_equal(world_free_frames(), world.frames_before);
+	host_on_flush = NULL;
+}
+
+void world_reload(unsigned i)
+{
+	assert_int_equal(tdp_load_root(&world.vcpu[i], &world.root[i]), 0);
+}
+
+enum ret_pf world_fault(unsigned vcpu, uint64_t gfn, uint32_t error)
+{
+	return tdp_fault(&world.vcpu[vcpu], GPA(gfn << PAGE_SHIFT | 0x123), error);
+}
+
+uint64_t world_spte(uint64_t gfn, unsigned *level)
+{
+	spte_t *table = host_va(world.root[0]);
+
+	for (*level = SPTE_LEVELS;; --*level) {
+		uint64_t spte = spte_load(&table[spte_index(GFN(gfn), *level)]);
+
+		if (!spte_is_table(world.tdp.fmt, spte, *level))
+			return spte;
+		table = host_va(spte_address(spte));
+	}
+}
+
+uint64_t world_walk(uint64_t gfn, bool write)
+{
+	const struct spte_format *f = world.tdp.fmt;
+	unsigned level;
+	uint64_t spte = world_spte(gfn, &level);
+
+	if (!spte_is_present(spte) || !(spte & f->read) || (write && !(spte & f->write)))
+		return 0;
+	return (spte_address(spte).v >> PAGE_SHIFT) + (gfn & (spte_pages(level) - 1));
+}
+
+static uint64_t check_table(spte_t *table, unsigned level, uint64_t gfn)
+{
+	const struct spte_format *f = world.tdp.fmt;
+	uint64_t tables = 1;
+
+	for (unsigned i = 0; i < SPTE_ENTRIES; i++, gfn += spte_pages(level)) {
+		uint64_t spte = spte_load(&table[i]);
+
+		if (!spte_is_legal(f, spte, level))
+			fail_msg("level %u gfn %llx: illegal %llx", level, (unsigned long long)gfn,
+				 (unsigned long long)spte);
+		if (spte_is_table(f, spte, level))
+			tables += check_table(host_va(spte_address(spte)), level - 1, gfn);
+		else if (spte_is_mmio(f, spte))
+			assert_int_equal(spte_mmio_gfn(spte).v, gfn);
+	}
+	return tables;
+}
+
+void world_check_tree(void)
+{
+	uint64_t tables = check_table(host_va(world.root[0]), SPTE_LEVELS, 0);
+
+	if (!world.tdp.nr_dying)
+		assert_int_equal(world.tdp.tables, tables);
+}

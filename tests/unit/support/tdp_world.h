@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A VM as the two-dimensional engine sees one: memory, engine, vCPUs; for its hosted tests. */
+#ifndef TESTS_UNIT_SUPPORT_TDP_WORLD_H
+#define TESTS_UNIT_SUPPORT_TDP_WORLD_H
+
+#include "arch/x86/virt.h" /* PFERR_* */
+#include "ept/tdp.h"
+#include "mm/frames.h"
+#include "mm/grace.h"
+#include "mm/slots.h"
+
+#define MIB         (1ull << 20)
+#define GIB         (1ull << 30)
+#define WORLD_VCPUS 2
+
+/* The formats that tests run over; `world_format[WORLD_FORMATS - 1]` has no accessed bits. */
+enum { WORLD_NPT, WORLD_EPT, WORLD_EPT_NO_AD, WORLD_FORMATS };
+extern struct spte_format world_format[WORLD_FORMATS];
+
+struct world {
+	struct guest_memory mem;
+	struct tdp tdp;
+	struct tdp_vcpu vcpu[WORLD_VCPUS];
+	hpa_t root[WORLD_VCPUS]; /* what the hardware was given */
+	uint64_t frames_before;  /* free ones, before the world was made */
+};
+
+extern struct world world;
+
+/* The calling thread is a CPU inside the hypervisor; `arena` bytes of RAM; the engine is ready. */
+void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_level);
+
+/* Take all down and check that every frame came back. */
+void world_destroy(void);
+
+/* vCPU i does what the run loop does when roots are to be reloaded. */
+void world_reload(unsigned i);
+
+enum ret_pf world_fault(unsigned vcpu, uint64_t gfn, uint32_t error);
+
+/* The entry that maps `gfn` in the tree vCPU 0 runs on, and its level. */
+uint64_t world_spte(uint64_t gfn, unsigned *level);
+
+/* What hardware would make of an access: the frame, or 0 for a fault. Sets no bits. */
+uint64_t world_walk(uint64_t gfn, bool write);
+
+/* Every entry of the tree vCPU 0 runs on is legal; the tables are as many as are accounted. */
+void world_check_tree(void);
+
+uint64_t world_free_frames(void);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The entry formats against the manuals, and the truth table against its rules in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mm/spte.h"
+#include "tests/unit/support/panic.h"
+
+static struct spte_format npt, npt52, ept, ept_noad, ept_xo;
+
+static int setup(void **state)
+{
+	spte_format_npt(&npt, 48, true);
+	spte_format_npt(&npt52, 52, true);
+	spte_format_ept(&ept, 46, (struct ept_features){.has_ad = true, .has_1g = true});
+	spte_format_ept(&ept_noad, 39, (struct ept_features){0});
+	spte_format_ept(&ept_xo, 46, (struct ept_features){.has_ad = true, .has_exec_only = true});
+	return 0;
+}
+
+/* The rules of mm/spte.h, said in another way than its table. */
+static bool by_rules(unsigned p)
+{
+	bool present = p & SP_PRESENT, w = p & SP_WRITABLE, host = p & SP_HOST_WRITABLE,
+	     mmu = p & SP_MMU_WRITABLE, a = p & SP_ACCESSED, d = p & SP_DIRTY, t = p & SP_TRACKED;
+
+	if (!present)
+		return p == 0 || p == SP_MMIO || p == SP_FROZEN;
+	if (p & (SP_MMIO | SP_FROZEN))
+		return false;
+	if (w && !(host && mmu))
+		return false;
+	if (mmu && !host)
+		return false;
+	if (d && !w)
+		return false;
+	return !(t && (a || d || w));
+}
+
+static void test_truth_table(void **state)
+{
+	unsigned legal = 0;
+
+	for (unsigned p = 0; p <= SP_ALL; p++) {
+		assert_int_equal(spte_props_are_legal(p), by_rules(p));
+		legal += spte_props_are_legal(p);
+	}
+	assert_int_equal(legal, 16);
+}
+
+/* A leaf with the given properties, where the format can express them. */
+static uint64_t leaf_with(const struct spte_format *f, unsigned p)
+{
+	uint64_t spte = f->leaf | 0x1234000;
+
+	if (p & SP_WRITABLE)
+		spte |= f->write;
+	if (p & SP_HOST_WRITABLE)
+		spte |= SPTE_HOST_WRITABLE;
+	if (p & SP_MMU_WRITABLE)
+		spte |= SPTE_MMU_WRITABLE;
+	if (p & SP_ACCESSED)
+		spte |= f->accessed;
+	if (p & SP_DIRTY)
+		spte |= f->dirty;
+	if (p & SP_TRACKED)
+		spte = (spte & ~(EPT_R | EPT_X)) | SPTE_SAVED_ACCESS;
+	return spte;
+}
+
+static void check_leaves(const struct spte_format *f, unsigned can)
+{
+	for (unsigned p = SP_PRESENT; p < SP_MMIO; p++) {
+		uint64_t spte = leaf_with(f, p);
+
+		if (!(p & SP_PRESENT) || (p & ~can))
+			continue;
+		assert_int_equal(spte_props(f, spte), p);
+		assert_int_equal(spte_is_legal(f, spte, 1), by_rules(p));
+	}
+}
+
+static void test_leaves_of_each_format(void **state)
+{
+	unsigned always = SP_PRESENT | SP_WRITABLE | SP_HOST_WRITABLE | SP_MMU_WRITABLE;
+
+	check_leaves(&npt, always | SP_ACCESSED | SP_DIRTY);
+	check_leaves(&ept, always | SP_ACCESSED | SP_DIRTY);
+	check_leaves(&ept_noad, always | SP_TRACKED);
+}
+
+static void test_what_else_is_legal(void **state)
+{
+	const struct spte_format *f[] = {&npt, &ept, &ept_noad};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(f); i++) {
+		assert_true(spte_is_legal(f[i], 0, 1));
+		assert_true(spte_is_legal(f[i], SPTE_FROZEN, 4));
+		assert_true(spte_is_legal(f[i], f[i]->table | 0x5000, 4));
+		assert_false(spte_is_legal(f[i], f[i]->table | 0x5000 | SPTE_HOST_WRITABLE, 2));
+		assert_false(spte_is_legal(f[i], SPTE_FROZEN | 0x1000, 1));
+		assert_false(spte_is_legal(f[i], SPTE_HOST_WRITABLE, 1));
+		/* 2M pages are aligned; 512G pages do not exist. */
+		assert_true(spte_is_legal(f[i], f[i]->leaf | f[i]->large | 0x200000, 2));
+		assert_false(spte_is_legal(f[i], f[i]->leaf | f[i]->large | 0x201000, 2));
+		assert_false(spte_is_legal(f[i], f[i]->leaf | f[i]->large, 4));
+		/* MMIO entries are for level 1 only. */
+		assert_true(spte_is_legal(f[i], spte_make_mmio(f[i], GFN(5), 0, 7), 1));
+		assert_false(spte_is_legal(f[i], spte_make_mmio(f[i], GFN(5), 0, 7), 2));
+	}
+	assert_false(spte_is_legal(&ept_noad, ept_noad.leaf | ept_noad.large, 3)); /* no 1G */
+}
+
+static void test_rights(void **state)
+{
+	uint64_t xo = (ept_xo.leaf & ~EPT_R) | 0x1000;
+
+	assert_true(spte_is_legal(&ept_xo, xo, 1));
+	assert_false(spte_is_legal(&ept, xo, 1));
+	/* W without R is a misconfiguration everywhere: SDM 28.3.3.1. */
+	assert_false(spte_is_legal(&ept_xo, xo | EPT_W | SPTE_MAY_WRITE, 1));
+	assert_false(spte_is_legal(&npt, (npt.leaf & ~NPT_U) | 0x1000, 1));
+	assert_true(spte_is_legal(&npt, npt.leaf | NPT_NX | 0x1000, 1));
+	assert_false(spte_is_legal(&npt, npt.leaf | NPT_PCD | 0x1000, 1));
+}
+
+/* The constants that a CPU sees, from the manuals. */
+static void test_format_constants(void **state)
+{
+	assert_int_equal(npt.leaf & ~SPTE_SOFTWARE, 0x5);
+	assert_int_equal(npt.table & ~SPTE_SOFTWARE, 0x27);
+	assert_int_equal(ept.leaf & ~SPTE_SOFTWARE, 0x75); /* R, X, WB, ignore PAT */
+	assert_int_equal(ept.table & ~SPTE_SOFTWARE, 0x107);
+	assert_int_equal(ept_noad.table & ~SPTE_SOFTWARE, 0x7);
+	assert_int_equal(ept_noad.accessed | ept_noad.dirty, 0);
+	assert_int_equal(npt.large, 0x80);
+	assert_int_equal(ept.large, 0x80);
+	assert_int_equal(npt.max_level, 3);
+	assert_int_equal(ept_noad.max_level, 2);
+	assert_int_equal(npt52.mmio_mask, 0);
+	assert_panics(spte_format_npt(&npt52, 53, false));
+	assert_panics(spte_format_ept(&npt52, 31, (struct ept_features){0}));
+}
+
+static void check_mmio(const struct spte_format *f)
+{
+	static const uint64_t gens[] = {0, 1, 0xff, 0x100, 0x55555, 0x7fffe, 0x123456789abull};
+
+	for (unsigned bit = 0; GFN(BIT_ULL(bit)).v < f->mmio_end.v; bit++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(gens); i++) {
+			gfn_t gfn = GFN(BIT_ULL(bit) | 1);
+			uint64_t spte = spte_make_mmio(f, gfn, f->mmio_access, gens[i]);
+
+			assert_true(spte_is_mmio(f, spte));
+			assert_false(spte_is_present(spte));
+			assert_int_equal(spte_mmio_gfn(spte).v, gfn.v);
+			assert_int_equal(spte_mmio_generation(spte), gens[i] & 0x7ffff);
+			assert_int_equal(spte_mmio_access(f, spte), f->mmio_access);
+			assert_true(spte_mmio_is_fresh(spte, gens[i]));
+			assert_false(spte_mmio_is_fresh(spte, gens[i] + 1));
+			assert_false(spte_mmio_is_fresh(spte, gens[i] | SLOTS_GEN_IN_PROGRESS));
+			assert_int_equal(spte_props(f, spte), SP_MMIO);
+		}
+	}
+}
+
+static void test_mmio(void **state)
+{
+	check_mmio(&npt);
+	check_mmio(&ept);
+	check_mmio(&ept_noad);
+	assert_int_equal(spte_mmio_access(&npt, spte_make_mmio(&npt, GFN(1), NPT_W, 0)), NPT_W);
+	/* Hardware: a reserved bit in a present entry (48-bit addresses); W and X without R. */
+	assert_int_equal(spte_make_mmio(&npt, GFN(1), 0, 3) & (NPT_P | BIT_ULL(51)),
+			 NPT_P | BIT_ULL(51));
+	assert_int_equal(spte_make_mmio(&ept, GFN(1), 0, 3) & 7, 6);
+}
+
+/* L1TF: what the address field of an MMIO entry points to is above half of the address space. */
+static void test_mmio_points_nowhere(void **state)
+{
+	gfn_t last = GFN(ept.mmio_end.v - 1);
+
+	assert_int_equal(ept.mmio_end.v, 1ull << 33);
+	for (uint64_t gfn = 0; gfn <= last.v; gfn += last.v / 64 + 1) {
+		uint64_t spte = spte_make_mmio(&ept, GFN(gfn), 0, 0);
+
+		assert_true(spte_address(spte).v & BIT_ULL(45));
+	}
+	assert_true(spte_may_cache_mmio(&ept, last, 0));
+	assert_false(spte_may_cache_mmio(&ept, ept.mmio_end, 0));
+}
+
+static void test_mmio_generations(void **state)
+{
+	assert_true(spte_may_cache_mmio(&npt, GFN(1), 0x7fffe));
+	assert_false(spte_may_cache_mmio(&npt, GFN(1), 0x7ffff));
+	assert_false(spte_may_cache_mmio(&npt, GFN(1), 0xfffff));
+	assert_true(spte_may_cache_mmio(&npt, GFN(1), 0x80000));
+	assert_false(spte_may_cache_mmio(&npt, GFN(1), 5 | SLOTS_GEN_IN_PROGRESS));
+	assert_false(spte_may_cache_mmio(&npt52, GFN(1), 5));
+	assert_true(spte_mmio_must_drop(0x7ffff));
+	assert_false(spte_mmio_must_drop(0x80000));
+	assert_false(spte_is_mmio(&npt52, 0));
+}
+
+static void test_aging(void **state)
+{
+	uint64_t writable = SPTE_MAY_WRITE | 0x1000;
+	uint64_t hw = ept.leaf | writable | EPT_W | EPT_A | EPT_D;
+	uint64_t sw = ept_noad.leaf | writable | EPT_W, tracked = spte_aged(&ept_noad, sw);
+
+	assert_int_equal(spte_aged(&ept, hw), hw & ~EPT_A);
+	assert_true(spte_is_legal(&ept, spte_aged(&ept, hw), 1));
+	assert_true(spte_is_tracked(tracked));
+	assert_true(spte_is_legal(&ept_noad, tracked, 1));
+	assert_int_equal(tracked & 7, 0);
+	assert_int_equal(spte_aged(&ept_noad, tracked), tracked);
+	assert_int_equal(spte_restored(tracked), sw & ~EPT_W); /* W is not given back */
+	assert_int_equal(spte_restored(sw), sw);
+}
+
+static void test_flush_decision(void **state)
+{
+	const struct spte_format *f = &npt;
+	uint64_t ro = f->leaf | 0x200000, w = ro | SPTE_MAY_WRITE | f->write, p = w & ~f->write;
+
+	assert_false(spte_flush_is_due(f, 0, w));
+	assert_false(spte_flush_is_due(f, SPTE_FROZEN, 0));
+	assert_true(spte_flush_is_due(f, ro, SPTE_FROZEN));
+	assert_true(spte_flush_is_due(f, ro, ro + 0x1000));
+	assert_true(spte_flush_is_due(f, w, p));
+	assert_true(spte_flush_is_due(f, p, p)); /* somebody may just have taken W */
+	assert_false(spte_flush_is_due(f, p, w));
+	assert_false(spte_flush_is_due(f, ro, ro | f->accessed));
+	assert_true(spte_flush_is_due(f, ro, ro | f->nx));
+	assert_false(spte_flush_is_due(f, ro | f->nx, ro));
+	assert_true(spte_flush_is_due(f, ro, ro | f->large));
+	assert_true(spte_flush_is_due(&ept, ept.leaf, ept.leaf & ~EPT_X));
+	assert_false(
+		spte_flush_is_due(&ept_noad, ept_noad.leaf, spte_aged(&ept_noad, ept_noad.leaf)));
+	assert_true(spte_flush_is_due(f, f->table | 0x5000, SPTE_FROZEN));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_truth_table),
+		cmocka_unit_test(test_leaves_of_each_format),
+		cmocka_unit_test(test_what_else_is_legal),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_format_constants),
+		cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_mmio_points_nowhere),
+		cmocka_unit_test(test_mmio_generations),
+		cmocka_unit_test(test_aging),
+		cmocka_unit_test(test_flush_decision),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
