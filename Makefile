@@ -44,7 +44,7 @@ ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
-all: $(BUILD)/umbra.elf compile_commands.json
+all: $(BUILD)/umbra.elf $(COMMANDS)
 
 LINK := $(LD) -nostdlib -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none -T linker.ld
 
@@ -80,7 +80,9 @@ $(BUILD)/%.S.o: %.S Makefile $(NEWLIB)/libc.a
 $(NEWLIB)/libc.a: tools/build-newlib
 	tools/build-newlib $(NEWLIB) -m64 -mcmodel=kernel -mno-red-zone
 
-compile_commands.json: Makefile $(SRCS)
+# For editors and for clang-tidy.
+COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
+$(COMMANDS): Makefile $(SRCS)
 	@printf '%s\n' $(SRCS) | awk -v cmd='$(CC) $(CFLAGS) -c' 'BEGIN { printf "[" } \
 		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
 		END { print "\n]" }' > $@
@@ -144,7 +146,9 @@ run: all kernels
 
 #: make iso        build/umbra.iso: the same for a USB stick or a CD, BIOS and UEFI
 iso: all kernels
-	tools/mkiso -o $(BUILD)/umbra.iso --demo
+	tools/mkiso -o $(BUILD)/umbra.iso -t 5 -s 0 \
+		'build/kernels/cloud.bzImage kernel vm=demo mem=512M vcpus=2 -- console=ttyS0 quiet' \
+		'build/kernels/initrd-amd64 initrd vm=demo'
 
 #: make kernels    fetch Debian's kernels and make an initramfs for them: build/kernels
 kernels:
@@ -160,6 +164,27 @@ $(TEST_GROUPS):
 #: make bench      path lengths in instructions, beside KVM's, and the figures to keep
 bench: all
 	tools/bench
+
+# Parts of the lint group that look at one file at a time, and only again when it has changed.
+HEADERS := $(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h drivers/*.h boot/*.h)
+LINT := $(BUILD)/lint
+lint-headers: $(HEADERS:%=$(LINT)/%.alone)
+lint-sparse: $(SRCS:%=$(LINT)/%.sparse)
+lint-tidy: $(SRCS:%=$(LINT)/%.tidy)
+
+$(LINT)/%.h.alone: %.h $(BUILD)/umbra.elf
+	@mkdir -p $(@D)
+	echo '#include "$<"' | $(CC) $(CFLAGS) -fsyntax-only -x c -
+	@touch $@
+# sparse knows neither the form _Atomic(T) nor that newlib may define its macros again.
+$(LINT)/%.c.sparse: %.c $(BUILD)/umbra.elf
+	@mkdir -p $(@D)
+	sparse '-D_Atomic(T)=T' -Wcontext $(CFLAGS) $< 2>&1 | grep -v '^$(BUILD)/' > $@.log; if grep -E '(error|warning):' $@.log; then cat $@.log; exit 1; fi
+	@touch $@
+$(LINT)/%.c.tidy: %.c $(BUILD)/umbra.elf .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet -p $(BUILD)/clang $< 2>/dev/null > $@.log || { cat $@.log; exit 1; }
+	@touch $@
 
 #: make clean      remove what was built (fetched kernels stay in the cache, ~/.cache/umbra)
 clean:

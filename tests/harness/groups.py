@@ -3,7 +3,7 @@
 import glob
 import os
 
-from . import payloads
+from . import boot, payloads
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -44,11 +44,44 @@ def bench():
     yield Group("bench", ["all"], [Job("figures", ["tools/bench", "--tap"], timeout=1200)])
 
 
-def guests():
-    yield Group("guests", ["guest-payloads"], lambda: list(payloads.jobs()))
+def model():
+    """tests/model/NAME.pml must hold, NAME_..._broken.pml must not: so it is seen that the model can fail."""
+    for path in sorted(glob.glob(f"{TOP}/tests/model/*.pml")):
+        name = os.path.splitext(os.path.basename(path))[0]
+        yield Job(name, ["tests/model/run", f"tests/model/{name}.pml"], timeout=300)
 
 
-ALL = {"unit": unit, "race": race, "fuzz": fuzz, "guests": guests, "bench": bench}
+def lint():
+    yield Job("includes", ["tests/lint/includes"])
+    yield Job("files", ["tests/lint/files"])
+    yield Job("format", ["tests/lint/format"])
+    yield Job("headers-alone", ["make", "-s", "-k", "lint-headers"])
+    yield Job("scripts", ["tests/lint/scripts"])
+    yield Job("sparse", ["make", "-s", "-k", "lint-sparse"])
+    yield Job("cppcheck", ["tests/lint/cppcheck"], timeout=300)
+    yield Job("clang-tidy", ["make", "-s", "-k", "lint-tidy"], timeout=600)
+
+
+def tools():
+    yield Job("launcher", ["tests/tools/test_umbra.py"], timeout=300)
+    yield Job("driver", ["tests/tools/test_harness.py"], timeout=60)
+
+
+CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
+
+# Name -> the groups of jobs that it stands for.
+ALL = {
+    "lint": lambda: [Group("lint", ["all"], list(lint()))],
+    "clang": lambda: [Group("clang", [*CLANG, "all"], [Job("umbra.elf", ["nm", "build/clang/umbra.elf"])])],
+    "tools": lambda: [Group("tools", [], list(tools()))],
+    "unit": unit,
+    "race": race,
+    "model": lambda: [Group("model", [], list(model()))],
+    "fuzz": fuzz,
+    "guests": lambda: [Group("guests", ["all", "guest-payloads"], lambda: list(payloads.jobs()))],
+    "boot": lambda: [Group("boot", ["all", "kernels", "guest-payloads", "build/boot/bootsect.img"], lambda: list(boot.jobs()))],
+    "bench": lambda: [Group("bench", ["all", "kernels", "guest-payloads"], [Job("figures", ["tools/bench", "--tap"], timeout=300)])],
+}
 
 
 def make(name):

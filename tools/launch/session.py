@@ -21,7 +21,7 @@ from .options import (STATUS_BAD_CONFIG, STATUS_INTERRUPTED, STATUS_PANIC, STATU
 
 VERDICT = re.compile(rb"umbra: exit status (\d+)")
 PANIC = re.compile(rb"\bPANIC:")
-FIRST_LINE = re.compile(rb"\bumbra", re.I)
+FIRST_LINE = re.compile(rb"^umbra: ")
 ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
 REPORT_SECONDS = 2    # how long after a panic its report may take
