@@ -153,26 +153,26 @@ enum place {
 #define S_x {8, 8, 16}
 
 static const struct {
-	uint8_t place, size[3], reg, pad[3];
+	uint8_t place, size[3], reg;
 } forms[NR_FORMS] = {
-	[F__]   = {P_NONE, S_NONE},
-	[F_Eb]  = {P_E, S_b}, [F_Ew]   = {P_E, S_w},  [F_Ed]  = {P_E, S_d}, [F_Ev] = {P_E, S_v},
-	[F_Gb]  = {P_G, S_b}, [F_Gw]   = {P_G, S_w},  [F_Gv]  = {P_G, S_v},
-	[F_M]   = {P_E, S_NONE},      [F_Mv]   = {P_E, S_v},  [F_Mp]  = {P_E, S_p}, [F_Ma] = {P_E, S_a},
-	[F_Ms]  = {P_E, S_s}, [F_Mx]   = {P_E, S_x},  [F_RvMw] = {P_EVW, S_v},
-	[F_Ry]  = {P_R, S_y}, [F_Rn]   = {P_R, S_n},
-	[F_Sw]  = {P_S, S_w}, [F_Cn]   = {P_C, S_n},  [F_Dn]  = {P_D, S_n},
-	[F_Zb]  = {P_Z, S_b}, [F_Zv]   = {P_Z, S_v},
-	[F_Ib]  = {P_I, S_b}, [F_Iw]   = {P_I, S_w},  [F_Iz]  = {P_I, S_z}, [F_Iv] = {P_I, S_v},
-	[F_Ibs] = {P_ISX, S_v}, [F_Ib2] = {P_I2, S_b},
-	[F_Jb]  = {P_J, S_b}, [F_Jz]   = {P_J, S_z},  [F_Ap]  = {P_A, S_p},
-	[F_Ob]  = {P_O, S_b}, [F_Ov]   = {P_O, S_v},
-	[F_Xb]  = {P_X, S_b}, [F_Xv]   = {P_X, S_v},  [F_Xz]  = {P_X, S_z},
-	[F_Yb]  = {P_Y, S_b}, [F_Yv]   = {P_Y, S_v},  [F_Yz]  = {P_Y, S_z},
+	[F__]   = {P_NONE, S_NONE, 0},
+	[F_Eb]  = {P_E, S_b, 0}, [F_Ew]   = {P_E, S_w, 0},  [F_Ed]  = {P_E, S_d, 0}, [F_Ev] = {P_E, S_v, 0},
+	[F_Gb]  = {P_G, S_b, 0}, [F_Gw]   = {P_G, S_w, 0},  [F_Gv]  = {P_G, S_v, 0},
+	[F_M]   = {P_E, S_NONE, 0},      [F_Mv]   = {P_E, S_v, 0},  [F_Mp]  = {P_E, S_p, 0}, [F_Ma] = {P_E, S_a, 0},
+	[F_Ms]  = {P_E, S_s, 0}, [F_Mx]   = {P_E, S_x, 0},  [F_RvMw] = {P_EVW, S_v, 0},
+	[F_Ry]  = {P_R, S_y, 0}, [F_Rn]   = {P_R, S_n, 0},
+	[F_Sw]  = {P_S, S_w, 0}, [F_Cn]   = {P_C, S_n, 0},  [F_Dn]  = {P_D, S_n, 0},
+	[F_Zb]  = {P_Z, S_b, 0}, [F_Zv]   = {P_Z, S_v, 0},
+	[F_Ib]  = {P_I, S_b, 0}, [F_Iw]   = {P_I, S_w, 0},  [F_Iz]  = {P_I, S_z, 0}, [F_Iv] = {P_I, S_v, 0},
+	[F_Ibs] = {P_ISX, S_v, 0}, [F_Ib2] = {P_I2, S_b, 0},
+	[F_Jb]  = {P_J, S_b, 0}, [F_Jz]   = {P_J, S_z, 0},  [F_Ap]  = {P_A, S_p, 0},
+	[F_Ob]  = {P_O, S_b, 0}, [F_Ov]   = {P_O, S_v, 0},
+	[F_Xb]  = {P_X, S_b, 0}, [F_Xv]   = {P_X, S_v, 0},  [F_Xz]  = {P_X, S_z, 0},
+	[F_Yb]  = {P_Y, S_b, 0}, [F_Yv]   = {P_Y, S_v, 0},  [F_Yz]  = {P_Y, S_z, 0},
 	[F_AL]  = {P_GPR, S_b, GPR_RAX},
 	[F_eAX] = {P_GPR, S_z, GPR_RAX}, [F_rAX] = {P_GPR, S_v, GPR_RAX},
 	[F_CL]  = {P_GPR, S_b, GPR_RCX}, [F_DX]  = {P_GPR, S_w, GPR_RDX},
-	[F_1]   = {P_ONE, S_b},
+	[F_1]   = {P_ONE, S_b, 0},
 	[F_ES]  = {P_SEG, S_w, SEG_ES}, [F_CS] = {P_SEG, S_w, SEG_CS}, [F_SS] = {P_SEG, S_w, SEG_SS},
 	[F_DS]  = {P_SEG, S_w, SEG_DS}, [F_FS] = {P_SEG, S_w, SEG_FS}, [F_GS] = {P_SEG, S_w, SEG_GS},
 };

@@ -193,7 +193,7 @@ static const struct opcode group9_mem[8] = {
 	UNKNOWN, ROW(CMPXCHG8B, Mx, _, _, LOCK), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
 };
 static const struct opcode group9_reg[8] = { /* RDRAND, RDSEED, RDPID */
-	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+	UNKNOWN, INVALID, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
 };
 static const struct opcode group9[2] = {GO(REG, group9_mem), GO(REG, group9_reg)};
 

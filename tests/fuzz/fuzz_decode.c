@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The instruction emulator on anything: mode, registers, segments and code from the input, over
+ * a small memory with holes. It must end with a result, stay inside its buffers, keep an
+ * instruction within 15 bytes, and change nothing when it faults.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/regs.h"
+#include "lib/bits.h"
+#include "vmm/emulate/emulate.h"
+
+#define MEM_LEN 0x8000 /* repeats all over the address space; every eighth page is missing */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t mem[MEM_LEN];
+static uint64_t gpr[NR_GPRS];
+
+/* The head of the input; what follows is code. */
+struct input {
+	uint8_t mode, cpl, known_bytes, seg_attr[6];
+	uint32_t seg_limit[6];
+	uint64_t rip, rflags, gpr[NR_GPRS];
+} __packed;
+
+static void check(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static int access_memory(struct emul_ctx *c, gva_t gva, unsigned len)
+{
+	check(len >= 1 && len <= 16);
+	check((gva.v & ~PAGE_MASK) + len <= PAGE_SIZE);
+	if (((gva.v >> PAGE_SHIFT) & 7) == 5)
+		return emul_set_page_fault(c, gva, 0);
+	return EMUL_OK;
+}
+
+static uint8_t *host_address(gva_t gva)
+{
+	return &mem[gva.v % MEM_LEN];
+}
+
+static int fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
+{
+	int err = access_memory(c, gva, len);
+
+	if (!err)
+		memcpy(buf, host_address(gva), len);
+	return err;
+}
+
+static int mem_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
+{
+	int err = access_memory(c, gva, len);
+
+	if (!err && !(access & EMUL_ACC_PROBE))
+		memcpy(buf, host_address(gva), len);
+	return err;
+}
+
+static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
+{
+	int err = access_memory(c, gva, len);
+
+	if (!err)
+		memcpy(host_address(gva), buf, len);
+	return err;
+}
+
+static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
+		       unsigned len)
+{
+	int err = access_memory(c, gva, len);
+
+	if (err)
+		return err;
+	if (memcmp(host_address(gva), old, len) != 0)
+		return EMUL_AGAIN;
+	memcpy(host_address(gva), val, len);
+	return EMUL_OK;
+}
+
+static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
+{
+	check(size == 1 || size == 2 || size == 4);
+	*val = port;
+	return EMUL_OK;
+}
+
+static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
+{
+	check(size == 1 || size == 2 || size == 4);
+	return EMUL_OK;
+}
+
+static void get_segment(struct emul_ctx *c, enum seg seg)
+{
+	check(seg < NR_SEGS);
+	c->seg[seg] = (struct segment){.base = 0x100 * seg, .limit = 0xffff, .attr = 0x93};
+}
+
+static const struct emul_ops ops = {
+	.fetch = fetch,
+	.read = mem_read,
+	.write = mem_write,
+	.cmpxchg = mem_cmpxchg,
+	.pio_in = pio_in,
+	.pio_out = pio_out,
+	.get_segment = get_segment,
+};
+
+static void set_up(struct emul_ctx *c, const struct input *in)
+{
+	memcpy(gpr, in->gpr, sizeof(gpr));
+	*c = (struct emul_ctx){
+		.ops = &ops,
+		.gpr = gpr,
+		.rip = in->rip,
+		.rflags = in->rflags,
+		.mode = in->mode % 5,
+		.cpl = in->cpl & 3,
+		.va_bits = in->mode & 0x80 ? 57 : 48,
+	};
+	for (unsigned n = 0; n < 6; n++) {
+		c->seg[n] = (struct segment){
+			.base = in->gpr[n] & 0xffffffff,
+			.limit = in->seg_limit[n],
+			.attr = in->seg_attr[n] | (in->cpl & 4 ? SEG_ATTR_DB : 0),
+		};
+	}
+	c->segs_known = in->cpl & 8 ? 0x3f : 0;
+	if (c->mode != EMUL_LONG64)
+		c->rip = (uint32_t)c->rip;
+}
+
+/* Run up to 16 instructions from where the input put them. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in;
+	struct emul_ctx c;
+
+	if (size < sizeof(in))
+		return 0;
+	memcpy(&in, data, sizeof(in));
+	data += sizeof(in);
+	size -= sizeof(in);
+	for (size_t n = 0; n < MEM_LEN; n++)
+		mem[n] = size ? data[n % size] : 0;
+	set_up(&c, &in);
+	c.insn.nr_bytes = in.known_bytes % (EMUL_MAX_INSN_LEN + 1);
+	memcpy(c.insn.bytes, data, size < c.insn.nr_bytes ? size : c.insn.nr_bytes);
+	for (unsigned n = 0; n < 16; n++) {
+		uint64_t before[NR_GPRS], rip = c.rip;
+		int r;
+
+		memcpy(before, gpr, sizeof(gpr));
+		r = emul_run(&c);
+		check(c.insn.len <= EMUL_MAX_INSN_LEN && c.insn.nr_bytes <= EMUL_MAX_INSN_LEN);
+		if (r != EMUL_OK)
+			check(c.rip == rip);
+		if (r == EMUL_FAULT && !(c.insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
+			check(memcmp(before, gpr, sizeof(gpr)) == 0);
+		if (r == EMUL_FAULT || r == EMUL_UNHANDLED)
+			break;
+		c.insn.nr_bytes = 0;
+	}
+	return 0;
+}
