@@ -55,6 +55,16 @@ static uint32_t read_pkru(void)
 	return eax;
 }
 
+/*
+ * NPT hardware reads PDPTEs from memory at each walk, and the guest got here with these, so they
+ * are not checked again: QEMU sets the accessed bit in them, which is reserved by the book.
+ */
+static void read_pdptes(struct vcpu *v, struct guest_paging *p)
+{
+	if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte, sizeof(p->pdpte)))
+		memset(p->pdpte, 0, sizeof(p->pdpte));
+}
+
 /* The guest changes its control registers without exits: look whether it has. */
 const struct guest_paging *insn_paging(struct vcpu *v)
 {
@@ -66,8 +76,8 @@ const struct guest_paging *insn_paging(struct vcpu *v)
 	if (unlikely(cr0 != p->cr0 || cr4 != p->cr4 || efer != p->efer || !p->maxphyaddr))
 		update_paging(v, cr0, cr4, efer);
 	p->cr3 = virt_reg_read(&v->virt, VREG_CR3);
-	if (unlikely(p->levels == 3)) /* NPT hardware reads PDPTEs from memory at each walk */
-		guest_paging_load_pdptes(&v->vm->mem, p);
+	if (unlikely(p->levels == 3))
+		read_pdptes(v, p);
 	if (unlikely(cr4 & CR4_PKE))
 		p->pkru = read_pkru();
 	return p;
