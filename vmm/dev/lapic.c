@@ -231,7 +231,7 @@ static const uint32_t lvt_writable[NR_LVTS] = {
 static void write_lint(struct lapic *l, unsigned pin, uint32_t val)
 {
 	_Atomic uint32_t *lvt = &l->lvt[LVT_LINT0 + pin];
-	uint32_t keep = val & LVT_LEVEL ? LVT_REMOTE_IRR : 0;
+	uint32_t keep = (val & LVT_LEVEL) ? LVT_REMOTE_IRR : 0;
 	uint32_t old = atomic_load(lvt);
 
 	while (!atomic_compare_exchange_weak(lvt, &old, val | (old & keep)))

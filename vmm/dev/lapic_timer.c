@@ -68,13 +68,13 @@ static void arm(struct lapic *l, uint64_t now)
 }
 
 /* Lock, and let an expired count expire first. To be followed by end(). */
-static bool begin(struct lapic *l, uint64_t now)
+static bool begin(struct lapic *l, uint64_t now) __acquires(&l->timer_lock)
 {
 	spin_lock(&l->timer_lock);
 	return expire(l, now);
 }
 
-static void end(struct lapic *l, bool expired)
+static void end(struct lapic *l, bool expired) __releases(&l->timer_lock)
 {
 	spin_unlock(&l->timer_lock);
 	if (expired)

@@ -77,12 +77,12 @@ static uint64_t ticks(const struct rtc *r, uint64_t ns)
 
 static uint8_t encode(const struct rtc *r, unsigned val)
 {
-	return r->cmos[REG_B] & B_BINARY ? val : val / 10 << 4 | val % 10;
+	return (r->cmos[REG_B] & B_BINARY) ? val : val / 10 << 4 | val % 10;
 }
 
 static unsigned decode(const struct rtc *r, uint8_t val)
 {
-	return r->cmos[REG_B] & B_BINARY ? val : (val >> 4) * 10 + (val & 0xf);
+	return (r->cmos[REG_B] & B_BINARY) ? val : (val >> 4) * 10 + (val & 0xf);
 }
 
 /* 12-hour format: 12, 1, ... 11, with bit 7 in the afternoon. */
@@ -97,7 +97,7 @@ static unsigned decode_hour(const struct rtc *r, uint8_t val)
 {
 	if (r->cmos[REG_B] & B_24H)
 		return decode(r, val);
-	return decode(r, val & ~HOUR_PM) % 12 + (val & HOUR_PM ? 12 : 0);
+	return decode(r, val & ~HOUR_PM) % 12 + ((val & HOUR_PM) ? 12 : 0);
 }
 
 /* The time at `ns` into the registers. */
@@ -340,7 +340,7 @@ static void write_register(struct rtc *r, unsigned reg, uint8_t val)
 	else if (reg == REG_A)
 		write_control(r, reg, val & ~A_UIP, ns);
 	else if (reg == REG_B)
-		write_control(r, reg, val & B_SET ? val & ~C_UPDATE : val, ns);
+		write_control(r, reg, (val & B_SET) ? val & ~C_UPDATE : val, ns);
 	else if (reg != REG_C && reg != REG_D)
 		r->cmos[reg] = val;
 	update_irq(r);
@@ -457,7 +457,7 @@ void rtc_init(struct rtc *r, int64_t unix_time, uint64_t ram_bytes, const struct
 	uint64_t ns = now_ns();
 
 	*r = (struct rtc){
-		.base_s = max(unix_time, (int64_t)0),
+		.base_s = unix_time > 0 ? unix_time : 0,
 		.base_ns = ns,
 		.synced_ns = ns,
 		.irq = *irq,
