@@ -63,42 +63,41 @@ static const char *add_string(const struct phys_memory *mem, uint64_t hpa, struc
 static void parse_modules(const struct phys_memory *mem, const struct mb1_info *info,
 			  struct boot_info *out)
 {
-	const struct mb1_module *m;
+	const void *entry;
+	struct mb1_module m;
 	const char *string;
 	size_t n;
 	uint32_t i;
 
 	for (i = 0; i < info->mods_count; i++) {
-		m = phys_map(mem, info->mods_addr + (uint64_t)i * sizeof(*m), sizeof(*m));
-		if (!m || out->nr_modules == BOOT_MAX_MODULES) {
+		entry = phys_map(mem, info->mods_addr + (uint64_t)i * sizeof(m), sizeof(m));
+		if (!entry || out->nr_modules == BOOT_MAX_MODULES) {
 			out->problems++;
 			return;
 		}
-		n = m->string ? string_length(mem, m->string) : 0;
-		string = n ? phys_map(mem, m->string, n) : "";
-		boot_info_add_module(out, m->start, m->end, string, n);
+		memcpy(&m, entry, sizeof(m));
+		n = m.string ? string_length(mem, m.string) : 0;
+		string = n ? phys_map(mem, m.string, n) : "";
+		boot_info_add_module(out, m.start, m.end, string, n);
 	}
 }
 
 static void parse_mmap(const struct phys_memory *mem, const struct mb1_info *info,
 		       struct boot_info *out)
 {
-	const struct mb1_mmap *e;
-	struct mb1_mmap copy;
+	const void *entry;
+	struct mb1_mmap e;
 	uint64_t off;
 
-	for (off = 0; off + sizeof(*e) <= info->mmap_length; off += copy.size + 4ull) {
-		e = phys_map(mem, info->mmap_addr + off, sizeof(*e));
-		if (!e) {
+	for (off = 0; off + sizeof(e) <= info->mmap_length; off += e.size + 4ull) {
+		entry = phys_map(mem, info->mmap_addr + off, sizeof(e));
+		if (entry)
+			memcpy(&e, entry, sizeof(e));
+		if (!entry || e.size < sizeof(e) - 4) {
 			out->problems++;
 			return;
 		}
-		memcpy(&copy, e, sizeof(copy));
-		if (copy.size < sizeof(copy) - 4) {
-			out->problems++;
-			return;
-		}
-		boot_info_add_region(out, copy.base, copy.len, copy.type);
+		boot_info_add_region(out, e.base, e.len, e.type);
 	}
 }
 
