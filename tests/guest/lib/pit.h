@@ -44,9 +44,15 @@ static inline uint16_t pit_read(unsigned channel)
 	return (uint16_t)(lo | inb((uint16_t)(PIT_CHANNEL0 + channel)) << 8);
 }
 
-/* Vectors base..base+7 and base+8..base+15, all lines masked, normal EOI. */
+/*
+ * Vectors base..base+7 and base+8..base+15, all lines masked, normal EOI. Interrupts are closed
+ * meanwhile: the first command byte opens all lines.
+ */
 static inline void pic_init(uint8_t base)
 {
+	bool open = read_flags() & RFLAGS_IF;
+
+	cli();
 	outb(PIC1_CMD, 0x11);
 	outb(PIC2_CMD, 0x11);
 	outb(PIC1_DATA, base);
@@ -57,6 +63,8 @@ static inline void pic_init(uint8_t base)
 	outb(PIC2_DATA, 1);
 	outb(PIC1_DATA, 0xff);
 	outb(PIC2_DATA, 0xff);
+	if (open)
+		sti();
 }
 
 /* Open just these lines (bit n = IRQ n; IRQ 2 is opened with any of the second chip). */
