@@ -138,6 +138,17 @@ static void set_up(struct emul_ctx *c, const struct input *in)
 		c->rip = (uint32_t)c->rip;
 }
 
+/* The code, over and over. */
+static void fill_memory(const uint8_t *data, size_t size)
+{
+	size_t done = size < MEM_LEN ? size : MEM_LEN;
+
+	memset(mem, 0, MEM_LEN);
+	memcpy(mem, data, done);
+	for (; done && done < MEM_LEN; done *= 2)
+		memcpy(mem + done, mem, done < MEM_LEN - done ? done : MEM_LEN - done);
+}
+
 /* Run up to 16 instructions from where the input put them. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -149,8 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(&in, data, sizeof(in));
 	data += sizeof(in);
 	size -= sizeof(in);
-	for (size_t n = 0; n < MEM_LEN; n++)
-		mem[n] = size ? data[n % size] : 0;
+	fill_memory(data, size);
 	set_up(&c, &in);
 	c.insn.nr_bytes = in.known_bytes % (EMUL_MAX_INSN_LEN + 1);
 	memcpy(c.insn.bytes, data, size < c.insn.nr_bytes ? size : c.insn.nr_bytes);

@@ -41,13 +41,17 @@ int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *va
 	return err ? err : emul_mem_read(c, la, val, size, 0);
 }
 
-int emul_push_probe(struct emul_ctx *c)
+static int probe_write(struct emul_ctx *c, uint64_t sp, unsigned size)
 {
-	unsigned size = c->insn.opsize;
 	gva_t la;
-	int err = stack_address(c, c->gpr[GPR_RSP] - size, size, EMUL_ACC_WRITE, &la);
+	int err = stack_address(c, sp, size, EMUL_ACC_WRITE, &la);
 
 	return err ? err : emul_mem_probe_write(c, la, size);
+}
+
+int emul_push_probe(struct emul_ctx *c)
+{
+	return probe_write(c, c->gpr[GPR_RSP] - c->insn.opsize, c->insn.opsize);
 }
 
 int emul_push(struct emul_ctx *c, uint64_t val)
@@ -194,16 +198,13 @@ int emul_exec_enter(struct emul_ctx *c)
 	unsigned size = i->opsize, level = i->imm2 & 31;
 	uint64_t rsp = c->gpr[GPR_RSP], mask = size_mask(stack_size(c)), sp = rsp - size;
 	uint64_t frame = (rsp & ~mask) | (sp & mask); /* all of rSP, however much is the pointer */
-	gva_t la;
 	int err = emul_stack_write(c, sp, size, c->gpr[GPR_RBP]);
 
 	if (!err && level)
 		err = push_display(c, level, frame, &sp);
 	sp -= i->imm;
 	if (!err) /* the new top of stack must be writable, though nothing is written there */
-		err = stack_address(c, sp, size, EMUL_ACC_WRITE, &la);
-	if (!err)
-		err = emul_mem_probe_write(c, la, size);
+		err = probe_write(c, sp, size);
 	if (err)
 		return err;
 	emul_reg_write(c, GPR_RBP, size, frame);
