@@ -615,6 +615,8 @@ static void executes_like_the_cpu(void **state)
 	printf("# %lu instructions of %u operations agree, %lu of them faulted; %lu left out as unsafe; "
 	       "%lu run again\n",
 	       count.run, ops_seen, count.faults, count.skipped, count.transient);
+	if (cases >= CASES) /* nothing has dropped out of the generator unseen */
+		assert_in_range(ops_seen, 96, NR_EMUL_OPS);
 }
 
 int main(void)

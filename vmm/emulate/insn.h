@@ -93,13 +93,13 @@ struct emul_mem {
 #define EMUL_PFX_67    0x10
 
 struct emul_insn {
-	uint8_t op;	  /* enum emul_op */
-	uint8_t len;	  /* bytes */
-	uint8_t opsize;	  /* operand-size attribute: 2, 4, 8 bytes */
-	uint8_t adsize;	  /* address-size attribute: 2, 4, 8 bytes */
+	uint8_t op;       /* enum emul_op */
+	uint8_t len;      /* bytes */
+	uint8_t opsize;   /* operand-size attribute: 2, 4, 8 bytes */
+	uint8_t adsize;   /* address-size attribute: 2, 4, 8 bytes */
 	uint8_t prefixes; /* EMUL_PFX_* */
-	uint8_t rex;	  /* 0x40-0x4f, or 0 */
-	uint8_t opcode;	  /* last opcode byte: its low bits are the condition of Jcc, SETcc, CMOVcc */
+	uint8_t rex;      /* 0x40-0x4f, or 0 */
+	uint8_t opcode; /* last opcode byte: its low bits are the condition of Jcc, SETcc, CMOVcc */
 	uint8_t modrm;
 	uint8_t nr_bytes; /* how many of `bytes` are there: given by the CPU or fetched so far */
 	uint8_t bytes[EMUL_MAX_INSN_LEN];

@@ -46,27 +46,27 @@ enum opcode_kind {
 	KIND_PFX,    /* sub[0] plain, [1] 66, [2] F3, [3] F2; F2 and F3 outrank 66 */
 };
 
-#define FL_MODRM 0x001 /* has a ModRM byte (set by the row macros) */
-#define FL_LOCK	 0x002 /* LOCK is legal with a memory destination */
-#define FL_D64	 0x004 /* operand size in 64-bit mode is 8, or 2 with 66 */
-#define FL_F64	 0x008 /* operand size in 64-bit mode is 8 */
-#define FL_I64	 0x010 /* invalid in 64-bit mode */
-#define FL_O64	 0x020 /* valid in 64-bit mode only */
-#define FL_PROT	 0x040 /* invalid in real and virtual-8086 mode */
-#define FL_NP	 0x080 /* with 66, F2 or F3 it is another instruction, not in these tables */
-#define FL_NOREP 0x100 /* with F2 or F3 it is another instruction, not in these tables */
-#define FL_NOMEM 0x200 /* ModRM.mod is ignored: always a register (set by the row macros) */
-#define FL_SREG	 0x400 /* names a segment, control or debug register (set by the row macros) */
-#define FL_MEM	 0x800 /* has a memory-only operand (set by the row macros) */
-#define FL_N64	 0x1000 /* operand size is that of the mode, 4 or 8 (set by the row macros) */
+#define FL_MODRM   0x001  /* has a ModRM byte (set by the row macros) */
+#define FL_LOCK    0x002  /* LOCK is legal with a memory destination */
+#define FL_D64     0x004  /* operand size in 64-bit mode is 8, or 2 with 66 */
+#define FL_F64     0x008  /* operand size in 64-bit mode is 8 */
+#define FL_I64     0x010  /* invalid in 64-bit mode */
+#define FL_O64     0x020  /* valid in 64-bit mode only */
+#define FL_PROT    0x040  /* invalid in real and virtual-8086 mode */
+#define FL_NP      0x080  /* with 66, F2 or F3 it is another instruction, not in these tables */
+#define FL_NOREP   0x100  /* with F2 or F3 it is another instruction, not in these tables */
+#define FL_NOMEM   0x200  /* ModRM.mod is ignored: always a register (set by the row macros) */
+#define FL_SREG    0x400  /* names a segment, control or debug register (set by the row macros) */
+#define FL_MEM     0x800  /* has a memory-only operand (set by the row macros) */
+#define FL_N64     0x1000 /* operand size is that of the mode, 4 or 8 (set by the row macros) */
 #define FL_CHECKED (FL_I64 | FL_O64 | FL_PROT | FL_SREG | FL_MEM) /* not valid in all cases */
 
 struct opcode {
 	const struct opcode *sub; /* all kinds but KIND_INSN and KIND_PREFIX */
-	uint8_t op;		  /* enum emul_op */
-	uint8_t kind;		  /* enum opcode_kind */
-	uint8_t form[3];	  /* enum form */
-	uint16_t flags;		  /* FL_* */
+	uint8_t op;               /* enum emul_op */
+	uint8_t kind;             /* enum opcode_kind */
+	uint8_t form[3];          /* enum form */
+	uint16_t flags;           /* FL_* */
 };
 
 extern const struct opcode emul_map_1byte[256];
