@@ -31,6 +31,9 @@
 	(F(0) | F(1) | F(2) | F(3) | F(4) | F(5) | F(6) | F(8) | F(9) | F(11) | F(12) | F(13) |   \
 	 F(15) | F(16) | F(17) | F(19) | F(23) | F(24) | F(25) | F(26))
 #define HTT_1_EDX F(28)
+/* Features that bring CR4 bits and are hidden. */
+#define CPUID_1_EDX_MCE F(7)
+#define CPUID_7_ECX_CET F(7)
 
 /* XSAVE components whose state is swapped with the FPU: x87, SSE, AVX, AVX-512, PKRU. */
 #define XCR0_GUEST                                                                                 \
@@ -176,22 +179,27 @@ bool cpuid_has(const struct cpuid_table *t, enum cpuid_word word, unsigned bit)
 	return feature_word(t, word) & F(bit);
 }
 
-/* The CPU faults by itself on CR4 bits it does not have; those it has and the guest not are ours. */
-static uint64_t hidden_cr4(const struct cpuid_table *t)
+/* The CR4 bits that CPUID `t` stands for; PCE needs no counters to be there. */
+static uint64_t cr4_of(const struct cpuid_table *t)
+{
+	uint64_t cr4 = CR4_PCE;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++) {
+		if (cpuid_has(t, cr4_features[i].word, cr4_features[i].bit))
+			cr4 |= cr4_features[i].cr4;
+	}
+	return cr4;
+}
+
+/* The CPU faults by itself on CR4 bits it does not have; what it has and the guest not is ours. */
+static bool hides_cr4_bits(const struct cpuid_table *t)
 {
 	struct cpuid_table host = {0};
-	uint64_t hidden = 0;
 
 	host.basic[1] = host_cpuid(1, 0);
 	host.basic[7] = host_cpuid(7, 0);
-	for (unsigned i = 0; i < ARRAY_SIZE(cr4_features); i++) {
-		if (cpuid_has(&host, cr4_features[i].word, cr4_features[i].bit) &&
-		    !cpuid_has(t, cr4_features[i].word, cr4_features[i].bit))
-			hidden |= cr4_features[i].cr4;
-	}
-	if (host.basic[7].ecx & F(7))
-		hidden |= CR4_CET;
-	return hidden;
+	return (cr4_of(&host) & ~cr4_of(t)) || (host.basic[1].edx & CPUID_1_EDX_MCE) ||
+	       (host.basic[7].ecx & CPUID_7_ECX_CET);
 }
 
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
@@ -205,7 +213,8 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 	add_xsave(t);
 	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
 	t->ext[0].eax = min(t->ext[0].eax, 0x80000008u);
-	t->cr4_hidden = hidden_cr4(t);
+	t->cr4 = cr4_of(t);
+	t->check_cr4 = virt_caps.lax || hides_cr4_bits(t);
 }
 
 /* The bytes of an XSAVE area for the components in `xcr0`. */

@@ -25,7 +25,8 @@ struct cpuid_table {
 	struct cpuid_entry ext[CPUID_EXT_LEAVES];      /* 0x80000000 .. */
 	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES];  /* 0xd, by subleaf */
 	uint64_t xcr0;				       /* XCR0 bits that the guest may set */
-	uint64_t cr4_hidden;			       /* CR4 bits the CPU has and the guest may not set */
+	uint64_t cr4;				       /* CR4 bits that the guest may set */
+	bool check_cr4;				       /* the CPU alone would let others through */
 };
 
 struct vcpu;

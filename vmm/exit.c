@@ -7,7 +7,7 @@
 #include "arch/x86/regs.h"
 #include "lib/log.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
+#include "vmm/cr.h"
 #include "vmm/hypercall.h"
 #include "vmm/insn.h"
 #include "vmm/msr.h"
@@ -144,44 +144,36 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 		insn_emulate(v, exit->fault.insn, exit->fault.insn_bytes);
 }
 
-/* Only CR4 and CR8 writes exit, and only when there is something to decide about them. */
-static bool set_cr4(struct vcpu *v, uint64_t val)
+/* LMSW writes the low four bits of CR0, and cannot clear PE; CLTS clears TS. */
+static uint64_t cr_value(struct vcpu *v, const struct emul_insn *insn)
 {
-	uint64_t old = virt_reg_read(&v->virt, VREG_CR4);
+	uint64_t cr0 = virt_reg_read(&v->virt, VREG_CR0);
 
-	if (val & v->vm->cpuid.cr4_hidden)
-		return false;
-	if (((old & ~val) & CR4_PAE) && (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
-		return false;
-	virt_reg_write(&v->virt, VREG_CR4, val);
-	virt_flush(&v->virt);
-	return true;
+	switch (insn->op) {
+	case OP_CLTS:
+		return cr0 & ~CR0_TS;
+	case OP_LMSW:
+		return (cr0 & ~0xeull) | (v->virt.gpr[insn->opnd[0].reg] & 0xf);
+	default:
+		return v->virt.gpr[insn->opnd[1].reg];
+	}
 }
 
-static bool set_cr8(struct vcpu *v, uint64_t val)
+static bool is_cr_write(const struct emul_insn *insn)
 {
-	if (val > 15)
-		return false;
-	lapic_set_cr8(v->lapic, val);
-	vcpu_request(v, REQ_EVENT);
-	return true;
+	return insn->op == OP_MOV_TO_CR || insn->op == OP_CLTS ||
+	       (insn->op == OP_LMSW && insn->opnd[0].kind == OPND_REG);
 }
 
 static void do_cr_write(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct emul_insn insn;
-	uint64_t val;
-	bool ok;
 
 	if (!insn_decode(v, &insn))
 		return;
-	if (insn.op != OP_MOV_TO_CR) {
-		vm_bug(v, "a write of CR%u that is no MOV", exit->cr.cr);
-		return;
-	}
-	val = v->virt.gpr[insn.opnd[1].reg];
-	ok = exit->cr.cr == 4 ? set_cr4(v, val) : set_cr8(v, val);
-	if (ok)
+	if (!is_cr_write(&insn))
+		vm_bug(v, "a write of CR%u that is not emulated", exit->cr.cr);
+	else if (cr_write(v, exit->cr.cr, cr_value(v, &insn)))
 		vcpu_skip(v, insn.len);
 	else
 		vcpu_inject_error(v, X86_TRAP_GP, 0);

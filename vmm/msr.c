@@ -23,82 +23,91 @@ enum msr_kind {
 	MSR_SPECIAL,	/* functions read_special, write_special */
 };
 
+enum msr_check {
+	ANY,
+	CANONICAL, /* an address */
+	TYPE,	   /* a memory type in bits 7:0 */
+	TYPES,	   /* eight of them */
+	PHYS,	   /* bits above the guest's physical address width */
+	PHYS_TYPE, /* both */
+};
+
 struct msr_rule {
 	uint32_t msr;
 	uint8_t kind;
 	uint64_t arg;
 	uint64_t writable; /* bits a write may set; others are #GP */
-	bool canonical;	   /* an address: non-canonical values are #GP */
+	uint8_t check;	   /* enum msr_check: what else is #GP */
 };
 
 #define FIELD(f) offsetof(struct vcpu_msrs, f)
 #define ALL	 (~0ull)
-#define PHYS	 GENMASK_ULL(51, 12)
+#define FRAME	 GENMASK_ULL(51, 12)
 
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
-	{MSR_TSC, MSR_SPECIAL, 0, ALL, false},
-	{MSR_APICBASE, MSR_SPECIAL, 0, ALL, false},
-	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, false},
-	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, false},
-	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, false}, /* 8 variable, fixed, WC */
-	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, false},
-	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, true},
-	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, true},
-	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), BIT_ULL(0), false},
-	{MSR_DEBUGCTL, MSR_VREG, VREG_DEBUGCTL, 0x3, false},
-	{MSR_MTRR_PHYSBASE(0), MSR_FIELD, FIELD(mtrr_var[0]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(0), MSR_FIELD, FIELD(mtrr_var[1]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(1), MSR_FIELD, FIELD(mtrr_var[2]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(1), MSR_FIELD, FIELD(mtrr_var[3]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(2), MSR_FIELD, FIELD(mtrr_var[4]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(2), MSR_FIELD, FIELD(mtrr_var[5]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(3), MSR_FIELD, FIELD(mtrr_var[6]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(3), MSR_FIELD, FIELD(mtrr_var[7]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(4), MSR_FIELD, FIELD(mtrr_var[8]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(4), MSR_FIELD, FIELD(mtrr_var[9]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(5), MSR_FIELD, FIELD(mtrr_var[10]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(5), MSR_FIELD, FIELD(mtrr_var[11]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(6), MSR_FIELD, FIELD(mtrr_var[12]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(6), MSR_FIELD, FIELD(mtrr_var[13]), PHYS | 0x800, false},
-	{MSR_MTRR_PHYSBASE(7), MSR_FIELD, FIELD(mtrr_var[14]), PHYS | 7, false},
-	{MSR_MTRR_PHYSMASK(7), MSR_FIELD, FIELD(mtrr_var[15]), PHYS | 0x800, false},
-	{MSR_MTRR_FIX64K_00000, MSR_FIELD, FIELD(mtrr_fixed[0]), ALL, false},
-	{MSR_MTRR_FIX16K_80000, MSR_FIELD, FIELD(mtrr_fixed[1]), ALL, false},
-	{MSR_MTRR_FIX16K_A0000, MSR_FIELD, FIELD(mtrr_fixed[2]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 0, MSR_FIELD, FIELD(mtrr_fixed[3]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 1, MSR_FIELD, FIELD(mtrr_fixed[4]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 2, MSR_FIELD, FIELD(mtrr_fixed[5]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 3, MSR_FIELD, FIELD(mtrr_fixed[6]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 4, MSR_FIELD, FIELD(mtrr_fixed[7]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 5, MSR_FIELD, FIELD(mtrr_fixed[8]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 6, MSR_FIELD, FIELD(mtrr_fixed[9]), ALL, false},
-	{MSR_MTRR_FIX4K_C0000 + 7, MSR_FIELD, FIELD(mtrr_fixed[10]), ALL, false},
-	{MSR_PAT, MSR_SPECIAL, 0, 0x0707070707070707, false},
-	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, false},
-	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, false},
-	{MSR_EFER, MSR_SPECIAL, 0, ALL, false},
-	{MSR_STAR, MSR_VREG, VREG_STAR, ALL, false},
-	{MSR_LSTAR, MSR_VREG, VREG_LSTAR, ALL, true},
-	{MSR_CSTAR, MSR_VREG, VREG_CSTAR, ALL, true},
-	{MSR_SFMASK, MSR_VREG, VREG_SFMASK, ALL, false},
-	{MSR_FS_BASE, MSR_VREG, VREG_FS_BASE, ALL, true},
-	{MSR_GS_BASE, MSR_VREG, VREG_GS_BASE, ALL, true},
-	{MSR_KERNEL_GS_BASE, MSR_VREG, VREG_KERNEL_GS_BASE, ALL, true},
-	{MSR_TSC_AUX, MSR_SPECIAL, 0, 0xffffffff, false},
-	{MSR_AMD_SYSCFG, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_HWCR, MSR_IGNORED, BIT_ULL(24), ALL, false}, /* TscFreqSel: the TSC runs at P0 */
-	{MSR_AMD_TOP_MEM, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_NB_CFG, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_PATCH_LOADER, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_INT_PENDING, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_TSEG_ADDR, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_TSEG_MASK, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_LS_CFG, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_IC_CFG, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_DC_CFG, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_BU_CFG2, MSR_IGNORED, 0, ALL, false},
-	{MSR_AMD_DE_CFG, MSR_IGNORED, BIT_ULL(1), ALL, false}, /* LFENCE is serialising */
+	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_APICBASE, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, ANY},
+	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, ANY}, /* 8 variable, fixed, WC */
+	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, ANY},
+	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, CANONICAL},
+	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, CANONICAL},
+	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), BIT_ULL(0), ANY},
+	{MSR_DEBUGCTL, MSR_VREG, VREG_DEBUGCTL, 0x3, ANY},
+	{MSR_MTRR_PHYSBASE(0), MSR_FIELD, FIELD(mtrr_var[0]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(0), MSR_FIELD, FIELD(mtrr_var[1]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(1), MSR_FIELD, FIELD(mtrr_var[2]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(1), MSR_FIELD, FIELD(mtrr_var[3]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(2), MSR_FIELD, FIELD(mtrr_var[4]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(2), MSR_FIELD, FIELD(mtrr_var[5]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(3), MSR_FIELD, FIELD(mtrr_var[6]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(3), MSR_FIELD, FIELD(mtrr_var[7]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(4), MSR_FIELD, FIELD(mtrr_var[8]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(4), MSR_FIELD, FIELD(mtrr_var[9]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(5), MSR_FIELD, FIELD(mtrr_var[10]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(5), MSR_FIELD, FIELD(mtrr_var[11]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(6), MSR_FIELD, FIELD(mtrr_var[12]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(6), MSR_FIELD, FIELD(mtrr_var[13]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_PHYSBASE(7), MSR_FIELD, FIELD(mtrr_var[14]), FRAME | 7, PHYS_TYPE},
+	{MSR_MTRR_PHYSMASK(7), MSR_FIELD, FIELD(mtrr_var[15]), FRAME | 0x800, PHYS},
+	{MSR_MTRR_FIX64K_00000, MSR_FIELD, FIELD(mtrr_fixed[0]), ALL, TYPES},
+	{MSR_MTRR_FIX16K_80000, MSR_FIELD, FIELD(mtrr_fixed[1]), ALL, TYPES},
+	{MSR_MTRR_FIX16K_A0000, MSR_FIELD, FIELD(mtrr_fixed[2]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 0, MSR_FIELD, FIELD(mtrr_fixed[3]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 1, MSR_FIELD, FIELD(mtrr_fixed[4]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 2, MSR_FIELD, FIELD(mtrr_fixed[5]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 3, MSR_FIELD, FIELD(mtrr_fixed[6]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 4, MSR_FIELD, FIELD(mtrr_fixed[7]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 5, MSR_FIELD, FIELD(mtrr_fixed[8]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 6, MSR_FIELD, FIELD(mtrr_fixed[9]), ALL, TYPES},
+	{MSR_MTRR_FIX4K_C0000 + 7, MSR_FIELD, FIELD(mtrr_fixed[10]), ALL, TYPES},
+	{MSR_PAT, MSR_SPECIAL, 0, 0x0707070707070707, ANY},
+	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, TYPE},
+	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_EFER, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_STAR, MSR_VREG, VREG_STAR, ALL, ANY},
+	{MSR_LSTAR, MSR_VREG, VREG_LSTAR, ALL, CANONICAL},
+	{MSR_CSTAR, MSR_VREG, VREG_CSTAR, ALL, CANONICAL},
+	{MSR_SFMASK, MSR_VREG, VREG_SFMASK, ALL, ANY},
+	{MSR_FS_BASE, MSR_VREG, VREG_FS_BASE, ALL, CANONICAL},
+	{MSR_GS_BASE, MSR_VREG, VREG_GS_BASE, ALL, CANONICAL},
+	{MSR_KERNEL_GS_BASE, MSR_VREG, VREG_KERNEL_GS_BASE, ALL, CANONICAL},
+	{MSR_TSC_AUX, MSR_SPECIAL, 0, 0xffffffff, ANY},
+	{MSR_AMD_SYSCFG, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_HWCR, MSR_IGNORED, BIT_ULL(24), ALL, ANY}, /* TscFreqSel: the TSC runs at P0 */
+	{MSR_AMD_TOP_MEM, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_NB_CFG, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_PATCH_LOADER, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_INT_PENDING, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_TSEG_ADDR, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_TSEG_MASK, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_LS_CFG, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_IC_CFG, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_DC_CFG, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_BU_CFG2, MSR_IGNORED, 0, ALL, ANY},
+	{MSR_AMD_DE_CFG, MSR_IGNORED, BIT_ULL(1), ALL, ANY}, /* LFENCE is serialising */
 };
 
 static const struct msr_rule *find_rule(uint32_t msr)
@@ -256,6 +265,44 @@ static bool is_canonical(struct vcpu *v, uint64_t addr)
 	return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
 }
 
+/* Uncacheable, write-combining, write-through, write-protect, write-back (SDM table 11-8). */
+static bool is_memory_type(uint8_t type)
+{
+	return type == 0 || type == 1 || (type >= 4 && type <= 6);
+}
+
+static bool are_memory_types(uint64_t types)
+{
+	for (unsigned i = 0; i < 64; i += 8) {
+		if (!is_memory_type((uint8_t)(types >> i)))
+			return false;
+	}
+	return true;
+}
+
+static bool has_only_physical_bits(struct vcpu *v, uint64_t val)
+{
+	return !(val >> (v->vm->cpuid.ext[8].eax & 0xff));
+}
+
+static bool passes(struct vcpu *v, enum msr_check check, uint64_t val)
+{
+	switch (check) {
+	case CANONICAL:
+		return is_canonical(v, val);
+	case TYPE:
+		return is_memory_type((uint8_t)val);
+	case TYPES:
+		return are_memory_types(val);
+	case PHYS:
+		return has_only_physical_bits(v, val);
+	case PHYS_TYPE:
+		return has_only_physical_bits(v, val) && is_memory_type((uint8_t)val);
+	default:
+		return true;
+	}
+}
+
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	const struct msr_rule *r;
@@ -263,7 +310,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 	if (is_x2apic(msr))
 		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
 	r = find_rule(msr);
-	if (!r || (val & ~r->writable) || (r->canonical && !is_canonical(v, val)))
+	if (!r || (val & ~r->writable) || !passes(v, r->check, val))
 		return -EINVAL;
 	switch (r->kind) {
 	case MSR_CONST:
@@ -283,6 +330,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 
 void msr_allow_direct(void)
 {
+	/* A CPU that does not check what is written leaves that to msr_write(). */
 	static const uint32_t direct[] = {
 		MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
@@ -290,7 +338,7 @@ void msr_allow_direct(void)
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		virt_msr_allow(direct[i], true, true);
+		virt_msr_allow(direct[i], true, !virt_caps.lax);
 }
 
 void msr_reset(struct vcpu *v)

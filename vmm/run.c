@@ -8,6 +8,7 @@
 #include "lib/panic.h"
 #include "mm/grace.h"
 #include "vmm/cpu.h"
+#include "vmm/cr.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/load/load.h"
 #include "vmm/msr.h"
@@ -73,7 +74,7 @@ static void reset_registers(struct vcpu *v)
 	struct boot_state s;
 
 	virt_vcpu_reset(&v->virt);
-	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_hidden);
+	cr_set_intercepts(v);
 	boot_state_reset(&s);
 	vcpu_apply_boot_state(v, &s);
 	v->virt.gpr[GPR_RDX] = v->vm->cpuid.basic[1].eax;

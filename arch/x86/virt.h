@@ -142,6 +142,7 @@ struct virt_caps {
 	bool tdp_has_ad;      /* its accessed and dirty bits */
 	bool insn_len;	      /* exits tell the length of the instruction */
 	bool xsetbv_exits;    /* XSETBV can be intercepted */
+	bool lax;	      /* illegal control-register and MSR values do not fault: an emulator */
 	unsigned tags;	      /* ASIDs or VPIDs, including the host's */
 };
 
@@ -223,8 +224,9 @@ VIRT_OP(void, set_root, (struct virt_vcpu *v, hpa_t root), (v, root))
 /* Forget every translation of this vCPU's tag at the next entry. */
 VIRT_OP(void, flush, (struct virt_vcpu *v), (v))
 VIRT_OP(void, set_tsc_offset, (struct virt_vcpu *v, uint64_t offset), (v, offset))
-/* Exit on PAUSE (when vCPUs share the CPU), and on writes to CR4 and CR8. */
+/* Exit on PAUSE (when vCPUs share the CPU), and on writes to CR0, CR4, CR8. */
 VIRT_OP(void, exit_on_pause, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu *v, bool on), (v, on))
 VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu *v, bool on), (v, on))
 VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu *v, bool on), (v, on))
 /* One line per register group to the log. */

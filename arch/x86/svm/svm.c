@@ -53,6 +53,19 @@ static bool is_locked_off(void)
 	return !rdmsr_safe(MSR_VM_CR, &val) && (val & VM_CR_SVMDIS);
 }
 
+/*
+ * Real CPUs refuse an address that is not canonical in this MSR. One that takes it (QEMU 7.2's
+ * TCG does) does not check control registers either, except when it comes to VMRUN.
+ */
+static bool is_lax(void)
+{
+	uint64_t old = rdmsr(MSR_CSTAR);
+	bool took_it = !wrmsr_safe(MSR_CSTAR, BIT_ULL(63));
+
+	wrmsr(MSR_CSTAR, old);
+	return took_it;
+}
+
 int svm_probe(void)
 {
 	struct cpuid r = cpuid(0x80000001);
@@ -75,6 +88,7 @@ int svm_probe(void)
 		.tdp_has_1g = cpuid(0x80000001).edx & BIT(26),
 		.tdp_has_ad = true,
 		.insn_len = svm_has_nrips,
+		.lax = is_lax(),
 		.tags = r.ebx,
 	};
 	memset(iopm, 0xff, sizeof(iopm));

@@ -175,6 +175,16 @@ void svm_clear_irq_shadow(struct virt_vcpu *v)
 	svm_vmcb(v)->interrupt_shadow &= ~SVM_INT_SHADOW;
 }
 
+static void intercept_misc1(struct virt_vcpu *v, uint32_t bit, bool on)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+
+	vmcb->intercept_misc1 &= ~bit;
+	if (on)
+		vmcb->intercept_misc1 |= bit;
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+}
+
 /* A virtual interrupt that is never delivered: its intercept fires when it could be. */
 void svm_irq_window(struct virt_vcpu *v, bool on)
 {
@@ -192,12 +202,7 @@ void svm_irq_window(struct virt_vcpu *v, bool on)
 /* SVM has no NMI window: the IRET that ends the handler exits, before it is executed. */
 void svm_nmi_window(struct virt_vcpu *v, bool on)
 {
-	struct vmcb *vmcb = svm_vmcb(v);
-
-	vmcb->intercept_misc1 &= ~SVM_INTERCEPT_IRET;
-	if (on)
-		vmcb->intercept_misc1 |= SVM_INTERCEPT_IRET;
-	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+	intercept_misc1(v, SVM_INTERCEPT_IRET, on);
 }
 
 void svm_cr8_write(struct virt_vcpu *v, uint8_t cr8)
@@ -221,12 +226,7 @@ void svm_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
 
 void svm_exit_on_pause(struct virt_vcpu *v, bool on)
 {
-	struct vmcb *vmcb = svm_vmcb(v);
-
-	vmcb->intercept_misc1 &= ~SVM_INTERCEPT_PAUSE;
-	if (on)
-		vmcb->intercept_misc1 |= SVM_INTERCEPT_PAUSE;
-	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+	intercept_misc1(v, SVM_INTERCEPT_PAUSE, on);
 }
 
 static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
@@ -239,6 +239,11 @@ static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
 		vmcb->intercept_cr_write |= BIT(cr);
 	if (vmcb->intercept_cr_write != old)
 		svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+}
+
+void svm_exit_on_cr0_write(struct virt_vcpu *v, bool on)
+{
+	intercept_cr_write(v, 0, on);
 }
 
 void svm_exit_on_cr4_write(struct virt_vcpu *v, bool on)

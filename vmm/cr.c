@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Control-register policy. With two-dimensional paging hardware runs all of them by itself, and
+ * checks them. Exits are asked for only where the guest must not see what the CPU has (CR4), where
+ * an interrupt may be waiting for the write (CR8), and on CPUs that let illegal values through
+ * (virt_caps.lax: an emulator), whose next VMRUN would fail (CR0). SDM volume 3, 2.5; APM
+ * volume 2, 3.1.
+ */
+#include "vmm/cr.h"
+
+#include "arch/x86/regs.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/vm.h"
+
+#define CR0_DEFINED                                                                                \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+	 CR0_PG)
+
+void cr_set_intercepts(struct vcpu *v)
+{
+	virt_exit_on_cr0_write(&v->virt, virt_caps.lax);
+	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.check_cr4);
+}
+
+static bool is_64bit_code(struct vcpu *v)
+{
+	struct segment cs;
+
+	virt_seg_read(&v->virt, SEG_CS, &cs);
+	return (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA) && (cs.attr & SEG_ATTR_L);
+}
+
+/* Paging goes on: long mode becomes active when it was asked for, and then wants PAE. */
+static bool enter_paging(struct vcpu *v)
+{
+	uint64_t efer = virt_reg_read(&v->virt, VREG_EFER);
+	struct segment cs;
+
+	if (!(efer & EFER_LME))
+		return true;
+	virt_seg_read(&v->virt, SEG_CS, &cs);
+	if (!(virt_reg_read(&v->virt, VREG_CR4) & CR4_PAE) || (cs.attr & SEG_ATTR_L))
+		return false;
+	virt_reg_write(&v->virt, VREG_EFER, efer | EFER_LMA);
+	return true;
+}
+
+static bool leave_paging(struct vcpu *v)
+{
+	uint64_t efer = virt_reg_read(&v->virt, VREG_EFER);
+
+	if (is_64bit_code(v) || (virt_reg_read(&v->virt, VREG_CR4) & CR4_PCIDE))
+		return false;
+	virt_reg_write(&v->virt, VREG_EFER, efer & ~EFER_LMA);
+	return true;
+}
+
+static bool write_guest_cr0(struct vcpu *v, uint64_t val)
+{
+	uint64_t changed = val ^ virt_reg_read(&v->virt, VREG_CR0);
+
+	if (val >> 32)
+		return false;
+	if ((val & CR0_PG) && !(val & CR0_PE))
+		return false;
+	if ((val & CR0_NW) && !(val & CR0_CD))
+		return false;
+	if (changed & CR0_PG) {
+		if (!(val & CR0_PG ? enter_paging(v) : leave_paging(v)))
+			return false;
+	}
+	virt_reg_write(&v->virt, VREG_CR0, (val & CR0_DEFINED) | CR0_ET);
+	virt_flush(&v->virt);
+	return true;
+}
+
+static bool write_guest_cr4(struct vcpu *v, uint64_t val)
+{
+	uint64_t changed = val ^ virt_reg_read(&v->virt, VREG_CR4);
+	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
+
+	if (val & ~v->vm->cpuid.cr4)
+		return false;
+	if (long_mode && (changed & (CR4_PAE | CR4_LA57)))
+		return false;
+	if ((changed & val & CR4_PCIDE) &&
+	    (!long_mode || (virt_reg_read(&v->virt, VREG_CR3) & 0xfff)))
+		return false;
+	virt_reg_write(&v->virt, VREG_CR4, val);
+	virt_flush(&v->virt);
+	return true;
+}
+
+static bool write_guest_cr8(struct vcpu *v, uint64_t val)
+{
+	if (val > 15)
+		return false;
+	lapic_set_cr8(v->lapic, val);
+	vcpu_request(v, REQ_EVENT);
+	return true;
+}
+
+bool cr_write(struct vcpu *v, unsigned cr, uint64_t val)
+{
+	switch (cr) {
+	case 0:
+		return write_guest_cr0(v, val);
+	case 4:
+		return write_guest_cr4(v, val);
+	default:
+		return write_guest_cr8(v, val);
+	}
+}
