@@ -23,7 +23,7 @@ struct vmm_cpu {
 	_Atomic bool timer_pending;  /* the timer interrupt came, or another CPU armed a timer */
 	struct timer_queue timers;   /* rules in vmm/timer.h */
 	struct timer slice;	     /* own CPU: end of the running vCPU's time slice */
-	struct vcpu *loaded;	     /* own CPU: whose FPU and debug registers are in the CPU */
+	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
 	bool resched;		     /* own CPU: let the next vCPU run */
 	struct grace_cpu *grace;     /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;

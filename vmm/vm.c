@@ -524,7 +524,8 @@ static void wait_until_out(struct vcpu *v, uint32_t request)
 {
 	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
 
-	while (atomic_load(&c->mode) == CPU_IN_GUEST && (atomic_load(&v->requests) & request))
+	while (atomic_load(&c->mode) == CPU_IN_GUEST && atomic_load(&c->loaded) == v &&
+	       (atomic_load(&v->requests) & request))
 		cpu_relax();
 }
 
