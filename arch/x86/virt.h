@@ -159,6 +159,7 @@ struct virt_vcpu {
 	hpa_t control_pa;
 	uint64_t tag_generation;       /* of the tag; differs from the CPU's: take a new one */
 	uint32_t tag_cpu;	       /* CPU that gave the tag */
+	bool lme_withheld;	       /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
 	struct vm_event_info idt_event; /* after a run: an event whose delivery the exit cut short */
 };
 

@@ -45,13 +45,36 @@ uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 {
 	uint64_t val = *vreg(v, reg);
 
-	return reg == VREG_EFER ? val & ~EFER_SVME : val;
+	if (reg == VREG_EFER)
+		return (val & ~EFER_SVME) | (v->lme_withheld ? EFER_LME : 0);
+	return val;
+}
+
+/*
+ * QEMU 7.2's #VMEXIT restores the host's CR0 while EFER and CR4 are still the guest's, and gives
+ * up when it finds LME set without PAE: the host then goes on without paging. A guest that has
+ * LME set and PAE clear (legal while its paging is off) must not be run like that: it cannot
+ * tell, because reading EFER exits, and so does every write of EFER, CR0 and CR4 on such a CPU.
+ */
+static void withhold_lme(struct virt_vcpu *v)
+{
+	struct vmcb *vmcb = svm_vmcb(v);
+	bool lme = (vmcb->efer & EFER_LME) || v->lme_withheld;
+
+	v->lme_withheld = lme && !(vmcb->cr4 & CR4_PAE) && !(vmcb->cr0 & CR0_PG);
+	vmcb->efer &= ~EFER_LME;
+	if (lme && !v->lme_withheld)
+		vmcb->efer |= EFER_LME;
 }
 
 void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
 	*vreg(v, reg) = reg == VREG_EFER ? val | EFER_SVME : val;
 	svm_dirty(svm_vmcb(v), vregs[reg].group);
+	if (reg == VREG_EFER)
+		v->lme_withheld = false;
+	if (virt_caps.lax && (reg == VREG_EFER || reg == VREG_CR0 || reg == VREG_CR4))
+		withhold_lme(v);
 }
 
 static const struct reg_place segs[NR_SEGS] = {

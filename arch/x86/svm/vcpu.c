@@ -78,6 +78,7 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 	vmcb->eventinj = 0;
 	reset_segments(vmcb);
 	vmcb->efer = EFER_SVME;
+	v->lme_withheld = false;
 	vmcb->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
 	vmcb->dr6 = DR6_INIT;
