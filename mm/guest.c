@@ -119,12 +119,13 @@ static int write_pages(struct guest_memory *mem, gpa_t gpa, const uint8_t *from,
 		size_t n = min(len, left_in_page(gpa));
 		const struct memslot *slot = slots_lookup(slots, gpa_to_gfn(gpa));
 
-		if (from)
+		if (from) {
 			copy_to_guest(slot_va(slot, gpa), from, n);
-		else
+			from += n;
+		} else {
 			memset(slot_va(slot, gpa), 0, n);
+		}
 		slot_mark_dirty(slot, gpa_to_gfn(gpa));
-		from += from ? n : 0;
 		gpa.v += n;
 		len -= n;
 	}
