@@ -14,6 +14,10 @@ endif
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
+
 # What this goal needs of the machine; a few milliseconds when it is all there.
 TEST_GROUPS := unit race model fuzz lint guests boot
 is_goal = $(filter $(1),$(MAKECMDGOALS))
@@ -43,6 +47,8 @@ SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
+COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
+
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
 all: $(BUILD)/umbra.elf $(COMMANDS)
 
@@ -52,36 +58,39 @@ LINK := $(LD) -nostdlib -z max-page-size=4096 -z noexecstack --gc-sections --bui
 # constants, so that no function's address changes).
 $(BUILD)/symbols0.S: tools/symbols
 	@mkdir -p $(@D)
-	$< </dev/null >$@
+	$(Q)$< </dev/null >$@
 
 $(BUILD)/umbra0.elf: $(OBJS) $(BUILD)/symbols0.o $(NEWLIB)/libc.a linker.ld
-	$(LINK) -o $@ $(OBJS) $(BUILD)/symbols0.o $(NEWLIB)/libc.a
+	$(Q)$(LINK) -o $@ $(OBJS) $(BUILD)/symbols0.o $(NEWLIB)/libc.a
 
 $(BUILD)/symbols1.S: $(BUILD)/umbra0.elf tools/symbols
-	nm -n $< | tools/symbols >$@
+	$(Q)nm -n $< | tools/symbols >$@
 
 $(BUILD)/symbols%.o: $(BUILD)/symbols%.S
-	$(CC) -m64 -c $< -o $@
+	$(Q)$(CC) -m64 -c $< -o $@
 
 # The image, with its disassembly and its symbols beside it.
 $(BUILD)/umbra.elf: $(BUILD)/symbols1.o
-	$(LINK) -o $@ $(OBJS) $< $(NEWLIB)/libc.a
-	$(OBJDUMP) -d $@ > $(@:.elf=.dis)
-	nm -n $@ > $(@:.elf=.sym)
+	$(call say,LINK)
+	$(Q)$(LINK) -o $@ $(OBJS) $< $(NEWLIB)/libc.a
+	$(Q)$(OBJDUMP) -d $@ > $(@:.elf=.dis)
+	$(Q)nm -n $@ > $(@:.elf=.sym)
 
 $(BUILD)/%.o: %.c Makefile $(NEWLIB)/libc.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/%.S.o: %.S Makefile $(NEWLIB)/libc.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
+	$(call say,AS)
+	$(Q)$(CC) $(CFLAGS) -D__ASSEMBLY__ -MMD -MP -c $< -o $@
 
 $(NEWLIB)/libc.a: tools/build-newlib
-	tools/build-newlib $(NEWLIB) -m64 -mcmodel=kernel -mno-red-zone
+	$(call say,NEWLIB)
+	$(Q)tools/build-newlib $(NEWLIB) -m64 -mcmodel=kernel -mno-red-zone
 
 # For editors and for clang-tidy.
-COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
 $(COMMANDS): Makefile $(SRCS)
 	@printf '%s\n' $(SRCS) | awk -v cmd='$(CC) $(CFLAGS) -c' 'BEGIN { printf "[" } \
 		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
@@ -90,8 +99,9 @@ $(COMMANDS): Makefile $(SRCS)
 # The guests' ACPI namespace, as an array.
 $(BUILD)/dsdt.h: vmm/dev/dsdt.asl
 	@mkdir -p $(@D)
-	iasl -vs -p $(@:.h=) $< > $(@:.h=.log) || { cat $(@:.h=.log) >&2; exit 1; }
-	{ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
+	$(call say,IASL)
+	$(Q)iasl -vs -p $(@:.h=) $< > $(@:.h=.log) || { cat $(@:.h=.log) >&2; exit 1; }
+	$(Q){ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
 $(addsuffix vmm/dev/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
@@ -110,12 +120,14 @@ $(1)_PROGRAMS := $$(patsubst %.c,$(BUILD)/$(1)/%,$$(notdir $$(sort $$(wildcard t
 $(1)-programs: $$($(1)_PROGRAMS)
 $(BUILD)/$(1)/obj/%.o: %.c Makefile
 	@mkdir -p $$(@D)
-	$$($(1)_CC) $$(HOSTFLAGS) $$($(1)_FLAGS) -MMD -MP -c $$< -o $$@
+	$$(call say,CC)
+	$$(Q)$$($(1)_CC) $$(HOSTFLAGS) $$($(1)_FLAGS) -MMD -MP -c $$< -o $$@
 $(BUILD)/$(1)/libumbra.a: $$(HOST_SRCS:%.c=$(BUILD)/$(1)/obj/%.o)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 $$($(1)_PROGRAMS): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/tests/$(1)/%.o $(BUILD)/$(1)/libumbra.a
-	$$($(1)_CC) $$($(1)_FLAGS) $$($(1)_LDFLAGS) -o $$@ $$^ $$(HOSTLIBS)
+	$$(call say,LINK)
+	$$(Q)$$($(1)_CC) $$($(1)_FLAGS) $$($(1)_LDFLAGS) -o $$@ $$^ $$(HOSTLIBS)
 .PRECIOUS: $(BUILD)/$(1)/obj/%.o
 .PHONY: $(1)-programs
 endef
@@ -135,9 +147,9 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # A floppy disk for a BIOS as a guest.
 $(BUILD)/boot/bootsect.img: tests/boot/bootsect.S Makefile
 	@mkdir -p $(@D)
-	$(CC) -m32 -c $< -o $(@:.img=.o)
-	$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(@:.img=.o)
-	truncate -s 1440K $@
+	$(Q)$(CC) -m32 -c $< -o $(@:.img=.o)
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(@:.img=.o)
+	$(Q)truncate -s 1440K $@
 
 #: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
 DEMO := --boot bios --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet
@@ -174,16 +186,21 @@ lint-tidy: $(SRCS:%=$(LINT)/%.tidy)
 
 $(LINT)/%.h.alone: %.h $(BUILD)/umbra.elf
 	@mkdir -p $(@D)
-	echo '#include "$<"' | $(CC) $(CFLAGS) -fsyntax-only -x c -
+	$(call say,ALONE)
+	$(Q)echo '#include "$<"' | $(CC) $(CFLAGS) -fsyntax-only -x c -
 	@touch $@
-# sparse knows neither the form _Atomic(T) nor that newlib may define its macros again.
-$(LINT)/%.c.sparse: %.c $(BUILD)/umbra.elf
+# Of sparse: locks and types. It cannot read all of C11 (atomics), hence this choice.
+$(LINT)/%.c.sparse: %.c $(BUILD)/%.o
 	@mkdir -p $(@D)
-	sparse '-D_Atomic(T)=T' -Wcontext $(CFLAGS) $< 2>&1 | grep -v '^$(BUILD)/' > $@.log; if grep -E '(error|warning):' $@.log; then cat $@.log; exit 1; fi
+	$(call say,SPARSE)
+	$(Q)sparse '-D_Atomic(T)=T' -Wcontext $(CFLAGS) $< >$@.log 2>&1; ! grep -E 'context imbalance|incorrect type|dereference of noderef' $@.log
 	@touch $@
-$(LINT)/%.c.tidy: %.c $(BUILD)/umbra.elf .clang-tidy
+$(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
+	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@
+$(LINT)/%.c.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/clang/compile_commands.json
 	@mkdir -p $(@D)
-	clang-tidy --quiet -p $(BUILD)/clang $< 2>/dev/null > $@.log || { cat $@.log; exit 1; }
+	$(call say,TIDY)
+	$(Q)clang-tidy --quiet -p $(BUILD)/clang $< 2>/dev/null > $@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 #: make clean      remove what was built (fetched kernels stay in the cache, ~/.cache/umbra)

@@ -34,18 +34,22 @@ void log_break_lock(void)
 	atomic_store_explicit(&log_unlocked, true, memory_order_relaxed);
 }
 
-static bool lock(void)
+static bool lock(void) __acquires(&log_lock)
 {
-	if (atomic_load_explicit(&log_unlocked, memory_order_relaxed))
+	if (atomic_load_explicit(&log_unlocked, memory_order_relaxed)) {
+		__acquire(&log_lock);
 		return false;
+	}
 	spin_lock(&log_lock);
 	return true;
 }
 
-static void unlock(bool locked)
+static void unlock(bool locked) __releases(&log_lock)
 {
 	if (locked)
 		spin_unlock(&log_lock);
+	else
+		__release(&log_lock);
 }
 
 static void keep_early(const char *text, size_t len)

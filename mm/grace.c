@@ -101,7 +101,7 @@ void grace_drain(void)
 	}
 }
 
-void grace_lock(struct spinlock *lock)
+void grace_lock(struct spinlock *lock) __acquires(lock)
 {
 	struct grace_cpu *me = grace_cpu();
 

@@ -19,12 +19,12 @@ void slots_init(struct guest_memory *mem)
 	atomic_store_explicit(&mem->slots, &mem->copy[0], memory_order_release);
 }
 
-void slots_lock(struct guest_memory *mem)
+void slots_lock(struct guest_memory *mem) __acquires(&mem->lock)
 {
 	grace_lock(&mem->lock);
 }
 
-void slots_unlock(struct guest_memory *mem)
+void slots_unlock(struct guest_memory *mem) __releases(&mem->lock)
 {
 	spin_unlock(&mem->lock);
 }

@@ -161,10 +161,8 @@ void vcpu_deliver_events(struct vcpu *v)
 		inject_nmi(v);
 		busy = true;
 	}
-	if (has_interrupt(v) && !busy && can_take_interrupt(v)) {
+	if (has_interrupt(v) && !busy && can_take_interrupt(v))
 		inject_interrupt(v);
-		busy = true;
-	}
 	set_irq_window(v, has_interrupt(v) || (v->nmi_pending && !v->nmi_masked));
 	watch_cr8(v);
 }

@@ -24,7 +24,7 @@ uint64_t testdev_read(void *dev, uint64_t off, unsigned size)
 }
 
 /* It may wait for CPUs that wait for the device lock: let go of that meanwhile. */
-static void drop_page(struct testdev *t, gpa_t gpa)
+static void drop_page(struct testdev *t, gpa_t gpa) __must_hold(t->lock)
 {
 	if (!t->host->drop_page)
 		return;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The vCPUs behind the local APICs: they note what they are asked. */
 #include "tests/unit/support/apics.h"
 
 #include <string.h>

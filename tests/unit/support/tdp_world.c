@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* A VM's two-dimensional tables with nothing around them; what a test sees is in the header. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <string.h>
