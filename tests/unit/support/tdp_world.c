@@ -67,9 +67,12 @@ enum ret_pf world_fault(unsigned vcpu, uint64_t gfn, uint32_t error)
 
 uint64_t world_spte(uint64_t gfn, unsigned *level)
 {
-	spte_t *table = host_va(world.root[0]);
+	spte_t *table;
 
-	for (*level = SPTE_LEVELS;; --*level) {
+	*level = SPTE_LEVELS;
+	if (!world.tdp.root)
+		return 0;
+	for (table = world.tdp.root->table;; --*level) {
 		uint64_t spte = spte_load(&table[spte_index(GFN(gfn), *level)]);
 
 		if (!spte_is_table(world.tdp.fmt, spte, *level))
@@ -110,8 +113,15 @@ static uint64_t check_table(spte_t *table, unsigned level, uint64_t gfn)
 
 void world_check_tree(void)
 {
-	uint64_t tables = check_table(host_va(world.root[0]), SPTE_LEVELS, 0);
+	uint64_t tables;
 
+	if (!world.tdp.root)
+		return;
+	tables = check_table(world.tdp.root->table, SPTE_LEVELS, 0);
+	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
+		if (world.vcpu[i].root != world.tdp.root)
+			return; /* there are other trees too */
+	}
 	if (!world.tdp.nr_dying)
 		assert_int_equal(world.tdp.tables, tables);
 }

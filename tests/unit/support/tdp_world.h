@@ -38,13 +38,13 @@ void world_reload(unsigned i);
 
 enum ret_pf world_fault(unsigned vcpu, uint64_t gfn, uint32_t error);
 
-/* The entry that maps `gfn` in the tree vCPU 0 runs on, and its level. */
+/* The entry that maps `gfn` in the current tree, and its level. */
 uint64_t world_spte(uint64_t gfn, unsigned *level);
 
 /* What hardware would make of an access: the frame, or 0 for a fault. Sets no bits. */
 uint64_t world_walk(uint64_t gfn, bool write);
 
-/* Every entry of the tree vCPU 0 runs on is legal; the tables are as many as are accounted. */
+/* Every entry of the current tree is legal; the tables are as many as are accounted. */
 void world_check_tree(void);
 
 uint64_t world_free_frames(void);
