@@ -46,6 +46,7 @@ static bool on_irq(struct regs *regs)
 
 static void setup(void)
 {
+	cli(); /* while the 8259 is set up, its masks are open */
 	memset((void *)count, 0, sizeof(count));
 	quiesce = false;
 	remote_irr_seen = false;

@@ -219,7 +219,7 @@ static uint64_t get(volatile void *mem, unsigned width)
 }
 
 /* Once on the device, once on RAM. */
-static bool same(const struct op *op, volatile void *device)
+static bool same(const struct op *op, volatile void *device, unsigned long undefined)
 {
 	static volatile uint64_t ram;
 	uint64_t start = interesting();
@@ -231,7 +231,7 @@ static bool same(const struct op *op, volatile void *device)
 	ram = start;
 	op->run(device, &s);
 	op->run(&ram, &t);
-	if (s.a == t.a && s.d == t.d && !((s.flags ^ t.flags) & ~op->undefined) &&
+	if (s.a == t.a && s.d == t.d && !((s.flags ^ t.flags) & ~undefined) &&
 	    get(device, op->width) == get(&ram, op->width))
 		return true;
 	printf("# %s: memory %#llx a %#lx d %#lx flags %#lx\n", op->name, (unsigned long long)start,
@@ -245,14 +245,21 @@ static bool same(const struct op *op, volatile void *device)
 
 static void run_ops(volatile void *device, unsigned min_width, unsigned max_width)
 {
+	/* QEMU TCG with several CPUs loses the flags of an exit from an unaligned XCHG. */
+	bool forget_xchg = is_on_tcg() && (unsigned long)device % 8 && smp_count() > 1;
 	unsigned ran = 0;
 
 	for (unsigned i = 0; i < NR_OPS; i++) {
+		unsigned long undefined;
+
 		if (ops[i].width < min_width || ops[i].width > max_width)
 			continue;
+		undefined = ops[i].undefined;
+		if (forget_xchg && !strncmp(ops[i].name, "xchg", 4))
+			undefined |= RFLAGS_ARITH;
 		ran++;
 		for (unsigned round = 0; round < 20; round++)
-			if (!CHECK(same(&ops[i], device)))
+			if (!CHECK(same(&ops[i], device, undefined)))
 				break;
 	}
 	printf("# %u instructions\n", ran);

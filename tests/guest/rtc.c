@@ -71,13 +71,33 @@ TEST(seconds_advance)
 {
 	uint8_t start = cmos_read(0);
 
-	CHECK(wait_until(cmos_read(0) != start, 3000));
+	CHECK(wait_seldom(cmos_read(0) != start, 3000));
+}
+
+/* UIP stands for 244 us before each update: look closely where it is to be expected. */
+static bool saw_update_in_progress(void)
+{
+	uint8_t start = cmos_read(0);
+	uint64_t end;
+
+	wait_seldom(cmos_read(0) != start, 3000);
+	delay_us(970000);
+	end = rdtsc() + ms_to_tsc(60);
+	while (rdtsc() < end)
+		if (cmos_read(REG_A) & A_UIP)
+			return true;
+	return false;
 }
 
 TEST(update_in_progress)
 {
-	CHECK(wait_until(cmos_read(REG_A) & A_UIP, 3000));
-	CHECK(wait_until(!(cmos_read(REG_A) & A_UIP), 3000));
+	bool seen = false;
+
+	/* A busy machine may let the moment pass. */
+	for (unsigned attempt = 0; attempt < 4 && !seen; attempt++)
+		seen = saw_update_in_progress();
+	CHECK(seen);
+	CHECK(wait_until(!(cmos_read(REG_A) & A_UIP), 100));
 }
 
 TEST(set_stops_the_clock)
@@ -97,7 +117,7 @@ TEST(update_ended_flag)
 {
 	cmos_read(REG_C); /* reading clears */
 	CHECK_EQ(cmos_read(REG_C) & C_UF, 0);
-	CHECK(wait_until(cmos_read(REG_C) & C_UF, 3000));
+	CHECK(wait_seldom(cmos_read(REG_C) & C_UF, 3000));
 }
 
 TEST(periodic_flag_without_interrupt)

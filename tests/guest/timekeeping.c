@@ -2,6 +2,7 @@
 /*
  * Time that agrees with itself: the TSC never goes back, on one CPU or between two, and the PIT,
  * the ACPI timer and the APIC timer measure the same durations.
+ * run: icount=1
  */
 #include "apic.h"
 #include "boot.h"

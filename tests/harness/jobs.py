@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 RESULT = re.compile(r"^(\s*)(not )?ok\b\s*\d*\s*-?\s*(.*?)\s*(# *SKIP\b.*)?$", re.I)
 PLAN = re.compile(r"^(\s*)1\.\.(\d+)")
+MAX_NOTES = 5  # of one failed result
 
 
 @dataclass
@@ -51,9 +52,10 @@ class Outcome:
 
 
 def read_tap(text):
-    """Results in the output: lists of the names passed, failed and skipped."""
+    """Results in the output: lists of the names passed, failed (with what was noted) and skipped."""
     passed, failed, skipped = [], [], []
     open_plans = {}  # indentation -> results still to come
+    notes = []       # "# ..." lines since the last result
 
     def close_plan(indent):
         missing = open_plans.pop(indent, 0)
@@ -66,6 +68,8 @@ def read_tap(text):
         if plan := PLAN.match(line):
             close_plan(plan[1])
             open_plans[plan[1]] = int(plan[2])
+        elif line.startswith("# "):
+            notes.append(line)
         elif result := RESULT.match(line):
             if result[1] in open_plans:
                 open_plans[result[1]] -= 1
@@ -73,8 +77,11 @@ def read_tap(text):
             name = result[3] or "?"
             if result[4]:
                 skipped.append(f"{name} {result[4]}")
+            elif result[2]:
+                failed.append("\n           ".join([name, *notes[:MAX_NOTES]]))
             else:
-                (failed if result[2] else passed).append(name)
+                passed.append(name)
+            notes.clear()
     for indent in list(open_plans):
         close_plan(indent)
     return passed, failed, skipped

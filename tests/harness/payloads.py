@@ -2,7 +2,9 @@
 """The bare-metal guests of tests/guest as jobs: under Umbra, or on the bare emulator.
 
 A payload's source may say how it wants to be run, in a line of its opening comment:
-" * run: status=101 vcpus=2 timeout=60" (defaults: 0, both 1 and 2, 120 seconds).
+" * run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, 120 seconds). With
+icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
+umbra means that the bare emulator has not what is tested.
 """
 import glob
 import os
@@ -27,14 +29,16 @@ def wishes(elf):
 
 def umbra_job(name, elf, vcpus, wish, options):
     emulator = "bochs" if "intel" in options else "tcg"
-    argv = ["tools/umbra", "run", "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus),
-            "--timeout", str(wish.get("timeout", 120)), *options, elf, "--", f"emulator={emulator}"]
+    icount = ["--icount"] if wish.get("icount") else []
+    argv = ["tools/umbra", "run", *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), "--timeout",
+            str(wish.get("timeout", 120)), *options, elf, "--", f"emulator={emulator}"]
     return Job(name, argv, timeout=wish.get("timeout", 120) + 30, status=wish.get("status", 0))
 
 
 def bare_job(name, elf, vcpus, wish):
     """The debug-exit device makes 1 of a 0; a triple fault ends QEMU with 0."""
-    argv = [*QEMU, "-smp", str(vcpus), "-kernel", elf]
+    icount = ["-icount", "shift=0,sleep=off"] if wish.get("icount") else []
+    argv = [*QEMU, *icount, "-smp", str(vcpus), "-kernel", elf]
     return Job(name, argv, timeout=wish.get("timeout", 120), status=0 if wish.get("status") == 101 else 1)
 
 
