@@ -73,7 +73,6 @@ def read_tap(text):
         elif result := RESULT.match(line):
             if result[1] in open_plans:
                 open_plans[result[1]] -= 1
-            # A line that sums up subtests is theirs again: it counts only when it is not ok.
             name = result[3] or "?"
             if result[4]:
                 skipped.append(f"{name} {result[4]}")
