@@ -19,9 +19,9 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := unit race model fuzz lint guests boot
+TEST_GROUPS := lint clang tools unit race model fuzz guests boot
 is_goal = $(filter $(1),$(MAKECMDGOALS))
-NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs),check,$(if $(call is_goal,run iso kernels),run,build))
+NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell tools/setup $(NEEDS) && echo ok),ok)
 $(error the set-up is not complete)
@@ -47,6 +47,7 @@ SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
+# In the root for editors; other builds keep their own.
 COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
 
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
@@ -90,7 +91,6 @@ $(NEWLIB)/libc.a: tools/build-newlib
 	$(call say,NEWLIB)
 	$(Q)tools/build-newlib $(NEWLIB) -m64 -mcmodel=kernel -mno-red-zone
 
-# For editors and for clang-tidy.
 $(COMMANDS): Makefile $(SRCS)
 	@printf '%s\n' $(SRCS) | awk -v cmd='$(CC) $(CFLAGS) -c' 'BEGIN { printf "[" } \
 		{ printf "%s\n{\"directory\": \"$(CURDIR)\", \"file\": \"%s\", \"command\": \"%s %s\"}", s, $$0, cmd, $$0; s = "," } \
@@ -167,7 +167,7 @@ kernels:
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
-#:                 unit race model fuzz lint guests boot
+#:                 lint clang tools unit race model fuzz guests boot bench
 check:
 	@tests/run
 $(TEST_GROUPS):
@@ -210,5 +210,5 @@ clean:
 help:
 	@sed -n 's/^#: //p' Makefile
 
-.PHONY: all run iso kernels check bench $(TEST_GROUPS) clean help
+.PHONY: all run iso kernels check bench $(TEST_GROUPS) lint-headers lint-sparse lint-tidy clean help
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
