@@ -67,16 +67,27 @@ bool apic_test_vector(unsigned reg, unsigned vector)
 	return apic_read(reg + vector / 32 * 16) >> vector % 32 & 1;
 }
 
+/* Select and data belong together: a handler must not select another register in between. */
 uint32_t ioapic_read(unsigned reg)
 {
+	unsigned long flags = read_flags();
+	uint32_t val;
+
+	cli();
 	*(volatile uint32_t *)IOAPIC_PA = reg;
-	return *(volatile uint32_t *)(IOAPIC_PA + 16);
+	val = *(volatile uint32_t *)(IOAPIC_PA + 16);
+	write_flags(flags);
+	return val;
 }
 
 void ioapic_write(unsigned reg, uint32_t val)
 {
+	unsigned long flags = read_flags();
+
+	cli();
 	*(volatile uint32_t *)IOAPIC_PA = reg;
 	*(volatile uint32_t *)(IOAPIC_PA + 16) = val;
+	write_flags(flags);
 }
 
 void ioapic_route(unsigned pin, uint32_t low, uint8_t dest)
