@@ -13,7 +13,7 @@
 
 uintptr_t host_direct_map;
 _Atomic unsigned host_flushes, host_reloads;
-void (*host_on_flush)(struct vm *vm);
+void (*host_on_flush)(struct vm *vm), (*host_on_reload)(struct vm *vm);
 
 static uint64_t arena_bytes;
 static unsigned nr_cpus = 1;
@@ -90,4 +90,6 @@ void host_flush_vm(struct vm *vm)
 void host_reload_roots(struct vm *vm)
 {
 	atomic_fetch_add(&host_reloads, 1);
+	if (host_on_reload)
+		host_on_reload(vm);
 }

@@ -27,4 +27,7 @@ extern _Atomic unsigned host_flushes, host_reloads;
 /* If not NULL, called at each host_flush_vm(): an adversarial CPU flushes its TLB here. */
 extern void (*host_on_flush)(struct vm *vm);
 
+/* The same for host_reload_roots(). */
+extern void (*host_on_reload)(struct vm *vm);
+
 #endif
