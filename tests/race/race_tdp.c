@@ -24,7 +24,7 @@
 #define VCPUS   3
 #define IDS     4
 #define SPACE   8192 /* frames */
-#define CHANGES 250
+#define CHANGES 150
 #define PAGES   1600 /* of the largest slot */
 
 #define REQ_FLUSH  1u

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The two-dimensional engine, case by case: every outcome of a fault, every kind of removal. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -623,6 +625,71 @@ static void test_large_pages_age_as_one(void **state)
 	world_destroy();
 }
 
+/* --- tables are freed after a grace period --- */
+
+static _Atomic bool unmapped;
+
+static void *unmap_on_cpu_1(void *arg)
+{
+	host_set_cpu(1);
+	grace_exit_guest(grace_cpu());
+	unmap(0, 0x400);
+	grace_enter_guest(grace_cpu());
+	atomic_store(&unmapped, true);
+	return NULL;
+}
+
+static void sleep_ms(unsigned ms)
+{
+	const struct timespec t = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+static spte_t *leaf_table(uint64_t gfn)
+{
+	spte_t *table = world.tdp.root->table;
+
+	for (unsigned level = SPTE_LEVELS; level > 1; level--)
+		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), level)])));
+	return table;
+}
+
+/* This CPU is a fault handler that has come as far as a table when another CPU removes it. */
+static void test_tables_outlive_their_readers(void **state)
+{
+	pthread_t thread;
+	spte_t *table;
+
+	with_memory(WORLD_NPT, 1, 0, 0x400, 0);
+	frames_set_poison(true);
+	host_set_nr_cpus(2);
+	assert_int_equal(world_fault(0, 5, W), RET_PF_FIXED);
+	assert_int_equal(world_fault(0, 0x205, W), RET_PF_FIXED);
+	table = leaf_table(0x205);
+	host_flushes = 0;
+	atomic_store(&unmapped, false);
+	pthread_create(&thread, NULL, unmap_on_cpu_1, NULL);
+	while (!host_flushes)
+		sleep_ms(1);
+	sleep_ms(50);
+	assert_false(atomic_load(&unmapped));
+	assert_int_equal(spte_load(&table[5]), SPTE_FROZEN);
+	assert_int_equal(spte_load(&table[511]), SPTE_FROZEN);
+	assert_int_equal(world.tdp.tables, 5);
+	/* After the flush the range is open again, with the old table still around. */
+	assert_int_equal(world_fault(1, 0x207, W), RET_PF_FIXED);
+	assert_int_equal(world_walk(0x207, true), backing(0x207));
+	assert_ptr_not_equal(leaf_table(0x207), table);
+	grace_enter_guest(grace_cpu());
+	pthread_join(thread, NULL);
+	grace_exit_guest(grace_cpu());
+	assert_int_not_equal(spte_load(&table[5]), SPTE_FROZEN); /* freed and overwritten */
+	world_check_tree();
+	world_destroy();
+	host_set_nr_cpus(1);
+}
+
 /* --- memory runs out --- */
 
 static unsigned fail_at, asked;
@@ -769,6 +836,7 @@ int main(void)
 		cmocka_unit_test(test_aging),
 		cmocka_unit_test(test_protect_after_aging_flushes),
 		cmocka_unit_test(test_large_pages_age_as_one),
+		cmocka_unit_test(test_tables_outlive_their_readers),
 		cmocka_unit_test(test_fault_without_memory),
 		cmocka_unit_test(test_root_without_memory),
 		cmocka_unit_test(test_engine_that_never_was),
