@@ -196,6 +196,7 @@ $(LINT)/%.c.sparse: %.c $(BUILD)/%.o
 	$(Q)sparse '-D_Atomic(T)=T' -Wcontext $(CFLAGS) $< >$@.log 2>&1; ! grep -E 'context imbalance|incorrect type|dereference of noderef' $@.log
 	@touch $@
 $(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
+	@mkdir -p $(@D)
 	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@
 $(LINT)/%.c.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/clang/compile_commands.json
 	@mkdir -p $(@D)

@@ -6,6 +6,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/desc.h"
+#include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/tsc.h"
 #include "drivers/acpi.h"
@@ -32,7 +33,8 @@
 #define WAIT_TURNS 10000
 
 static const struct acpi_info *acpi;
-static uint16_t exit_port; /* 0: none */
+static uint16_t exit_port;           /* 0: none */
+static volatile uint8_t *reset_mmio; /* the reset register, if it lies in memory */
 
 void machine_set_exit_port(uint16_t port)
 {
@@ -42,6 +44,10 @@ void machine_set_exit_port(uint16_t port)
 void machine_set_acpi(const struct acpi_info *info)
 {
 	acpi = info;
+	/* Mapped now: when it is needed, nothing may be left to allocate from. */
+	if (info->reset.addr && info->reset.space == ACPI_SPACE_MEMORY &&
+	    !(info->reset.addr >> paging_phys_bits()))
+		reset_mmio = paging_map(HPA(info->reset.addr), 1, PAGING_UC);
 }
 
 /* Nothing else may run or print while the machine goes down. */
@@ -112,7 +118,9 @@ static void acpi_reset(void)
 
 	if (!r || !r->addr)
 		return;
-	if (r->space == ACPI_SPACE_IO)
+	if (reset_mmio)
+		*reset_mmio = acpi->reset_value;
+	else if (r->space == ACPI_SPACE_IO)
 		outb((uint16_t)r->addr, acpi->reset_value);
 	else if (r->space == ACPI_SPACE_PCI)
 		pci_write8(0, r->addr >> 32 & 0xff, r->addr >> 16 & 0xff, r->addr & 0xff,

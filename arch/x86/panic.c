@@ -25,6 +25,7 @@
 #define FRAME_MAX_DISTANCE (STACK_SIZE + STACK_GUARD)
 
 static _Atomic uint32_t reporter = NOBODY; /* index of the CPU that reports */
+static _Atomic bool stopping;              /* an NMI means: stop */
 static struct panic_hooks hooks;
 
 void panic_set_hooks(const struct panic_hooks *h)
@@ -37,7 +38,7 @@ void panic_set_hooks(const struct panic_hooks *h)
 
 bool panic_in_progress(void)
 {
-	return atomic_load_explicit(&reporter, memory_order_relaxed) != NOBODY;
+	return atomic_load_explicit(&stopping, memory_order_relaxed);
 }
 
 __noreturn void panic_stop_this_cpu(void)
@@ -53,7 +54,12 @@ void panic_stop_others(void)
 {
 	unsigned i, turns;
 
-	apic_broadcast_nmi();
+	/* Before the NMI is sent: the other CPUs look at it when that arrives. */
+	atomic_store(&stopping, true);
+	log_break_lock();
+	/* Alone, the local APIC may not even be set up. */
+	if (cpu_count() > 1)
+		apic_broadcast_nmi();
 	for (i = 0; i < cpu_count(); i++) {
 		if (i == cpu_id())
 			continue;
@@ -86,7 +92,6 @@ static void begin(void)
 		panic_stop_this_cpu();
 	}
 	panic_stop_others();
-	log_break_lock();
 }
 
 static void print_address(const char *what, uint64_t rip)

@@ -28,6 +28,7 @@ void panic_set_hooks(const struct panic_hooks *hooks);
 /* Report an exception of the hypervisor, and end. */
 __noreturn void panic_trap(const struct trap_frame *frame);
 
+/* Are the CPUs being stopped, for a panic or for the machine's end? Then locks may never open. */
 bool panic_in_progress(void);
 
 /* Halt this CPU for good. */
