@@ -224,6 +224,9 @@ void sched_unload(struct vcpu *v)
 
 	if (c->loaded != v)
 		return;
+	/* For the next one to load: the CPU's own XCR0 again, and nothing learned from this guest. */
+	save_state(v);
+	barrier_between_guests();
 	c->loaded = NULL;
 	this_cpu()->current = NULL;
 }

@@ -121,8 +121,10 @@ static void start_vms(void)
 		if (config.vm[i].failed || !vm_create(&config.vm[i]))
 			bad_config = true;
 	}
-	if (!vm_next(NULL))
+	if (!vm_next(NULL)) {
 		log_error("umbra: no VM to run");
+		bad_config = true;
+	}
 	report_memory();
 }
 

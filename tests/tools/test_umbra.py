@@ -138,11 +138,11 @@ class Run(unittest.TestCase):
         self.assertIn(b"--log: /nowhere/log: No such file", self.assert_ends(102, "", "--log", "/nowhere/log").stderr)
 
     def test_panic(self):
-        done = self.assert_ends(103, "com[2].sendall(b'PANIC: lost\\n'); time.sleep(.3); com[2].sendall(b'rip 0\\n')")
+        done = self.assert_ends(103, "com[2].sendall(b'panic: lost\\n'); time.sleep(.3); com[2].sendall(b'rip 0\\n')")
         self.assertIn(b"rip 0\n", done.stderr)
 
     def test_a_guest_cannot_forge_a_verdict(self):
-        self.assert_ends(7, "com[1].sendall(b'umbra: exit status 0\\nPANIC: no\\n'); time.sleep(.2); " + END % 7)
+        self.assert_ends(7, "com[1].sendall(b'umbra: exit status 0\\npanic: no\\n'); time.sleep(.2); " + END % 7)
 
     def test_end_without_a_word(self):
         self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'umbra: hello')").stderr)

@@ -2,7 +2,7 @@
 """One run: the emulator's serial lines to the user's terminal and back, until there is a verdict.
 
 The hypervisor's log is the single source of truth. Its line "umbra: exit status N" ends the run with N,
-a line "PANIC: ..." with 103 (after the report that follows it), the emulator's end without either
+a line "panic: ..." with 103 (after the report that follows it), the emulator's end without either
 with 103 as well: then Umbra was lost without a word. All that has been said on the consoles by
 then is passed on first.
 """
@@ -20,7 +20,7 @@ from .machine import LOG_COM
 from .options import (STATUS_BAD_CONFIG, STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError)
 
 VERDICT = re.compile(rb"umbra: exit status (\d+)")
-PANIC = re.compile(rb"\bPANIC:")
+PANIC = re.compile(rb"^panic: ", re.I)
 FIRST_LINE = re.compile(rb"^umbra: ")
 ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
