@@ -33,6 +33,7 @@
 #undef __aligned
 #define __packed	__attribute__((packed))
 #define __aligned(n)	__attribute__((aligned(n)))
+#define __cold		__attribute__((cold, noinline)) /* keep it out of the fast paths */
 #define __noreturn	__attribute__((noreturn))
 #define __printf_fmt(f, a) __attribute__((format(printf, f, a)))
 /* Written during start-up only; read-only (in the page tables) once the guests run. */

@@ -11,7 +11,8 @@
 struct _reent;
 
 /* Randomised by arch/x86 before the first function that checks it. */
-uintptr_t __stack_chk_guard;
+/* The compiler refers to these when nobody else does any more. */
+__attribute__((used)) uintptr_t __stack_chk_guard;
 
 __noreturn void __stack_chk_fail(void);
 void *_malloc_r(struct _reent *r, size_t size);
@@ -21,7 +22,7 @@ void _free_r(struct _reent *r, void *p);
 __noreturn void __assert_func(const char *file, int line, const char *func, const char *expr);
 __noreturn void abort(void);
 
-__noreturn void __stack_chk_fail(void)
+__attribute__((used)) __noreturn void __stack_chk_fail(void)
 {
 	panic("stack smashed in the function at %p", __builtin_return_address(0));
 }

@@ -64,8 +64,8 @@ static inline void sched_run_timers(struct vmm_cpu *c)
 		sched_run_timers_slow(c);
 }
 
-/* The vCPU has nothing to do until an event comes. Own CPU. */
-void sched_halt(struct vcpu *v, enum vcpu_state state);
+/* HLT: the vCPU has nothing to do until an event comes. Own CPU. */
+void sched_halt(struct vmm_cpu *c, struct vcpu *v);
 
 /* Save the FPU of `v` if it is in this CPU, and forget it (the vCPU is about to be freed). */
 void sched_unload(struct vcpu *v);

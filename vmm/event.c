@@ -174,16 +174,6 @@ bool vcpu_has_wake_event(struct vcpu *v)
 	return (v->virt.rflags & RFLAGS_IF) && has_interrupt(v);
 }
 
-void vcpu_skip(struct vcpu *v, unsigned len)
-{
-	v->virt.rip += len;
-	if (!(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
-		v->virt.rip &= 0xffffffff;
-	virt_clear_irq_shadow(&v->virt);
-	if (unlikely(v->virt.rflags & RFLAGS_TF))
-		vcpu_raise_single_step(v);
-}
-
 void vcpu_raise_single_step(struct vcpu *v)
 {
 	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) | DR6_BS);

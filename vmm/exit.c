@@ -75,7 +75,7 @@ static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
 	vcpu_skip(v, len);
 }
 
-static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
+static void do_hlt(struct vmm_cpu *c, struct vcpu *v, const struct vm_exit *exit)
 {
 	unsigned len = length(v, exit, OP_HLT);
 
@@ -84,7 +84,7 @@ static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
 	vcpu_skip(v, len);
 	/* Closed interrupts may open in the handler of an NMI; until then only that can wake it. */
 	if (!vcpu_has_wake_event(v))
-		sched_halt(v, VCPU_HALTED);
+		sched_halt(c, v);
 	else
 		vcpu_request(v, REQ_EVENT);
 }
@@ -165,7 +165,7 @@ static bool is_cr_write(const struct emul_insn *insn)
 	       (insn->op == OP_LMSW && insn->opnd[0].kind == OPND_REG);
 }
 
-static void do_cr_write(struct vcpu *v, const struct vm_exit *exit)
+static __cold void do_cr_write(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct emul_insn insn;
 
@@ -191,7 +191,7 @@ static bool is_valid_xcr0(struct vcpu *v, uint64_t val)
 	return !(val & avx512) || ((val & avx512) == avx512 && (val & XCR0_AVX));
 }
 
-static void do_xsetbv(struct vcpu *v, const struct vm_exit *exit)
+static __cold void do_xsetbv(struct vcpu *v, const struct vm_exit *exit)
 {
 	uint64_t *gpr = v->virt.gpr;
 	uint64_t val = gpr[GPR_RDX] << 32 | (uint32_t)gpr[GPR_RAX];
@@ -231,7 +231,7 @@ static void do_pause(struct vmm_cpu *c, struct vcpu *v, const struct vm_exit *ex
  * #DB: the guest's, or the end of the one step over an IRET that a waiting NMI asked for. TF was
  * then borrowed; what the IRET loaded into RFLAGS is the guest's own.
  */
-static void do_debug(struct vcpu *v)
+static __cold void do_debug(struct vcpu *v)
 {
 	if (!v->nmi_step) {
 		vcpu_inject_exception(v, X86_TRAP_DB);
@@ -242,7 +242,7 @@ static void do_debug(struct vcpu *v)
 	vcpu_request(v, REQ_EVENT);
 }
 
-static void do_exception(struct vcpu *v, const struct vm_exit *exit)
+static __cold void do_exception(struct vcpu *v, const struct vm_exit *exit)
 {
 	switch (exit->exception.vector) {
 	case X86_TRAP_DB:
@@ -257,7 +257,7 @@ static void do_exception(struct vcpu *v, const struct vm_exit *exit)
 }
 
 /* The guest's NMI handler is about to return: the next NMI may go in, behind the IRET. */
-static void do_nmi_window(struct vcpu *v)
+static __cold void do_nmi_window(struct vcpu *v)
 {
 	virt_nmi_window(&v->virt, false);
 	if (!v->nmi_pending) {
@@ -268,7 +268,7 @@ static void do_nmi_window(struct vcpu *v)
 	v->virt.rflags |= RFLAGS_TF;
 }
 
-static void do_shutdown(struct vcpu *v)
+static __cold void do_shutdown(struct vcpu *v)
 {
 	log_error("vm %s: vcpu %u: triple fault", v->vm->name, v->id);
 	virt_dump(&v->virt);
@@ -291,7 +291,7 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		do_nmi_window(v);
 		break;
 	case EXIT_HLT:
-		do_hlt(v, exit);
+		do_hlt(c, v, exit);
 		break;
 	case EXIT_CPUID:
 		do_cpuid(v, exit);

@@ -368,21 +368,6 @@ static const struct {
 	[OP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [OP_WBINVD] = {2, {0x0f, 0x09}},
 };
 
-/* True: the bytes at linear address `gva` are known, in a page seen before, and are `op`'s. */
-static bool is_plain(struct vcpu *v, gva_t gva, enum emul_op op)
-{
-	const uint8_t *bytes = cached_code(v, gva);
-	unsigned len = op < ARRAY_SIZE(plain_insns) ? plain_insns[op].len : 0;
-
-	if (!bytes || !len || (gva.v & ~PAGE_MASK) > PAGE_SIZE - 3)
-		return false;
-	for (unsigned i = 0; i < len; i++) {
-		if (bytes[i] != plain_insns[op].bytes[i])
-			return false;
-	}
-	return true;
-}
-
 static gva_t linear_rip(struct vcpu *v)
 {
 	struct segment cs;
@@ -393,12 +378,43 @@ static gva_t linear_rip(struct vcpu *v)
 	return GVA((uint32_t)(cs.base + v->virt.rip));
 }
 
-unsigned insn_length(struct vcpu *v, enum emul_op op)
+/* Remember an instruction in its plain encoding, if its bytes are in a page we know. */
+static void learn(struct vcpu *v, enum emul_op op)
+{
+	gva_t gva = linear_rip(v);
+	const uint8_t *bytes = cached_code(v, gva);
+	unsigned len = op < ARRAY_SIZE(plain_insns) ? plain_insns[op].len : 0;
+	struct known_insn k = {
+		.rip = v->virt.rip,
+		.cr3 = v->code.cr3,
+		.cs_base = virt_cs_base(&v->virt),
+		.slots_generation = v->code.slots_generation,
+		.bytes = (const uint32_t *)bytes,
+		.op = (uint8_t)op,
+		.len = (uint8_t)len,
+	};
+
+	if (!bytes || !len || (gva.v & ~PAGE_MASK) > PAGE_SIZE - sizeof(*k.bytes))
+		return;
+	memcpy(&k.value, plain_insns[op].bytes, len);
+	k.mask = ~0u >> (32 - 8 * len);
+	v->known[insn_slot(v)] = k;
+}
+
+unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 {
 	struct insn_ctx ic;
+	unsigned len;
+	int r;
 
-	if (likely(is_plain(v, linear_rip(v), op)))
-		return plain_insns[op].len;
 	set_up(&ic, v);
-	return emul_insn_len(&ic.ctx, op);
+	r = emul_decode(&ic.ctx);
+	if (r == EMUL_FAULT) {
+		inject(v, &ic.ctx.fault);
+		return 0;
+	}
+	len = r == EMUL_OK && ic.ctx.insn.op == op ? ic.ctx.insn.len : 0;
+	if (len)
+		learn(v, op);
+	return len;
 }

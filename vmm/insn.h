@@ -4,7 +4,7 @@
 #define VMM_INSN_H
 
 #include "vmm/emulate/emulate.h"
-#include "vmm/vcpu.h"
+#include "vmm/vm.h"
 
 /*
  * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
@@ -14,10 +14,28 @@
 void insn_emulate(struct vcpu *v, const uint8_t *bytes, unsigned nr_bytes);
 
 /*
- * The length of the instruction at RIP if it is `op`; 0 if it is not (any more): the vCPU then
- * executes it again. Owner CPU.
+ * The length of the instruction at RIP if it is `op`; 0 if it is not (any more), or its page has
+ * gone, for which the fault is injected: the vCPU then executes it again. Owner CPU.
  */
-unsigned insn_length(struct vcpu *v, enum emul_op op);
+unsigned insn_length_slow(struct vcpu *v, enum emul_op op);
+
+static inline unsigned insn_slot(const struct vcpu *v)
+{
+	return (v->virt.rip >> 1) % NR_KNOWN_INSNS;
+}
+
+static inline unsigned insn_length(struct vcpu *v, enum emul_op op)
+{
+	const struct known_insn *k = &v->known[insn_slot(v)];
+
+	if (likely(k->rip == v->virt.rip && k->op == op &&
+		   k->cr3 == virt_reg_read(&v->virt, VREG_CR3) &&
+		   k->cs_base == virt_cs_base(&v->virt) &&
+		   k->slots_generation == slots_generation(&v->vm->mem) &&
+		   (*k->bytes & k->mask) == k->value))
+		return k->len;
+	return insn_length_slow(v, op);
+}
 
 /* Decode the instruction at RIP. False: it cannot be, a fault was injected or it is unknown. */
 bool insn_decode(struct vcpu *v, struct emul_insn *out);

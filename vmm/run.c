@@ -3,6 +3,8 @@
  * The run loop of one vCPU: requests, events, entry, exit, and again. Run to completion with
  * interrupts closed; an interrupt or a kick that comes meanwhile ends the next run at once.
  */
+#include <string.h>
+
 #include "arch/x86/regs.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -47,9 +49,10 @@ static void set_state(struct vcpu *v, enum vcpu_state state)
 	count_dead(v, dead);
 }
 
-void sched_halt(struct vcpu *v, enum vcpu_state state)
+void sched_halt(struct vmm_cpu *c, struct vcpu *v)
 {
-	set_state(v, state);
+	set_state(v, VCPU_HALTED);
+	c->resched = true;
 }
 
 void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
@@ -82,6 +85,7 @@ static void reset_registers(struct vcpu *v)
 	v->nmi_pending = v->nmi_masked = v->nmi_step = false;
 	v->irq_window_open = false;
 	v->code.page = ~0ull;
+	memset(v->known, 0, sizeof(v->known));
 }
 
 void vcpu_reset(struct vcpu *v)
@@ -206,19 +210,18 @@ void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 {
 	struct vm_exit exit;
 
-	while (!c->resched && v->state != VCPU_STOPPED) {
-		if (unlikely(atomic_load_explicit(&v->requests, memory_order_relaxed))) {
-			if (!handle_requests(v))
-				return;
-			sync_to_guest(v);
-		}
-		if (v->state != VCPU_RUNNABLE)
-			return;
+	if (v->state != VCPU_RUNNABLE && !handle_requests(v))
+		return;
+	while (!c->resched) {
 		sched_run_timers(c);
-		if (!enter(c, v, &exit))
+		if (likely(enter(c, v, &exit))) {
+			v->exits[exit.reason]++;
+			sync_from_guest(v);
+			vcpu_handle_exit(c, v, &exit);
 			continue;
-		v->exits[exit.reason]++;
-		sync_from_guest(v);
-		vcpu_handle_exit(c, v, &exit);
+		}
+		if (!handle_requests(v))
+			return;
+		sync_to_guest(v);
 	}
 }

@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
 #include "ept/tdp.h"
 #include "lib/list.h"
@@ -62,6 +63,20 @@ struct code_page {
 	uint64_t slots_generation;
 };
 
+/*
+ * An instruction that exited before (vmm/insn.c): where its bytes are, and what they have to be
+ * for `len` to be right again. Valid for one RIP, address space, code segment base and set of slots.
+ */
+struct known_insn {
+	uint64_t rip, cr3, cs_base;
+	uint64_t slots_generation;
+	const uint32_t *bytes;
+	uint32_t mask, value;
+	uint8_t op, len;
+};
+
+#define NR_KNOWN_INSNS 16
+
 struct vcpu {
 	struct virt_vcpu virt;	      /* owner CPU */
 	struct vm *vm;		      /* const */
@@ -83,6 +98,7 @@ struct vcpu {
 	struct tdp_vcpu tdp;	      /* its part of the two-dimensional tables */
 	uint64_t tsc_offset;	      /* guest TSC = TSC + offset */
 	struct code_page code;
+	struct known_insn known[NR_KNOWN_INSNS]; /* by RIP */
 	struct guest_paging paging; /* brought up to date by insn_paging() */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
@@ -100,12 +116,21 @@ void vcpu_inject_exception(struct vcpu *v, uint8_t vector);
 void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
 void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
+void vcpu_raise_single_step(struct vcpu *v);
+
 /*
  * Go on behind the instruction that exited: `len` bytes. Ends an interrupt shadow and raises the
  * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
-void vcpu_skip(struct vcpu *v, unsigned len);
-void vcpu_raise_single_step(struct vcpu *v);
+static inline void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	v->virt.rip += len;
+	if (unlikely(v->virt.rip >> 32) && !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
+		v->virt.rip &= 0xffffffff;
+	virt_clear_irq_shadow(&v->virt);
+	if (unlikely(v->virt.rflags & RFLAGS_TF))
+		vcpu_raise_single_step(v);
+}
 
 /* INIT or RESET; SIPI: start in real mode at vector * 4096. Owner CPU. */
 void vcpu_reset(struct vcpu *v);

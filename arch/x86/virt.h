@@ -204,6 +204,7 @@ VIRT_OP(void, gdtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v,
 VIRT_OP(void, idtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v, t))
 VIRT_OP(void, gdtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
 VIRT_OP(void, idtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
+VIRT_OP(uint64_t, cs_base, (struct virt_vcpu *v), (v))
 VIRT_OP(unsigned, cpl, (struct virt_vcpu *v), (v))
 
 /* Inject at the next entry. At most one event is pending: has_event asks. */

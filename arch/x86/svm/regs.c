@@ -147,6 +147,11 @@ void svm_idtr_read(struct virt_vcpu *v, struct desc_table *t)
 	*t = (struct desc_table){svm_vmcb(v)->idtr.base, svm_vmcb(v)->idtr.limit};
 }
 
+uint64_t svm_cs_base(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->cs.base;
+}
+
 unsigned svm_cpl(struct virt_vcpu *v)
 {
 	return svm_vmcb(v)->cpl;
