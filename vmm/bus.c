@@ -8,6 +8,8 @@
 
 #include "vmm/bus.h"
 
+#include "lib/bits.h"
+
 /* The index of the first region that begins above `addr`. */
 static unsigned upper_bound(const struct bus *bus, uint64_t addr)
 {
@@ -43,20 +45,34 @@ int bus_add(struct bus *bus, const struct bus_region *region)
 	return 0;
 }
 
-const struct bus_region *bus_find(const struct bus *bus, uint64_t addr, unsigned size)
+static bool holds(const struct bus_region *r, uint64_t addr, unsigned size)
 {
-	unsigned at = upper_bound(bus, addr);
-	const struct bus_region *r;
-	uint64_t off;
+	uint64_t off = addr - r->base;
 
-	if (at == 0)
-		return NULL;
-	r = &bus->region[at - 1];
-	off = addr - r->base;
-	return off < r->len && size <= r->len - off ? r : NULL;
+	return off < r->len && size <= r->len - off;
 }
 
-bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
+static const struct bus_region *search(struct bus *bus, uint64_t addr, unsigned size)
+{
+	unsigned at = upper_bound(bus, addr);
+
+	if (at == 0 || !holds(&bus->region[at - 1], addr, size))
+		return NULL;
+	atomic_store_explicit(&bus->hint, at - 1, memory_order_relaxed);
+	return &bus->region[at - 1];
+}
+
+/* Accesses come in bursts to one device. Region 0 of an empty bus has no length. */
+const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
+{
+	unsigned hint = atomic_load_explicit(&bus->hint, memory_order_relaxed);
+
+	if (likely(holds(&bus->region[hint], addr, size)))
+		return &bus->region[hint];
+	return search(bus, addr, size);
+}
+
+bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
 {
 	const struct bus_region *r = bus_find(bus, addr, size);
 
@@ -68,7 +84,7 @@ bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val
 	return true;
 }
 
-bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
+bool bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
 {
 	const struct bus_region *r = bus_find(bus, addr, size);
 

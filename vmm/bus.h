@@ -7,6 +7,7 @@
 #ifndef VMM_BUS_H
 #define VMM_BUS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct bus_region {
 
 struct bus {
 	unsigned nr;
+	_Atomic unsigned hint; /* relaxed; index of the region found last, only ever a guess */
 	struct bus_region region[BUS_MAX_REGIONS]; /* sorted by base, no two overlap */
 };
 
@@ -29,7 +31,7 @@ struct bus {
 int bus_add(struct bus *bus, const struct bus_region *region);
 
 /* The region that has [addr, addr + size), or NULL. */
-const struct bus_region *bus_find(const struct bus *bus, uint64_t addr, unsigned size);
+const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size);
 
 /*
  * For models whose registers are bytes: a wider access is one access per byte, lowest address
@@ -53,7 +55,7 @@ static inline void bus_write_bytes(void (*write)(void *dev, uint64_t off, uint8_
 }
 
 /* Nobody there: reads give all ones (returns false), writes are dropped (returns false). */
-bool bus_read(const struct bus *bus, uint64_t addr, unsigned size, uint64_t *val);
-bool bus_write(const struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
+bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val);
+bool bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
 
 #endif

@@ -277,6 +277,8 @@ static __cold void do_shutdown(struct vcpu *v)
 
 void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {
+	if (exit->reason >= NR_EXIT_REASONS)
+		__builtin_unreachable(); /* the vendor fills in one of them */
 	switch (exit->reason) {
 	case EXIT_INTERRUPT:
 		sched_take_interrupts(c);

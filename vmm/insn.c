@@ -390,8 +390,7 @@ static void learn(struct vcpu *v, enum emul_op op)
 		.cs_base = virt_cs_base(&v->virt),
 		.slots_generation = v->code.slots_generation,
 		.bytes = (const uint32_t *)bytes,
-		.op = (uint8_t)op,
-		.len = (uint8_t)len,
+		.len = len,
 	};
 
 	if (!bytes || !len || (gva.v & ~PAGE_MASK) > PAGE_SIZE - sizeof(*k.bytes))

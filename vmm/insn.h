@@ -28,11 +28,11 @@ static inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 {
 	const struct known_insn *k = &v->known[insn_slot(v)];
 
-	if (likely(k->rip == v->virt.rip && k->op == op &&
-		   k->cr3 == virt_reg_read(&v->virt, VREG_CR3) &&
-		   k->cs_base == virt_cs_base(&v->virt) &&
-		   k->slots_generation == slots_generation(&v->vm->mem) &&
-		   (*k->bytes & k->mask) == k->value))
+	uint64_t differs = (k->rip ^ v->virt.rip) | (k->cs_base ^ virt_cs_base(&v->virt)) |
+			   (k->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) |
+			   (k->slots_generation ^ slots_generation(&v->vm->mem));
+
+	if (likely(!differs && (*k->bytes & k->mask) == k->value))
 		return k->len;
 	return insn_length_slow(v, op);
 }

@@ -110,7 +110,7 @@ static const struct msr_rule rules[] = {
 	{MSR_AMD_DE_CFG, MSR_IGNORED, BIT_ULL(1), ALL, ANY}, /* LFENCE is serialising */
 };
 
-static const struct msr_rule *find_rule(uint32_t msr)
+static const struct msr_rule *search_rule(uint32_t msr)
 {
 	unsigned lo = 0, hi = ARRAY_SIZE(rules);
 
@@ -125,6 +125,23 @@ static const struct msr_rule *find_rule(uint32_t msr)
 			hi = mid;
 	}
 	return NULL;
+}
+
+/* In front of the search: for each value of the low bits one MSR that has them. */
+#define NR_SHORTCUTS 256
+static uint8_t shortcut[NR_SHORTCUTS] __ro_after_init;
+
+static void make_shortcuts(void)
+{
+	for (unsigned i = ARRAY_SIZE(rules); i-- > 0;)
+		shortcut[rules[i].msr % NR_SHORTCUTS] = (uint8_t)i;
+}
+
+static const struct msr_rule *find_rule(uint32_t msr)
+{
+	const struct msr_rule *r = &rules[shortcut[msr % NR_SHORTCUTS]];
+
+	return likely(r->msr == msr) ? r : search_rule(msr);
 }
 
 static bool is_x2apic(uint32_t msr)
@@ -328,7 +345,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 	}
 }
 
-void msr_allow_direct(void)
+void msr_init(void)
 {
 	/* A CPU that does not check what is written leaves that to msr_write(). */
 	static const uint32_t direct[] = {
@@ -337,6 +354,7 @@ void msr_allow_direct(void)
 		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 	};
 
+	make_shortcuts();
 	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
 		virt_msr_allow(direct[i], true, !virt_caps.lax);
 }

@@ -7,8 +7,8 @@
 
 struct vcpu;
 
-/* Let the MSRs that hardware swaps for the guest go through without exits. Before any vCPU. */
-void msr_allow_direct(void);
+/* Prepare the tables; let the MSRs that hardware swaps for the guest go through without exits. */
+void msr_init(void);
 void msr_reset(struct vcpu *v);
 
 /* 0; or -EINVAL: the access is #GP(0). Owner CPU. */

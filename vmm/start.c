@@ -136,7 +136,7 @@ void vmm_main(const struct start_options *o)
 		panic("umbra: this machine cannot run guests: see the lines above");
 	if (!virt_caps.tdp)
 		panic("umbra: %s without nested paging: guests need the shadow MMU", virt_caps.name);
-	msr_allow_direct();
+	msr_init();
 	vm_init_formats();
 	read_time_of_day();
 	sched_init();

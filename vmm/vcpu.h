@@ -72,8 +72,8 @@ struct known_insn {
 	uint64_t slots_generation;
 	const uint32_t *bytes;
 	uint32_t mask, value;
-	uint8_t op, len;
-};
+	uint32_t len;
+} __aligned(64);
 
 #define NR_KNOWN_INSNS 16
 

@@ -157,8 +157,7 @@ struct virt_vcpu {
 	uint64_t rflags;
 	void *control;		       /* VMCB or VMCS, one page */
 	hpa_t control_pa;
-	uint64_t tag_generation;       /* of the tag; differs from the CPU's: take a new one */
-	uint32_t tag_cpu;	       /* CPU that gave the tag */
+	uint64_t tag_generation;       /* of the tag; not this CPU's present one: take a new tag */
 	bool lme_withheld;	       /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
 	struct vm_event_info idt_event; /* after a run: an event whose delivery the exit cut short */
 };

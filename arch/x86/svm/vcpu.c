@@ -123,7 +123,6 @@ static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
 	vmcb->asid = c->next_asid++;
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
 	v->tag_generation = c->tag_generation;
-	v->tag_cpu = cpu_id();
 }
 
 void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
@@ -131,7 +130,7 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	struct svm_cpu *c = svm_this_cpu();
 	struct vmcb *vmcb = svm_vmcb(v);
 
-	if (unlikely(v->tag_generation != c->tag_generation || v->tag_cpu != cpu_id()))
+	if (unlikely(v->tag_generation != c->tag_generation))
 		take_tag(v, c, vmcb);
 	vmcb->rax = v->gpr[GPR_RAX];
 	vmcb->rsp = v->gpr[GPR_RSP];
