@@ -108,7 +108,7 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 	unsigned size = exit->io.size;
 
 	if (exit->io.string || !exit->io.next_rip) {
-		insn_emulate(v, NULL, 0);
+		insn_emulate(v);
 		return;
 	}
 	if (exit->io.in)
@@ -141,7 +141,7 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 		vm_bug(v, "event %u delivered through memory that is not there, at gpa %llx",
 		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
 	else
-		insn_emulate(v, exit->fault.insn, exit->fault.insn_bytes);
+		insn_emulate_fault(v, exit);
 }
 
 /* LMSW writes the low four bits of CR0, and cannot clear PE; CLTS clears TS. */

@@ -26,6 +26,9 @@ struct insn_ctx {
 	struct emul_ctx ctx;
 	struct vcpu *v;
 	bool paging_current; /* v->paging was brought up to date for this instruction */
+	bool device;	     /* `fault_gpa` is not RAM */
+	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
+	gpa_t fault_gpa;
 };
 
 static struct insn_ctx *ctx_of(struct emul_ctx *c)
@@ -106,18 +109,45 @@ static uint32_t walk_access(const struct emul_ctx *c, unsigned access)
 	return a;
 }
 
+/*
+ * The exit has told where the operand lies, if the instruction has only one: the CPU has walked the
+ * guest's tables for it, with the rights that the access needs. A read-modify-write that faulted
+ * as a read has not been checked for writing yet.
+ */
+static bool is_faulting_operand(const struct emul_ctx *c, gva_t gva, uint32_t access)
+{
+	const struct insn_ctx *ic = container_of(c, struct insn_ctx, ctx);
+
+	/* fault_error is never 0 for an operand: nested accesses are user accesses, at the least. */
+	return ic->fault_error && !((gva.v ^ ic->fault_gpa.v) & ~PAGE_MASK) &&
+	       !(access & PFERR_WRITE & ~ic->fault_error);
+}
+
 /* Linear to guest-physical, with the rights that the access needs; or a #PF recorded. */
-static int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+static int walk_for(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
 {
 	struct insn_ctx *ic = ctx_of(c);
 	struct walk_result walk;
-
 	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, &walk);
 
 	if (unlikely(r))
 		return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk.error);
 	*gpa = walk.gpa;
 	return EMUL_OK;
+}
+
+static int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+{
+	if (!is_faulting_operand(c, gva, access))
+		return walk_for(c, gva, access, gpa);
+	*gpa = ctx_of(c)->fault_gpa;
+	return EMUL_OK;
+}
+
+/* Known not to be RAM, because the exit said so. */
+static bool is_device(struct insn_ctx *ic, gpa_t gpa)
+{
+	return ic->device && gpa.v == ic->fault_gpa.v;
 }
 
 static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
@@ -150,7 +180,7 @@ static int read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned
 
 	if (r || (access & EMUL_ACC_PROBE))
 		return r;
-	if (guest_read(&v->vm->mem, gpa, buf, len))
+	if (is_device(ctx_of(c), gpa) || guest_read(&v->vm->mem, gpa, buf, len))
 		mmio_read(v, gpa, buf, len);
 	return EMUL_OK;
 }
@@ -163,7 +193,7 @@ static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, u
 
 	if (r)
 		return r;
-	if (guest_write(&v->vm->mem, gpa, buf, len))
+	if (is_device(ctx_of(c), gpa) || guest_write(&v->vm->mem, gpa, buf, len))
 		mmio_write(v, gpa, buf, len);
 	return EMUL_OK;
 }
@@ -223,7 +253,7 @@ static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 	struct vcpu *v = ctx_of(c)->v;
 	uint32_t access = PFERR_FETCH | (c->cpl == 3 ? PFERR_USER : 0);
 	gpa_t gpa;
-	int r = translate(c, gva, access, &gpa);
+	int r = walk_for(c, gva, access, &gpa);
 
 	if (r)
 		return r;
@@ -272,6 +302,8 @@ static void set_up(struct insn_ctx *ic, struct vcpu *v)
 
 	ic->v = v;
 	ic->paging_current = false;
+	ic->device = false;
+	ic->fault_error = 0;
 	c->ops = &ops;
 	c->gpr = v->virt.gpr;
 	c->rip = v->virt.rip;
@@ -319,31 +351,72 @@ static void commit(struct insn_ctx *ic)
 		vcpu_raise_single_step(v);
 }
 
-void insn_emulate(struct vcpu *v, const uint8_t *bytes, unsigned nr_bytes)
+/* Does the instruction touch memory at its ModRM operand, and nowhere else? */
+static bool has_one_memory_operand(const struct emul_insn *insn)
+{
+	switch (insn->op) {
+	case OP_MOV:
+	case OP_MOVZX:
+	case OP_MOVSX:
+	case OP_ADD ... OP_CMP:
+	case OP_TEST:
+	case OP_XCHG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void finish(struct insn_ctx *ic, int result)
+{
+	struct vcpu *v = ic->v;
+
+	switch (result) {
+	case EMUL_OK:
+		commit(ic);
+		break;
+	case EMUL_FAULT:
+		v->virt.rflags = ic->ctx.rflags;
+		inject(v, &ic->ctx.fault);
+		break;
+	case EMUL_AGAIN: /* registers of finished iterations are in place already */
+		v->virt.rflags = ic->ctx.rflags;
+		if (ic->ctx.trap)
+			vcpu_raise_single_step(v);
+		break;
+	default:
+		report_unhandled(v, &ic->ctx.insn);
+	}
+}
+
+void insn_emulate(struct vcpu *v)
 {
 	struct insn_ctx ic;
 
 	set_up(&ic, v);
-	if (nr_bytes) {
-		ic.ctx.insn.nr_bytes = (uint8_t)nr_bytes;
-		memcpy(ic.ctx.insn.bytes, bytes, EMUL_MAX_INSN_LEN);
+	finish(&ic, emul_run(&ic.ctx));
+}
+
+void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
+{
+	struct insn_ctx ic;
+	int r;
+
+	set_up(&ic, v);
+	if (exit->fault.insn_bytes) {
+		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
+		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
 	}
-	switch (emul_run(&ic.ctx)) {
-	case EMUL_OK:
-		commit(&ic);
-		break;
-	case EMUL_FAULT:
-		v->virt.rflags = ic.ctx.rflags;
-		inject(v, &ic.ctx.fault);
-		break;
-	case EMUL_AGAIN: /* registers of finished iterations are in place already */
-		v->virt.rflags = ic.ctx.rflags;
-		if (ic.ctx.trap)
-			vcpu_raise_single_step(v);
-		break;
-	default:
-		report_unhandled(v, &ic.ctx.insn);
+	r = emul_decode(&ic.ctx);
+	if (r == EMUL_OK) {
+		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
+			ic.fault_error = exit->fault.error;
+			ic.fault_gpa = exit->fault.gpa;
+			ic.device = !slots_find(&v->vm->mem, gpa_to_gfn(exit->fault.gpa));
+		}
+		r = emul_execute(&ic.ctx);
 	}
+	finish(&ic, r);
 }
 
 bool insn_decode(struct vcpu *v, struct emul_insn *out)

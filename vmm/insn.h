@@ -8,10 +8,13 @@
 
 /*
  * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
- * devices, a fault injected, a single-step trap. `bytes` are those the CPU gave with the exit.
- * An instruction that the emulator does not have ends the VM with a report. Owner CPU.
+ * devices, a fault injected, a single-step trap. An instruction that the emulator does not have
+ * ends the VM with a report. Owner CPU.
  */
-void insn_emulate(struct vcpu *v, const uint8_t *bytes, unsigned nr_bytes);
+void insn_emulate(struct vcpu *v);
+
+/* The same after EXIT_MEMORY_FAULT: uses what the exit tells about the instruction. */
+void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
 
 /*
  * The length of the instruction at RIP if it is `op`; 0 if it is not (any more), or its page has
