@@ -13,8 +13,9 @@
 #define NSEC_PER_USEC 1000ull
 
 uint64_t clock_ns(void);
-uint64_t clock_tsc_khz(void);	       /* TSC frequency, kHz; never 0 after calibration */
-uint64_t clock_tsc_to_ns(uint64_t tsc); /* a TSC value to clock_ns() time; also for differences from 0 */
+uint64_t clock_tsc_khz(void); /* TSC frequency, kHz; never 0 after calibration */
+uint64_t
+clock_tsc_to_ns(uint64_t tsc); /* a TSC value to clock_ns() time; also for differences from 0 */
 uint64_t clock_ns_to_tsc(uint64_t ns);
 
 /* a * b / c without overflow of the product; c != 0, and the quotient must fit. */

@@ -11,7 +11,10 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(l) { &(l), &(l) }
+#define LIST_INIT(l)                                                                               \
+	{                                                                                          \
+		&(l), &(l)                                                                         \
+	}
 
 static inline void list_init(struct list *l)
 {
@@ -51,12 +54,12 @@ static inline void list_del(struct list *n)
 	list_init(n);
 }
 
-#define list_entry(ptr, type, member) container_of(ptr, type, member)
+#define list_entry(ptr, type, member)  container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
-#define list_last(head, type, member) list_entry((head)->prev, type, member)
+#define list_last(head, type, member)  list_entry((head)->prev, type, member)
 
 #define list_for_each(pos, head, member)                                                           \
-	for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);    \
+	for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);     \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
 
 #define list_for_each_safe(pos, tmp, head, member)                                                 \

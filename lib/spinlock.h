@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 #ifdef __CHECKER__ /* sparse counts locks */
-#define __acquires(x) __attribute__((context(x, 0, 1)))
-#define __releases(x) __attribute__((context(x, 1, 0)))
+#define __acquires(x)  __attribute__((context(x, 0, 1)))
+#define __releases(x)  __attribute__((context(x, 1, 0)))
 #define __must_hold(x) __attribute__((context(x, 1, 1)))
-#define __acquire(x)  __context__(x, 1)
-#define __release(x)  __context__(x, -1)
+#define __acquire(x)   __context__(x, 1)
+#define __release(x)   __context__(x, -1)
 #else
 #define __acquires(x)
 #define __releases(x)
@@ -26,11 +26,14 @@
 #endif
 
 struct spinlock {
-	_Atomic uint32_t next;	/* the next ticket to hand out */
+	_Atomic uint32_t next;  /* the next ticket to hand out */
 	_Atomic uint32_t owner; /* the ticket that holds the lock */
 };
 
-#define SPINLOCK_INIT { 0, 0 }
+#define SPINLOCK_INIT                                                                              \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
 
 static inline void spin_init(struct spinlock *l)
 {

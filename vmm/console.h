@@ -21,9 +21,9 @@ struct console {
 	/* The guest's UART sends a byte. Any CPU; takes the console lock, a leaf. */
 	void (*output)(struct console *c, uint8_t byte);
 
-	struct serial *port;		/* const; its own serial port, or NULL */
-	struct vm *vm;			/* const; who gets what is typed here */
-	uint32_t head;			/* console lock; bytes ever put into `history` */
+	struct serial *port;              /* const; its own serial port, or NULL */
+	struct vm *vm;                    /* const; who gets what is typed here */
+	uint32_t head;                    /* console lock; bytes ever put into `history` */
 	uint8_t history[CONSOLE_HISTORY]; /* console lock */
 };
 

@@ -19,17 +19,17 @@ enum cpu_mode {
 };
 
 struct vmm_cpu {
-	_Atomic enum cpu_mode mode;  /* own CPU writes; see vmm/vcpu.h */
-	_Atomic bool timer_pending;  /* the timer interrupt came, or another CPU armed a timer */
-	struct timer_queue timers;   /* rules in vmm/timer.h */
-	struct timer slice;	     /* own CPU: end of the running vCPU's time slice */
+	_Atomic enum cpu_mode mode;    /* own CPU writes; see vmm/vcpu.h */
+	_Atomic bool timer_pending;    /* the timer interrupt came, or another CPU armed a timer */
+	struct timer_queue timers;     /* rules in vmm/timer.h */
+	struct timer slice;            /* own CPU: end of the running vCPU's time slice */
 	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
-	bool resched;		     /* own CPU: let the next vCPU run */
-	struct grace_cpu *grace;     /* const; this CPU's record in mm/grace.h */
+	bool resched;                  /* own CPU: let the next vCPU run */
+	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;
-	struct list vcpus;	     /* lock; bound to this CPU and not stopped */
-	_Atomic unsigned nr_vcpus;   /* lock to write */
-	unsigned id;		     /* const */
+	struct list vcpus;         /* lock; bound to this CPU and not stopped */
+	_Atomic unsigned nr_vcpus; /* lock to write */
+	unsigned id;               /* const */
 };
 
 static inline struct vmm_cpu *vmm_this_cpu(void)

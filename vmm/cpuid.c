@@ -16,8 +16,9 @@
 #define F(n) (1u << (n))
 
 /*
- * Leaf 1 ECX: sse3 pclmul ssse3 fma cx16 pcid sse4.1 sse4.2 movbe popcnt aes xsave avx f16c rdrand. Not
- * monitor (no MWAIT for guests), vmx, perf. x2apic, tsc-deadline and hypervisor are Umbra's own.
+ * Leaf 1 ECX: sse3 pclmul ssse3 fma cx16 pcid sse4.1 sse4.2 movbe popcnt aes xsave avx f16c rdrand.
+ * Not monitor (no MWAIT for guests), vmx, perf. x2apic, tsc-deadline and hypervisor are Umbra's
+ * own.
  */
 #define ALLOW_1_ECX                                                                                \
 	(F(0) | F(1) | F(9) | F(12) | F(13) | F(17) | F(19) | F(20) | F(22) | F(23) | F(25) |      \
@@ -28,7 +29,7 @@
  * sse2. Not mce/mca: there are no banks to show. htt as the number of vCPUs says.
  */
 #define ALLOW_1_EDX                                                                                \
-	(F(0) | F(1) | F(2) | F(3) | F(4) | F(5) | F(6) | F(8) | F(9) | F(11) | F(12) | F(13) |   \
+	(F(0) | F(1) | F(2) | F(3) | F(4) | F(5) | F(6) | F(8) | F(9) | F(11) | F(12) | F(13) |    \
 	 F(15) | F(16) | F(17) | F(19) | F(23) | F(24) | F(25) | F(26))
 #define HTT_1_EDX F(28)
 /* Features that bring CR4 bits and are hidden. */
@@ -51,19 +52,26 @@ enum { EAX, EBX, ECX, EDX };
 static const struct feature_word words[] = {
 	{0x1, ECX, ALLOW_1_ECX, ADD_1_ECX},
 	{0x1, EDX, ALLOW_1_EDX, F(9)},
-	/* fsgsbase tsc_adjust bmi1 avx2 smep bmi2 erms invpcid avx512* rdseed adx smap clflushopt clwb sha */
-	{0x7, EBX, F(0) | F(3) | F(5) | F(7) | F(8) | F(9) | F(10) | F(16) | F(17) | F(18) | F(19) |
-			   F(20) | F(23) | F(24) | F(28) | F(29) | F(30) | F(31), F(1)},
+	/* fsgsbase tsc_adjust bmi1 avx2 smep bmi2 erms invpcid avx512* rdseed adx smap clflushopt
+	   clwb sha */
+	{0x7, EBX,
+	 F(0) | F(3) | F(5) | F(7) | F(8) | F(9) | F(10) | F(16) | F(17) | F(18) | F(19) | F(20) |
+		 F(23) | F(24) | F(28) | F(29) | F(30) | F(31),
+	 F(1)},
 	/* avx512vbmi umip pku vbmi2 gfni vaes vpclmul vnni bitalg vpopcnt la57 rdpid */
-	{0x7, ECX, F(1) | F(2) | F(3) | F(6) | F(8) | F(9) | F(10) | F(11) | F(12) | F(14) | F(16) |
-			   F(22), 0},
+	{0x7, ECX,
+	 F(1) | F(2) | F(3) | F(6) | F(8) | F(9) | F(10) | F(11) | F(12) | F(14) | F(16) | F(22),
+	 0},
 	/* fsrm */
 	{0x7, EDX, F(4), 0},
 	/* lahf cmp_legacy cr8_legacy abm sse4a misalignsse prefetchw xop fma4 tbm */
-	{0x80000001, ECX, F(0) | F(1) | F(4) | F(5) | F(6) | F(7) | F(8) | F(11) | F(16) | F(21), 0},
+	{0x80000001, ECX, F(0) | F(1) | F(4) | F(5) | F(6) | F(7) | F(8) | F(11) | F(16) | F(21),
+	 0},
 	/* leaf 1's bits again; syscall nx mmxext fxsr_opt 1g rdtscp lm 3dnow */
-	{0x80000001, EDX, (ALLOW_1_EDX & 0x0183f3ff) | F(11) | F(20) | F(22) | F(25) | F(26) | F(27) |
-				  F(29) | F(30) | F(31), F(9)},
+	{0x80000001, EDX,
+	 (ALLOW_1_EDX & 0x0183f3ff) | F(11) | F(20) | F(22) | F(25) | F(26) | F(27) | F(29) |
+		 F(30) | F(31),
+	 F(9)},
 	/* invariant TSC */
 	{0x80000007, EDX, F(8), 0},
 	/* clzero, xsaveerptr, wbnoinvd */
@@ -81,14 +89,22 @@ static const struct {
 	enum cpuid_word word;
 	uint8_t bit;
 } cr4_features[] = {
-	{CR4_VME | CR4_PVI, CPUID_1_EDX, 1},  {CR4_TSD, CPUID_1_EDX, 4},
-	{CR4_DE, CPUID_1_EDX, 2},	      {CR4_PSE, CPUID_1_EDX, 3},
-	{CR4_PAE, CPUID_1_EDX, 6},	      {CR4_PGE, CPUID_1_EDX, 13},
-	{CR4_OSFXSR, CPUID_1_EDX, 24},	      {CR4_OSXMMEXCPT, CPUID_1_EDX, 25},
-	{CR4_PCIDE, CPUID_1_ECX, 17},	      {CR4_OSXSAVE, CPUID_1_ECX, 26},
-	{CR4_FSGSBASE, CPUID_7_EBX, 0},	      {CR4_SMEP, CPUID_7_EBX, 7},
-	{CR4_SMAP, CPUID_7_EBX, 20},	      {CR4_UMIP, CPUID_7_ECX, 2},
-	{CR4_PKE, CPUID_7_ECX, 3},	      {CR4_LA57, CPUID_7_ECX, 16},
+	{CR4_VME | CR4_PVI, CPUID_1_EDX, 1},
+	{CR4_TSD, CPUID_1_EDX, 4},
+	{CR4_DE, CPUID_1_EDX, 2},
+	{CR4_PSE, CPUID_1_EDX, 3},
+	{CR4_PAE, CPUID_1_EDX, 6},
+	{CR4_PGE, CPUID_1_EDX, 13},
+	{CR4_OSFXSR, CPUID_1_EDX, 24},
+	{CR4_OSXMMEXCPT, CPUID_1_EDX, 25},
+	{CR4_PCIDE, CPUID_1_ECX, 17},
+	{CR4_OSXSAVE, CPUID_1_ECX, 26},
+	{CR4_FSGSBASE, CPUID_7_EBX, 0},
+	{CR4_SMEP, CPUID_7_EBX, 7},
+	{CR4_SMAP, CPUID_7_EBX, 20},
+	{CR4_UMIP, CPUID_7_ECX, 2},
+	{CR4_PKE, CPUID_7_ECX, 3},
+	{CR4_LA57, CPUID_7_ECX, 16},
 };
 
 static struct cpuid_entry host_cpuid(uint32_t leaf, uint32_t subleaf)
@@ -289,7 +305,8 @@ static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
 	}
 }
 
-/* A leaf above the maximum of its range reads as the highest basic leaf on Intel, as zero on AMD. */
+/* A leaf above the maximum of its range reads as the highest basic leaf on Intel, as zero on AMD.
+ */
 static struct cpuid_entry guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;

@@ -21,12 +21,12 @@ struct cpuid_entry {
 
 /* One per VM, filled when it is created, constant after. */
 struct cpuid_table {
-	struct cpuid_entry basic[CPUID_BASIC_LEAVES];  /* 0 .. ; subleaf 0 */
-	struct cpuid_entry ext[CPUID_EXT_LEAVES];      /* 0x80000000 .. */
-	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES];  /* 0xd, by subleaf */
-	uint64_t xcr0;				       /* XCR0 bits that the guest may set */
-	uint64_t cr4;				       /* CR4 bits that the guest may set */
-	bool check_cr4;				       /* the CPU alone would let others through */
+	struct cpuid_entry basic[CPUID_BASIC_LEAVES]; /* 0 .. ; subleaf 0 */
+	struct cpuid_entry ext[CPUID_EXT_LEAVES];     /* 0x80000000 .. */
+	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES]; /* 0xd, by subleaf */
+	uint64_t xcr0;                                /* XCR0 bits that the guest may set */
+	uint64_t cr4;                                 /* CR4 bits that the guest may set */
+	bool check_cr4;                               /* the CPU alone would let others through */
 };
 
 struct vcpu;
@@ -37,7 +37,14 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus);
 void cpuid_execute(struct vcpu *v);
 
 /* One bit of the guest's CPUID, by names of the manuals: cpuid_has(t, CPUID_1_ECX, 21). */
-enum cpuid_word { CPUID_1_ECX, CPUID_1_EDX, CPUID_7_EBX, CPUID_7_ECX, CPUID_EXT1_ECX, CPUID_EXT1_EDX };
+enum cpuid_word {
+	CPUID_1_ECX,
+	CPUID_1_EDX,
+	CPUID_7_EBX,
+	CPUID_7_ECX,
+	CPUID_EXT1_ECX,
+	CPUID_EXT1_EDX
+};
 bool cpuid_has(const struct cpuid_table *t, enum cpuid_word word, unsigned bit);
 
 #endif

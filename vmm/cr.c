@@ -13,7 +13,7 @@
 #include "vmm/vm.h"
 
 #define CR0_DEFINED                                                                                \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |     \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
 
 void cr_set_intercepts(struct vcpu *v)

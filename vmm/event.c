@@ -24,7 +24,8 @@ static bool makes_double_fault(unsigned first, unsigned second)
 	return is_contributory(first) && is_contributory(second);
 }
 
-/* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event(). */
+/* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event().
+ */
 static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 {
 	const struct vm_event_info *old = &v->pending;

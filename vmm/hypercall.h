@@ -6,14 +6,14 @@
 #ifndef VMM_HYPERCALL_H
 #define VMM_HYPERCALL_H
 
-#define HYPERCALL_NULL	  0 /* 0 */
+#define HYPERCALL_NULL    0 /* 0 */
 #define HYPERCALL_VERSION 1 /* major << 16 | minor */
-#define HYPERCALL_EXIT	  2 /* end the VM with status RDI (0-255); does not return */
-#define HYPERCALL_PUTC	  3 /* the byte in RDI to the VM's console */
-#define HYPERCALL_CLOCK	  4 /* nanoseconds since the hypervisor started */
+#define HYPERCALL_EXIT    2 /* end the VM with status RDI (0-255); does not return */
+#define HYPERCALL_PUTC    3 /* the byte in RDI to the VM's console */
+#define HYPERCALL_CLOCK   4 /* nanoseconds since the hypervisor started */
 
 /* Errors have Linux' numbers, whatever the C library calls them. */
-#define HYPERCALL_EPERM	 ((uint64_t)-1)
+#define HYPERCALL_EPERM  ((uint64_t)-1)
 #define HYPERCALL_ENOSYS ((uint64_t)-38)
 
 #define HYPERCALL_ABI_VERSION 0x10000

@@ -25,8 +25,8 @@
 struct insn_ctx {
 	struct emul_ctx ctx;
 	struct vcpu *v;
-	bool paging_current; /* v->paging was brought up to date for this instruction */
-	bool device;	     /* `fault_gpa` is not RAM */
+	bool paging_current;  /* v->paging was brought up to date for this instruction */
+	bool device;          /* `fault_gpa` is not RAM */
 	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
 	gpa_t fault_gpa;
 };
@@ -118,7 +118,8 @@ static bool is_faulting_operand(const struct emul_ctx *c, gva_t gva, uint32_t ac
 {
 	const struct insn_ctx *ic = container_of(c, struct insn_ctx, ctx);
 
-	/* fault_error is never 0 for an operand: nested accesses are user accesses, at the least. */
+	/* fault_error is never 0 for an operand: nested accesses are user accesses, at the least.
+	 */
 	return ic->fault_error && !((gva.v ^ ic->fault_gpa.v) & ~PAGE_MASK) &&
 	       !(access & PFERR_WRITE & ~ic->fault_error);
 }
@@ -436,8 +437,8 @@ bool insn_decode(struct vcpu *v, struct emul_insn *out)
 static const struct {
 	uint8_t len, bytes[3];
 } plain_insns[] = {
-	[OP_CPUID] = {2, {0x0f, 0xa2}},	       [OP_RDMSR] = {2, {0x0f, 0x32}},
-	[OP_WRMSR] = {2, {0x0f, 0x30}},	       [OP_HLT] = {1, {0xf4}},
+	[OP_CPUID] = {2, {0x0f, 0xa2}},         [OP_RDMSR] = {2, {0x0f, 0x32}},
+	[OP_WRMSR] = {2, {0x0f, 0x30}},         [OP_HLT] = {1, {0xf4}},
 	[OP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [OP_WBINVD] = {2, {0x0f, 0x09}},
 };
 

@@ -16,19 +16,19 @@
 #include "vmm/vm.h"
 
 enum msr_kind {
-	MSR_CONST,	/* reads `arg`; writes are #GP */
-	MSR_IGNORED,	/* reads `arg`; writes are dropped */
-	MSR_FIELD,	/* in struct vcpu_msrs at offset `arg` */
-	MSR_VREG,	/* a register of the vendor's, enum vreg `arg` */
-	MSR_SPECIAL,	/* functions read_special, write_special */
+	MSR_CONST,   /* reads `arg`; writes are #GP */
+	MSR_IGNORED, /* reads `arg`; writes are dropped */
+	MSR_FIELD,   /* in struct vcpu_msrs at offset `arg` */
+	MSR_VREG,    /* a register of the vendor's, enum vreg `arg` */
+	MSR_SPECIAL, /* functions read_special, write_special */
 };
 
 enum msr_check {
 	ANY,
 	CANONICAL, /* an address */
-	TYPE,	   /* a memory type in bits 7:0 */
-	TYPES,	   /* eight of them */
-	PHYS,	   /* bits above the guest's physical address width */
+	TYPE,      /* a memory type in bits 7:0 */
+	TYPES,     /* eight of them */
+	PHYS,      /* bits above the guest's physical address width */
 	PHYS_TYPE, /* both */
 };
 
@@ -37,12 +37,12 @@ struct msr_rule {
 	uint8_t kind;
 	uint64_t arg;
 	uint64_t writable; /* bits a write may set; others are #GP */
-	uint8_t check;	   /* enum msr_check: what else is #GP */
+	uint8_t check;     /* enum msr_check: what else is #GP */
 };
 
 #define FIELD(f) offsetof(struct vcpu_msrs, f)
-#define ALL	 (~0ull)
-#define FRAME	 GENMASK_ULL(51, 12)
+#define ALL      (~0ull)
+#define FRAME    GENMASK_ULL(51, 12)
 
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
@@ -349,9 +349,9 @@ void msr_init(void)
 {
 	/* A CPU that does not check what is written leaves that to msr_write(). */
 	static const uint32_t direct[] = {
-		MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
-		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+		MSR_SYSENTER_CS, MSR_SYSENTER_ESP,   MSR_SYSENTER_EIP, MSR_STAR,
+		MSR_LSTAR,       MSR_CSTAR,          MSR_SFMASK,       MSR_FS_BASE,
+		MSR_GS_BASE,     MSR_KERNEL_GS_BASE,
 	};
 
 	make_shortcuts();

@@ -21,7 +21,7 @@
 
 #define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
 
-#define CPUID_IBPB_AMD	 BIT(12) /* 80000008h EBX */
+#define CPUID_IBPB_AMD   BIT(12) /* 80000008h EBX */
 #define CPUID_IBPB_INTEL BIT(26) /* 7 EDX */
 
 static struct vmm_cpu vmm_cpus[CPU_MAX];
@@ -142,7 +142,7 @@ static struct vcpu *pick_next(struct vmm_cpu *c)
 	struct vcpu *v, *found = NULL;
 
 	spin_lock(&c->lock);
-	list_for_each(v, &c->vcpus, run_link) {
+	list_for_each (v, &c->vcpus, run_link) {
 		if (may_run(v)) {
 			found = v;
 			list_del(&v->run_link);
@@ -160,7 +160,7 @@ static bool has_work(struct vmm_cpu *c)
 	bool work = atomic_load(&c->timer_pending);
 
 	spin_lock(&c->lock);
-	list_for_each(v, &c->vcpus, run_link)
+	list_for_each (v, &c->vcpus, run_link)
 		work = work || may_run(v);
 	spin_unlock(&c->lock);
 	return work || grace_is_pending(c->grace) || vmm_has_work();
@@ -224,7 +224,8 @@ void sched_unload(struct vcpu *v)
 
 	if (c->loaded != v)
 		return;
-	/* For the next one to load: the CPU's own XCR0 again, and nothing learned from this guest. */
+	/* For the next one to load: the CPU's own XCR0 again, and nothing learned from this guest.
+	 */
 	save_state(v);
 	barrier_between_guests();
 	c->loaded = NULL;

@@ -5,7 +5,11 @@
  */
 #include "vmm/start.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "arch/x86/cpu.h"
+#include "arch/x86/panic.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/percpu.h"
 #include "drivers/cmos.h"
@@ -26,9 +30,9 @@
 
 static struct config config;
 static struct start_options options __ro_after_init;
-static _Atomic bool ready;	/* the other CPUs may come in */
-static bool bad_config;		/* boot CPU */
-static bool over;		/* boot CPU; `onexit` has been done */
+static _Atomic bool ready; /* the other CPUs may come in */
+static bool bad_config;    /* boot CPU */
+static bool over;          /* boot CPU; `onexit` has been done */
 
 static int64_t boot_time __ro_after_init; /* seconds since 1970 at clock_ns() 0 */
 
@@ -43,7 +47,8 @@ static void read_time_of_day(void)
 	struct rtc_time rtc;
 
 	if (!cmos_read_time(&t)) {
-		log_warn("clock: the machine's real-time clock gives no time; guests start in 1970");
+		log_warn(
+			"clock: the machine's real-time clock gives no time; guests start in 1970");
 		return;
 	}
 	rtc = (struct rtc_time){
@@ -128,14 +133,35 @@ static void start_vms(void)
 	report_memory();
 }
 
+/* For a panic: whose exit was being served. Any context. */
+static void describe_guest(char *text, size_t len)
+{
+	const struct vcpu *v = this_cpu()->current;
+
+	if (v)
+		snprintf(text, len, "vm %s vcpu %u rip %llx", v->vm->name, v->id,
+			 (unsigned long long)v->virt.rip);
+	else
+		strlcpy(text, "", len);
+}
+
+/* Nothing can be run here: a sentence, not a report. */
+static __noreturn void refuse(const char *why)
+{
+	log_error("umbra: %s", why);
+	log_info("umbra: exit status %u", STATUS_BAD_CONFIG);
+	machine_power_off(STATUS_BAD_CONFIG);
+}
+
 void vmm_main(const struct start_options *o)
 {
 	options = *o;
 	bad_config = o->bad_cmdline;
+	panic_set_hooks(&(struct panic_hooks){.describe_guest = describe_guest});
 	if (virt_probe())
-		panic("umbra: this machine cannot run guests: see the lines above");
+		refuse("this machine cannot run guests: see the lines above");
 	if (!virt_caps.tdp)
-		panic("umbra: %s without nested paging: guests need the shadow MMU", virt_caps.name);
+		refuse("no nested paging (NPT): guests would need shadow paging, which is not there yet");
 	msr_init();
 	vm_init_formats();
 	read_time_of_day();
@@ -146,8 +172,8 @@ void vmm_main(const struct start_options *o)
 	console_start(options.console, options.nr_consoles);
 	start_vms();
 	atomic_store(&ready, true);
-	log_info("boot: first guest entry at tsc %llu (entry at %llu)",
-		 (unsigned long long)rdtsc(), (unsigned long long)options.entry_tsc);
+	log_info("boot: first guest entry at tsc %llu (entry at %llu)", (unsigned long long)rdtsc(),
+		 (unsigned long long)options.entry_tsc);
 	sched_loop();
 }
 
@@ -194,8 +220,7 @@ static void zap_work(void)
 /* The list of VMs is the boot CPU's, and so is what is done with it. */
 bool vmm_has_work(void)
 {
-	return cpu_id() == 0 &&
-	       (vm_is_reapable() || zap_pending() || (!over && !vm_next(NULL)));
+	return cpu_id() == 0 && (vm_is_reapable() || zap_pending() || (!over && !vm_next(NULL)));
 }
 
 void vmm_work(void)

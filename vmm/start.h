@@ -12,7 +12,7 @@
 /* A module of the boot loader's. The file stays where it is; its memory is nobody else's. */
 struct start_module {
 	hpa_t base;
-	uint64_t size;	    /* bytes */
+	uint64_t size;      /* bytes */
 	const char *string; /* never NULL; stays valid */
 };
 
@@ -28,8 +28,9 @@ struct start_options {
 	struct start_module module[START_MAX_MODULES];
 	unsigned nr_modules;
 	enum start_onexit onexit;
-	bool bad_cmdline;     /* the command line had a mistake, which was reported */
-	struct serial *console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */
+	bool bad_cmdline; /* the command line had a mistake, which was reported */
+	struct serial
+		*console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */
 	unsigned nr_consoles;
 	uint64_t entry_tsc;   /* TSC at the image's entry */
 	uint64_t image_bytes; /* memory of the image, its .bss and stacks, for the accounts */

@@ -17,16 +17,16 @@
 
 struct timer_queue {
 	struct spinlock lock;
-	struct list timers;				 /* lock; sorted, earliest first */
-	bool running;					 /* lock; timer_queue_run() will look again */
-	void (*earlier)(struct timer_queue *q);		 /* const; the first deadline moved: reprogram */
+	struct list timers;                     /* lock; sorted, earliest first */
+	bool running;                           /* lock; timer_queue_run() will look again */
+	void (*earlier)(struct timer_queue *q); /* const; the first deadline moved: reprogram */
 };
 
 struct timer {
-	struct timer_queue *queue;	/* const after init */
-	struct list link;		/* queue->lock */
-	uint64_t deadline_ns;		/* queue->lock; clock_ns() time, TIMER_NEVER when idle */
-	void (*fire)(struct timer *t);	/* const after init */
+	struct timer_queue *queue;     /* const after init */
+	struct list link;              /* queue->lock */
+	uint64_t deadline_ns;          /* queue->lock; clock_ns() time, TIMER_NEVER when idle */
+	void (*fire)(struct timer *t); /* const after init */
 };
 
 /*

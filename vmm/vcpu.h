@@ -29,20 +29,20 @@
 struct vm;
 struct lapic;
 
-#define REQ_EVENT	(1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
-#define REQ_NMI		(1u << 1) /* an NMI arrived */
-#define REQ_INIT	(1u << 2)
-#define REQ_STARTUP	(1u << 3) /* SIPI; vector in sipi_vector */
-#define REQ_FLUSH	(1u << 4) /* forget all translations of this vCPU's tag */
+#define REQ_EVENT       (1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
+#define REQ_NMI         (1u << 1) /* an NMI arrived */
+#define REQ_INIT        (1u << 2)
+#define REQ_STARTUP     (1u << 3) /* SIPI; vector in sipi_vector */
+#define REQ_FLUSH       (1u << 4) /* forget all translations of this vCPU's tag */
 #define REQ_RELOAD_ROOT (1u << 5) /* the two-dimensional root is obsolete */
-#define REQ_STOP	(1u << 6) /* the VM has ended: leave the run queue */
-#define REQ_PAUSE	(1u << 7) /* look at vm->paused */
+#define REQ_STOP        (1u << 6) /* the VM has ended: leave the run queue */
+#define REQ_PAUSE       (1u << 7) /* look at vm->paused */
 
 enum vcpu_state {
 	VCPU_RUNNABLE,
-	VCPU_HALTED,	    /* HLT: until an interrupt, NMI or INIT */
+	VCPU_HALTED,        /* HLT: until an interrupt, NMI or INIT */
 	VCPU_WAIT_FOR_SIPI, /* after INIT, or not the boot CPU */
-	VCPU_STOPPED,	    /* its VM has ended; off the run queue */
+	VCPU_STOPPED,       /* its VM has ended; off the run queue */
 };
 
 /* MSRs that no hardware keeps for the guest. Owned like the vCPU's registers. */
@@ -65,7 +65,8 @@ struct code_page {
 
 /*
  * An instruction that exited before (vmm/insn.c): where its bytes are, and what they have to be
- * for `len` to be right again. Valid for one RIP, address space, code segment base and set of slots.
+ * for `len` to be right again. Valid for one RIP, address space, code segment base and set of
+ * slots.
  */
 struct known_insn {
 	uint64_t rip, cr3, cs_base;
@@ -78,28 +79,28 @@ struct known_insn {
 #define NR_KNOWN_INSNS 16
 
 struct vcpu {
-	struct virt_vcpu virt;	      /* owner CPU */
-	struct vm *vm;		      /* const */
-	struct lapic *lapic;	      /* const; its own rules in vmm/dev/lapic.h */
-	uint32_t id;		      /* const; index in the VM and APIC id */
-	uint32_t pcpu;		      /* const; index of the physical CPU */
-	_Atomic uint32_t requests;    /* atomic, REQ_* */
-	_Atomic uint8_t sipi_vector;  /* atomic, written before REQ_STARTUP */
+	struct virt_vcpu virt;         /* owner CPU */
+	struct vm *vm;                 /* const */
+	struct lapic *lapic;           /* const; its own rules in vmm/dev/lapic.h */
+	uint32_t id;                   /* const; index in the VM and APIC id */
+	uint32_t pcpu;                 /* const; index of the physical CPU */
+	_Atomic uint32_t requests;     /* atomic, REQ_* */
+	_Atomic uint8_t sipi_vector;   /* atomic, written before REQ_STARTUP */
 	_Atomic enum vcpu_state state; /* owner CPU writes */
 
 	/* Owner CPU, all that follows. */
 	struct vm_event_info pending; /* to be injected before anything else */
-	bool nmi_pending;	      /* one NMI is latched ... */
-	bool nmi_masked;	      /* ... while the guest is in its handler (until IRET) */
-	bool nmi_step;		      /* stepping over that IRET, with TF borrowed */
-	bool counted_dead;	      /* in vm->halted_vcpus */
-	uint8_t cr8;		      /* as the local APIC and the vendor last agreed */
-	bool irq_window_open;	      /* EXIT_IRQ_WINDOW is asked for */
-	struct tdp_vcpu tdp;	      /* its part of the two-dimensional tables */
-	uint64_t tsc_offset;	      /* guest TSC = TSC + offset */
+	bool nmi_pending;             /* one NMI is latched ... */
+	bool nmi_masked;              /* ... while the guest is in its handler (until IRET) */
+	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
+	bool counted_dead;            /* in vm->halted_vcpus */
+	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
+	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
+	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */
+	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct known_insn known[NR_KNOWN_INSNS]; /* by RIP */
-	struct guest_paging paging; /* brought up to date by insn_paging() */
+	struct guest_paging paging;              /* brought up to date by insn_paging() */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];

@@ -145,7 +145,8 @@ static int create_memory(struct vm *vm)
 	int r = slots_create(&vm->mem, SLOT_LOW_RAM, GFN(0), low >> PAGE_SHIFT, 0);
 
 	if (!r && bytes > low)
-		r = slots_create(&vm->mem, SLOT_HIGH_RAM, above_hole, (bytes - low) >> PAGE_SHIFT, 0);
+		r = slots_create(&vm->mem, SLOT_HIGH_RAM, above_hole, (bytes - low) >> PAGE_SHIFT,
+				 0);
 	return r ? fail(vm, "not enough free memory for its RAM") : 0;
 }
 

@@ -29,24 +29,24 @@ enum vm_end {
 #define VM_STATUS_KILLED 101
 
 struct vm {
-	char name[CONFIG_NAME_LEN];		 /* const */
-	const struct vm_config *config;	 /* const */
-	unsigned nr_vcpus;		 /* const */
+	char name[CONFIG_NAME_LEN];       /* const */
+	const struct vm_config *config;   /* const */
+	unsigned nr_vcpus;                /* const */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* const */
-	struct guest_memory mem;	 /* rules in mm/slots.h */
-	struct tdp tdp;			 /* rules in ept/tdp.h */
-	struct platform *platform;	 /* const */
-	struct console console;		 /* rules in vmm/console.h */
-	struct cpuid_table cpuid;	 /* const */
+	struct guest_memory mem;          /* rules in mm/slots.h */
+	struct tdp tdp;                   /* rules in ept/tdp.h */
+	struct platform *platform;        /* const */
+	struct console console;           /* rules in vmm/console.h */
+	struct cpuid_table cpuid;         /* const */
 
-	_Atomic enum vm_end end;	 /* atomic; leaves VM_RUNNING once */
-	uint32_t status;		 /* written by whoever set `end`, read after the last stop */
-	_Atomic bool reapable;		 /* atomic; all vCPUs have stopped */
-	_Atomic unsigned live_vcpus;	 /* atomic; not yet stopped */
-	_Atomic unsigned halted_vcpus;	 /* atomic; halted with interrupts off or waiting for SIPI */
-	_Atomic bool paused;		 /* atomic; vCPUs are not scheduled */
-	_Atomic bool restart;		 /* atomic; create it anew when it has ended */
-	struct list link;		 /* vm list lock */
+	_Atomic enum vm_end end;       /* atomic; leaves VM_RUNNING once */
+	uint32_t status;               /* written by whoever set `end`, read after the last stop */
+	_Atomic bool reapable;         /* atomic; all vCPUs have stopped */
+	_Atomic unsigned live_vcpus;   /* atomic; not yet stopped */
+	_Atomic unsigned halted_vcpus; /* atomic; halted with interrupts off or waiting for SIPI */
+	_Atomic bool paused;           /* atomic; vCPUs are not scheduled */
+	_Atomic bool restart;          /* atomic; create it anew when it has ended */
+	struct list link;              /* vm list lock */
 };
 
 /* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */

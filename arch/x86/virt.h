@@ -17,8 +17,22 @@
 
 /* General registers in the order of their encoding, so that a ModRM field is an index. */
 enum gpr {
-	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15,
+	GPR_RAX,
+	GPR_RCX,
+	GPR_RDX,
+	GPR_RBX,
+	GPR_RSP,
+	GPR_RBP,
+	GPR_RSI,
+	GPR_RDI,
+	GPR_R8,
+	GPR_R9,
+	GPR_R10,
+	GPR_R11,
+	GPR_R12,
+	GPR_R13,
+	GPR_R14,
+	GPR_R15,
 	NR_GPRS,
 };
 
@@ -29,17 +43,17 @@ struct segment {
 	uint64_t base;
 	uint32_t limit; /* bytes - 1, granularity applied */
 	uint16_t selector;
-	uint16_t attr;	/* SEG_ATTR_*: descriptor bits 55:52 and 47:40 as in SVM's VMCB */
+	uint16_t attr; /* SEG_ATTR_*: descriptor bits 55:52 and 47:40 as in SVM's VMCB */
 };
 
-#define SEG_ATTR_TYPE	  0x00f
-#define SEG_ATTR_S	  0x010
-#define SEG_ATTR_DPL	  0x060
-#define SEG_ATTR_P	  0x080
-#define SEG_ATTR_AVL	  0x100
-#define SEG_ATTR_L	  0x200
-#define SEG_ATTR_DB	  0x400
-#define SEG_ATTR_G	  0x800
+#define SEG_ATTR_TYPE     0x00f
+#define SEG_ATTR_S        0x010
+#define SEG_ATTR_DPL      0x060
+#define SEG_ATTR_P        0x080
+#define SEG_ATTR_AVL      0x100
+#define SEG_ATTR_L        0x200
+#define SEG_ATTR_DB       0x400
+#define SEG_ATTR_G        0x800
 #define SEG_ATTR_UNUSABLE 0x1000 /* loaded with a null selector */
 
 struct desc_table {
@@ -49,27 +63,43 @@ struct desc_table {
 
 /* Registers that are neither general nor segments. MSRs not named here go by virt_msr_*(). */
 enum vreg {
-	VREG_CR0, VREG_CR2, VREG_CR3, VREG_CR4, VREG_EFER, VREG_DR6, VREG_DR7, VREG_PAT,
-	VREG_STAR, VREG_LSTAR, VREG_CSTAR, VREG_SFMASK, VREG_KERNEL_GS_BASE,
-	VREG_SYSENTER_CS, VREG_SYSENTER_ESP, VREG_SYSENTER_EIP, VREG_FS_BASE, VREG_GS_BASE,
-	VREG_DEBUGCTL, NR_VREGS,
+	VREG_CR0,
+	VREG_CR2,
+	VREG_CR3,
+	VREG_CR4,
+	VREG_EFER,
+	VREG_DR6,
+	VREG_DR7,
+	VREG_PAT,
+	VREG_STAR,
+	VREG_LSTAR,
+	VREG_CSTAR,
+	VREG_SFMASK,
+	VREG_KERNEL_GS_BASE,
+	VREG_SYSENTER_CS,
+	VREG_SYSENTER_ESP,
+	VREG_SYSENTER_EIP,
+	VREG_FS_BASE,
+	VREG_GS_BASE,
+	VREG_DEBUGCTL,
+	NR_VREGS,
 };
 
 enum exit_reason {
-	EXIT_UNKNOWN,	    /* `code` has the vendor's number */
-	EXIT_INTERRUPT,	    /* a host interrupt, not yet taken */
-	EXIT_NMI,	    /* a host NMI */
-	EXIT_IRQ_WINDOW,    /* the guest can take the interrupt that waits */
+	EXIT_UNKNOWN,    /* `code` has the vendor's number */
+	EXIT_INTERRUPT,  /* a host interrupt, not yet taken */
+	EXIT_NMI,        /* a host NMI */
+	EXIT_IRQ_WINDOW, /* the guest can take the interrupt that waits */
 	EXIT_NMI_WINDOW,
 	EXIT_HLT,
 	EXIT_CPUID,
-	EXIT_HYPERCALL,	    /* VMCALL / VMMCALL */
+	EXIT_HYPERCALL, /* VMCALL / VMMCALL */
 	EXIT_RDMSR,
 	EXIT_WRMSR,
-	EXIT_IO,	    /* IN, OUT, INS, OUTS */
-	EXIT_MEMORY_FAULT,  /* NPT or EPT violation; EPT misconfiguration */
+	EXIT_IO,           /* IN, OUT, INS, OUTS */
+	EXIT_MEMORY_FAULT, /* NPT or EPT violation; EPT misconfiguration */
 	EXIT_CR_READ,
-	EXIT_CR_WRITE,	    /* MOV to CR, CLTS, LMSW: `cr.*` says which value is meant */
+	EXIT_CR_WRITE, /* MOV to CR, CLTS, LMSW: `cr.*` says which value is meant */
 	EXIT_DR_ACCESS,
 	EXIT_EXCEPTION,
 	EXIT_INVLPG,
@@ -81,33 +111,33 @@ enum exit_reason {
 	EXIT_MONITOR,
 	EXIT_MWAIT,
 	EXIT_TASK_SWITCH,
-	EXIT_VIRT_INSN,	    /* VMX/SVM instructions of the guest */
+	EXIT_VIRT_INSN,     /* VMX/SVM instructions of the guest */
 	EXIT_PREEMPTION,    /* time slice over (VMX preemption timer) */
-	EXIT_SHUTDOWN,	    /* triple fault */
+	EXIT_SHUTDOWN,      /* triple fault */
 	EXIT_INVALID_STATE, /* the CPU refused the guest state */
 	NR_EXIT_REASONS,
 };
 
 struct vm_exit {
 	enum exit_reason reason;
-	uint32_t insn_len;	 /* bytes; 0 if the CPU does not say */
-	uint64_t code;		 /* vendor exit code, for reports */
+	uint32_t insn_len; /* bytes; 0 if the CPU does not say */
+	uint64_t code;     /* vendor exit code, for reports */
 	union {
 		struct {
 			gpa_t gpa;
-			uint32_t error;	 /* PFERR_* */
+			uint32_t error;   /* PFERR_* */
 			uint8_t insn[15]; /* instruction bytes if the CPU gives them */
 			uint8_t insn_bytes;
 		} fault;
 		struct {
 			uint16_t port;
-			uint8_t size;	/* 1, 2, 4 */
+			uint8_t size; /* 1, 2, 4 */
 			bool in, string, rep;
 			uint64_t next_rip; /* 0 if the CPU does not say */
 		} io;
 		struct {
-			uint8_t cr;	/* 0, 2, 3, 4, 8 */
-			bool known;	/* gpr is known: a MOV; else decode the instruction */
+			uint8_t cr; /* 0, 2, 3, 4, 8 */
+			bool known; /* gpr is known: a MOV; else decode the instruction */
 			uint8_t gpr;
 		} cr;
 		struct {
@@ -133,17 +163,18 @@ struct vm_event_info {
 	uint8_t insn_len; /* EVENT_SOFT_INT, #BP and #OF: length of the instruction */
 };
 
-/* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after probe. */
+/* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after
+ * probe. */
 struct virt_caps {
-	const char *name;     /* "SVM" or "VMX" */
-	bool tdp;	      /* two-dimensional paging ... */
-	bool ept;	      /* ... in EPT's entry format, else in NPT's */
-	bool tdp_has_1g;      /* its 1G pages */
-	bool tdp_has_ad;      /* its accessed and dirty bits */
-	bool insn_len;	      /* exits tell the length of the instruction */
-	bool xsetbv_exits;    /* XSETBV can be intercepted */
-	bool lax;	      /* illegal control-register and MSR values do not fault: an emulator */
-	unsigned tags;	      /* ASIDs or VPIDs, including the host's */
+	const char *name;  /* "SVM" or "VMX" */
+	bool tdp;          /* two-dimensional paging ... */
+	bool ept;          /* ... in EPT's entry format, else in NPT's */
+	bool tdp_has_1g;   /* its 1G pages */
+	bool tdp_has_ad;   /* its accessed and dirty bits */
+	bool insn_len;     /* exits tell the length of the instruction */
+	bool xsetbv_exits; /* XSETBV can be intercepted */
+	bool lax;          /* illegal control-register and MSR values do not fault: an emulator */
+	unsigned tags;     /* ASIDs or VPIDs, including the host's */
 };
 
 /*
@@ -155,11 +186,12 @@ struct virt_vcpu {
 	uint64_t gpr[NR_GPRS];
 	uint64_t rip;
 	uint64_t rflags;
-	void *control;		       /* VMCB or VMCS, one page */
+	void *control; /* VMCB or VMCS, one page */
 	hpa_t control_pa;
-	uint64_t tag_generation;       /* of the tag; not this CPU's present one: take a new tag */
-	bool lme_withheld;	       /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
-	struct vm_event_info idt_event; /* after a run: an event whose delivery the exit cut short */
+	uint64_t tag_generation; /* of the tag; not this CPU's present one: take a new tag */
+	bool lme_withheld;       /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
+	struct vm_event_info
+		idt_event; /* after a run: an event whose delivery the exit cut short */
 };
 
 extern struct virt_caps virt_caps;
@@ -172,65 +204,69 @@ extern struct virt_caps virt_caps;
  */
 #define VIRT_OP(ret, name, params, args)                                                           \
 	ret svm_##name params;                                                                     \
-	static inline ret virt_##name params { return svm_##name args; }
+	static inline ret virt_##name params                                                       \
+	{                                                                                          \
+		return svm_##name args;                                                            \
+	}
 
 /* Look at the CPU, fill virt_caps. 0; or -ENODEV: no virtualisation or locked off (logged). */
 VIRT_OP(int, probe, (void), ())
-/* Switch virtualisation on, on the calling CPU, which gives VIRT_CPU_PAGES zeroed pages for good. */
+/* Switch virtualisation on, on the calling CPU, which gives VIRT_CPU_PAGES zeroed pages for good.
+ */
 VIRT_OP(void, cpu_enable, (void *pages, hpa_t pages_pa), (pages, pages_pa))
 /* Let guests read and/or write an MSR without an exit; before the first vCPU is created. */
 VIRT_OP(void, msr_allow, (uint32_t msr, bool read, bool write), (msr, read, write))
 
 /* Build a vCPU around one zeroed page for its control structure; after RESET, so to speak. */
-VIRT_OP(void, vcpu_init, (struct virt_vcpu *v, void *page, hpa_t page_pa), (v, page, page_pa))
+VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *page, hpa_t page_pa), (v, page, page_pa))
 /* The state after RESET or INIT: registers, segments, no event, no window. */
-VIRT_OP(void, vcpu_reset, (struct virt_vcpu *v), (v))
+VIRT_OP(void, vcpu_reset, (struct virt_vcpu * v), (v))
 /* The vCPU comes onto the calling CPU; registers that the guest has to itself are swapped in. */
-VIRT_OP(void, vcpu_load, (struct virt_vcpu *v), (v))
+VIRT_OP(void, vcpu_load, (struct virt_vcpu * v), (v))
 
 /*
  * Enter the guest and return at its next exit, described in `exit`. Interrupts are closed before
  * and after; a host interrupt that ended the run is still pending.
  */
-VIRT_OP(void, vcpu_run, (struct virt_vcpu *v, struct vm_exit *exit), (v, exit))
+VIRT_OP(void, vcpu_run, (struct virt_vcpu * v, struct vm_exit *exit), (v, exit))
 
-VIRT_OP(uint64_t, reg_read, (struct virt_vcpu *v, enum vreg reg), (v, reg))
-VIRT_OP(void, reg_write, (struct virt_vcpu *v, enum vreg reg, uint64_t val), (v, reg, val))
-VIRT_OP(void, seg_read, (struct virt_vcpu *v, enum seg seg, struct segment *out), (v, seg, out))
-VIRT_OP(void, seg_write, (struct virt_vcpu *v, enum seg seg, const struct segment *in),
+VIRT_OP(uint64_t, reg_read, (struct virt_vcpu * v, enum vreg reg), (v, reg))
+VIRT_OP(void, reg_write, (struct virt_vcpu * v, enum vreg reg, uint64_t val), (v, reg, val))
+VIRT_OP(void, seg_read, (struct virt_vcpu * v, enum seg seg, struct segment *out), (v, seg, out))
+VIRT_OP(void, seg_write, (struct virt_vcpu * v, enum seg seg, const struct segment *in),
 	(v, seg, in))
-VIRT_OP(void, gdtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v, t))
-VIRT_OP(void, idtr_write, (struct virt_vcpu *v, const struct desc_table *t), (v, t))
-VIRT_OP(void, gdtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
-VIRT_OP(void, idtr_read, (struct virt_vcpu *v, struct desc_table *t), (v, t))
-VIRT_OP(uint64_t, cs_base, (struct virt_vcpu *v), (v))
-VIRT_OP(unsigned, cpl, (struct virt_vcpu *v), (v))
+VIRT_OP(void, gdtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v, t))
+VIRT_OP(void, idtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v, t))
+VIRT_OP(void, gdtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
+VIRT_OP(void, idtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
+VIRT_OP(uint64_t, cs_base, (struct virt_vcpu * v), (v))
+VIRT_OP(unsigned, cpl, (struct virt_vcpu * v), (v))
 
 /* Inject at the next entry. At most one event is pending: has_event asks. */
-VIRT_OP(void, inject, (struct virt_vcpu *v, const struct vm_event_info *ev), (v, ev))
-VIRT_OP(bool, has_event, (struct virt_vcpu *v), (v))
+VIRT_OP(void, inject, (struct virt_vcpu * v, const struct vm_event_info *ev), (v, ev))
+VIRT_OP(bool, has_event, (struct virt_vcpu * v), (v))
 /* Is the guest in the instruction after STI or MOV SS? Clear it when an instruction is skipped. */
-VIRT_OP(bool, irq_shadow, (struct virt_vcpu *v), (v))
-VIRT_OP(void, clear_irq_shadow, (struct virt_vcpu *v), (v))
+VIRT_OP(bool, irq_shadow, (struct virt_vcpu * v), (v))
+VIRT_OP(void, clear_irq_shadow, (struct virt_vcpu * v), (v))
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt; or no more. */
-VIRT_OP(void, irq_window, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, irq_window, (struct virt_vcpu * v, bool on), (v, on))
 /* Ask for EXIT_NMI_WINDOW when the guest's NMI handler returns. */
-VIRT_OP(void, nmi_window, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, nmi_window, (struct virt_vcpu * v, bool on), (v, on))
 /* The task priority that CR8 shows the guest (bits 3:0), and its change since. */
-VIRT_OP(void, cr8_write, (struct virt_vcpu *v, uint8_t cr8), (v, cr8))
-VIRT_OP(uint8_t, cr8_read, (struct virt_vcpu *v), (v))
+VIRT_OP(void, cr8_write, (struct virt_vcpu * v, uint8_t cr8), (v, cr8))
+VIRT_OP(uint8_t, cr8_read, (struct virt_vcpu * v), (v))
 
 /* The root of the two-dimensional tables. Does not flush: see virt_flush. */
-VIRT_OP(void, set_root, (struct virt_vcpu *v, hpa_t root), (v, root))
+VIRT_OP(void, set_root, (struct virt_vcpu * v, hpa_t root), (v, root))
 /* Forget every translation of this vCPU's tag at the next entry. */
-VIRT_OP(void, flush, (struct virt_vcpu *v), (v))
-VIRT_OP(void, set_tsc_offset, (struct virt_vcpu *v, uint64_t offset), (v, offset))
+VIRT_OP(void, flush, (struct virt_vcpu * v), (v))
+VIRT_OP(void, set_tsc_offset, (struct virt_vcpu * v, uint64_t offset), (v, offset))
 /* Exit on PAUSE (when vCPUs share the CPU), and on writes to CR0, CR4, CR8. */
-VIRT_OP(void, exit_on_pause, (struct virt_vcpu *v, bool on), (v, on))
-VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu *v, bool on), (v, on))
-VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu *v, bool on), (v, on))
-VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu *v, bool on), (v, on))
+VIRT_OP(void, exit_on_pause, (struct virt_vcpu * v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu * v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu * v, bool on), (v, on))
+VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu * v, bool on), (v, on))
 /* One line per register group to the log. */
-VIRT_OP(void, dump, (struct virt_vcpu *v), (v))
+VIRT_OP(void, dump, (struct virt_vcpu * v), (v))
 
 #endif

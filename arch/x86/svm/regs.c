@@ -11,7 +11,10 @@ struct reg_place {
 	uint16_t group;
 };
 
-#define AT(field, grp) {offsetof(struct vmcb, field), grp}
+#define AT(field, grp)                                                                             \
+	{                                                                                          \
+		offsetof(struct vmcb, field), grp                                                  \
+	}
 
 static const struct reg_place vregs[NR_VREGS] = {
 	[VREG_CR0] = AT(cr0, SVM_CLEAN_CRX),
@@ -78,10 +81,14 @@ void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 }
 
 static const struct reg_place segs[NR_SEGS] = {
-	[SEG_ES] = AT(es, SVM_CLEAN_SEG), [SEG_CS] = AT(cs, SVM_CLEAN_SEG),
-	[SEG_SS] = AT(ss, SVM_CLEAN_SEG), [SEG_DS] = AT(ds, SVM_CLEAN_SEG),
-	[SEG_FS] = AT(fs, 0),		  [SEG_GS] = AT(gs, 0),
-	[SEG_LDTR] = AT(ldtr, 0),	  [SEG_TR] = AT(tr, 0),
+	[SEG_ES] = AT(es, SVM_CLEAN_SEG),
+	[SEG_CS] = AT(cs, SVM_CLEAN_SEG),
+	[SEG_SS] = AT(ss, SVM_CLEAN_SEG),
+	[SEG_DS] = AT(ds, SVM_CLEAN_SEG),
+	[SEG_FS] = AT(fs, 0),
+	[SEG_GS] = AT(gs, 0),
+	[SEG_LDTR] = AT(ldtr, 0),
+	[SEG_TR] = AT(tr, 0),
 };
 
 static struct vmcb_seg *place_of_seg(struct virt_vcpu *v, enum seg seg)

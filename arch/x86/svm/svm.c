@@ -15,20 +15,19 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 
-#define CPUID_SVM	    0x8000000a
-#define SVM_EDX_NPT	    BIT(0)
-#define SVM_EDX_NRIPS	    BIT(3)
-#define SVM_EDX_FLUSH_ASID  BIT(6)
-#define SVM_EDX_DECODE	    BIT(7)
-
+#define CPUID_SVM          0x8000000a
+#define SVM_EDX_NPT        BIT(0)
+#define SVM_EDX_NRIPS      BIT(3)
+#define SVM_EDX_FLUSH_ASID BIT(6)
+#define SVM_EDX_DECODE     BIT(7)
 
 /* VM_CR (APM volume 2, section 15.30.1). */
 #define VM_CR_SVMDIS BIT_ULL(4)
 
 /* Two bits an MSR (read, write), three ranges of 2 KiB (section 15.11). */
-#define MSRPM_SIZE  0x2000
-#define IOPM_SIZE   0x3000 /* a bit a port, and a page for accesses that wrap */
-#define RANGE_MSRS  0x2000
+#define MSRPM_SIZE 0x2000
+#define IOPM_SIZE  0x3000 /* a bit a port, and a page for accesses that wrap */
+#define RANGE_MSRS 0x2000
 
 static uint8_t iopm[IOPM_SIZE] __aligned(4096);
 static uint8_t msrpm[MSRPM_SIZE] __aligned(4096);

@@ -8,10 +8,10 @@
 
 /* One per physical CPU. Owned by that CPU. */
 struct svm_cpu {
-	hpa_t host_vmcb;	 /* the host's side of VMLOAD/VMSAVE */
+	hpa_t host_vmcb;         /* the host's side of VMLOAD/VMSAVE */
 	uint64_t tag_generation; /* never 0; no two CPUs have the same */
 	uint32_t next_asid;
-	void *last_vmcb;	 /* the VMCB that ran last: its clean bits hold */
+	void *last_vmcb; /* the VMCB that ran last: its clean bits hold */
 };
 
 extern hpa_t svm_iopm, svm_msrpm; /* constant after probe */

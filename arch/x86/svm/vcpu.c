@@ -155,9 +155,9 @@ void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 		[EVENT_SOFT_INT] = SVM_EVENT_TYPE_SOFT,
 	};
 
-	svm_vmcb(v)->eventinj = SVM_EVENT_VALID | FIELD_PREP(SVM_EVENT_TYPE, type[ev->type]) |
-				ev->vector |
-				(ev->has_error ? SVM_EVENT_EV | FIELD_PREP(SVM_EVENT_ERROR, ev->error) : 0);
+	svm_vmcb(v)->eventinj =
+		SVM_EVENT_VALID | FIELD_PREP(SVM_EVENT_TYPE, type[ev->type]) | ev->vector |
+		(ev->has_error ? SVM_EVENT_EV | FIELD_PREP(SVM_EVENT_ERROR, ev->error) : 0);
 }
 
 bool svm_has_event(struct virt_vcpu *v)

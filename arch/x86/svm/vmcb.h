@@ -13,36 +13,36 @@
 #include "lib/bits.h"
 
 /* Intercepts, word 3 (offset 00ch). */
-#define SVM_INTERCEPT_INTR	BIT(0)
-#define SVM_INTERCEPT_NMI	BIT(1)
-#define SVM_INTERCEPT_INIT	BIT(3)
-#define SVM_INTERCEPT_VINTR	BIT(4)
-#define SVM_INTERCEPT_RDPMC	BIT(15)
-#define SVM_INTERCEPT_CPUID	BIT(18)
-#define SVM_INTERCEPT_IRET	BIT(20)
-#define SVM_INTERCEPT_INVD	BIT(22)
-#define SVM_INTERCEPT_PAUSE	BIT(23)
-#define SVM_INTERCEPT_HLT	BIT(24)
-#define SVM_INTERCEPT_INVLPG	BIT(25)
-#define SVM_INTERCEPT_INVLPGA	BIT(26)
-#define SVM_INTERCEPT_IOIO	BIT(27)
-#define SVM_INTERCEPT_MSR	BIT(28)
-#define SVM_INTERCEPT_SHUTDOWN	BIT(31)
+#define SVM_INTERCEPT_INTR     BIT(0)
+#define SVM_INTERCEPT_NMI      BIT(1)
+#define SVM_INTERCEPT_INIT     BIT(3)
+#define SVM_INTERCEPT_VINTR    BIT(4)
+#define SVM_INTERCEPT_RDPMC    BIT(15)
+#define SVM_INTERCEPT_CPUID    BIT(18)
+#define SVM_INTERCEPT_IRET     BIT(20)
+#define SVM_INTERCEPT_INVD     BIT(22)
+#define SVM_INTERCEPT_PAUSE    BIT(23)
+#define SVM_INTERCEPT_HLT      BIT(24)
+#define SVM_INTERCEPT_INVLPG   BIT(25)
+#define SVM_INTERCEPT_INVLPGA  BIT(26)
+#define SVM_INTERCEPT_IOIO     BIT(27)
+#define SVM_INTERCEPT_MSR      BIT(28)
+#define SVM_INTERCEPT_SHUTDOWN BIT(31)
 
 /* Intercepts, word 4 (offset 010h). */
-#define SVM_INTERCEPT_VMRUN	BIT(0)
-#define SVM_INTERCEPT_VMMCALL	BIT(1)
-#define SVM_INTERCEPT_VMLOAD	BIT(2)
-#define SVM_INTERCEPT_VMSAVE	BIT(3)
-#define SVM_INTERCEPT_STGI	BIT(4)
-#define SVM_INTERCEPT_CLGI	BIT(5)
-#define SVM_INTERCEPT_SKINIT	BIT(6)
-#define SVM_INTERCEPT_WBINVD	BIT(9)
-#define SVM_INTERCEPT_MONITOR	BIT(10)
-#define SVM_INTERCEPT_MWAIT	BIT(11)
+#define SVM_INTERCEPT_VMRUN     BIT(0)
+#define SVM_INTERCEPT_VMMCALL   BIT(1)
+#define SVM_INTERCEPT_VMLOAD    BIT(2)
+#define SVM_INTERCEPT_VMSAVE    BIT(3)
+#define SVM_INTERCEPT_STGI      BIT(4)
+#define SVM_INTERCEPT_CLGI      BIT(5)
+#define SVM_INTERCEPT_SKINIT    BIT(6)
+#define SVM_INTERCEPT_WBINVD    BIT(9)
+#define SVM_INTERCEPT_MONITOR   BIT(10)
+#define SVM_INTERCEPT_MWAIT     BIT(11)
 #define SVM_INTERCEPT_MWAIT_ARM BIT(12)
-#define SVM_INTERCEPT_XSETBV	BIT(13)
-#define SVM_INTERCEPT_RDPRU	BIT(14)
+#define SVM_INTERCEPT_XSETBV    BIT(13)
+#define SVM_INTERCEPT_RDPRU     BIT(14)
 
 /* Intercepts, word 5 (offset 014h). */
 #define SVM_INTERCEPT_INVLPGB BIT(0)
@@ -50,43 +50,43 @@
 #define SVM_INTERCEPT_TLBSYNC BIT(4)
 
 /* tlb_control (offset 05ch). */
-#define SVM_TLB_KEEP	   0
+#define SVM_TLB_KEEP       0
 #define SVM_TLB_FLUSH_ALL  1 /* every ASID, the host's too */
 #define SVM_TLB_FLUSH_ASID 3 /* this guest's; needs FlushByAsid */
 
 /* vintr (offset 060h). */
-#define SVM_V_TPR	   GENMASK_ULL(7, 0)
-#define SVM_V_IRQ	   BIT_ULL(8)
-#define SVM_V_INTR_PRIO	   GENMASK_ULL(19, 16)
-#define SVM_V_IGN_TPR	   BIT_ULL(20)
+#define SVM_V_TPR          GENMASK_ULL(7, 0)
+#define SVM_V_IRQ          BIT_ULL(8)
+#define SVM_V_INTR_PRIO    GENMASK_ULL(19, 16)
+#define SVM_V_IGN_TPR      BIT_ULL(20)
 #define SVM_V_INTR_MASKING BIT_ULL(24)
 
 #define SVM_INT_SHADOW BIT_ULL(0) /* offset 068h */
 #define SVM_NP_ENABLE  BIT_ULL(0) /* offset 090h */
 
 /* eventinj (0a8h) and exitintinfo (088h). */
-#define SVM_EVENT_VECTOR     GENMASK_ULL(7, 0)
-#define SVM_EVENT_TYPE	     GENMASK_ULL(10, 8)
-#define SVM_EVENT_TYPE_INTR  0
-#define SVM_EVENT_TYPE_NMI   2
+#define SVM_EVENT_VECTOR      GENMASK_ULL(7, 0)
+#define SVM_EVENT_TYPE        GENMASK_ULL(10, 8)
+#define SVM_EVENT_TYPE_INTR   0
+#define SVM_EVENT_TYPE_NMI    2
 #define SVM_EVENT_TYPE_EXCEPT 3
-#define SVM_EVENT_TYPE_SOFT  4
-#define SVM_EVENT_EV	     BIT_ULL(11) /* an error code is pushed */
-#define SVM_EVENT_VALID	     BIT_ULL(31)
-#define SVM_EVENT_ERROR	     GENMASK_ULL(63, 32)
+#define SVM_EVENT_TYPE_SOFT   4
+#define SVM_EVENT_EV          BIT_ULL(11) /* an error code is pushed */
+#define SVM_EVENT_VALID       BIT_ULL(31)
+#define SVM_EVENT_ERROR       GENMASK_ULL(63, 32)
 
 /* VMCB clean bits (offset 0c0h): a set bit says "unchanged since the last run here". */
 #define SVM_CLEAN_INTERCEPTS BIT(0)
 #define SVM_CLEAN_IOMSRPM    BIT(1)
-#define SVM_CLEAN_ASID	     BIT(2)
-#define SVM_CLEAN_TPR	     BIT(3)
-#define SVM_CLEAN_NP	     BIT(4) /* ncr3, g_pat, np_enable */
-#define SVM_CLEAN_CRX	     BIT(5)
-#define SVM_CLEAN_DRX	     BIT(6)
-#define SVM_CLEAN_DT	     BIT(7)
-#define SVM_CLEAN_SEG	     BIT(8)
-#define SVM_CLEAN_CR2	     BIT(9)
-#define SVM_CLEAN_ALL	     GENMASK_ULL(9, 0)
+#define SVM_CLEAN_ASID       BIT(2)
+#define SVM_CLEAN_TPR        BIT(3)
+#define SVM_CLEAN_NP         BIT(4) /* ncr3, g_pat, np_enable */
+#define SVM_CLEAN_CRX        BIT(5)
+#define SVM_CLEAN_DRX        BIT(6)
+#define SVM_CLEAN_DT         BIT(7)
+#define SVM_CLEAN_SEG        BIT(8)
+#define SVM_CLEAN_CR2        BIT(9)
+#define SVM_CLEAN_ALL        GENMASK_ULL(9, 0)
 
 /* Exit codes (appendix C). */
 #define SVM_EXIT_READ_CR0   0x000
@@ -94,35 +94,35 @@
 #define SVM_EXIT_READ_DR0   0x020
 #define SVM_EXIT_WRITE_DR0  0x030
 #define SVM_EXIT_EXCP_BASE  0x040
-#define SVM_EXIT_INTR	    0x060
-#define SVM_EXIT_NMI	    0x061
-#define SVM_EXIT_INIT	    0x063
-#define SVM_EXIT_VINTR	    0x064
-#define SVM_EXIT_RDPMC	    0x06f
-#define SVM_EXIT_CPUID	    0x072
-#define SVM_EXIT_IRET	    0x074
-#define SVM_EXIT_INVD	    0x076
-#define SVM_EXIT_PAUSE	    0x077
-#define SVM_EXIT_HLT	    0x078
-#define SVM_EXIT_INVLPG	    0x079
+#define SVM_EXIT_INTR       0x060
+#define SVM_EXIT_NMI        0x061
+#define SVM_EXIT_INIT       0x063
+#define SVM_EXIT_VINTR      0x064
+#define SVM_EXIT_RDPMC      0x06f
+#define SVM_EXIT_CPUID      0x072
+#define SVM_EXIT_IRET       0x074
+#define SVM_EXIT_INVD       0x076
+#define SVM_EXIT_PAUSE      0x077
+#define SVM_EXIT_HLT        0x078
+#define SVM_EXIT_INVLPG     0x079
 #define SVM_EXIT_INVLPGA    0x07a
-#define SVM_EXIT_IOIO	    0x07b
-#define SVM_EXIT_MSR	    0x07c
+#define SVM_EXIT_IOIO       0x07b
+#define SVM_EXIT_MSR        0x07c
 #define SVM_EXIT_SHUTDOWN   0x07f
-#define SVM_EXIT_VMRUN	    0x080
+#define SVM_EXIT_VMRUN      0x080
 #define SVM_EXIT_VMMCALL    0x081
-#define SVM_EXIT_VMLOAD	    0x082
-#define SVM_EXIT_VMSAVE	    0x083
-#define SVM_EXIT_STGI	    0x084
-#define SVM_EXIT_CLGI	    0x085
-#define SVM_EXIT_SKINIT	    0x086
-#define SVM_EXIT_WBINVD	    0x089
+#define SVM_EXIT_VMLOAD     0x082
+#define SVM_EXIT_VMSAVE     0x083
+#define SVM_EXIT_STGI       0x084
+#define SVM_EXIT_CLGI       0x085
+#define SVM_EXIT_SKINIT     0x086
+#define SVM_EXIT_WBINVD     0x089
 #define SVM_EXIT_MONITOR    0x08a
-#define SVM_EXIT_MWAIT	    0x08b
+#define SVM_EXIT_MWAIT      0x08b
 #define SVM_EXIT_MWAIT_COND 0x08c
-#define SVM_EXIT_XSETBV	    0x08d
-#define SVM_EXIT_RDPRU	    0x08e
-#define SVM_EXIT_NPF	    0x400
+#define SVM_EXIT_XSETBV     0x08d
+#define SVM_EXIT_RDPRU      0x08e
+#define SVM_EXIT_NPF        0x400
 #define SVM_EXIT_INVALID    0xffffffffu /* QEMU fills only the low half */
 
 /* exitinfo1 of SVM_EXIT_IOIO. */
@@ -133,7 +133,7 @@
 #define SVM_IOIO_PORT GENMASK_ULL(31, 16)
 
 /* exitinfo1 of SVM_EXIT_NPF above the page-fault error code. */
-#define SVM_NPF_FINAL	 BIT_ULL(32) /* the guest's own access */
+#define SVM_NPF_FINAL    BIT_ULL(32) /* the guest's own access */
 #define SVM_NPF_GUEST_PT BIT_ULL(33) /* the walk of the guest's tables */
 
 /* exitinfo1 of a CR access with decode assists. */
