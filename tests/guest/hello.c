@@ -35,11 +35,8 @@ TEST(exception_is_caught)
 
 TEST(fw_cfg_answers)
 {
-	char signature[4];
-
-	fwcfg_read(FWCFG_SIGNATURE, signature, sizeof(signature));
-	CHECK(!memcmp(signature, "QEMU", 4));
-	CHECK(smp_count() >= 1);
+	CHECK(fwcfg_exists());
+	CHECK(fwcfg_read16(FWCFG_NB_CPUS) >= 1);
 }
 
 TEST(tsc_moves)

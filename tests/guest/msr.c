@@ -113,8 +113,6 @@ TEST(tsc_aux)
 	CHECK_EQ(rdmsr(MSR_TSC_AUX), 0x5678);
 	rdtscp(&aux);
 	CHECK_EQ(aux, 0x5678);
-	if (!is_on_tcg()) /* TCG takes 64 bits */
-		must_gp(MSR_TSC_AUX, 1ull << 32);
 	wrmsr(MSR_TSC_AUX, 0);
 }
 
@@ -181,7 +179,7 @@ TEST(machine_check_banks)
 {
 	unsigned banks;
 
-	SKIP_UNLESS(HAS_MCA, "no machine-check architecture");
+	SKIP_UNLESS(HAS_MCA && try_rdmsr(MSR_MCG_CAP) == NO_FAULT, "no machine-check architecture");
 	banks = rdmsr(MSR_MCG_CAP) & 0xff;
 	for (unsigned i = 0; i < banks; i++) {
 		CHECK_EQ(try_rdmsr(0x400 + 4 * i), NO_FAULT);

@@ -74,6 +74,14 @@ void fwcfg_read(uint16_t key, void *buf, size_t len)
 		*p++ = inb(FWCFG_DATA);
 }
 
+bool fwcfg_exists(void)
+{
+	char signature[4];
+
+	fwcfg_read(FWCFG_SIGNATURE, signature, sizeof(signature));
+	return !memcmp(signature, "QEMU", 4);
+}
+
 uint16_t fwcfg_read16(uint16_t key)
 {
 	uint16_t val;

@@ -76,9 +76,23 @@ void runtime_main(void)
 	guest_exit(0);
 }
 
+/* Enabled local APICs that the firmware's table lists. */
+static unsigned count_in_madt(void)
+{
+	const struct acpi_madt *madt = acpi_find("APIC");
+	unsigned count = 0;
+
+	if (!madt)
+		return 1;
+	for (const uint8_t *p = madt->entries, *end = (const uint8_t *)madt + madt->header.length;
+	     p + 8 <= end && p[1]; p += p[1])
+		count += p[0] == 0 && p[4] & 1;
+	return count;
+}
+
 unsigned smp_count(void)
 {
-	unsigned n = fwcfg_read16(FWCFG_NB_CPUS);
+	unsigned n = fwcfg_exists() ? fwcfg_read16(FWCFG_NB_CPUS) : count_in_madt();
 
 	return n >= 1 && n <= MAX_CPUS ? n : 1;
 }
