@@ -41,8 +41,8 @@ static inline void tdp_add(_Atomic uint64_t *counter, uint64_t n)
 
 /*
  * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
- * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.4 and
- * 28.4.3.1). False: there is no large page any more, and `table` is still the caller's, scribbled
+ * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.3).
+ * False: there is no large page any more, and `table` is still the caller's, scribbled
  * over. Any CPU, no lock needed.
  */
 bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table);

@@ -23,7 +23,7 @@
  *		here and has not flushed yet. Wait, do not touch (P12).
  *
  * Bits 57-62 are unused in present entries: EPT gives 57, 58, 60 and 61 to features that Umbra
- * does not switch on, NPT gives 59-62 to protection keys (SDM volume 3, table 28-7; APM volume 2,
+ * does not switch on, NPT gives 59-62 to protection keys (SDM volume 3, 28.3.2; APM volume 2,
  * 5.6.6).
  *
  * MMIO entries: hardware faults on them in a way of its own (a reserved bit, or an EPT
