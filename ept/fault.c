@@ -80,23 +80,23 @@ static bool split_large(struct tdp_vcpu *tv, struct place *p)
 	return true;
 }
 
-/* Go down from `p` through tables that are there. */
-static void descend(const struct spte_format *f, gfn_t gfn, struct place *p)
+/* Go down from `p` through tables that are there. By value: the hot loop stays in registers. */
+static inline struct place descend(const struct spte_format *f, gfn_t gfn, struct place p)
 {
-	while (spte_is_table(f, p->spte, p->level)) {
-		spte_t *table = tdp_table(p->spte);
-
-		p->level--;
-		p->e = &table[spte_index(gfn, p->level)];
-		p->spte = spte_load(p->e);
+	while (spte_is_table(f, p.spte, p.level)) {
+		p.level--;
+		p.e = &tdp_table(p.spte)[spte_index(gfn, p.level)];
+		p.spte = spte_load(p.e);
 	}
+	return p;
 }
 
-static struct place start_at(const struct tdp_root *root, gfn_t gfn)
+/* The same from the root. */
+static inline struct place lookup(const struct tdp_vcpu *tv, gfn_t gfn)
 {
-	spte_t *e = &root->table[spte_index(gfn, SPTE_LEVELS)];
+	spte_t *e = &tv->root->table[spte_index(gfn, SPTE_LEVELS)];
 
-	return (struct place){e, spte_load(e), SPTE_LEVELS};
+	return descend(tv->tdp->fmt, gfn, (struct place){e, spte_load(e), SPTE_LEVELS});
 }
 
 /*
@@ -104,13 +104,14 @@ static struct place start_at(const struct tdp_root *root, gfn_t gfn)
  * what is empty; where a table is in the place of a wanted large page, on to level 1. No level is
  * tried twice, so the reserve lasts.
  */
-static struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
+static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
 {
-	const struct spte_format *f = tv->tdp->fmt;
-	struct place p = start_at(tv->root, gfn);
+	struct place p = lookup(tv, gfn);
 
-	for (descend(f, gfn, &p); p.level > goal && !p.spte; descend(f, gfn, &p))
+	while (unlikely(p.level > goal && !p.spte)) {
 		make_table(tv, &p);
+		p = descend(tv->tdp->fmt, gfn, p);
+	}
 	return p;
 }
 
@@ -190,7 +191,6 @@ static enum ret_pf fix_leaf(struct tdp_vcpu *tv, const struct memslot *slot, gfn
 
 static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, uint32_t error)
 {
-	const struct spte_format *f = tv->tdp->fmt;
 	unsigned goal = goal_level(tv->tdp, slot, gfn);
 	bool write = error & PFERR_WRITE;
 	struct place p = walk(tv, gfn, goal);
@@ -199,7 +199,7 @@ static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gf
 			(slot->flags & SLOT_DIRTY_LOG))) {
 		if (!split_large(tv, &p))
 			return RET_PF_RETRY;
-		descend(f, gfn, &p);
+		p = descend(tv->tdp->fmt, gfn, p);
 	}
 	if (spte_is_present(p.spte))
 		return fix_leaf(tv, slot, gfn, error, &p);
@@ -228,9 +228,8 @@ static enum ret_pf cache_mmio(struct tdp_vcpu *tv, gfn_t gfn, uint64_t generatio
 /* A fault on an MMIO entry that is still true: nothing to look up. */
 static bool is_known_mmio(const struct tdp_vcpu *tv, gfn_t gfn, uint64_t generation)
 {
-	struct place p = start_at(tv->root, gfn);
+	struct place p = lookup(tv, gfn);
 
-	descend(tv->tdp->fmt, gfn, &p);
 	return spte_is_mmio(tv->tdp->fmt, p.spte) && spte_mmio_is_fresh(p.spte, generation);
 }
 
@@ -251,7 +250,8 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 		return RET_PF_RETRY;
 	if (unlikely(slot && (error & PFERR_WRITE) && (slot->flags & SLOT_READONLY)))
 		return RET_PF_EMULATE;
-	if (unlikely(obj_reserve_topup(&tv->tables, TABLES_PER_FAULT)))
+	if (unlikely(tv->tables.nr < TABLES_PER_FAULT) &&
+	    obj_reserve_topup(&tv->tables, TABLES_PER_FAULT))
 		return RET_PF_INVALID;
 	return likely(slot) ? map(tv, slot, gfn, error) : cache_mmio(tv, gfn, generation);
 }

@@ -222,7 +222,7 @@ static inline bool spte_is_leaf(const struct spte_format *f, uint64_t spte, unsi
 
 static inline bool spte_is_table(const struct spte_format *f, uint64_t spte, unsigned level)
 {
-	return spte_is_present(spte) && !spte_is_leaf(f, spte, level);
+	return level > 1 && (spte & (SPTE_MMU_PRESENT | f->large)) == SPTE_MMU_PRESENT;
 }
 
 /* Of a present leaf. */
