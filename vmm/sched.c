@@ -54,16 +54,21 @@ static void kick_irq(unsigned vector)
 static void timer_irq(unsigned vector)
 {
 	(void)vector;
+	apic_timer_fired();
 	atomic_store_explicit(&vmm_this_cpu()->timer_pending, true, memory_order_relaxed);
 }
 
-/* The first deadline of a queue moved: its CPU programs its timer. */
+/*
+ * The first deadline of a queue moved: its CPU programs its timer. Another CPU is interrupted
+ * whatever it does: before an entry it looks at requests only, not at timers.
+ */
 static void timer_earlier(struct timer_queue *q)
 {
 	struct vmm_cpu *c = container_of(q, struct vmm_cpu, timers);
 
 	atomic_store(&c->timer_pending, true);
-	vmm_cpu_kick(c);
+	if (c != vmm_this_cpu())
+		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
 }
 
 static void slice_over(struct timer *t)

@@ -238,6 +238,11 @@ static bool start_timer(uint64_t ticks)
 	return counts <= UINT32_MAX;
 }
 
+void apic_timer_fired(void)
+{
+	this_cpu()->timer_ns = UNKNOWN_DEADLINE;
+}
+
 void apic_timer_arm_ns(uint64_t deadline_ns)
 {
 	struct cpu *cpu = this_cpu();

@@ -41,10 +41,12 @@ void apic_send_sipi(uint32_t apic_id, unsigned page);
 
 /*
  * One interrupt on IRQ_VECTOR_TIMER of this CPU at clock_ns() time `deadline_ns`, at once if that
- * is past; a new deadline replaces the old one. UINT64_MAX: none. It may come early when the
- * counter is too narrow for the distance: look at the clock, and arm again.
+ * is past; a new deadline replaces the old one. UINT64_MAX: none. It may come early, when the
+ * counter is too narrow for the distance or does not run as fast as it was measured: look at the
+ * clock, and arm again. The interrupt's handler calls apic_timer_fired().
  */
 void apic_timer_arm_ns(uint64_t deadline_ns);
+void apic_timer_fired(void);
 
 /* For the preflight table and the log. */
 bool apic_is_x2apic(void);
