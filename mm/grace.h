@@ -30,7 +30,8 @@
  *  - 0 < word < E: the CPU may hold an old reference; wait. An epoch read too early (2 before B,
  *    3 after it) lands here also, and only makes the updater wait for one more round.
  * Without the barrier of 3 the store could be delayed behind the loads of 4: C sees 0 although the
- * CPU already follows an old reference. That broken variant is tests/model/grace_barrier_broken.pml.
+ * CPU already follows an old reference. That broken variant is
+ *tests/model/grace_barrier_broken.pml.
  *
  * Whoever spins for something that is held across grace_wait() must be quiescent while it spins,
  * or the two wait for each other: take such a lock with grace_lock().

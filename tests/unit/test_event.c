@@ -283,7 +283,8 @@ static void interrupted_delivery_comes_again(void **state)
 	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_SOFT_INT, .vector = 0x80};
 	vcpu_requeue_event(&vcpu);
 	assert_int_equal(enter().type, EVENT_NONE);
-	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_BP};
+	vcpu.virt.idt_event =
+		(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_BP};
 	vcpu_requeue_event(&vcpu);
 	assert_int_equal(enter().type, EVENT_NONE);
 }
