@@ -37,7 +37,7 @@ NEWLIB ?= $(BUILD)/newlib
 ARCHFLAGS := -m64 -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
              -fcf-protection=none -fno-asynchronous-unwind-tables -fno-omit-frame-pointer \
              -fstack-protector-strong -mstack-protector-guard=global
-CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -ffunction-sections -fdata-sections \
+CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fbuiltin -fno-common -ffunction-sections -fdata-sections \
           -fno-strict-aliasing $(ARCHFLAGS) $(WARN) -I. -I$(BUILD) \
           -Dsnprintf=sniprintf -Dvsnprintf=vsniprintf \
           -nostdinc -isystem $(shell $(CC) -print-file-name=include) \

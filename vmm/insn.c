@@ -398,6 +398,74 @@ void insn_emulate(struct vcpu *v)
 	finish(&ic, emul_run(&ic.ctx));
 }
 
+static gva_t linear_rip(struct vcpu *v)
+{
+	struct segment cs;
+
+	virt_seg_read(&v->virt, SEG_CS, &cs);
+	if (cs.attr & SEG_ATTR_L)
+		return GVA(v->virt.rip);
+	return GVA((uint32_t)(cs.base + v->virt.rip));
+}
+
+static struct decoded_insn *decoded_slot(struct vcpu *v)
+{
+	return &v->decoded[(v->virt.rip >> 1) % NR_DECODED_INSNS];
+}
+
+static bool is_decoded(struct vcpu *v, const struct decoded_insn *d, unsigned mode)
+{
+	uint64_t differs = (d->rip ^ v->virt.rip) | (d->cs_base ^ virt_cs_base(&v->virt)) |
+			   (d->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) | (d->mode ^ mode) |
+			   (d->slots_generation ^ slots_generation(&v->vm->mem));
+
+	if (differs || !d->bytes)
+		return false;
+	return !(((d->bytes[0] & d->mask[0]) ^ d->value[0]) |
+		 ((d->bytes[1] & d->mask[1]) ^ d->value[1]));
+}
+
+static void remember_decoded(struct vcpu *v, const struct emul_ctx *c)
+{
+	gva_t gva = linear_rip(v);
+	const uint8_t *bytes = cached_code(v, gva);
+	unsigned len = c->insn.len;
+	struct decoded_insn *d = decoded_slot(v);
+
+	if (!bytes || (gva.v & ~PAGE_MASK) > PAGE_SIZE - 16)
+		return;
+	*d = (struct decoded_insn){
+		.rip = v->virt.rip,
+		.cr3 = v->code.cr3,
+		.cs_base = virt_cs_base(&v->virt),
+		.slots_generation = v->code.slots_generation,
+		.bytes = (const uint64_t *)bytes,
+		.mask = {len >= 8 ? ~0ull : BIT_ULL(8 * len) - 1,
+			 len > 8 ? BIT_ULL(8 * (len - 8)) - 1 : 0},
+		.mode = c->mode,
+		.insn = c->insn,
+	};
+	memcpy(d->value, c->insn.bytes, EMUL_MAX_INSN_LEN);
+	d->value[0] &= d->mask[0];
+	d->value[1] &= d->mask[1];
+}
+
+/* Decode the instruction at RIP, or find it decoded. Any emul_result. */
+static int decode(struct insn_ctx *ic)
+{
+	const struct decoded_insn *d = decoded_slot(ic->v);
+	int r;
+
+	if (likely(is_decoded(ic->v, d, ic->ctx.mode))) {
+		ic->ctx.insn = d->insn;
+		return EMUL_OK;
+	}
+	r = emul_decode(&ic->ctx);
+	if (r == EMUL_OK)
+		remember_decoded(ic->v, &ic->ctx);
+	return r;
+}
+
 void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct insn_ctx ic;
@@ -408,7 +476,7 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
 		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
 	}
-	r = emul_decode(&ic.ctx);
+	r = decode(&ic);
 	if (r == EMUL_OK) {
 		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;
@@ -441,16 +509,6 @@ static const struct {
 	[OP_WRMSR] = {2, {0x0f, 0x30}},         [OP_HLT] = {1, {0xf4}},
 	[OP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [OP_WBINVD] = {2, {0x0f, 0x09}},
 };
-
-static gva_t linear_rip(struct vcpu *v)
-{
-	struct segment cs;
-
-	virt_seg_read(&v->virt, SEG_CS, &cs);
-	if (cs.attr & SEG_ATTR_L)
-		return GVA(v->virt.rip);
-	return GVA((uint32_t)(cs.base + v->virt.rip));
-}
 
 /* Remember an instruction in its plain encoding, if its bytes are in a page we know. */
 static void learn(struct vcpu *v, enum emul_op op)

@@ -20,6 +20,7 @@ enum msr_kind {
 	MSR_IGNORED, /* reads `arg`; writes are dropped */
 	MSR_FIELD,   /* in struct vcpu_msrs at offset `arg` */
 	MSR_VREG,    /* a register of the vendor's, enum vreg `arg` */
+	MSR_LAPIC_BASE, /* the local APIC's */
 	MSR_SPECIAL, /* functions read_special, write_special */
 };
 
@@ -47,7 +48,7 @@ struct msr_rule {
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
-	{MSR_APICBASE, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_APICBASE, MSR_LAPIC_BASE, 0, ALL, ANY},
 	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, ANY},
 	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, ANY}, /* 8 variable, fixed, WC */
@@ -164,9 +165,6 @@ static void set_tsc_offset(struct vcpu *v, uint64_t offset)
 static int read_special(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
 	switch (msr) {
-	case MSR_APICBASE:
-		*val = lapic_get_base(v->lapic);
-		return 0;
 	case MSR_TSC:
 		*val = guest_tsc(v);
 		return 0;
@@ -225,8 +223,6 @@ static int write_pat(struct vcpu *v, uint64_t val)
 static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	switch (msr) {
-	case MSR_APICBASE:
-		return lapic_set_base(v->lapic, val) ? -EINVAL : 0;
 	case MSR_TSC: /* also moves TSC_ADJUST by as much (SDM volume 3, 17.17.3) */
 		v->msr.tsc_adjust += val - guest_tsc(v);
 		set_tsc_offset(v, val - rdtsc());
@@ -268,6 +264,9 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
 		return 0;
 	case MSR_VREG:
 		*val = virt_reg_read(&v->virt, r->arg);
+		return 0;
+	case MSR_LAPIC_BASE:
+		*val = lapic_get_base(v->lapic);
 		return 0;
 	default:
 		return read_special(v, msr, val);
@@ -340,6 +339,8 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 	case MSR_VREG:
 		virt_reg_write(&v->virt, r->arg, val);
 		return 0;
+	case MSR_LAPIC_BASE:
+		return lapic_set_base(v->lapic, val) ? -EINVAL : 0;
 	default:
 		return write_special(v, msr, val);
 	}

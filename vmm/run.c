@@ -86,6 +86,7 @@ static void reset_registers(struct vcpu *v)
 	v->irq_window_open = false;
 	v->code.page = ~0ull;
 	memset(v->known, 0, sizeof(v->known));
+	memset(v->decoded, 0, sizeof(v->decoded));
 }
 
 void vcpu_reset(struct vcpu *v)

@@ -25,6 +25,7 @@
 #include "lib/list.h"
 #include "lib/types.h"
 #include "mm/walk.h"
+#include "vmm/emulate/insn.h"
 
 struct vm;
 struct lapic;
@@ -78,6 +79,18 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
+/* A decoded instruction that faulted on a device before; valid as a known_insn, in one mode. */
+struct decoded_insn {
+	uint64_t rip, cr3, cs_base;
+	uint64_t slots_generation;
+	const uint64_t *bytes;	 /* 16 of them, in one page */
+	uint64_t mask[2], value[2]; /* of these, the instruction's own */
+	uint32_t mode;		 /* enum emul_mode */
+	struct emul_insn insn;
+};
+
+#define NR_DECODED_INSNS 8
+
 struct vcpu {
 	struct virt_vcpu virt;         /* owner CPU */
 	struct vm *vm;                 /* const */
@@ -99,6 +112,7 @@ struct vcpu {
 	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */
 	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
+	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */
 	struct known_insn known[NR_KNOWN_INSNS]; /* by RIP */
 	struct guest_paging paging;              /* brought up to date by insn_paging() */
 	struct vcpu_msrs msr;
