@@ -225,14 +225,6 @@ static enum ret_pf cache_mmio(struct tdp_vcpu *tv, gfn_t gfn, uint64_t generatio
 	return RET_PF_EMULATE;
 }
 
-/* A fault on an MMIO entry that is still true: nothing to look up. */
-static bool is_known_mmio(const struct tdp_vcpu *tv, gfn_t gfn, uint64_t generation)
-{
-	struct place p = lookup(tv, gfn);
-
-	return spte_is_mmio(tv->tdp->fmt, p.spte) && spte_mmio_is_fresh(p.spte, generation);
-}
-
 static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 {
 	struct slot_array *slots = slots_get(tv->tdp->mem);
@@ -242,10 +234,13 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 	/* Only saves work: what is mapped in an invalid root is seen by nobody. */
 	if (unlikely(atomic_load_explicit(&tv->root->invalid, memory_order_relaxed)))
 		return RET_PF_RETRY;
-	/* Some CPUs report the reserved bit without the present bit: it alone counts. */
-	if (unlikely(error & PFERR_RSVD) && is_known_mmio(tv, gfn, generation))
-		return RET_PF_EMULATE;
 	slot = slots_lookup(slots, gfn);
+	/*
+	 * Some CPUs report the reserved bit without the present bit: it alone counts. That there
+	 * is no slot is all that an MMIO entry could say, and is found faster than the entry.
+	 */
+	if (!slot && (error & PFERR_RSVD))
+		return RET_PF_EMULATE;
 	if (unlikely(slot && (slot->flags & SLOT_INVALID)))
 		return RET_PF_RETRY;
 	if (unlikely(slot && (error & PFERR_WRITE) && (slot->flags & SLOT_READONLY)))

@@ -63,7 +63,7 @@ static const struct bus_region *search(struct bus *bus, uint64_t addr, unsigned 
 }
 
 /* Accesses come in bursts to one device. Region 0 of an empty bus has no length. */
-const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
+static inline const struct bus_region *find(struct bus *bus, uint64_t addr, unsigned size)
 {
 	unsigned hint = atomic_load_explicit(&bus->hint, memory_order_relaxed);
 
@@ -72,9 +72,14 @@ const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
 	return search(bus, addr, size);
 }
 
+const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
+{
+	return find(bus, addr, size);
+}
+
 bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
 {
-	const struct bus_region *r = bus_find(bus, addr, size);
+	const struct bus_region *r = find(bus, addr, size);
 
 	if (!r) {
 		*val = ~0ull >> (64 - 8 * size);
@@ -86,7 +91,7 @@ bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
 
 bool bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
 {
-	const struct bus_region *r = bus_find(bus, addr, size);
+	const struct bus_region *r = find(bus, addr, size);
 
 	if (!r)
 		return false;

@@ -24,7 +24,6 @@ struct vmm_cpu {
 	struct timer_queue timers;     /* rules in vmm/timer.h */
 	struct timer slice;            /* own CPU: end of the running vCPU's time slice */
 	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
-	bool resched;                  /* own CPU: let the next vCPU run */
 	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;
 	struct list vcpus;         /* lock; bound to this CPU and not stopped */
@@ -65,7 +64,7 @@ static inline void sched_run_timers(struct vmm_cpu *c)
 }
 
 /* HLT: the vCPU has nothing to do until an event comes. Own CPU. */
-void sched_halt(struct vmm_cpu *c, struct vcpu *v);
+void sched_halt(struct vcpu *v);
 
 /* Save the FPU of `v` if it is in this CPU, and forget it (the vCPU is about to be freed). */
 void sched_unload(struct vcpu *v);

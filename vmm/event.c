@@ -92,7 +92,7 @@ void vcpu_requeue_event(struct vcpu *v)
 
 static bool can_take_interrupt(struct vcpu *v)
 {
-	return (v->virt.rflags & RFLAGS_IF) && !virt_irq_shadow(&v->virt);
+	return (virt_rflags(&v->virt) & RFLAGS_IF) && !virt_irq_shadow(&v->virt);
 }
 
 static bool has_interrupt(struct vcpu *v)
@@ -172,7 +172,7 @@ bool vcpu_has_wake_event(struct vcpu *v)
 {
 	if (v->pending.type != EVENT_NONE || (v->nmi_pending && !v->nmi_masked))
 		return true;
-	return (v->virt.rflags & RFLAGS_IF) && has_interrupt(v);
+	return (virt_rflags(&v->virt) & RFLAGS_IF) && has_interrupt(v);
 }
 
 void vcpu_raise_single_step(struct vcpu *v)

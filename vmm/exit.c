@@ -75,7 +75,7 @@ static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
 	vcpu_skip(v, len);
 }
 
-static void do_hlt(struct vmm_cpu *c, struct vcpu *v, const struct vm_exit *exit)
+static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
 {
 	unsigned len = length(v, exit, OP_HLT);
 
@@ -84,7 +84,7 @@ static void do_hlt(struct vmm_cpu *c, struct vcpu *v, const struct vm_exit *exit
 	vcpu_skip(v, len);
 	/* Closed interrupts may open in the handler of an NMI; until then only that can wake it. */
 	if (!vcpu_has_wake_event(v))
-		sched_halt(c, v);
+		sched_halt(v);
 	else
 		vcpu_request(v, REQ_EVENT);
 }
@@ -107,11 +107,11 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 	uint64_t *rax = &v->virt.gpr[GPR_RAX];
 	unsigned size = exit->io.size;
 
-	if (exit->io.string || !exit->io.next_rip) {
+	if ((exit->io.flags & IO_STRING) || !exit->io.next_rip) {
 		insn_emulate(v);
 		return;
 	}
-	if (exit->io.in)
+	if (exit->io.flags & IO_IN)
 		*rax = merge_rax(*rax, platform_pio_read(v->vm->platform, exit->io.port, size),
 				 size);
 	else
@@ -218,13 +218,13 @@ static void do_wbinvd(struct vcpu *v, const struct vm_exit *exit)
 		vcpu_skip(v, len);
 }
 
-static void do_pause(struct vmm_cpu *c, struct vcpu *v, const struct vm_exit *exit)
+static void do_pause(struct vcpu *v, const struct vm_exit *exit)
 {
 	unsigned len = length(v, exit, OP_PAUSE);
 
 	if (len)
 		vcpu_skip(v, len);
-	c->resched = true;
+	vcpu_request(v, REQ_YIELD);
 }
 
 /*
@@ -265,7 +265,7 @@ static __cold void do_nmi_window(struct vcpu *v)
 		return;
 	}
 	v->nmi_step = true;
-	v->virt.rflags |= RFLAGS_TF;
+	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
 }
 
 static __cold void do_shutdown(struct vcpu *v)
@@ -293,7 +293,7 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		do_nmi_window(v);
 		break;
 	case EXIT_HLT:
-		do_hlt(c, v, exit);
+		do_hlt(v, exit);
 		break;
 	case EXIT_CPUID:
 		do_cpuid(v, exit);
@@ -326,7 +326,7 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		do_wbinvd(v, exit);
 		break;
 	case EXIT_PAUSE:
-		do_pause(c, v, exit);
+		do_pause(v, exit);
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
@@ -344,6 +344,6 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		break;
 	default:
 		vm_bug(v, "exit %u (%llx) that nobody asked for", exit->reason,
-		       (unsigned long long)exit->code);
+		       (unsigned long long)virt_exit_code(&v->virt));
 	}
 }

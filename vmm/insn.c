@@ -151,25 +151,52 @@ static bool is_device(struct insn_ctx *ic, gpa_t gpa)
 	return ic->device && gpa.v == ic->fault_gpa.v;
 }
 
+/* Sizes that a bus carries, one access; what is larger or odd goes in pieces of them. */
+static unsigned piece(unsigned len)
+{
+	return len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
+}
+
+static void put(void *buf, uint64_t val, unsigned size)
+{
+	switch (size) {
+	case 1:
+		memcpy(buf, &val, 1);
+		break;
+	case 2:
+		memcpy(buf, &val, 2);
+		break;
+	case 4:
+		memcpy(buf, &val, 4);
+		break;
+	default:
+		memcpy(buf, &val, 8);
+	}
+}
+
 static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
 {
-	for (unsigned done = 0, n; done < len; done += n) {
-		uint64_t val;
+	while (len) {
+		unsigned n = piece(len);
 
-		n = min(len - done, 8u);
-		val = platform_mmio_read(v->vm->platform, v->id, GPA(gpa.v + done), n);
-		memcpy(buf + done, &val, n);
+		put(buf, platform_mmio_read(v->vm->platform, v->id, gpa, n), n);
+		buf += n;
+		gpa.v += n;
+		len -= n;
 	}
 }
 
 static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
 {
-	for (unsigned done = 0, n; done < len; done += n) {
+	while (len) {
+		unsigned n = piece(len);
 		uint64_t val = 0;
 
-		n = min(len - done, 8u);
-		memcpy(&val, buf + done, n);
-		platform_mmio_write(v->vm->platform, v->id, GPA(gpa.v + done), n, val);
+		memcpy(&val, buf, n);
+		platform_mmio_write(v->vm->platform, v->id, gpa, n, val);
+		buf += n;
+		gpa.v += n;
+		len -= n;
 	}
 }
 
@@ -297,7 +324,7 @@ static const struct emul_ops ops = {
 static void set_up(struct insn_ctx *ic, struct vcpu *v)
 {
 	struct emul_ctx *c = &ic->ctx;
-	uint64_t rflags = v->virt.rflags;
+	uint64_t rflags = virt_rflags(&v->virt);
 	bool pe = virt_reg_read(&v->virt, VREG_CR0) & CR0_PE;
 	bool lma = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
 
@@ -312,8 +339,7 @@ static void set_up(struct insn_ctx *ic, struct vcpu *v)
 	c->cpl = (uint8_t)virt_cpl(&v->virt);
 	c->va_bits = virt_reg_read(&v->virt, VREG_CR4) & CR4_LA57 ? 57 : 48;
 	c->segs_known = c->segs_dirty = 0;
-	get_segment(c, SEG_CS);
-	c->mode = emul_mode_of(pe, rflags & RFLAGS_VM, lma, c->seg[SEG_CS].attr);
+	c->mode = emul_mode_of(pe, rflags & RFLAGS_VM, lma, virt_cs_attr(&v->virt));
 	c->insn.nr_bytes = 0;
 }
 
@@ -342,7 +368,7 @@ static void commit(struct insn_ctx *ic)
 	struct vcpu *v = ic->v;
 
 	v->virt.rip = c->rip;
-	v->virt.rflags = c->rflags;
+	virt_set_rflags(&v->virt, c->rflags);
 	for (unsigned i = 0; unlikely(c->segs_dirty >> i); i++) {
 		if (c->segs_dirty & BIT(i))
 			virt_seg_write(&v->virt, i, &c->seg[i]);
@@ -377,11 +403,11 @@ static void finish(struct insn_ctx *ic, int result)
 		commit(ic);
 		break;
 	case EMUL_FAULT:
-		v->virt.rflags = ic->ctx.rflags;
+		virt_set_rflags(&v->virt, ic->ctx.rflags);
 		inject(v, &ic->ctx.fault);
 		break;
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
-		v->virt.rflags = ic->ctx.rflags;
+		virt_set_rflags(&v->virt, ic->ctx.rflags);
 		if (ic->ctx.trap)
 			vcpu_raise_single_step(v);
 		break;
@@ -400,12 +426,9 @@ void insn_emulate(struct vcpu *v)
 
 static gva_t linear_rip(struct vcpu *v)
 {
-	struct segment cs;
-
-	virt_seg_read(&v->virt, SEG_CS, &cs);
-	if (cs.attr & SEG_ATTR_L)
+	if (virt_cs_attr(&v->virt) & SEG_ATTR_L)
 		return GVA(v->virt.rip);
-	return GVA((uint32_t)(cs.base + v->virt.rip));
+	return GVA((uint32_t)(virt_cs_base(&v->virt) + v->virt.rip));
 }
 
 static struct decoded_insn *decoded_slot(struct vcpu *v)

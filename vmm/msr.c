@@ -138,16 +138,18 @@ static void make_shortcuts(void)
 		shortcut[rules[i].msr % NR_SHORTCUTS] = (uint8_t)i;
 }
 
+static bool is_x2apic(uint32_t msr)
+{
+	return msr - 0x800 < 0x100;
+}
+
 static const struct msr_rule *find_rule(uint32_t msr)
 {
 	const struct msr_rule *r = &rules[shortcut[msr % NR_SHORTCUTS]];
 
-	return likely(r->msr == msr) ? r : search_rule(msr);
-}
-
-static bool is_x2apic(uint32_t msr)
-{
-	return msr - 0x800 < 0x100;
+	if (likely(r->msr == msr))
+		return r;
+	return is_x2apic(msr) ? NULL : search_rule(msr);
 }
 
 static uint64_t guest_tsc(struct vcpu *v)
@@ -245,15 +247,19 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 	return -EINVAL;
 }
 
+/* Not in the table: the x2APIC's registers, which have rules of their own, or none at all. */
+static int read_unruled(struct vcpu *v, uint32_t msr, uint64_t *val)
+{
+	return is_x2apic(msr) && !lapic_msr_read(v->lapic, msr, val) ? 0 : -EINVAL;
+}
+
 int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
 	const struct msr_rule *r;
 
-	if (is_x2apic(msr))
-		return lapic_msr_read(v->lapic, msr, val) ? -EINVAL : 0;
 	r = find_rule(msr);
-	if (!r)
-		return -EINVAL;
+	if (unlikely(!r))
+		return read_unruled(v, msr, val);
 	switch (r->kind) {
 	case MSR_CONST:
 	case MSR_IGNORED:
@@ -323,9 +329,9 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	const struct msr_rule *r;
 
-	if (is_x2apic(msr))
-		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
 	r = find_rule(msr);
+	if (!r && is_x2apic(msr))
+		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
 	if (!r || (val & ~r->writable) || !passes(v, r->check, val))
 		return -EINVAL;
 	switch (r->kind) {

@@ -43,16 +43,16 @@ static void count_dead(struct vcpu *v, bool dead)
 static void set_state(struct vcpu *v, enum vcpu_state state)
 {
 	bool dead = state == VCPU_WAIT_FOR_SIPI ||
-		    (state == VCPU_HALTED && !(v->virt.rflags & RFLAGS_IF) && !v->nmi_pending);
+		    (state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) && !v->nmi_pending);
 
 	atomic_store_explicit(&v->state, state, memory_order_relaxed);
 	count_dead(v, dead);
 }
 
-void sched_halt(struct vmm_cpu *c, struct vcpu *v)
+void sched_halt(struct vcpu *v)
 {
 	set_state(v, VCPU_HALTED);
-	c->resched = true;
+	vcpu_request(v, REQ_EVENT);
 }
 
 void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
@@ -60,7 +60,7 @@ void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
 	for (int i = 0; i < NR_GPRS; i++)
 		v->virt.gpr[i] = s->gpr[i];
 	v->virt.rip = s->rip;
-	v->virt.rflags = s->rflags;
+	virt_set_rflags(&v->virt, s->rflags);
 	virt_reg_write(&v->virt, VREG_CR0, s->cr0);
 	virt_reg_write(&v->virt, VREG_CR3, s->cr3);
 	virt_reg_write(&v->virt, VREG_CR4, s->cr4);
@@ -144,10 +144,12 @@ static void handle_rare_requests(struct vcpu *v, uint32_t requests)
 }
 
 /* False: the vCPU must not be entered now. */
-static bool handle_requests(struct vcpu *v)
+static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
 {
 	uint32_t requests = atomic_exchange(&v->requests, 0);
 
+	if (requests & REQ_TIMERS)
+		sched_run_timers(c);
 	if (requests & REQ_STOP) {
 		stop(v);
 		return false;
@@ -164,7 +166,7 @@ static bool handle_requests(struct vcpu *v)
 	}
 	if (requests & (REQ_EVENT | REQ_NMI))
 		vcpu_deliver_events(v);
-	return true;
+	return !(requests & REQ_YIELD);
 }
 
 /* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */
@@ -211,17 +213,17 @@ void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 {
 	struct vm_exit exit;
 
-	if (v->state != VCPU_RUNNABLE && !handle_requests(v))
+	sched_run_timers(c);
+	if (v->state != VCPU_RUNNABLE && !handle_requests(c, v))
 		return;
-	while (!c->resched) {
-		sched_run_timers(c);
+	for (;;) {
 		if (likely(enter(c, v, &exit))) {
 			v->exits[exit.reason]++;
 			sync_from_guest(v);
 			vcpu_handle_exit(c, v, &exit);
 			continue;
 		}
-		if (!handle_requests(v))
+		if (!handle_requests(c, v))
 			return;
 		sync_to_guest(v);
 	}

@@ -60,20 +60,27 @@ static void timer_irq(unsigned vector)
 
 /*
  * The first deadline of a queue moved: its CPU programs its timer. Another CPU is interrupted
- * whatever it does: before an entry it looks at requests only, not at timers.
+ * whatever it does: it looks at its timers after every interrupt. On this CPU the vCPU that is
+ * loaded has it done before its next entry.
  */
 static void timer_earlier(struct timer_queue *q)
 {
 	struct vmm_cpu *c = container_of(q, struct vmm_cpu, timers);
+	struct vcpu *v = c->loaded;
 
 	atomic_store(&c->timer_pending, true);
 	if (c != vmm_this_cpu())
 		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
+	else if (v)
+		atomic_fetch_or(&v->requests, REQ_TIMERS);
 }
 
 static void slice_over(struct timer *t)
 {
-	container_of(t, struct vmm_cpu, slice)->resched = true;
+	struct vcpu *v = container_of(t, struct vmm_cpu, slice)->loaded;
+
+	if (v)
+		vcpu_request(v, REQ_YIELD);
 }
 
 static void cpu_init(struct vmm_cpu *c, unsigned id)
@@ -242,7 +249,6 @@ static void start_slice(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool shared = atomic_load_explicit(&c->nr_vcpus, memory_order_relaxed) > 1;
 
-	c->resched = false;
 	virt_exit_on_pause(&v->virt, shared);
 	if (shared)
 		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);

@@ -37,7 +37,8 @@ struct lapic;
 #define REQ_FLUSH       (1u << 4) /* forget all translations of this vCPU's tag */
 #define REQ_RELOAD_ROOT (1u << 5) /* the two-dimensional root is obsolete */
 #define REQ_STOP        (1u << 6) /* the VM has ended: leave the run queue */
-#define REQ_PAUSE       (1u << 7) /* look at vm->paused */
+#define REQ_YIELD       (1u << 7) /* let the CPU's next vCPU run */
+#define REQ_TIMERS      (1u << 8) /* the CPU's timers want to be looked at */
 
 enum vcpu_state {
 	VCPU_RUNNABLE,
@@ -143,7 +144,7 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 	if (unlikely(v->virt.rip >> 32) && !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
 		v->virt.rip &= 0xffffffff;
 	virt_clear_irq_shadow(&v->virt);
-	if (unlikely(v->virt.rflags & RFLAGS_TF))
+	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
 		vcpu_raise_single_step(v);
 }
 

@@ -118,10 +118,14 @@ enum exit_reason {
 	NR_EXIT_REASONS,
 };
 
+/* Flags of a port access; the other bits have no meaning. */
+#define IO_IN     (1u << 0)
+#define IO_STRING (1u << 2)
+#define IO_REP    (1u << 3)
+
 struct vm_exit {
 	enum exit_reason reason;
 	uint32_t insn_len; /* bytes; 0 if the CPU does not say */
-	uint64_t code;     /* vendor exit code, for reports */
 	union {
 		struct {
 			gpa_t gpa;
@@ -132,7 +136,7 @@ struct vm_exit {
 		struct {
 			uint16_t port;
 			uint8_t size; /* 1, 2, 4 */
-			bool in, string, rep;
+			uint8_t flags; /* IO_* */
 			uint64_t next_rip; /* 0 if the CPU does not say */
 		} io;
 		struct {
@@ -179,13 +183,12 @@ struct virt_caps {
 
 /*
  * A vCPU as the vendor sees it, embedded in struct vcpu. Owned by the physical CPU that runs the
- * vCPU. Between two runs gpr[], rip and rflags hold the guest's registers; changes made there
- * are what the guest resumes with.
+ * vCPU. Between two runs gpr[] and rip hold the guest's registers; changes made there are what the
+ * guest resumes with.
  */
 struct virt_vcpu {
 	uint64_t gpr[NR_GPRS];
 	uint64_t rip;
-	uint64_t rflags;
 	void *control; /* VMCB or VMCS, one page */
 	hpa_t control_pa;
 	uint64_t tag_generation; /* of the tag; not this CPU's present one: take a new tag */
@@ -239,6 +242,13 @@ VIRT_OP(void, gdtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v
 VIRT_OP(void, idtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v, t))
 VIRT_OP(void, gdtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
 VIRT_OP(void, idtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
+/* RFLAGS: kept where the vendor has it, most exits never look at it. */
+VIRT_OP(uint64_t, rflags, (struct virt_vcpu *v), (v))
+VIRT_OP(void, set_rflags, (struct virt_vcpu *v, uint64_t rflags), (v, rflags))
+/* The vendor's number of the last exit, for reports. */
+VIRT_OP(uint64_t, exit_code, (struct virt_vcpu *v), (v))
+/* Of CS: SEG_ATTR_*, and the base. */
+VIRT_OP(uint16_t, cs_attr, (struct virt_vcpu *v), (v))
 VIRT_OP(uint64_t, cs_base, (struct virt_vcpu * v), (v))
 VIRT_OP(unsigned, cpl, (struct virt_vcpu * v), (v))
 

@@ -18,6 +18,7 @@
 
 static struct {
 	uint64_t vreg[NR_VREGS];
+	uint64_t rflags;
 	struct vm_event_info injected;
 	bool irq_window, nmi_window, irq_shadow, cr8_exits;
 } cpu;
@@ -32,6 +33,12 @@ void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
 	(void)v;
 	cpu.vreg[reg] = val;
+}
+
+uint64_t svm_rflags(struct virt_vcpu *v)
+{
+	(void)v;
+	return cpu.rflags;
 }
 
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
@@ -136,7 +143,7 @@ static int setup(void **state)
 	cpu.vreg[VREG_CR0] = CR0_PE;
 	vcpu.vm = &vm;
 	vcpu.lapic = &lapic;
-	vcpu.virt.rflags = RFLAGS_IF;
+	cpu.rflags = RFLAGS_IF;
 	extint = false;
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -170,11 +177,11 @@ static void interrupt_waits_for_its_window(void **state)
 {
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
-	vcpu.virt.rflags = 0;
+	cpu.rflags = 0;
 	assert_false(vcpu_has_wake_event(&vcpu));
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_true(cpu.irq_window);
-	vcpu.virt.rflags = RFLAGS_IF;
+	cpu.rflags = RFLAGS_IF;
 	cpu.irq_shadow = true;
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_true(cpu.irq_window);
@@ -300,7 +307,7 @@ static void skipping_ends_shadow_and_steps(void **state)
 	assert_int_equal(vcpu.pending.type, EVENT_NONE);
 	cpu.vreg[VREG_EFER] = EFER_LMA;
 	vcpu.virt.rip = 0xffffffff;
-	vcpu.virt.rflags |= RFLAGS_TF;
+	cpu.rflags |= RFLAGS_TF;
 	vcpu_skip(&vcpu, 2);
 	assert_int_equal(vcpu.virt.rip, 0x100000001);
 	assert_int_equal(enter().vector, X86_TRAP_DB);

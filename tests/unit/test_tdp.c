@@ -187,9 +187,14 @@ static void test_mmio(void **state)
 		assert_int_equal(world_fault(1, 0xfee00, PFERR_RSVD | PFERR_PRESENT),
 				 RET_PF_EMULATE);
 		assert_int_equal(world_spte(0xfee00, &level), first);
-		/* The slots change: the old fact is stale, and is replaced by a new one. */
+		/*
+		 * The slots change: the old fact is stale. A fault on it asks the slots; one as if
+		 * nothing were there makes a new one.
+		 */
 		assert_int_equal(slots_create(&world.mem, 1, GFN(0x1000), 1, 0), 0);
 		assert_int_equal(world_fault(0, 0xfee00, PFERR_RSVD), RET_PF_EMULATE);
+		assert_int_equal(world_spte(0xfee00, &level), first);
+		assert_int_equal(world_fault(0, 0xfee00, R), RET_PF_EMULATE);
 		assert_int_not_equal(world_spte(0xfee00, &level), first);
 		assert_int_equal(spte_mmio_generation(world_spte(0xfee00, &level)),
 				 slots_generation(&world.mem));

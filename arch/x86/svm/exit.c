@@ -50,6 +50,9 @@ static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
 	}
 }
 
+static_assert(IO_IN == SVM_IOIO_IN && IO_STRING == SVM_IOIO_STR && IO_REP == SVM_IOIO_REP,
+	      "the record has the VMCB's bits");
+
 static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 {
 	uint64_t info = vmcb->exitinfo1;
@@ -57,9 +60,7 @@ static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 	exit->reason = EXIT_IO;
 	exit->io.port = FIELD_GET(SVM_IOIO_PORT, info);
 	exit->io.size = FIELD_GET(SVM_IOIO_SIZE, info);
-	exit->io.in = info & SVM_IOIO_IN;
-	exit->io.string = info & SVM_IOIO_STR;
-	exit->io.rep = info & SVM_IOIO_REP;
+	exit->io.flags = (uint8_t)info; /* the bits are the same */
 	exit->io.next_rip = vmcb->exitinfo2;
 }
 
@@ -117,7 +118,6 @@ void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 	const struct vmcb *vmcb = svm_vmcb(v);
 	uint32_t code = (uint32_t)vmcb->exitcode;
 
-	exit->code = code;
 	exit->insn_len = svm_has_nrips ? (uint32_t)(vmcb->nrip - vmcb->rip) : 0;
 	v->idt_event.type = EVENT_NONE;
 	if (unlikely(vmcb->exitintinfo & SVM_EVENT_VALID))

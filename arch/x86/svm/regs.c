@@ -154,6 +154,26 @@ void svm_idtr_read(struct virt_vcpu *v, struct desc_table *t)
 	*t = (struct desc_table){svm_vmcb(v)->idtr.base, svm_vmcb(v)->idtr.limit};
 }
 
+uint64_t svm_rflags(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->rflags;
+}
+
+void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags)
+{
+	svm_vmcb(v)->rflags = rflags;
+}
+
+uint64_t svm_exit_code(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->exitcode;
+}
+
+uint16_t svm_cs_attr(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->cs.attr;
+}
+
 uint64_t svm_cs_base(struct virt_vcpu *v)
 {
 	return svm_vmcb(v)->cs.base;
@@ -176,7 +196,7 @@ void svm_dump(struct virt_vcpu *v)
 	const uint64_t *r = v->gpr;
 	typedef unsigned long long ull;
 
-	log_error("  rip %016llx rflags %08llx cpl %u", (ull)v->rip, (ull)v->rflags, b->cpl);
+	log_error("  rip %016llx rflags %08llx cpl %u", (ull)v->rip, (ull)b->rflags, b->cpl);
 	for (int i = 0; i < NR_GPRS; i += 4)
 		log_error("  r%-2d %016llx %016llx %016llx %016llx", i, (ull)r[i], (ull)r[i + 1],
 			  (ull)r[i + 2], (ull)r[i + 3]);

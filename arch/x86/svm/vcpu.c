@@ -70,7 +70,7 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->rip = 0xfff0;
-	v->rflags = RFLAGS_FIXED;
+	vmcb->rflags = RFLAGS_FIXED;
 	v->idt_event.type = EVENT_NONE;
 	vmcb->intercept_misc1 = INTERCEPT_MISC1;
 	vmcb->vintr = SVM_V_INTR_MASKING;
@@ -110,19 +110,22 @@ void svm_flush(struct virt_vcpu *v)
 
 /*
  * Give the vCPU an ASID that no stale translation of this CPU carries: the next one never used
- * since the last full flush, or, when they are used up, the first after another full flush.
+ * since the last full flush, or, when they are used up, the first after another full flush. The
+ * entry that flushes leaves the vCPU without a valid tag: the next one takes another and no longer
+ * asks for a flush.
  */
 static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
 {
 	vmcb->tlb_control = SVM_TLB_KEEP;
+	v->tag_generation = c->tag_generation;
 	if (c->next_asid >= virt_caps.tags) {
 		c->next_asid = 1;
 		c->tag_generation++;
 		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+		v->tag_generation = 0;
 	}
 	vmcb->asid = c->next_asid++;
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
-	v->tag_generation = c->tag_generation;
 }
 
 void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
@@ -135,13 +138,10 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	vmcb->rax = v->gpr[GPR_RAX];
 	vmcb->rsp = v->gpr[GPR_RSP];
 	vmcb->rip = v->rip;
-	vmcb->rflags = v->rflags;
 	svm_enter(v->gpr, v->control_pa, c->host_vmcb);
 	v->gpr[GPR_RAX] = vmcb->rax;
 	v->gpr[GPR_RSP] = vmcb->rsp;
 	v->rip = vmcb->rip;
-	v->rflags = vmcb->rflags;
-	vmcb->tlb_control = SVM_TLB_KEEP;
 	vmcb->clean = SVM_CLEAN_ALL;
 	svm_decode_exit(v, exit);
 }
