@@ -94,7 +94,7 @@ TEST(update_in_progress)
 	bool seen = false;
 
 	/* A busy machine may let the moment pass. */
-	for (unsigned attempt = 0; attempt < 4 && !seen; attempt++)
+	for (unsigned attempt = 0; attempt < 12 && !seen; attempt++)
 		seen = saw_update_in_progress();
 	CHECK(seen);
 	CHECK(wait_until(!(cmos_read(REG_A) & A_UIP), 100));
