@@ -117,7 +117,7 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 	else
 		platform_pio_write(v->vm->platform, exit->io.port, size,
 				   *rax & (~0ull >> (64 - 8 * size)));
-	vcpu_skip(v, (unsigned)(exit->io.next_rip - v->virt.rip));
+	vcpu_skip_to(v, exit->io.next_rip);
 }
 
 static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
@@ -277,9 +277,11 @@ static __cold void do_shutdown(struct vcpu *v)
 
 void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {
-	if (exit->reason >= NR_EXIT_REASONS)
+	enum exit_reason reason = exit->reason;
+
+	if (reason >= NR_EXIT_REASONS)
 		__builtin_unreachable(); /* the vendor fills in one of them */
-	switch (exit->reason) {
+	switch (reason) {
 	case EXIT_INTERRUPT:
 		sched_take_interrupts(c);
 		tdp_zap_work(&v->vm->tdp);

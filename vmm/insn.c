@@ -137,7 +137,7 @@ static int walk_for(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
 	return EMUL_OK;
 }
 
-static int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+static inline int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
 {
 	if (!is_faulting_operand(c, gva, access))
 		return walk_for(c, gva, access, gpa);
@@ -343,7 +343,7 @@ static void set_up(struct insn_ctx *ic, struct vcpu *v)
 	c->insn.nr_bytes = 0;
 }
 
-static void inject(struct vcpu *v, const struct emul_fault *f)
+static __cold void inject(struct vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == X86_TRAP_PF)
 		vcpu_inject_page_fault(v, GVA(f->cr2), f->error);
@@ -353,13 +353,23 @@ static void inject(struct vcpu *v, const struct emul_fault *f)
 		vcpu_inject_exception(v, f->vector);
 }
 
-static void report_unhandled(struct vcpu *v, const struct emul_insn *insn)
+static __cold void report_unhandled(struct vcpu *v, const struct emul_insn *insn)
 {
 	char hex[3 * EMUL_MAX_INSN_LEN + 1] = "";
 
 	for (unsigned i = 0; i < insn->nr_bytes; i++)
 		snprintf(hex + 3 * i, 4, " %02x", insn->bytes[i]);
 	vm_bug(v, "cannot emulate the instruction%s", hex);
+}
+
+static __cold void commit_segments(struct insn_ctx *ic)
+{
+	struct emul_ctx *c = &ic->ctx;
+
+	for (unsigned i = 0; i < NR_SEGS; i++) {
+		if (c->segs_dirty & BIT(i))
+			virt_seg_write(&ic->v->virt, i, &c->seg[i]);
+	}
 }
 
 static void commit(struct insn_ctx *ic)
@@ -369,10 +379,8 @@ static void commit(struct insn_ctx *ic)
 
 	v->virt.rip = c->rip;
 	virt_set_rflags(&v->virt, c->rflags);
-	for (unsigned i = 0; unlikely(c->segs_dirty >> i); i++) {
-		if (c->segs_dirty & BIT(i))
-			virt_seg_write(&v->virt, i, &c->seg[i]);
-	}
+	if (unlikely(c->segs_dirty))
+		commit_segments(ic);
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(c->trap))
 		vcpu_raise_single_step(v);
@@ -504,7 +512,9 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;
 			ic.fault_gpa = exit->fault.gpa;
-			ic.device = !slots_find(&v->vm->mem, gpa_to_gfn(exit->fault.gpa));
+			/* An MMIO entry led here only because there is no slot. */
+			ic.device = (exit->fault.error & PFERR_RSVD) ||
+				    !slots_find(&v->vm->mem, gpa_to_gfn(exit->fault.gpa));
 		}
 		r = emul_execute(&ic.ctx);
 	}

@@ -135,17 +135,22 @@ void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 void vcpu_raise_single_step(struct vcpu *v);
 
 /*
- * Go on behind the instruction that exited: `len` bytes. Ends an interrupt shadow and raises the
+ * Go on behind the instruction that exited: at `rip`, or `len` bytes on. Ends an interrupt shadow and raises the
  * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
-static inline void vcpu_skip(struct vcpu *v, unsigned len)
+static inline void vcpu_skip_to(struct vcpu *v, uint64_t rip)
 {
-	v->virt.rip += len;
-	if (unlikely(v->virt.rip >> 32) && !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
-		v->virt.rip &= 0xffffffff;
+	v->virt.rip = rip;
+	if (unlikely(rip >> 32) && !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
+		v->virt.rip = (uint32_t)rip;
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
 		vcpu_raise_single_step(v);
+}
+
+static inline void vcpu_skip(struct vcpu *v, unsigned len)
+{
+	vcpu_skip_to(v, v->virt.rip + len);
 }
 
 /* INIT or RESET; SIPI: start in real mode at vector * 4096. Owner CPU. */

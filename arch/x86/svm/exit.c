@@ -125,12 +125,12 @@ void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 
 	if (code - FIRST_MISC < ARRAY_SIZE(plain) && plain[code - FIRST_MISC])
 		exit->reason = plain[code - FIRST_MISC];
-	else if (code == SVM_EXIT_NPF)
-		decode_npf(vmcb, exit);
-	else if (code == SVM_EXIT_IOIO)
-		decode_ioio(vmcb, exit);
 	else if (code == SVM_EXIT_MSR)
 		exit->reason = vmcb->exitinfo1 ? EXIT_WRMSR : EXIT_RDMSR;
+	else if (code == SVM_EXIT_IOIO)
+		decode_ioio(vmcb, exit);
+	else if (code == SVM_EXIT_NPF)
+		decode_npf(vmcb, exit);
 	else
 		decode_other(vmcb, exit, code);
 }
