@@ -158,6 +158,7 @@ static void preflight(void)
 	if (!obstacle)
 		return;
 	log_error("umbra: %s", obstacle);
+	log_info("umbra: exit status %u", STATUS_BAD_CONFIG);
 	machine_power_off(STATUS_BAD_CONFIG);
 }
 

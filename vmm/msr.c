@@ -16,12 +16,12 @@
 #include "vmm/vm.h"
 
 enum msr_kind {
-	MSR_CONST,   /* reads `arg`; writes are #GP */
-	MSR_IGNORED, /* reads `arg`; writes are dropped */
-	MSR_FIELD,   /* in struct vcpu_msrs at offset `arg` */
-	MSR_VREG,    /* a register of the vendor's, enum vreg `arg` */
+	MSR_CONST,      /* reads `arg`; writes are #GP */
+	MSR_IGNORED,    /* reads `arg`; writes are dropped */
+	MSR_FIELD,      /* in struct vcpu_msrs at offset `arg` */
+	MSR_VREG,       /* a register of the vendor's, enum vreg `arg` */
 	MSR_LAPIC_BASE, /* the local APIC's */
-	MSR_SPECIAL, /* functions read_special, write_special */
+	MSR_SPECIAL,    /* functions read_special, write_special */
 };
 
 enum msr_check {

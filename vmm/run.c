@@ -42,8 +42,9 @@ static void count_dead(struct vcpu *v, bool dead)
 
 static void set_state(struct vcpu *v, enum vcpu_state state)
 {
-	bool dead = state == VCPU_WAIT_FOR_SIPI ||
-		    (state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) && !v->nmi_pending);
+	bool dead =
+		state == VCPU_WAIT_FOR_SIPI ||
+		(state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) && !v->nmi_pending);
 
 	atomic_store_explicit(&v->state, state, memory_order_relaxed);
 	count_dead(v, dead);

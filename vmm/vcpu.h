@@ -84,9 +84,9 @@ struct known_insn {
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
 	uint64_t slots_generation;
-	const uint64_t *bytes;	 /* 16 of them, in one page */
+	const uint64_t *bytes;      /* 16 of them, in one page */
 	uint64_t mask[2], value[2]; /* of these, the instruction's own */
-	uint32_t mode;		 /* enum emul_mode */
+	uint32_t mode;              /* enum emul_mode */
 	struct emul_insn insn;
 };
 
@@ -114,8 +114,8 @@ struct vcpu {
 	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */
-	struct known_insn known[NR_KNOWN_INSNS]; /* by RIP */
-	struct guest_paging paging;              /* brought up to date by insn_paging() */
+	struct known_insn known[NR_KNOWN_INSNS];       /* by RIP */
+	struct guest_paging paging;                    /* brought up to date by insn_paging() */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];
@@ -135,8 +135,8 @@ void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 void vcpu_raise_single_step(struct vcpu *v);
 
 /*
- * Go on behind the instruction that exited: at `rip`, or `len` bytes on. Ends an interrupt shadow and raises the
- * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
+ * Go on behind the instruction that exited: at `rip`, or `len` bytes on. Ends an interrupt shadow
+ * and raises the single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
 static inline void vcpu_skip_to(struct vcpu *v, uint64_t rip)
 {

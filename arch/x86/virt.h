@@ -135,8 +135,8 @@ struct vm_exit {
 		} fault;
 		struct {
 			uint16_t port;
-			uint8_t size; /* 1, 2, 4 */
-			uint8_t flags; /* IO_* */
+			uint8_t size;      /* 1, 2, 4 */
+			uint8_t flags;     /* IO_* */
 			uint64_t next_rip; /* 0 if the CPU does not say */
 		} io;
 		struct {
@@ -243,12 +243,12 @@ VIRT_OP(void, idtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v
 VIRT_OP(void, gdtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
 VIRT_OP(void, idtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
 /* RFLAGS: kept where the vendor has it, most exits never look at it. */
-VIRT_OP(uint64_t, rflags, (struct virt_vcpu *v), (v))
-VIRT_OP(void, set_rflags, (struct virt_vcpu *v, uint64_t rflags), (v, rflags))
+VIRT_OP(uint64_t, rflags, (struct virt_vcpu * v), (v))
+VIRT_OP(void, set_rflags, (struct virt_vcpu * v, uint64_t rflags), (v, rflags))
 /* The vendor's number of the last exit, for reports. */
-VIRT_OP(uint64_t, exit_code, (struct virt_vcpu *v), (v))
+VIRT_OP(uint64_t, exit_code, (struct virt_vcpu * v), (v))
 /* Of CS: SEG_ATTR_*, and the base. */
-VIRT_OP(uint16_t, cs_attr, (struct virt_vcpu *v), (v))
+VIRT_OP(uint16_t, cs_attr, (struct virt_vcpu * v), (v))
 VIRT_OP(uint64_t, cs_base, (struct virt_vcpu * v), (v))
 VIRT_OP(unsigned, cpl, (struct virt_vcpu * v), (v))
 
