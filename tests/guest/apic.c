@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "hypercall.h"
 #include "ktap.h"
+#include "pit.h"
 #include "user.h"
 
 #define VEC      0x41
@@ -659,6 +660,47 @@ TEST(timer_wakes_from_halt)
 		safe_halt();
 	CHECK_EQ(seen[0], 1);
 	timer_stop();
+}
+
+/*
+ * The timer fires at every distance from the STI: no interrupt may be taken between STI and HLT,
+ * for then HLT would sleep through it. A tick of the PIT ends such a sleep 20 ms later.
+ */
+static bool on_pit(struct regs *regs)
+{
+	pic_eoi(0);
+	return true;
+}
+
+TEST(no_interrupt_between_sti_and_hlt)
+{
+	unsigned overslept = 0;
+
+	expect(VEC);
+	cli();
+	pic_init(0x20);
+	trap_set(0x20, on_pit);
+	apic_write(APIC_LVT0, ICR_EXTINT);
+	pit_program(0, PIT_MODE2, (uint16_t)(PIT_HZ / 50));
+	pic_unmask(1);
+	for (uint32_t distance = 1; distance < 3000; distance += 1 + distance / 64) {
+		uint64_t start = rdtsc();
+
+		seen[0] = 0;
+		timer_start(LVT_ONESHOT, 0xb, distance);
+		safe_halt();
+		cli();
+		/* A tick of the PIT may end it early; but not late, with the timer long gone. */
+		overslept += seen[0] && rdtsc() - start > ms_to_tsc(5);
+		if (!seen[0])
+			safe_halt();
+		cli();
+	}
+	pic_unmask(0);
+	apic_write(APIC_LVT0, LVT_MASKED);
+	timer_stop();
+	CHECK(overslept < 10); /* a busy machine may be late now and then */
+	printf("# %u late\n", overslept);
 }
 
 TEST(tsc_deadline)
