@@ -17,11 +17,16 @@ QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "256", "-displa
         "-device", "pc-testdev"]
 
 
-def wishes(elf):
-    """How the source of a payload wants to be run."""
+def source_of(elf):
+    """The source of a payload (NAME32.elf may come from NAME.c); None for one that is no more."""
     name = os.path.splitext(os.path.basename(elf))[0]
     sources = [f"{TOP}/tests/guest/{n}.c" for n in (name, re.sub("32$", "", name))]
-    with open(next(s for s in sources if os.path.exists(s)), encoding="utf-8") as source:
+    return next((s for s in sources if os.path.exists(s)), None)
+
+
+def wishes(path):
+    """How a payload wants to be run, by its source."""
+    with open(path, encoding="utf-8") as source:
         line = re.search(r"^ \* run: (.*)$", source.read(4096), re.M)
     words = dict(word.split("=") for word in line[1].split()) if line else {}
     return {key: int(value) for key, value in words.items()}
@@ -45,7 +50,9 @@ def bare_job(name, elf, vcpus, wish):
 def jobs(vcpus=(1, 2), options=(), bare=False):
     """One job for each payload that is built and each number of vCPUs."""
     for elf in sorted(glob.glob(f"{TOP}/build/guest/*.elf")):
-        wish = wishes(elf)
+        if not (source := source_of(elf)):
+            continue
+        wish = wishes(source)
         for count in vcpus:
             if count != wish.get("vcpus", count):
                 continue
