@@ -58,8 +58,10 @@ COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
 all: $(BUILD)/umbra.elf $(COMMANDS)
 
-LINK := $(CC) $(CFLAGS) $(LTO:-flto=-flto=auto) -nostdlib -static -no-pie -Wl,-z,max-page-size=4096 \
-        -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none -T linker.ld
+comma := ,
+LDFLAGS := -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none
+LINK := $(if $(LTO),$(CC) $(CFLAGS) $(LTO)=auto -static -no-pie $(foreach f,$(LDFLAGS),-Wl$(comma)$(f)),$(LD) $(LDFLAGS)) \
+        -nostdlib -T linker.ld
 
 # Linked twice: the second time with the table of symbols that the first gave (at the end of the
 # constants, so that no function's address changes).
@@ -203,7 +205,7 @@ $(LINT)/%.c.sparse: %.c $(BUILD)/%.o
 	@touch $@
 $(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
 	@mkdir -p $(@D)
-	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@
+	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@ $(BUILD)/clang/dsdt.h
 $(LINT)/%.c.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/clang/compile_commands.json
 	@mkdir -p $(@D)
 	$(call say,TIDY)

@@ -50,9 +50,6 @@ static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
 	}
 }
 
-static_assert(IO_IN == SVM_IOIO_IN && IO_STRING == SVM_IOIO_STR && IO_REP == SVM_IOIO_REP,
-	      "the record has the VMCB's bits");
-
 static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 {
 	uint64_t info = vmcb->exitinfo1;
@@ -60,7 +57,7 @@ static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 	exit->reason = EXIT_IO;
 	exit->io.port = FIELD_GET(SVM_IOIO_PORT, info);
 	exit->io.size = FIELD_GET(SVM_IOIO_SIZE, info);
-	exit->io.flags = (uint8_t)info; /* the bits are the same */
+	exit->io.flags = (uint8_t)info; /* IO_* are where the VMCB has them */
 	exit->io.next_rip = vmcb->exitinfo2;
 }
 

@@ -126,9 +126,6 @@
 #define SVM_EXIT_INVALID    0xffffffffu /* QEMU fills only the low half */
 
 /* exitinfo1 of SVM_EXIT_IOIO. */
-#define SVM_IOIO_IN   BIT(0)
-#define SVM_IOIO_STR  BIT(2)
-#define SVM_IOIO_REP  BIT(3)
 #define SVM_IOIO_SIZE GENMASK_ULL(6, 4) /* one of three bits: bytes */
 #define SVM_IOIO_PORT GENMASK_ULL(31, 16)
 
