@@ -6,6 +6,7 @@
  */
 #include "arch/x86/regs.h"
 #include "vmm/dev/lapic.h"
+#include "vmm/insn.h"
 #include "vmm/vm.h"
 
 static bool is_contributory(unsigned vector)
@@ -150,6 +151,23 @@ static void watch_cr8(struct vcpu *v)
 	virt_exit_on_cr8_write(&v->virt, irr != 0);
 }
 
+/*
+ * QEMU 7.2's VMRUN does not load the interrupt shadow, so an interrupt could go in between STI and
+ * HLT, and the HLT behind its handler would never end. An interrupt that comes right before an
+ * HLT may as well have come right after it: step over it, and nothing is lost.
+ */
+static void step_over_hlt(struct vcpu *v)
+{
+	unsigned len;
+
+	if (virt_cpl(&v->virt) || !(virt_rflags(&v->virt) & RFLAGS_IF) ||
+	    (virt_rflags(&v->virt) & RFLAGS_TF))
+		return;
+	len = insn_peek_length(v, OP_HLT);
+	if (len)
+		vcpu_skip(v, len);
+}
+
 void vcpu_deliver_events(struct vcpu *v)
 {
 	bool busy = false; /* this entry's injection is taken */
@@ -162,6 +180,8 @@ void vcpu_deliver_events(struct vcpu *v)
 		inject_nmi(v);
 		busy = true;
 	}
+	if (virt_caps.lax && !busy && has_interrupt(v))
+		step_over_hlt(v);
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))
 		inject_interrupt(v);
 	set_irq_window(v, has_interrupt(v) || (v->nmi_pending && !v->nmi_masked));

@@ -582,3 +582,11 @@ unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 		learn(v, op);
 	return len;
 }
+
+unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
+{
+	struct insn_ctx ic;
+
+	set_up(&ic, v);
+	return emul_insn_len(&ic.ctx, op);
+}

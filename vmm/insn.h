@@ -40,6 +40,9 @@ static inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 	return insn_length_slow(v, op);
 }
 
+/* The same, and nothing happens when there is no such instruction: no fault is injected. */
+unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
+
 /* Decode the instruction at RIP. False: it cannot be, a fault was injected or it is unknown. */
 bool insn_decode(struct vcpu *v, struct emul_insn *out);
 

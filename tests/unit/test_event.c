@@ -12,6 +12,7 @@
 
 #include "arch/x86/regs.h"
 #include "vmm/dev/lapic.h"
+#include "vmm/insn.h"
 #include "vmm/vm.h"
 
 /* ---- a vendor ---- */
@@ -76,6 +77,21 @@ void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
 {
 	(void)v;
 	cpu.cr8_exits = on;
+}
+
+struct virt_caps virt_caps;
+static unsigned hlt_is_next; /* its length */
+
+unsigned svm_cpl(struct virt_vcpu *v)
+{
+	(void)v;
+	return 0;
+}
+
+unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
+{
+	(void)v;
+	return op == OP_HLT ? hlt_is_next : 0;
 }
 
 /* ---- the rest of a VM ---- */
@@ -145,6 +161,8 @@ static int setup(void **state)
 	vcpu.lapic = &lapic;
 	cpu.rflags = RFLAGS_IF;
 	extint = false;
+	virt_caps.lax = false;
+	hlt_is_next = 0;
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
 	lapic_group_init(&group, &host, &vm, no_eoi, NULL, 40);
@@ -329,6 +347,26 @@ static void lowering_cr8_exits_while_something_waits(void **state)
 	assert_false(cpu.cr8_exits);
 }
 
+/* On a CPU that forgets the shadow of STI, an HLT behind it must not wait for ever. */
+static void interrupt_before_hlt_comes_after_it(void **state)
+{
+	(void)state;
+	virt_caps.lax = true;
+	hlt_is_next = 1;
+	cpu.irq_shadow = true;
+	vcpu.virt.rip = 0x1000;
+	cpu.vreg[VREG_EFER] = EFER_LMA;
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_int_equal(vcpu.virt.rip, 0x1000);
+	lapic_post(&lapic, 0x40, false);
+	cpu.rflags = 0;
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_int_equal(vcpu.virt.rip, 0x1000);
+	cpu.rflags = RFLAGS_IF;
+	assert_int_equal(enter().vector, 0x40);
+	assert_int_equal(vcpu.virt.rip, 0x1001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup(interrupted_delivery_comes_again, setup),
 		cmocka_unit_test_setup(skipping_ends_shadow_and_steps, setup),
 		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
+		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
