@@ -170,13 +170,14 @@ static void step_over_hlt(struct vcpu *v)
 
 void vcpu_deliver_events(struct vcpu *v)
 {
-	bool busy = false; /* this entry's injection is taken */
+	/* This entry's injection is taken: perhaps before, by a look that no entry has followed. */
+	bool busy = virt_has_event(&v->virt);
 
-	if (v->pending.type != EVENT_NONE) {
+	if (!busy && v->pending.type != EVENT_NONE) {
 		virt_inject(&v->virt, &v->pending);
 		v->pending.type = EVENT_NONE;
 		busy = true;
-	} else if (v->nmi_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
+	} else if (!busy && v->nmi_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
 		inject_nmi(v);
 		busy = true;
 	}
@@ -184,7 +185,8 @@ void vcpu_deliver_events(struct vcpu *v)
 		step_over_hlt(v);
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))
 		inject_interrupt(v);
-	set_irq_window(v, has_interrupt(v) || (v->nmi_pending && !v->nmi_masked));
+	set_irq_window(v, has_interrupt(v) || v->pending.type != EVENT_NONE ||
+				  (v->nmi_pending && !v->nmi_masked));
 	watch_cr8(v);
 }
 

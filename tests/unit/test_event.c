@@ -49,6 +49,12 @@ void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 	cpu.injected = *ev;
 }
 
+bool svm_has_event(struct virt_vcpu *v)
+{
+	(void)v;
+	return cpu.injected.type != EVENT_NONE;
+}
+
 bool svm_irq_shadow(struct virt_vcpu *v)
 {
 	(void)v;
@@ -367,6 +373,19 @@ static void interrupt_before_hlt_comes_after_it(void **state)
 	assert_int_equal(vcpu.virt.rip, 0x1001);
 }
 
+/* A look that no entry follows (a request came in between) must not lose what it injected. */
+static void second_look_keeps_the_first_injection(void **state)
+{
+	(void)state;
+	lapic_post(&lapic, 0x40, false);
+	assert_int_equal(enter().vector, 0x40);
+	extint = true;
+	vcpu_deliver_events(&vcpu);
+	assert_int_equal(cpu.injected.vector, 0x40);
+	assert_true(cpu.irq_window);
+	assert_int_equal(enter().vector, 0x08);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup(skipping_ends_shadow_and_steps, setup),
 		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
+		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

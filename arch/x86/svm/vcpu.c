@@ -142,6 +142,7 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	v->gpr[GPR_RAX] = vmcb->rax;
 	v->gpr[GPR_RSP] = vmcb->rsp;
 	v->rip = vmcb->rip;
+	vmcb->eventinj = 0; /* delivered, or told in exitintinfo */
 	vmcb->clean = SVM_CLEAN_ALL;
 	svm_decode_exit(v, exit);
 }
