@@ -142,11 +142,6 @@ void console_attach(struct console *c)
 	spin_unlock(&lock);
 }
 
-bool console_is_attached(const struct console *c)
-{
-	return attached == c;
-}
-
 void console_print(const char *fmt, ...)
 {
 	char text[256];

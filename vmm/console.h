@@ -38,7 +38,6 @@ void console_destroy(struct console *c);
 
 /* Show this console on the machine's, from what it said last; NULL: the monitor. */
 void console_attach(struct console *c);
-bool console_is_attached(const struct console *c);
 
 /* To the machine's console: the monitor's words. */
 void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

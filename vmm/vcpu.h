@@ -153,9 +153,8 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 	vcpu_skip_to(v, v->virt.rip + len);
 }
 
-/* INIT or RESET; SIPI: start in real mode at vector * 4096. Owner CPU. */
+/* The state after RESET, MSRs included. Owner CPU, or before the vCPU first runs. */
 void vcpu_reset(struct vcpu *v);
-void vcpu_start_at(struct vcpu *v, uint8_t vector);
 
 /* Decide what to inject at the next entry, or ask for a window (vmm/event.c). Owner CPU. */
 void vcpu_deliver_events(struct vcpu *v);
