@@ -278,6 +278,8 @@
 /* AMD */
 #define MSR_PERF_EVTSEL0     0xc0010000
 #define MSR_PERF_CTR0        0xc0010004
+#define MSR_AMD_EVNTSEL(n)   (0xc0010000 + (n)) /* performance counters, n = 0 to 3 */
+#define MSR_AMD_PERFCTR(n)   (0xc0010004 + (n))
 #define MSR_AMD_SYSCFG       0xc0010010
 #define MSR_AMD_HWCR         0xc0010015
 #define MSR_AMD_TOP_MEM      0xc001001a
