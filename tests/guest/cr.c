@@ -33,7 +33,7 @@ TEST(cr0_illegal_combinations)
 {
 	unsigned long cr0 = read_cr0();
 
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG takes them, in a guest as well");
+	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG takes them");
 	REFUSED(cr0, (cr0 | CR0_NW) & ~CR0_CD);
 	REFUSED(cr0, (cr0 | CR0_PG) & ~CR0_PE);
 #ifdef __x86_64__
@@ -47,7 +47,7 @@ TEST(cr0_reserved_low_bits_are_ignored)
 {
 	unsigned long cr0 = read_cr0();
 
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG keeps the reserved bits");
+	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG keeps the reserved bits");
 	CHECK_EQ(try_cr0(cr0 | BIT(28) | BIT(6) | BIT(17)), NO_FAULT);
 	CHECK_EQ(read_cr0(), cr0);
 }
@@ -99,7 +99,7 @@ TEST(cr4_reserved_bits)
 {
 	unsigned long cr4 = read_cr4();
 
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG drops reserved bits");
+	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG drops reserved bits");
 	REFUSED(cr4, cr4 | BIT(15));
 	REFUSED(cr4, cr4 | BIT(19));
 	REFUSED(cr4, cr4 | BIT(31));
@@ -128,7 +128,7 @@ TEST(cr4_bits_follow_cpuid)
 			CHECK_EQ(try_cr4(cr4 ^ table[i].bit), NO_FAULT);
 			CHECK_EQ(read_cr4(), cr4 ^ table[i].bit);
 			write_cr4(cr4);
-		} else if (!is_on_tcg()) {
+		} else if (!is_bare_tcg()) {
 			REFUSED(cr4, cr4 | table[i].bit);
 		}
 	}
@@ -226,7 +226,7 @@ TEST(umip)
 #ifdef __x86_64__
 TEST(cr4_pae_is_fixed_in_long_mode)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG lets PAE go");
+	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG lets PAE go");
 	REFUSED(cr4, read_cr4() & ~CR4_PAE);
 }
 
@@ -248,7 +248,7 @@ TEST(pcid)
 	unsigned long cr3 = read_cr3();
 
 	if (!HAS_PCID) {
-		SKIP_UNLESS(!is_on_tcg(), "QEMU TCG drops reserved bits");
+		SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG drops reserved bits");
 		REFUSED(cr4, read_cr4() | CR4_PCIDE);
 		return;
 	}
@@ -361,7 +361,7 @@ TEST(lme_without_pae)
 	uint64_t efer = rdmsr(MSR_EFER);
 
 	SKIP_UNLESS(HAS_LM, "no long mode");
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG does not check");
+	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG does not check");
 	wrmsr(MSR_EFER, efer | EFER_LME);
 	write_cr4(cr4 & ~CR4_PAE);
 	REFUSED(cr0, cr0 | CR0_PG); /* long mode needs PAE */
