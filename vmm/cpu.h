@@ -66,7 +66,10 @@ static inline void sched_run_timers(struct vmm_cpu *c)
 /* HLT: the vCPU has nothing to do until an event comes. Own CPU. */
 void sched_halt(struct vcpu *v);
 
-/* Save the FPU of `v` if it is in this CPU, and forget it (the vCPU is about to be freed). */
+/* Make `v` the vCPU whose registers are in the calling CPU: virt_*() wants it. */
+void sched_load(struct vcpu *v);
+
+/* The opposite: save what is in the calling CPU, which forgets the vCPU. */
 void sched_unload(struct vcpu *v);
 
 #endif

@@ -208,14 +208,19 @@ static uint64_t cr4_of(const struct cpuid_table *t)
 }
 
 /* The CPU faults by itself on CR4 bits it does not have; what it has and the guest not is ours. */
-static bool hides_cr4_bits(const struct cpuid_table *t)
+static uint64_t hidden_cr4_bits(const struct cpuid_table *t)
 {
 	struct cpuid_table host = {0};
+	uint64_t hidden;
 
 	host.basic[1] = host_cpuid(1, 0);
 	host.basic[7] = host_cpuid(7, 0);
-	return (cr4_of(&host) & ~cr4_of(t)) || (host.basic[1].edx & CPUID_1_EDX_MCE) ||
-	       (host.basic[7].ecx & CPUID_7_ECX_CET);
+	hidden = cr4_of(&host) & ~cr4_of(t);
+	if (host.basic[1].edx & CPUID_1_EDX_MCE)
+		hidden |= CR4_MCE;
+	if (host.basic[7].ecx & CPUID_7_ECX_CET)
+		hidden |= CR4_CET;
+	return hidden;
 }
 
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
@@ -230,7 +235,7 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
 	t->ext[0].eax = min(t->ext[0].eax, 0x80000008u);
 	t->cr4 = cr4_of(t);
-	t->check_cr4 = virt_caps.lax || hides_cr4_bits(t);
+	t->cr4_exits = virt_caps.lax ? ~0ull : hidden_cr4_bits(t);
 }
 
 /* The bytes of an XSAVE area for the components in `xcr0`. */

@@ -18,8 +18,8 @@
 
 void cr_set_intercepts(struct vcpu *v)
 {
-	virt_exit_on_cr0_write(&v->virt, virt_caps.lax);
-	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.check_cr4);
+	virt_exit_on_cr0_write(&v->virt, virt_caps.lax ? ~0ull : 0);
+	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
 }
 
 static bool is_64bit_code(struct vcpu *v)

@@ -264,6 +264,11 @@ static __cold void do_nmi_window(struct vcpu *v)
 		v->nmi_masked = false;
 		return;
 	}
+	if (!virt_caps.nmi_window_early) {
+		v->nmi_masked = false;
+		vcpu_request(v, REQ_EVENT);
+		return;
+	}
 	v->nmi_step = true;
 	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
 }
@@ -329,6 +334,9 @@ void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		break;
 	case EXIT_PAUSE:
 		do_pause(v, exit);
+		break;
+	case EXIT_PREEMPTION:
+		vcpu_request(v, REQ_YIELD);
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		vcpu_inject_error(v, X86_TRAP_GP, 0);

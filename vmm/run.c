@@ -139,7 +139,7 @@ static void handle_rare_requests(struct vcpu *v, uint32_t requests)
 	if (requests & REQ_NMI)
 		v->nmi_pending = true;
 	if (requests & REQ_FLUSH)
-		virt_flush(&v->virt);
+		virt_flush_tdp(&v->virt);
 	if (requests & REQ_RELOAD_ROOT)
 		reload_root(v);
 }

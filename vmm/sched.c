@@ -187,6 +187,7 @@ static void save_state(struct vcpu *v)
 	v->dr[1] = read_dr1();
 	v->dr[2] = read_dr2();
 	v->dr[3] = read_dr3();
+	virt_vcpu_unload(&v->virt);
 }
 
 static void restore_state(struct vcpu *v)
@@ -198,6 +199,7 @@ static void restore_state(struct vcpu *v)
 	write_dr3(v->dr[3]);
 	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27))
 		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
+	virt_vcpu_load(&v->virt);
 }
 
 uint64_t vcpu_xcr0(struct vcpu *v)
@@ -214,8 +216,9 @@ static void barrier_between_guests(void)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
 }
 
-static void load(struct vmm_cpu *c, struct vcpu *v)
+void sched_load(struct vcpu *v)
 {
+	struct vmm_cpu *c = vmm_this_cpu();
 	struct vcpu *old = c->loaded;
 
 	if (old == v)
@@ -227,7 +230,6 @@ static void load(struct vmm_cpu *c, struct vcpu *v)
 	c->loaded = v;
 	this_cpu()->current = v;
 	restore_state(v);
-	virt_vcpu_load(&v->virt);
 }
 
 void sched_unload(struct vcpu *v)
@@ -244,13 +246,20 @@ void sched_unload(struct vcpu *v)
 	this_cpu()->current = NULL;
 }
 
+static uint64_t time_slice_ticks(void)
+{
+	return TIME_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
+}
+
 /* A slice counts only when somebody else waits for this CPU. */
 static void start_slice(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool shared = atomic_load_explicit(&c->nr_vcpus, memory_order_relaxed) > 1;
 
 	virt_exit_on_pause(&v->virt, shared);
-	if (shared)
+	if (virt_caps.preemption_timer)
+		virt_preempt_at(&v->virt, shared ? rdtsc() + time_slice_ticks() : 0);
+	else if (shared)
 		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
 	else
 		timer_cancel(&c->slice);
@@ -281,7 +290,7 @@ void sched_loop(void)
 			idle(c);
 			continue;
 		}
-		load(c, v);
+		sched_load(v);
 		start_slice(c, v);
 		vcpu_run(c, v);
 	}

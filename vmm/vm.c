@@ -35,8 +35,11 @@ void vm_init_formats(void)
 
 	if (virt_caps.ept)
 		spte_format_ept(&tdp_format, phys_bits,
-				(struct ept_features){.has_ad = virt_caps.tdp_has_ad,
-						      .has_1g = virt_caps.tdp_has_1g});
+				(struct ept_features){
+					.has_ad = virt_caps.tdp_has_ad,
+					.has_1g = virt_caps.tdp_has_1g,
+					.has_exec_only = virt_caps.tdp_has_exec_only,
+				});
 	else
 		spte_format_npt(&tdp_format, phys_bits, virt_caps.tdp_has_1g);
 }
@@ -166,7 +169,7 @@ static unsigned choose_pcpu(const struct vm_config *c)
 static void free_pages_of(struct vcpu *v, void *control)
 {
 	if (control)
-		page_free(control);
+		pages_free(control, VIRT_VCPU_ORDER);
 	if (v && v->fpu)
 		pages_free(v->fpu, order_of(fpu_area_size()));
 	if (v)
@@ -176,7 +179,7 @@ static void free_pages_of(struct vcpu *v, void *control)
 static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 {
 	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
-	void *control = page_alloc();
+	void *control = pages_alloc(VIRT_VCPU_ORDER);
 
 	if (v)
 		v->fpu = pages_alloc(order_of(fpu_area_size()));
@@ -187,6 +190,7 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->vm = vm;
 	v->id = id;
 	v->pcpu = choose_pcpu(vm->config);
+	v->xcr0 = XCR0_X87;
 	list_init(&v->run_link);
 	tdp_vcpu_init(&v->tdp, &vm->tdp);
 	fpu_init_area(v->fpu);
@@ -202,7 +206,7 @@ int vcpu_load_root(struct vcpu *v)
 	if (r)
 		return r;
 	virt_set_root(&v->virt, root);
-	virt_flush(&v->virt);
+	virt_flush_tdp(&v->virt);
 	return 0;
 }
 
@@ -291,9 +295,11 @@ static void reset_vcpus(struct vm *vm)
 		struct vcpu *v = vm->vcpus[i];
 
 		v->lapic = platform_lapic(vm->platform, i);
-		vcpu_reset(v);
 		v->tsc_offset = offset;
+		sched_load(v);
+		vcpu_reset(v);
 		virt_set_tsc_offset(&v->virt, offset);
+		sched_unload(v);
 		lapic_set_tsc_offset(v->lapic, offset);
 		atomic_init(&v->state, i ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
 		v->counted_dead = i;
@@ -365,7 +371,9 @@ static int load(struct vm *vm)
 		log_error("%s", err);
 		return r;
 	}
+	sched_load(vm->vcpus[0]);
 	vcpu_apply_boot_state(vm->vcpus[0], &state);
+	sched_unload(vm->vcpus[0]);
 	if (load_rom_bytes(&req))
 		return slots_set_flags(&vm->mem, SLOT_ROM, SLOT_READONLY);
 	return 0;
@@ -373,11 +381,14 @@ static int load(struct vm *vm)
 
 static int load_roots(struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
-		if (vcpu_load_root(vm->vcpus[i]))
-			return fail(vm, "no memory for its page tables");
+	int r = 0;
+
+	for (unsigned i = 0; i < vm->nr_vcpus && !r; i++) {
+		sched_load(vm->vcpus[i]);
+		r = vcpu_load_root(vm->vcpus[i]);
+		sched_unload(vm->vcpus[i]);
 	}
-	return 0;
+	return r ? fail(vm, "no memory for its page tables") : 0;
 }
 
 static int build(struct vm *vm)

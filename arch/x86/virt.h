@@ -156,6 +156,38 @@ struct vm_exit {
 	};
 };
 
+/* What only SVM keeps of a vCPU (svm/). */
+struct svm_vcpu {
+	bool lme_withheld; /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
+};
+
+/* Registers of the guest's that no VMCS switches: they stay in the CPU while the vCPU is loaded. */
+enum vmx_resident {
+	VMX_STAR,
+	VMX_LSTAR,
+	VMX_CSTAR,
+	VMX_SFMASK,
+	VMX_KERNEL_GS_BASE,
+	VMX_NR_MSRS,
+	VMX_CR2 = VMX_NR_MSRS,
+	VMX_DR6,
+	VMX_NR_RESIDENT,
+};
+
+/* What only VMX keeps of a vCPU (vmx/). */
+struct vmx_vcpu {
+	uint64_t host_rsp;                  /* as the VMCS has it */
+	uint64_t rip, rsp;                  /* the guest's, as the VMCS has them */
+	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
+	uint64_t eptp;                      /* EPT pointer */
+	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
+	uint32_t exit_reason;               /* of the last exit, whole */
+	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
+	bool launched;                      /* VMRESUME, not VMLAUNCH */
+	bool has_event;                     /* to be injected at the next entry */
+	bool flush_tdp;                     /* INVEPT before the next entry */
+};
+
 /* An event to inject, or one whose delivery an exit interrupted. */
 enum event_type { EVENT_NONE, EVENT_INTR, EVENT_NMI, EVENT_EXCEPTION, EVENT_SOFT_INT };
 
@@ -170,15 +202,17 @@ struct vm_event_info {
 /* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after
  * probe. */
 struct virt_caps {
-	const char *name;  /* "SVM" or "VMX" */
-	bool tdp;          /* two-dimensional paging ... */
-	bool ept;          /* ... in EPT's entry format, else in NPT's */
-	bool tdp_has_1g;   /* its 1G pages */
-	bool tdp_has_ad;   /* its accessed and dirty bits */
-	bool insn_len;     /* exits tell the length of the instruction */
-	bool xsetbv_exits; /* XSETBV can be intercepted */
-	bool lax;          /* illegal control-register and MSR values do not fault: an emulator */
-	unsigned tags;     /* ASIDs or VPIDs, including the host's */
+	const char *name;       /* "SVM" or "VMX" */
+	bool tdp;               /* two-dimensional paging ... */
+	bool ept;               /* ... in EPT's entry format, else in NPT's */
+	bool tdp_has_1g;        /* its 1G pages */
+	bool tdp_has_ad;        /* its accessed and dirty bits */
+	bool tdp_has_exec_only; /* its pages that can be executed and not read */
+	bool unrestricted;      /* guests may run with CR0.PE or CR0.PG clear */
+	bool nmi_window_early;  /* EXIT_NMI_WINDOW comes before the IRET that opens it */
+	bool preemption_timer;  /* virt_preempt_at() works */
+	bool lax;      /* illegal control-register and MSR values do not fault: an emulator */
+	unsigned tags; /* ASIDs or VPIDs, including the host's; 1: every entry flushes */
 };
 
 /*
@@ -189,43 +223,60 @@ struct virt_caps {
 struct virt_vcpu {
 	uint64_t gpr[NR_GPRS];
 	uint64_t rip;
-	void *control; /* VMCB or VMCS, one page */
+	void *control; /* VIRT_VCPU_PAGES: VMCB; or VMCS and what it points to */
 	hpa_t control_pa;
 	uint64_t tag_generation; /* of the tag; not this CPU's present one: take a new tag */
-	bool lme_withheld;       /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
 	struct vm_event_info
 		idt_event; /* after a run: an event whose delivery the exit cut short */
+	union {
+		struct svm_vcpu svm;
+		struct vmx_vcpu vmx;
+	};
 };
 
 extern struct virt_caps virt_caps;
+extern bool virt_is_vmx; /* constant after virt_probe() */
 
-#define VIRT_CPU_PAGES 2
+#define VIRT_CPU_PAGES  2
+#define VIRT_VCPU_ORDER 2 /* log2 of VIRT_VCPU_PAGES */
+#define VIRT_VCPU_PAGES (1u << VIRT_VCPU_ORDER)
 
 /*
- * Each operation is declared for the vendors that implement it and dispatched here. `virt_probe`
- * picks the vendor once, before any other call.
+ * Pick the vendor of this machine and fill virt_caps, once, before any other call. 0; or -ENODEV:
+ * no virtualisation, or locked off (logged).
  */
+int virt_probe(void);
+
+/* Each operation is declared for both vendors and dispatched here. (Tests define their own.) */
+#ifndef VIRT_OP
 #define VIRT_OP(ret, name, params, args)                                                           \
 	ret svm_##name params;                                                                     \
+	ret vmx_##name params;                                                                     \
 	static inline ret virt_##name params                                                       \
 	{                                                                                          \
-		return svm_##name args;                                                            \
+		return virt_is_vmx ? vmx_##name args : svm_##name args;                            \
 	}
+#endif
 
-/* Look at the CPU, fill virt_caps. 0; or -ENODEV: no virtualisation or locked off (logged). */
-VIRT_OP(int, probe, (void), ())
+/* Look at the CPU, fill virt_caps. 0 or -ENODEV. */
+VIRT_OP(int, cpu_probe, (void), ())
 /* Switch virtualisation on, on the calling CPU, which gives VIRT_CPU_PAGES zeroed pages for good.
  */
 VIRT_OP(void, cpu_enable, (void *pages, hpa_t pages_pa), (pages, pages_pa))
 /* Let guests read and/or write an MSR without an exit; before the first vCPU is created. */
 VIRT_OP(void, msr_allow, (uint32_t msr, bool read, bool write), (msr, read, write))
 
-/* Build a vCPU around one zeroed page for its control structure; after RESET, so to speak. */
-VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *page, hpa_t page_pa), (v, page, page_pa))
+/* Build a vCPU around VIRT_VCPU_PAGES zeroed pages. All that follows wants it loaded. */
+VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *pages, hpa_t pages_pa), (v, pages, pages_pa))
+/*
+ * The vCPU comes onto the calling CPU: registers that the guest has to itself are swapped in. At
+ * most one is loaded on a CPU, on at most one CPU.
+ */
+VIRT_OP(void, vcpu_load, (struct virt_vcpu * v), (v))
+/* It leaves the calling CPU, which keeps nothing of it: it may be loaded elsewhere, or freed. */
+VIRT_OP(void, vcpu_unload, (struct virt_vcpu * v), (v))
 /* The state after RESET or INIT: registers, segments, no event, no window. */
 VIRT_OP(void, vcpu_reset, (struct virt_vcpu * v), (v))
-/* The vCPU comes onto the calling CPU; registers that the guest has to itself are swapped in. */
-VIRT_OP(void, vcpu_load, (struct virt_vcpu * v), (v))
 
 /*
  * Enter the guest and return at its next exit, described in `exit`. Interrupts are closed before
@@ -266,15 +317,25 @@ VIRT_OP(void, nmi_window, (struct virt_vcpu * v, bool on), (v, on))
 VIRT_OP(void, cr8_write, (struct virt_vcpu * v, uint8_t cr8), (v, cr8))
 VIRT_OP(uint8_t, cr8_read, (struct virt_vcpu * v), (v))
 
-/* The root of the two-dimensional tables. Does not flush: see virt_flush. */
+/* The root of the two-dimensional tables. Does not flush: see virt_flush_tdp. */
 VIRT_OP(void, set_root, (struct virt_vcpu * v, hpa_t root), (v, root))
-/* Forget every translation of this vCPU's tag at the next entry. */
+/* Forget, at the next entry, what the guest's own tables gave: CR0, CR3 or CR4 was written here. */
 VIRT_OP(void, flush, (struct virt_vcpu * v), (v))
+/* Forget, at the next entry, what the two-dimensional tables gave as well. */
+VIRT_OP(void, flush_tdp, (struct virt_vcpu * v), (v))
+/*
+ * The PDPTE registers of PAE paging. False: this CPU has none, and reads the entries from memory at
+ * each walk. Writing them is then without effect.
+ */
+VIRT_OP(bool, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
+VIRT_OP(void, pdptes_write, (struct virt_vcpu * v, const uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, set_tsc_offset, (struct virt_vcpu * v, uint64_t offset), (v, offset))
-/* Exit on PAUSE (when vCPUs share the CPU), and on writes to CR0, CR4, CR8. */
+/* Exit on PAUSE (when vCPUs share the CPU), and with EXIT_PREEMPTION at a TSC value; 0: never. */
 VIRT_OP(void, exit_on_pause, (struct virt_vcpu * v, bool on), (v, on))
-VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu * v, bool on), (v, on))
-VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu * v, bool on), (v, on))
+VIRT_OP(void, preempt_at, (struct virt_vcpu * v, uint64_t tsc), (v, tsc))
+/* Exit on writes that change one of these bits of CR0, CR4 (at least), and on writes of CR8. */
+VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu * v, uint64_t bits), (v, bits))
+VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu * v, uint64_t bits), (v, bits))
 VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu * v, bool on), (v, on))
 /* One line per register group to the log. */
 VIRT_OP(void, dump, (struct virt_vcpu * v), (v))

@@ -49,7 +49,7 @@ uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 	uint64_t val = *vreg(v, reg);
 
 	if (reg == VREG_EFER)
-		return (val & ~EFER_SVME) | (v->lme_withheld ? EFER_LME : 0);
+		return (val & ~EFER_SVME) | (v->svm.lme_withheld ? EFER_LME : 0);
 	return val;
 }
 
@@ -62,11 +62,11 @@ uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 static void withhold_lme(struct virt_vcpu *v)
 {
 	struct vmcb *vmcb = svm_vmcb(v);
-	bool lme = (vmcb->efer & EFER_LME) || v->lme_withheld;
+	bool lme = (vmcb->efer & EFER_LME) || v->svm.lme_withheld;
 
-	v->lme_withheld = lme && !(vmcb->cr4 & CR4_PAE) && !(vmcb->cr0 & CR0_PG);
+	v->svm.lme_withheld = lme && !(vmcb->cr4 & CR4_PAE) && !(vmcb->cr0 & CR0_PG);
 	vmcb->efer &= ~EFER_LME;
-	if (lme && !v->lme_withheld)
+	if (lme && !v->svm.lme_withheld)
 		vmcb->efer |= EFER_LME;
 }
 
@@ -75,7 +75,7 @@ void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 	*vreg(v, reg) = reg == VREG_EFER ? val | EFER_SVME : val;
 	svm_dirty(svm_vmcb(v), vregs[reg].group);
 	if (reg == VREG_EFER)
-		v->lme_withheld = false;
+		v->svm.lme_withheld = false;
 	if (virt_caps.lax && (reg == VREG_EFER || reg == VREG_CR0 || reg == VREG_CR4))
 		withhold_lme(v);
 }

@@ -33,7 +33,6 @@ static uint8_t iopm[IOPM_SIZE] __aligned(4096);
 static uint8_t msrpm[MSRPM_SIZE] __aligned(4096);
 static struct svm_cpu svm_cpus[CPU_MAX];
 
-struct virt_caps virt_caps __ro_after_init;
 hpa_t svm_iopm __ro_after_init, svm_msrpm __ro_after_init;
 bool svm_has_flush_by_asid __ro_after_init;
 bool svm_has_nrips __ro_after_init;
@@ -65,7 +64,7 @@ static bool is_lax(void)
 	return took_it;
 }
 
-int svm_probe(void)
+int svm_cpu_probe(void)
 {
 	struct cpuid r = cpuid(0x80000001);
 
@@ -86,7 +85,8 @@ int svm_probe(void)
 		.tdp = r.edx & SVM_EDX_NPT,
 		.tdp_has_1g = cpuid(0x80000001).edx & BIT(26),
 		.tdp_has_ad = true,
-		.insn_len = svm_has_nrips,
+		.unrestricted = true,
+		.nmi_window_early = true,
 		.lax = is_lax(),
 		.tags = r.ebx,
 	};
@@ -102,8 +102,7 @@ void svm_cpu_enable(void *pages, hpa_t pages_pa)
 	struct svm_cpu *c = svm_this_cpu();
 
 	c->host_vmcb = pages_pa;
-	c->tag_generation = (uint64_t)cpu_id() << 48 | 1;
-	c->next_asid = 1;
+	tag_pool_init(&c->tags, cpu_id());
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, pages_pa.v + PAGE_SIZE);
 	/* The host's FS, GS, TR and so on never change again: save them once. */

@@ -4,14 +4,13 @@
 #define ARCH_X86_SVM_SVM_H
 
 #include "arch/x86/svm/vmcb.h"
+#include "arch/x86/tags.h"
 #include "arch/x86/virt.h"
 
 /* One per physical CPU. Owned by that CPU. */
 struct svm_cpu {
-	hpa_t host_vmcb;         /* the host's side of VMLOAD/VMSAVE */
-	uint64_t tag_generation; /* never 0; no two CPUs have the same */
-	uint32_t next_asid;
-	void *last_vmcb; /* the VMCB that ran last: its clean bits hold */
+	hpa_t host_vmcb; /* the host's side of VMLOAD/VMSAVE */
+	struct tag_pool tags;
 };
 
 extern hpa_t svm_iopm, svm_msrpm; /* constant after probe */

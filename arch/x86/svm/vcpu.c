@@ -30,12 +30,12 @@
 
 #define PAT_RESET 0x0007040600070406ull
 
-void svm_vcpu_init(struct virt_vcpu *v, void *page, hpa_t page_pa)
+void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
 {
-	struct vmcb *vmcb = page;
+	struct vmcb *vmcb = pages;
 
-	v->control = page;
-	v->control_pa = page_pa;
+	v->control = pages;
+	v->control_pa = pages_pa;
 	vmcb->intercept_exceptions = INTERCEPT_EXCEPTIONS;
 	vmcb->intercept_misc1 = INTERCEPT_MISC1;
 	vmcb->intercept_misc2 = INTERCEPT_MISC2;
@@ -43,7 +43,6 @@ void svm_vcpu_init(struct virt_vcpu *v, void *page, hpa_t page_pa)
 	vmcb->iopm_base_pa = svm_iopm.v;
 	vmcb->msrpm_base_pa = svm_msrpm.v;
 	vmcb->np_enable = SVM_NP_ENABLE;
-	svm_vcpu_reset(v);
 }
 
 static void reset_segments(struct vmcb *vmcb)
@@ -78,7 +77,7 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 	vmcb->eventinj = 0;
 	reset_segments(vmcb);
 	vmcb->efer = EFER_SVME;
-	v->lme_withheld = false;
+	v->svm.lme_withheld = false;
 	vmcb->cr0 = CR0_CD | CR0_NW | CR0_ET;
 	vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
 	vmcb->dr6 = DR6_INIT;
@@ -96,6 +95,12 @@ void svm_vcpu_load(struct virt_vcpu *v)
 	svm_vmcb(v)->clean = 0;
 }
 
+/* VMSAVE has put everything into the VMCB. */
+void svm_vcpu_unload(struct virt_vcpu *v)
+{
+	(void)v;
+}
+
 void svm_set_root(struct virt_vcpu *v, hpa_t root)
 {
 	svm_vmcb(v)->ncr3 = root.v;
@@ -108,6 +113,25 @@ void svm_flush(struct virt_vcpu *v)
 	v->tag_generation = 0;
 }
 
+/* An ASID tags both kinds of translation. */
+void svm_flush_tdp(struct virt_vcpu *v)
+{
+	svm_flush(v);
+}
+
+bool svm_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+{
+	(void)v;
+	(void)pdpte;
+	return false;
+}
+
+void svm_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
+{
+	(void)v;
+	(void)pdpte;
+}
+
 /*
  * Give the vCPU an ASID that no stale translation of this CPU carries: the next one never used
  * since the last full flush, or, when they are used up, the first after another full flush. The
@@ -116,15 +140,11 @@ void svm_flush(struct virt_vcpu *v)
  */
 static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
 {
-	vmcb->tlb_control = SVM_TLB_KEEP;
-	v->tag_generation = c->tag_generation;
-	if (c->next_asid >= virt_caps.tags) {
-		c->next_asid = 1;
-		c->tag_generation++;
-		vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
-		v->tag_generation = 0;
-	}
-	vmcb->asid = c->next_asid++;
+	bool flush;
+
+	vmcb->asid = tag_take(&c->tags, virt_caps.tags, &flush);
+	vmcb->tlb_control = flush ? SVM_TLB_FLUSH_ALL : SVM_TLB_KEEP;
+	v->tag_generation = flush ? 0 : c->tags.generation;
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
 }
 
@@ -133,7 +153,7 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	struct svm_cpu *c = svm_this_cpu();
 	struct vmcb *vmcb = svm_vmcb(v);
 
-	if (unlikely(v->tag_generation != c->tag_generation))
+	if (unlikely(v->tag_generation != c->tags.generation))
 		take_tag(v, c, vmcb);
 	vmcb->rax = v->gpr[GPR_RAX];
 	vmcb->rsp = v->gpr[GPR_RSP];
@@ -230,6 +250,13 @@ void svm_exit_on_pause(struct virt_vcpu *v, bool on)
 	intercept_misc1(v, SVM_INTERCEPT_PAUSE, on);
 }
 
+/* SVM has no timer of this kind (virt_caps.preemption_timer). */
+void svm_preempt_at(struct virt_vcpu *v, uint64_t tsc)
+{
+	(void)v;
+	(void)tsc;
+}
+
 static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
 {
 	struct vmcb *vmcb = svm_vmcb(v);
@@ -242,14 +269,15 @@ static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
 		svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
-void svm_exit_on_cr0_write(struct virt_vcpu *v, bool on)
+/* All writes exit, or none. */
+void svm_exit_on_cr0_write(struct virt_vcpu *v, uint64_t bits)
 {
-	intercept_cr_write(v, 0, on);
+	intercept_cr_write(v, 0, bits);
 }
 
-void svm_exit_on_cr4_write(struct virt_vcpu *v, bool on)
+void svm_exit_on_cr4_write(struct virt_vcpu *v, uint64_t bits)
 {
-	intercept_cr_write(v, 4, on);
+	intercept_cr_write(v, 4, bits);
 }
 
 void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "lib/bits.h"
+#include "lib/types.h"
 
 /*
  * X(name, encoding), in the order of the encodings. Bits 14:13 are the width (0: 16 bits, 1: 64,
@@ -377,6 +378,36 @@ static inline uint64_t vmread(enum vmcs_field field)
 static inline void vmwrite(enum vmcs_field field, uint64_t val)
 {
 	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)field), "r"(val) : "cc");
+}
+
+static inline void vmclear(hpa_t vmcs)
+{
+	__asm__ volatile("vmclear %0" : : "m"(vmcs) : "cc", "memory");
+}
+
+static inline void vmptrld(hpa_t vmcs)
+{
+	__asm__ volatile("vmptrld %0" : : "m"(vmcs) : "cc", "memory");
+}
+
+/* Forget what EPT tables gave: of one EPT pointer, or all (SDM volume 3, INVEPT). */
+static inline void invept(uint64_t type, uint64_t eptp)
+{
+	struct {
+		uint64_t eptp, reserved;
+	} desc = {eptp, 0};
+
+	__asm__ volatile("invept %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
+}
+
+/* Forget translations of VPIDs (SDM volume 3, INVVPID). */
+static inline void invvpid(uint64_t type, uint16_t vpid)
+{
+	struct {
+		uint64_t vpid, gva;
+	} desc = {vpid, 0};
+
+	__asm__ volatile("invvpid %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
 }
 
 #endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One run of a VMX guest. The VMCS switches RSP, RIP, RFLAGS, segments, control registers and what
+ * else has a field; the other general registers are swapped here (SDM volume 3, chapters
+ * "VM Entries" and "VM Exits").
+ *
+ * Interrupts are closed throughout: with external-interrupt exiting a host interrupt ends the run
+ * whatever IF is. GS is the host's again when the first instruction after the exit is executed.
+ */
+#define GPR(n)        ((n) * 8)
+#define VMCS_HOST_RSP 0x6c14
+
+	.text
+	.globl vmx_enter
+	.type vmx_enter, @function
+/* bool vmx_enter(uint64_t gpr[16], uint64_t *host_rsp, bool resume) */
+vmx_enter:
+	push %rbp
+	push %rbx
+	push %r12
+	push %r13
+	push %r14
+	push %r15
+	push %rdi
+
+	cmp %rsp, (%rsi)
+	je 1f
+	mov %rsp, (%rsi)
+	mov $VMCS_HOST_RSP, %eax
+	vmwrite %rsp, %rax
+1:	test %dl, %dl		/* no instruction before the jump changes ZF */
+	mov GPR(0)(%rdi), %rax
+	mov GPR(1)(%rdi), %rcx
+	mov GPR(2)(%rdi), %rdx
+	mov GPR(3)(%rdi), %rbx
+	mov GPR(5)(%rdi), %rbp
+	mov GPR(6)(%rdi), %rsi
+	mov GPR(8)(%rdi), %r8
+	mov GPR(9)(%rdi), %r9
+	mov GPR(10)(%rdi), %r10
+	mov GPR(11)(%rdi), %r11
+	mov GPR(12)(%rdi), %r12
+	mov GPR(13)(%rdi), %r13
+	mov GPR(14)(%rdi), %r14
+	mov GPR(15)(%rdi), %r15
+	mov GPR(7)(%rdi), %rdi
+	jz 2f
+	vmresume
+	jmp 3f
+2:	vmlaunch
+
+3:	pop %rdi		/* the guest did not run: nothing to store */
+	xor %eax, %eax
+	jmp 4f
+
+	.globl vmx_exit_entry
+vmx_exit_entry:
+	xchg %rdi, (%rsp)	/* gpr[]; the guest's RDI waits on the stack */
+	mov %rax, GPR(0)(%rdi)
+	mov %rcx, GPR(1)(%rdi)
+	mov %rdx, GPR(2)(%rdi)
+	mov %rbx, GPR(3)(%rdi)
+	mov %rbp, GPR(5)(%rdi)
+	mov %rsi, GPR(6)(%rdi)
+	mov %r8, GPR(8)(%rdi)
+	mov %r9, GPR(9)(%rdi)
+	mov %r10, GPR(10)(%rdi)
+	mov %r11, GPR(11)(%rdi)
+	mov %r12, GPR(12)(%rdi)
+	mov %r13, GPR(13)(%rdi)
+	mov %r14, GPR(14)(%rdi)
+	mov %r15, GPR(15)(%rdi)
+	pop %rcx
+	mov %rcx, GPR(7)(%rdi)
+	mov $1, %eax
+
+	/*
+	 * What the guest left in registers must not steer speculation here; RAX to RDI are
+	 * overwritten at once by whoever called.
+	 */
+	xor %r8d, %r8d
+	xor %r9d, %r9d
+	xor %r10d, %r10d
+	xor %r11d, %r11d
+4:	pop %r15
+	pop %r14
+	pop %r13
+	pop %r12
+	pop %rbx
+	pop %rbp
+	ret
+	.size vmx_enter, . - vmx_enter
+	.section .note.GNU-stack, "", @progbits

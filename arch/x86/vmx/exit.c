@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the VMCS's exit reason and what comes with it to the record of arch/x86/virt.h. */
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/vmx/vmx.h"
+
+/* The exits that carry no information but themselves. */
+static const uint8_t plain[VMX_NR_EXITS] = {
+	[VMX_EXIT_EXTERNAL_INTERRUPT] = EXIT_INTERRUPT,
+	[VMX_EXIT_TRIPLE_FAULT] = EXIT_SHUTDOWN,
+	[VMX_EXIT_INTERRUPT_WINDOW] = EXIT_IRQ_WINDOW,
+	[VMX_EXIT_NMI_WINDOW] = EXIT_NMI_WINDOW,
+	[VMX_EXIT_TASK_SWITCH] = EXIT_TASK_SWITCH,
+	[VMX_EXIT_CPUID] = EXIT_CPUID,
+	[VMX_EXIT_GETSEC] = EXIT_VIRT_INSN,
+	[VMX_EXIT_HLT] = EXIT_HLT,
+	[VMX_EXIT_INVD] = EXIT_WBINVD,
+	[VMX_EXIT_RDPMC] = EXIT_RDPMC,
+	[VMX_EXIT_VMCALL] = EXIT_HYPERCALL,
+	[VMX_EXIT_VMCLEAR] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMLAUNCH] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMPTRLD] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMPTRST] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMREAD] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMRESUME] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMWRITE] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMXOFF] = EXIT_VIRT_INSN,
+	[VMX_EXIT_VMXON] = EXIT_VIRT_INSN,
+	[VMX_EXIT_RDMSR] = EXIT_RDMSR,
+	[VMX_EXIT_WRMSR] = EXIT_WRMSR,
+	[VMX_EXIT_MWAIT] = EXIT_MWAIT,
+	[VMX_EXIT_MONITOR] = EXIT_MONITOR,
+	[VMX_EXIT_PAUSE] = EXIT_PAUSE,
+	[VMX_EXIT_INVEPT] = EXIT_VIRT_INSN,
+	[VMX_EXIT_PREEMPTION_TIMER] = EXIT_PREEMPTION,
+	[VMX_EXIT_INVVPID] = EXIT_VIRT_INSN,
+	[VMX_EXIT_WBINVD] = EXIT_WBINVD,
+	[VMX_EXIT_XSETBV] = EXIT_XSETBV,
+	[VMX_EXIT_VMFUNC] = EXIT_VIRT_INSN,
+	[VMX_EXIT_ENCLS] = EXIT_VIRT_INSN,
+};
+
+/*
+ * An IRET that faulted had already ended the blocking of NMIs: it will be executed again, so they
+ * are still blocked (SDM volume 3, 27.2.3).
+ */
+static void block_nmis_again(void)
+{
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
+}
+
+static void decode_ept_violation(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	uint32_t error = PFERR_USER;
+
+	if (qual & QUAL_EPT_WRITE)
+		error |= PFERR_WRITE;
+	if (qual & QUAL_EPT_FETCH)
+		error |= PFERR_FETCH;
+	if (qual & QUAL_EPT_PERMITTED)
+		error |= PFERR_PRESENT;
+	if ((qual & (QUAL_EPT_LINEAR_VALID | QUAL_EPT_FINAL)) == QUAL_EPT_LINEAR_VALID)
+		error |= PFERR_GUEST_PT;
+	if ((qual & QUAL_NMI_UNBLOCKED) && v->idt_event.type == EVENT_NONE)
+		block_nmis_again();
+	exit->reason = EXIT_MEMORY_FAULT;
+	exit->fault.gpa = GPA(vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+	exit->fault.error = error;
+	exit->fault.insn_bytes = 0;
+}
+
+/*
+ * An MMIO entry. The CPU does not say what kind of access it was, only that the guest's own tables
+ * allow it: so it may as well have been a write.
+ */
+static void decode_ept_misconfig(struct vm_exit *exit)
+{
+	exit->reason = EXIT_MEMORY_FAULT;
+	exit->fault.gpa = GPA(vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
+	exit->fault.error = PFERR_RSVD | PFERR_USER | PFERR_WRITE;
+	exit->fault.insn_bytes = 0;
+}
+
+static void decode_io(const struct virt_vcpu *v, struct vm_exit *exit)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+
+	exit->reason = EXIT_IO;
+	exit->io.port = FIELD_GET(QUAL_IO_PORT, qual);
+	exit->io.size = FIELD_GET(QUAL_IO_SIZE, qual) + 1;
+	exit->io.flags = (qual & QUAL_IO_IN ? IO_IN : 0) | (qual & QUAL_IO_STRING ? IO_STRING : 0) |
+			 (qual & QUAL_IO_REP ? IO_REP : 0);
+	exit->io.next_rip = v->rip + exit->insn_len;
+}
+
+static void decode_cr(struct vm_exit *exit)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	unsigned type = FIELD_GET(QUAL_CR_TYPE, qual);
+
+	exit->reason = type == QUAL_CR_TYPE_FROM ? EXIT_CR_READ : EXIT_CR_WRITE;
+	exit->cr.cr = FIELD_GET(QUAL_CR_NUMBER, qual);
+	exit->cr.known = type == QUAL_CR_TYPE_TO || type == QUAL_CR_TYPE_FROM;
+	exit->cr.gpr = FIELD_GET(QUAL_CR_GPR, qual);
+}
+
+/*
+ * A debug exception's causes are in the exit qualification; DR6 and DR7.GD are as they were before
+ * (SDM volume 3, 27.1 and 17.2.3). What a VMX guest gets is what the CPU would have written.
+ */
+static void update_debug_registers(struct virt_vcpu *v)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+	uint64_t causes = DR6_B0_B3 | DR6_BD | DR6_BS;
+
+	vmx_reg_write(v, VREG_DR6, (vmx_reg_read(v, VREG_DR6) & ~DR6_B0_B3) | (qual & causes));
+	vmx_reg_write(v, VREG_DR7, vmx_reg_read(v, VREG_DR7) & ~DR7_GD);
+}
+
+/* The host's own NMI and machine check are handled where the interrupt table says. */
+static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	uint64_t info = vmread(VMCS_EXIT_INTERRUPTION_INFO);
+	uint8_t vector = FIELD_GET(INTR_VECTOR, info);
+
+	if (FIELD_GET(INTR_TYPE, info) == INTR_TYPE_NMI) {
+		__asm__ volatile("int $2");
+		exit->reason = EXIT_NMI;
+		return;
+	}
+	if (vector == X86_TRAP_MC)
+		__asm__ volatile("int $18");
+	if (vector == X86_TRAP_DB)
+		update_debug_registers(v);
+	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
+		block_nmis_again();
+	exit->reason = EXIT_EXCEPTION;
+	exit->exception.vector = vector;
+	exit->exception.has_error = info & INTR_ERROR_CODE;
+	exit->exception.error = (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+	exit->exception.address = 0; /* page faults do not exit */
+}
+
+/* An event whose delivery this exit interrupted is delivered again at the next entry. */
+static __cold void decode_idt_event(struct virt_vcpu *v, uint64_t info)
+{
+	static const uint8_t types[8] = {
+		[INTR_TYPE_EXTERNAL] = EVENT_INTR,      [INTR_TYPE_NMI] = EVENT_NMI,
+		[INTR_TYPE_HARD] = EVENT_EXCEPTION,     [INTR_TYPE_SOFT_INT] = EVENT_SOFT_INT,
+		[INTR_TYPE_PRIV_SOFT] = EVENT_SOFT_INT, [INTR_TYPE_SOFT_EXCEPT] = EVENT_SOFT_INT,
+	};
+
+	v->idt_event = (struct vm_event_info){
+		.type = types[FIELD_GET(INTR_TYPE, info)],
+		.vector = FIELD_GET(INTR_VECTOR, info),
+		.has_error = info & INTR_ERROR_CODE,
+		.error = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR_CODE),
+		.insn_len = (uint8_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH),
+	};
+	/* It comes again through the window that blocks NMIs by itself. */
+	if (v->idt_event.type == EVENT_NMI)
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_BY_NMI);
+}
+
+static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t reason)
+{
+	switch (reason) {
+	case VMX_EXIT_EXCEPTION_NMI:
+		decode_exception(v, exit);
+		break;
+	case VMX_EXIT_CR_ACCESS:
+		decode_cr(exit);
+		break;
+	case VMX_EXIT_INVALID_STATE | VMX_EXIT_ENTRY_FAILURE:
+	case VMX_EXIT_MSR_LOADING | VMX_EXIT_ENTRY_FAILURE:
+		exit->reason = EXIT_INVALID_STATE;
+		vmx_explain_failure(v, true);
+		break;
+	case VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILURE:
+		__asm__ volatile("int $18");
+		exit->reason = EXIT_UNKNOWN;
+		break;
+	default:
+		exit->reason = EXIT_UNKNOWN;
+	}
+}
+
+void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
+	uint64_t event = vmread(VMCS_IDT_VECTORING_INFO);
+
+	v->vmx.exit_reason = reason;
+	v->idt_event.type = EVENT_NONE;
+	if (unlikely(event & INTR_VALID))
+		decode_idt_event(v, event);
+	exit->insn_len = (uint32_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+	if (likely(reason < VMX_NR_EXITS && plain[reason]))
+		exit->reason = plain[reason];
+	else if (reason == VMX_EXIT_IO)
+		decode_io(v, exit);
+	else if (reason == VMX_EXIT_EPT_VIOLATION)
+		decode_ept_violation(v, exit);
+	else if (reason == VMX_EXIT_EPT_MISCONFIG)
+		decode_ept_misconfig(exit);
+	else
+		decode_other(v, exit, reason);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading and writing a vCPU's registers where VMX keeps them: in the current VMCS, in the CPU
+ * itself (vcpu.c), or in an area of MSRs.
+ *
+ * VMX operation wants some bits of CR0 and CR4 to be 1. The guest's idea of these, and of others
+ * whose writes are to exit, is in the read shadows (SDM volume 3, 24.6.6 and A.7).
+ */
+#include "arch/x86/regs.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/vmx/vmx.h"
+#include "lib/log.h"
+
+/* Entries leave CD and NW alone, so the guest must not have the real ones. */
+#define CR0_OURS (CR0_CD | CR0_NW)
+
+static uint64_t cr0_forced(void)
+{
+	uint64_t forced = vmx_setup.cr0_fixed0;
+
+	return virt_caps.unrestricted ? forced & ~(CR0_PE | CR0_PG) : forced;
+}
+
+static uint64_t read_shadowed(enum vmcs_field reg, enum vmcs_field mask, enum vmcs_field shadow)
+{
+	uint64_t ours = vmread(mask);
+
+	return (vmread(reg) & ~ours) | (vmread(shadow) & ours);
+}
+
+static uint64_t read_guest_cr0(void)
+{
+	return read_shadowed(VMCS_GUEST_CR0, VMCS_CR0_GUEST_HOST_MASK, VMCS_CR0_READ_SHADOW);
+}
+
+static uint64_t read_guest_cr4(void)
+{
+	return read_shadowed(VMCS_GUEST_CR4, VMCS_CR4_GUEST_HOST_MASK, VMCS_CR4_READ_SHADOW);
+}
+
+static void write_guest_cr0(uint64_t val)
+{
+	vmwrite(VMCS_CR0_READ_SHADOW, val);
+	vmwrite(VMCS_GUEST_CR0, (val & ~CR0_OURS) | cr0_forced());
+}
+
+static void write_guest_cr4(uint64_t val)
+{
+	vmwrite(VMCS_CR4_READ_SHADOW, val);
+	vmwrite(VMCS_GUEST_CR4, val | vmx_setup.cr4_fixed0);
+}
+
+/* Which bits exit when they change; the guest's idea of the register stays as it is. */
+void vmx_exit_on_cr0_write(struct virt_vcpu *v, uint64_t bits)
+{
+	uint64_t val = read_guest_cr0();
+
+	(void)v;
+	vmwrite(VMCS_CR0_GUEST_HOST_MASK, bits | CR0_OURS | cr0_forced());
+	write_guest_cr0(val);
+}
+
+void vmx_exit_on_cr4_write(struct virt_vcpu *v, uint64_t bits)
+{
+	uint64_t val = read_guest_cr4();
+
+	(void)v;
+	vmwrite(VMCS_CR4_GUEST_HOST_MASK, bits | vmx_setup.cr4_fixed0);
+	write_guest_cr4(val);
+}
+
+static uint64_t read_guest_efer(struct virt_vcpu *v)
+{
+	if (vmx_setup.switches_efer)
+		return vmread(VMCS_GUEST_IA32_EFER);
+	return vmx_areas(v)->guest[VMX_AREA_EFER].value;
+}
+
+/* An entry control says once more whether the guest is in long mode. */
+static void write_guest_efer(struct virt_vcpu *v, uint64_t val)
+{
+	if (vmx_setup.switches_efer)
+		vmwrite(VMCS_GUEST_IA32_EFER, val);
+	else
+		vmx_areas(v)->guest[VMX_AREA_EFER].value = val;
+	vmx_control(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_MODE, val & EFER_LMA);
+}
+
+/* The registers that are a field of the VMCS and nothing more. */
+static const uint16_t fields[NR_VREGS] = {
+	[VREG_CR3] = VMCS_GUEST_CR3,
+	[VREG_DR7] = VMCS_GUEST_DR7,
+	[VREG_SYSENTER_CS] = VMCS_GUEST_IA32_SYSENTER_CS,
+	[VREG_SYSENTER_ESP] = VMCS_GUEST_IA32_SYSENTER_ESP,
+	[VREG_SYSENTER_EIP] = VMCS_GUEST_IA32_SYSENTER_EIP,
+	[VREG_FS_BASE] = VMCS_GUEST_FS_BASE,
+	[VREG_GS_BASE] = VMCS_GUEST_GS_BASE,
+	[VREG_DEBUGCTL] = VMCS_GUEST_IA32_DEBUGCTL,
+};
+
+/* The registers that are in the CPU's own MSRs. */
+static const uint32_t msrs[NR_VREGS] = {
+	[VREG_STAR] = MSR_STAR,
+	[VREG_LSTAR] = MSR_LSTAR,
+	[VREG_CSTAR] = MSR_CSTAR,
+	[VREG_SFMASK] = MSR_SFMASK,
+	[VREG_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+};
+
+static uint64_t *pat_area(struct virt_vcpu *v)
+{
+	return &vmx_areas(v)->guest[VMX_AREA_PAT].value;
+}
+
+uint64_t vmx_reg_read(struct virt_vcpu *v, enum vreg reg)
+{
+	if (likely(fields[reg]))
+		return vmread(fields[reg]);
+	switch (reg) {
+	case VREG_CR0:
+		return read_guest_cr0();
+	case VREG_CR4:
+		return read_guest_cr4();
+	case VREG_EFER:
+		return read_guest_efer(v);
+	case VREG_CR2:
+		return read_cr2();
+	case VREG_DR6:
+		return read_dr6();
+	case VREG_PAT:
+		return vmx_setup.switches_pat ? vmread(VMCS_GUEST_IA32_PAT) : *pat_area(v);
+	default:
+		return rdmsr(msrs[reg]);
+	}
+}
+
+static void write_guest_pat(struct virt_vcpu *v, uint64_t val)
+{
+	if (vmx_setup.switches_pat)
+		vmwrite(VMCS_GUEST_IA32_PAT, val);
+	else
+		*pat_area(v) = val;
+}
+
+void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
+{
+	if (fields[reg]) {
+		vmwrite(fields[reg], val);
+		return;
+	}
+	switch (reg) {
+	case VREG_CR0:
+		write_guest_cr0(val);
+		break;
+	case VREG_CR4:
+		write_guest_cr4(val);
+		break;
+	case VREG_EFER:
+		write_guest_efer(v, val);
+		break;
+	case VREG_CR2:
+		write_cr2(val);
+		break;
+	case VREG_DR6:
+		write_dr6(val);
+		break;
+	case VREG_PAT:
+		write_guest_pat(v, val);
+		break;
+	default:
+		wrmsr(msrs[reg], val);
+	}
+}
+
+bool vmx_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+{
+	(void)v;
+	for (unsigned i = 0; i < 4; i++)
+		pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+	return true;
+}
+
+void vmx_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
+{
+	(void)v;
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+}
+
+/* The four fields of segment `seg` are as far apart as the segments are numbered. */
+#define SEG_FIELD(what, seg) (VMCS_GUEST_ES_##what + 2 * (unsigned)(seg))
+
+static uint16_t attr_of(uint32_t rights)
+{
+	uint16_t attr = (uint16_t)((rights & AR_LOW) | (rights & AR_HIGH) >> 4);
+
+	return rights & AR_UNUSABLE ? attr | SEG_ATTR_UNUSABLE : attr;
+}
+
+static uint32_t rights_of(uint16_t attr)
+{
+	if (attr & SEG_ATTR_UNUSABLE)
+		return AR_UNUSABLE;
+	return (attr & AR_LOW) | (attr & (AR_HIGH >> 4)) << 4;
+}
+
+void vmx_seg_read(struct virt_vcpu *v, enum seg seg, struct segment *out)
+{
+	(void)v;
+	*out = (struct segment){
+		.base = vmread(SEG_FIELD(BASE, seg)),
+		.limit = (uint32_t)vmread(SEG_FIELD(LIMIT, seg)),
+		.selector = (uint16_t)vmread(SEG_FIELD(SELECTOR, seg)),
+		.attr = attr_of((uint32_t)vmread(SEG_FIELD(ACCESS_RIGHTS, seg))),
+	};
+}
+
+void vmx_seg_write(struct virt_vcpu *v, enum seg seg, const struct segment *in)
+{
+	(void)v;
+	vmwrite(SEG_FIELD(BASE, seg), in->base);
+	vmwrite(SEG_FIELD(LIMIT, seg), in->limit);
+	vmwrite(SEG_FIELD(SELECTOR, seg), in->selector);
+	vmwrite(SEG_FIELD(ACCESS_RIGHTS, seg), rights_of(in->attr));
+}
+
+void vmx_gdtr_write(struct virt_vcpu *v, const struct desc_table *t)
+{
+	(void)v;
+	vmwrite(VMCS_GUEST_GDTR_BASE, t->base);
+	vmwrite(VMCS_GUEST_GDTR_LIMIT, t->limit);
+}
+
+void vmx_idtr_write(struct virt_vcpu *v, const struct desc_table *t)
+{
+	(void)v;
+	vmwrite(VMCS_GUEST_IDTR_BASE, t->base);
+	vmwrite(VMCS_GUEST_IDTR_LIMIT, t->limit);
+}
+
+void vmx_gdtr_read(struct virt_vcpu *v, struct desc_table *t)
+{
+	(void)v;
+	*t = (struct desc_table){vmread(VMCS_GUEST_GDTR_BASE),
+				 (uint16_t)vmread(VMCS_GUEST_GDTR_LIMIT)};
+}
+
+void vmx_idtr_read(struct virt_vcpu *v, struct desc_table *t)
+{
+	(void)v;
+	*t = (struct desc_table){vmread(VMCS_GUEST_IDTR_BASE),
+				 (uint16_t)vmread(VMCS_GUEST_IDTR_LIMIT)};
+}
+
+uint64_t vmx_rflags(struct virt_vcpu *v)
+{
+	(void)v;
+	return vmread(VMCS_GUEST_RFLAGS);
+}
+
+void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
+{
+	(void)v;
+	vmwrite(VMCS_GUEST_RFLAGS, rflags);
+}
+
+uint64_t vmx_exit_code(struct virt_vcpu *v)
+{
+	return v->vmx.exit_reason;
+}
+
+uint16_t vmx_cs_attr(struct virt_vcpu *v)
+{
+	(void)v;
+	return attr_of((uint32_t)vmread(VMCS_GUEST_CS_ACCESS_RIGHTS));
+}
+
+uint64_t vmx_cs_base(struct virt_vcpu *v)
+{
+	(void)v;
+	return vmread(VMCS_GUEST_CS_BASE);
+}
+
+/* The CPL is the DPL of SS: also in real mode (0) and in virtual-8086 mode (3). */
+unsigned vmx_cpl(struct virt_vcpu *v)
+{
+	(void)v;
+	return FIELD_GET(SEG_ATTR_DPL, vmread(VMCS_GUEST_SS_ACCESS_RIGHTS));
+}
+
+static void dump_seg(struct virt_vcpu *v, const char *name, enum seg seg)
+{
+	struct segment s;
+
+	vmx_seg_read(v, seg, &s);
+	log_error("  %s %04x base %016llx limit %08x attr %04x", name, s.selector,
+		  (unsigned long long)s.base, s.limit, s.attr);
+}
+
+void vmx_dump(struct virt_vcpu *v)
+{
+	typedef unsigned long long ull;
+	const uint64_t *r = v->gpr;
+
+	log_error("  rip %016llx rflags %08llx cpl %u", (ull)v->rip, (ull)vmx_rflags(v),
+		  vmx_cpl(v));
+	for (int i = 0; i < NR_GPRS; i += 4)
+		log_error("  r%-2d %016llx %016llx %016llx %016llx", i, (ull)r[i], (ull)r[i + 1],
+			  (ull)r[i + 2], (ull)r[i + 3]);
+	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
+		  (ull)read_guest_cr0(), (ull)read_cr2(), (ull)vmread(VMCS_GUEST_CR3),
+		  (ull)read_guest_cr4(), (ull)read_guest_efer(v));
+	dump_seg(v, "cs", SEG_CS);
+	dump_seg(v, "ss", SEG_SS);
+	dump_seg(v, "ds", SEG_DS);
+	dump_seg(v, "tr", SEG_TR);
+	log_error("  gdtr %016llx/%04llx idtr %016llx/%04llx", (ull)vmread(VMCS_GUEST_GDTR_BASE),
+		  (ull)vmread(VMCS_GUEST_GDTR_LIMIT), (ull)vmread(VMCS_GUEST_IDTR_BASE),
+		  (ull)vmread(VMCS_GUEST_IDTR_LIMIT));
+	log_error("  exit %x qualification %llx interruption %llx vectoring %llx entry %llx",
+		  v->vmx.exit_reason, (ull)vmread(VMCS_EXIT_QUALIFICATION),
+		  (ull)vmread(VMCS_EXIT_INTERRUPTION_INFO), (ull)vmread(VMCS_IDT_VECTORING_INFO),
+		  (ull)vmread(VMCS_ENTRY_INTERRUPTION_INFO));
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU on VMX: its VMCS, which is current on the CPU while the vCPU is loaded, and running it.
+ *
+ * CR2, DR6 and the MSRs of SYSCALL and SWAPGS are in no VMCS. The hypervisor uses none of them, so
+ * the guest's stay in the CPU as long as its vCPU is loaded.
+ */
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/percpu.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/vmx/vmx.h"
+
+static const uint32_t resident_msrs[VMX_NR_MSRS] = {
+	[VMX_STAR] = MSR_STAR,
+	[VMX_LSTAR] = MSR_LSTAR,
+	[VMX_CSTAR] = MSR_CSTAR,
+	[VMX_SFMASK] = MSR_SFMASK,
+	[VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+};
+
+/* Only what a vCPU needs before it can be loaded; the VMCS is filled on the CPU that loads it. */
+void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
+{
+	v->control = pages;
+	v->control_pa = pages_pa;
+	v->vmx.resident[VMX_DR6] = DR6_INIT;
+	*(uint32_t *)pages = vmx_setup.revision;
+	vmclear(pages_pa);
+}
+
+void vmx_vcpu_load(struct virt_vcpu *v)
+{
+	vmptrld(v->control_pa);
+	if (!v->vmx.host_cpu)
+		vmx_init_vmcs(v);
+	if (v->vmx.host_cpu != cpu_id() + 1)
+		vmx_write_host_state();
+	v->vmx.host_cpu = cpu_id() + 1;
+	for (unsigned i = 0; i < VMX_NR_MSRS; i++)
+		wrmsr(resident_msrs[i], v->vmx.resident[i]);
+	write_cr2(v->vmx.resident[VMX_CR2]);
+	write_dr6(v->vmx.resident[VMX_DR6]);
+}
+
+void vmx_vcpu_unload(struct virt_vcpu *v)
+{
+	for (unsigned i = 0; i < VMX_NR_MSRS; i++)
+		v->vmx.resident[i] = rdmsr(resident_msrs[i]);
+	v->vmx.resident[VMX_CR2] = read_cr2();
+	v->vmx.resident[VMX_DR6] = read_dr6();
+	vmclear(v->control_pa);
+	v->vmx.launched = false;
+}
+
+/* The registers in front of vmm/'s own idea of the reset state, which it writes next. */
+void vmx_vcpu_reset(struct virt_vcpu *v)
+{
+	static const enum vreg zero[] = {
+		VREG_CR2,          VREG_CR3,
+		VREG_CR4,          VREG_EFER,
+		VREG_STAR,         VREG_LSTAR,
+		VREG_CSTAR,        VREG_SFMASK,
+		VREG_DEBUGCTL,     VREG_KERNEL_GS_BASE,
+		VREG_SYSENTER_EIP, VREG_SYSENTER_ESP,
+		VREG_SYSENTER_CS,
+	};
+
+	memset(v->gpr, 0, sizeof(v->gpr));
+	v->rip = 0xfff0;
+	v->idt_event.type = EVENT_NONE;
+	v->vmx.has_event = false;
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS, vmx_setup.proc);
+	vmx_set_rflags(v, RFLAGS_FIXED);
+	vmx_exit_on_cr0_write(v, 0);
+	vmx_exit_on_cr4_write(v, 0);
+	vmx_reg_write(v, VREG_CR0, CR0_CD | CR0_NW | CR0_ET);
+	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+		vmx_reg_write(v, zero[i], 0);
+	vmx_reg_write(v, VREG_DR6, DR6_INIT);
+	vmx_reg_write(v, VREG_DR7, DR7_INIT);
+	vmx_reg_write(v, VREG_PAT, PAT_RESET);
+	vmx_flush(v);
+}
+
+void vmx_set_root(struct virt_vcpu *v, hpa_t root)
+{
+	v->vmx.eptp = root.v | EPTP_WALK_4 | EPTP_WB | (virt_caps.tdp_has_ad ? EPTP_AD : 0);
+	vmwrite(VMCS_EPT_POINTER, v->vmx.eptp);
+}
+
+/* A tag of another generation than the CPU's is no longer valid: the next entry takes a new one. */
+void vmx_flush(struct virt_vcpu *v)
+{
+	v->tag_generation = 0;
+}
+
+/* Whatever came through the EPT tables is tagged by their root: a VPID would not do. */
+void vmx_flush_tdp(struct virt_vcpu *v)
+{
+	v->tag_generation = 0;
+	v->vmx.flush_tdp = true;
+}
+
+/*
+ * A VPID that no stale translation of this CPU carries. Without VPIDs every entry and exit flushes
+ * what the guest's tables gave, and nothing is to be done here.
+ */
+static __cold void take_tag(struct virt_vcpu *v, struct vmx_cpu *c)
+{
+	uint32_t vpid;
+	bool flush;
+
+	if (virt_caps.tags > 1) {
+		vpid = tag_take(&c->tags, virt_caps.tags, &flush);
+		if (flush)
+			invvpid(INVVPID_ALL, 0);
+		vmwrite(VMCS_VPID, vpid);
+	}
+	v->tag_generation = c->tags.generation;
+	if (!v->vmx.flush_tdp)
+		return;
+	v->vmx.flush_tdp = false;
+	if (vmx_setup.ept_vpid & EPT_CAP_INVEPT_ONE)
+		invept(INVEPT_ONE, v->vmx.eptp);
+	else
+		invept(INVEPT_ALL, 0);
+}
+
+/* The time slice, as the timer counts it from this entry on. */
+static __cold void set_timer(const struct virt_vcpu *v)
+{
+	uint64_t now = rdtsc();
+	uint64_t left = v->vmx.preempt_at > now ? v->vmx.preempt_at - now : 0;
+
+	vmwrite(VMCS_PREEMPTION_TIMER_VALUE,
+		min(left >> vmx_setup.preemption_shift, 0xffffffffull));
+}
+
+void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	struct vmx_cpu *c = vmx_this_cpu();
+	struct vmx_vcpu *x = &v->vmx;
+	bool entered;
+
+	if (unlikely(v->tag_generation != c->tags.generation))
+		take_tag(v, c);
+	if (unlikely(x->preempt_at))
+		set_timer(v);
+	if (v->rip != x->rip)
+		vmwrite(VMCS_GUEST_RIP, v->rip);
+	if (unlikely(v->gpr[GPR_RSP] != x->rsp))
+		vmwrite(VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
+	entered = vmx_enter(v->gpr, &x->host_rsp, x->launched);
+	v->rip = x->rip = vmread(VMCS_GUEST_RIP);
+	v->gpr[GPR_RSP] = x->rsp = vmread(VMCS_GUEST_RSP);
+	x->has_event = false;
+	if (likely(entered)) {
+		x->launched = true;
+		vmx_decode_exit(v, exit);
+	} else {
+		exit->reason = EXIT_INVALID_STATE;
+		vmx_explain_failure(v, false);
+	}
+}
+
+void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
+{
+	static const uint8_t types[] = {
+		[EVENT_INTR] = INTR_TYPE_EXTERNAL,
+		[EVENT_NMI] = INTR_TYPE_NMI,
+		[EVENT_EXCEPTION] = INTR_TYPE_HARD,
+		[EVENT_SOFT_INT] = INTR_TYPE_SOFT_INT,
+	};
+	uint32_t info = INTR_VALID | ev->vector | (uint32_t)FIELD_PREP(INTR_TYPE, types[ev->type]);
+
+	if (ev->has_error) {
+		info |= INTR_ERROR_CODE;
+		vmwrite(VMCS_ENTRY_EXCEPTION_ERROR_CODE, ev->error);
+	}
+	if (ev->type == EVENT_SOFT_INT)
+		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, ev->insn_len);
+	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
+	v->vmx.has_event = true;
+}
+
+bool vmx_has_event(struct virt_vcpu *v)
+{
+	return v->vmx.has_event;
+}
+
+bool vmx_irq_shadow(struct virt_vcpu *v)
+{
+	(void)v;
+	return vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
+}
+
+void vmx_clear_irq_shadow(struct virt_vcpu *v)
+{
+	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	(void)v;
+	if (unlikely(state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+			state & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+}
+
+void vmx_irq_window(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_INTERRUPT_WINDOW, on);
+}
+
+void vmx_nmi_window(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_NMI_WINDOW, on);
+}
+
+/* CR8 is bits 7:4 of the TPR in the virtual-APIC page; without that feature, only we use it. */
+static uint8_t *virtual_tpr(const struct virt_vcpu *v)
+{
+	return (uint8_t *)vmx_page(v, VMX_PAGE_VIRTUAL_APIC) + 0x80;
+}
+
+void vmx_cr8_write(struct virt_vcpu *v, uint8_t cr8)
+{
+	*virtual_tpr(v) = (uint8_t)(cr8 << 4);
+}
+
+uint8_t vmx_cr8_read(struct virt_vcpu *v)
+{
+	return *virtual_tpr(v) >> 4;
+}
+
+void vmx_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
+{
+	(void)v;
+	vmwrite(VMCS_TSC_OFFSET, offset);
+}
+
+void vmx_exit_on_pause(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_PAUSE, on);
+}
+
+void vmx_preempt_at(struct virt_vcpu *v, uint64_t tsc)
+{
+	if (!v->vmx.preempt_at != !tsc)
+		vmx_control(VMCS_PIN_BASED_CONTROLS, PIN_PREEMPTION_TIMER, tsc);
+	v->vmx.preempt_at = tsc;
+}
+
+void vmx_exit_on_cr8_write(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_CR8_LOAD,
+		    on || !(vmx_setup.proc & PROC_TPR_SHADOW));
+}
