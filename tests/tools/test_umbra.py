@@ -3,9 +3,11 @@
 """The launcher with a fake emulator: options, module lines, consoles, exit statuses."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -91,25 +93,54 @@ class Options(unittest.TestCase):
             options.parse(["walk"])
 
 
-class Run(unittest.TestCase):
-    """Whole runs of the launcher."""
+class Launcher(unittest.TestCase):
+    """What it takes for whole runs of the launcher."""
+    options = ()
 
     def setUp(self):
         self.dir = tempfile.TemporaryDirectory()
         self.addCleanup(self.dir.cleanup)
-        self.kernel = f"{self.dir.name}/kernel"
+        self.image = self.kernel = f"{self.dir.name}/kernel"
+        self.work = f"{self.dir.name}/work"  # where the launcher keeps its files
+        os.mkdir(self.work)
         with open(self.kernel, "wb") as file:
             file.write(b"x")
 
-    def run_umbra(self, script, *argv, stdin=b""):
-        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu", FAKE_QEMU=script)
-        return subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, *argv], env=env, input=stdin,
+    def environment(self, script, **more):
+        fake = f"{TOP}/tests/tools/fake-emulator"
+        return dict(os.environ, UMBRA_QEMU=fake, UMBRA_BOCHS=fake, FAKE_EMULATOR=script, TMPDIR=self.work, **more)
+
+    def command(self, *argv):
+        return [f"{TOP}/tools/umbra", "run", "--image", self.image, *self.options, *argv]
+
+    def run_umbra(self, script, *argv, stdin=b"", **more):
+        return subprocess.run(self.command(*argv), env=self.environment(script, **more), input=stdin,
                               capture_output=True, timeout=30, check=False)
 
-    def assert_ends(self, status, script, *argv):
-        done = self.run_umbra(script, *argv, self.kernel)
+    def assert_ends(self, status, script, *argv, **more):
+        done = self.run_umbra(script, *argv, self.kernel, **more)
         self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(os.listdir(self.work), [])
         return done
+
+    def assert_stops(self, number, script="time.sleep(60)"):
+        """A signal to the launcher ends it, with the emulator, and leaves no files."""
+        tell = "com[1].sendall(b'%d\\n' % os.getpid()); "
+        with subprocess.Popen(self.command(self.kernel), env=self.environment(tell + script), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            emulator = int(child.stdout.readline())
+            child.send_signal(number)
+            child.wait(10)
+        for _ in range(100):
+            if not os.path.exists(f"/proc/{emulator}"):
+                break
+            time.sleep(0.05)
+        self.assertFalse(os.path.exists(f"/proc/{emulator}"))
+        return child.returncode
+
+
+class Run(Launcher):
+    """Runs with QEMU, and what holds for any emulator."""
 
     def test_status_is_the_verdict(self):
         for status in (0, 1, 37, 101, 102, 255):
@@ -147,6 +178,15 @@ class Run(unittest.TestCase):
     def test_end_without_a_word(self):
         self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'umbra: hello')").stderr)
 
+    def test_emulator_that_fails(self):
+        self.assertIn(b"status -9", self.assert_ends(104, "com[2].sendall(b'umbra: hello'); os.kill(os.getpid(), 9)").stderr)
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.assertEqual(self.assert_stops(number), 130)
+            self.assertEqual(os.listdir(self.work), [])
+        self.assertEqual(self.assert_stops(signal.SIGKILL), -signal.SIGKILL)
+
     def test_emulator_that_refuses(self):
         done = self.assert_ends(102, "sys.exit('no such CPU')")
         self.assertIn(b"no such CPU", done.stderr)
@@ -175,8 +215,8 @@ class Run(unittest.TestCase):
     def test_keys_from_a_file(self):
         with open(f"{self.dir.name}/keys", "wb") as file:
             file.write(b"keys")
-        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu",
-                   FAKE_QEMU="com[1].sendall(com[1].recv(9).upper()); " + END % 0)
+        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-emulator",
+                   FAKE_EMULATOR="com[1].sendall(com[1].recv(9).upper()); " + END % 0)
         with open(f"{self.dir.name}/keys", "rb") as file:
             done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, self.kernel], env=env, stdin=file,
                                   capture_output=True, timeout=30, check=False)
@@ -195,7 +235,7 @@ class Run(unittest.TestCase):
         path = f"{self.dir.name}/a kernel"
         os.rename(self.kernel, path)
         script = "i = argv[argv.index('-initrd') + 1].split(' ')[0]; com[1].sendall(open(i, 'rb').read()); " + END % 0
-        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-qemu", FAKE_QEMU=script)
+        env = dict(os.environ, UMBRA_QEMU=f"{TOP}/tests/tools/fake-emulator", FAKE_EMULATOR=script)
         done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", path, path], env=env, capture_output=True,
                               stdin=subprocess.DEVNULL, timeout=30, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, b"x"))
@@ -208,6 +248,92 @@ class Run(unittest.TestCase):
 
     def test_intel_is_not_there_yet(self):
         self.assertIn(b"not yet", self.assert_ends(102, "", "--cpu", "intel").stderr)
+
+    def test_qemu_has_no_intel(self):
+        self.assertIn(b"QEMU does not emulate VMX", self.assert_ends(102, "", "--cpu", "intel", "--emulator", "qemu").stderr)
+
+
+class Bochs(Launcher):
+    """Runs with Bochs: its ways to start and to end."""
+    options = ("--emulator", "bochs")
+
+    def setUp(self):
+        super().setUp()
+        self.image = f"{TOP}/build/umbra.elf"
+
+    def test_status_is_the_verdict(self):
+        for status in (0, 37, 101):
+            self.assert_ends(status, (END % status) + "; end_bochs('[UNMAP ] Shutdown port: shutdown requested')")
+
+    def test_a_verdict_ends_a_machine_that_goes_on(self):
+        self.assert_ends(5, (END % 5) + "; time.sleep(60)")
+
+    def test_panic(self):
+        done = self.assert_ends(103, "com[2].sendall(b'panic: lost\\nrip 0\\n'); end_bochs('[UNMAP ] Shutdown port')")
+        self.assertIn(b"rip 0\n", done.stderr)
+
+    def test_timeout_in_instructions(self):
+        script = "com[1].sendall(commands.encode()); print('(0) Caught time breakpoint', flush=True)"
+        done = self.assert_ends(124, script, "--timeout", "2.5")
+        self.assertEqual(done.stdout, b"sb 62500000\nc\nq\n")
+        self.assertIn(b"no end within 2.5 s, of 25,000,000 instructions each", done.stderr)
+
+    def test_timeout_by_the_clock(self):
+        done = self.assert_ends(124, "com[1].sendall(b'so far'); time.sleep(60)", "--timeout", "0.2")
+        self.assertEqual(done.stdout, b"so far")
+        self.assertIn(b"no end within 0.8 s", done.stderr)
+
+    def test_debugger_that_stops_without_reason(self):
+        """Status 0 alone is neither success nor a time-out."""
+        self.assert_ends(104, "com[2].sendall(b'umbra: hello')", "--timeout", "9")
+
+    def test_end_without_a_word(self):
+        for message in ("[UNMAP ] Shutdown port: shutdown requested", "[ACPI  ] ACPI control: soft power off"):
+            self.assertIn(b"without a word", self.assert_ends(103, f"end_bochs('{message}')").stderr)
+
+    def test_triple_fault_of_the_machine(self):
+        done = self.assert_ends(103, "end_bochs('[CPU0  ] exception(): 3rd (13) exception with no resolution')")
+        self.assertIn(b"triple fault: [CPU0  ]", done.stderr)
+
+    def test_emulator_that_fails(self):
+        self.assertIn(b"[CPU0  ] no idea", self.assert_ends(104, "end_bochs('[CPU0  ] no idea')").stderr)
+        self.assertIn(b"status -9", self.assert_ends(104, "os.kill(os.getpid(), 9)").stderr)
+
+    def test_emulator_that_refuses(self):
+        script = ("print('00000000000p[      ] >>PANIC<< /x/bochsrc:5: cpu directive malformed.'); "
+                  "end_bochs('[      ] /x/bochsrc:5: cpu directive malformed.')")
+        done = self.assert_ends(102, script, UNCONNECTED="1")
+        self.assertEqual(done.stderr, b"/x/bochsrc:5: cpu directive malformed.\numbra: the emulator refused to start\n")
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(self.assert_stops(number), 130)
+            self.assertEqual(os.listdir(self.work), [])
+        self.assertEqual(self.assert_stops(signal.SIGKILL), -signal.SIGKILL)
+
+    def test_what_bochs_is_asked_for(self):
+        done = self.assert_ends(0, "com[1].sendall(config.encode()); " + END % 0, "--pcpus", "2", "--model", "zambezi",
+                                "--pmem", "1G", "--emulator-option", "keyboard: type=mf")
+        lines = done.stdout.decode().split("\n")
+        self.assertIn("memory: guest=1024, host=1024", lines)
+        self.assertTrue([line for line in lines if line.startswith("cpu: model=zambezi, count=2, ")])
+        self.assertIn("keyboard: type=mf", lines)
+        self.assertIn("clock: sync=none, time0=946684800", lines)
+
+    def test_terminal(self):
+        """With --interactive the machine keeps pace with real time, and only the clock ends it."""
+        done = self.assert_ends(0, "com[1].sendall((config + commands).encode()); " + END % 0, "--interactive", "--timeout", "9")
+        self.assertIn(b"clock: sync=slowdown", done.stdout)
+        self.assertNotIn(b"sb ", done.stdout)
+
+    def test_keys_reach_the_guest(self):
+        done = self.run_umbra("com[1].sendall(com[1].recv(9).upper()); " + END % 0, self.kernel, stdin=b"shell")
+        self.assertEqual(done.stdout, b"SHELL")
+
+    def test_what_it_lacks(self):
+        for options, text in ((["--boot", "uefi"], b"--boot uefi: Bochs"), (["--pcpus", "9"], b"at most 8 CPUs"),
+                              (["--pmem", "3G"], b"at most 2048M")):
+            self.assertIn(text, self.assert_ends(102, "", *options).stderr)
 
 
 if __name__ == "__main__":

@@ -1,81 +1,122 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The Intel machine: Bochs, which emulates VMX. It is deterministic, and boots from a CD."""
+"""The Intel machine: Bochs, which emulates VMX (and SVM, for a second opinion on AMD).
+
+Debian's Bochs has its debugger compiled in: it starts at its prompt, hence the rc script, whose
+time breakpoint also is a time-out that counts instructions. The serial lines are TCP connections
+to us: unlike a pty's, their other end waits for a reader, and does not lose what comes meanwhile.
+Bochs does not end at SIGTERM, and with the status 1 at every end of the machine; what it was says
+its output.
+"""
 import os
-import pty
-import subprocess
-import tty
+import re
+import select
+import socket
+import time
 
 from .machine import BaseMachine, need_command
-from .options import UsageError
+from .options import (STATUS_BAD_CONFIG, STATUS_EMULATOR, STATUS_PANIC, STATUS_TIMEOUT, UsageError)
+
+TICKS_PER_SECOND = 25_000_000  # of --timeout: what Bochs gets done in a second, running an operating system
+WALL_FACTOR = 4                # how much slower than that a busy machine may be
+CONNECT_SECONDS = 60
+
+# Instructions in a second of the machine's own time. A low rate makes the firmware's delays short; a
+# high one makes timer interrupts rare, and is about real time when the machine waits for a human.
+IPS_BATCH, IPS_INTERACTIVE = 5_000_000, 50_000_000
+
+MODELS = {"intel": "tigerlake", "amd": "ryzen"}
+MAX_MEMORY = 2 << 30
+MAX_CPUS = 8
 
 BOCHSRC = """\
 display_library: term
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 memory: guest={mem}, host={mem}
-cpu: model={model}, count={cpus}, ips=5000000, reset_on_triple_fault=0, ignore_bad_msrs=0
-clock: sync=none, time0=946684800
+cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0
+clock: sync={sync}, time0=946684800
 ata0-master: type=cdrom, path={iso}, status=inserted
 boot: cdrom
 log: {dir}/bochs.log
 panic: action=fatal
-error: action=report
+error: action=ignore
 info: action=ignore
 debug: action=ignore
 speaker: enabled=0
 sound: waveoutdrv=dummy
-{coms}
 """
+
+MESSAGE = re.compile(r"Bochs is exiting with the following message:\n(.*)")
+CONFIG_ERROR = re.compile(r"^0{11}[ep]\[ +\] (?:>>PANIC<< )?(.*/bochsrc:.*)$", re.M)
+OUT_OF_TIME = "Caught time breakpoint"
+TRIPLE_FAULT = "exception with no resolution"
+SWITCHED_OFF = re.compile(r"Shutdown port|soft power off")
 
 
 class Machine(BaseMachine):
     def __init__(self, opts):
-        if not os.environ.get("UMBRA_INTEL"):
+        if opts.cpu == "intel" and not os.environ.get("UMBRA_INTEL"):
             raise UsageError("--cpu intel: not yet, Umbra has no VMX back end so far")
         if opts.boot != "bios":
             raise UsageError(f"--boot {opts.boot}: Bochs boots Umbra through its BIOS only")
+        if opts.pmem > MAX_MEMORY:
+            raise UsageError(f"--pmem: Bochs has at most {MAX_MEMORY >> 20}M of memory; this run takes {opts.pmem >> 20}M")
+        if opts.pcpus > MAX_CPUS:
+            raise UsageError(f"--pcpus: Bochs has at most {MAX_CPUS} CPUs")
         super().__init__(opts)
 
+    @property
+    def wall_seconds(self):
+        """After how long to give up by the clock on the wall; the time breakpoint should come first."""
+        if self.opts.timeout and not self.opts.interactive:
+            return self.opts.timeout * WALL_FACTOR
+        return self.opts.timeout
+
     def start(self):
-        """The emulator process, and our ends of its serial lines by COM number."""
-        ours, lines = {}, []
-        for com in self.coms:
-            ours[com], terminal = pty.openpty()
-            tty.setraw(terminal)
-            lines.append(f"com{com}: enabled=1, mode=term, dev={os.ttyname(terminal)}")
-        self.write_files(lines)
-        child = subprocess.Popen([need_command("bochs-bin"), "-q", "-f", f"{self.dir}/bochsrc", "-rc", f"{self.dir}/rc"],
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                 env=dict(os.environ, TERM="xterm"))
-        return child, {com: PtyEnd(fd) for com, fd in ours.items()}
+        listeners = {com: socket.create_server(("127.0.0.1", 0)) for com in self.coms}
+        self.write_files({com: end.getsockname()[1] for com, end in listeners.items()})
+        self.spawn([os.environ.get("UMBRA_BOCHS") or need_command("bochs-bin"),
+                    "-q", "-f", f"{self.dir}/bochsrc", "-rc", f"{self.dir}/rc"],
+                   env=dict(os.environ, TERM="xterm"))  # it refuses to start without a kind of terminal
+        self.accept(listeners)
 
-    def write_files(self, lines):
-        opts = self.opts
-        with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
-            file.write(BOCHSRC.format(mem=opts.pmem >> 20, model=opts.model or "tigerlake", cpus=opts.pcpus,
-                                      iso=self.make_iso(), dir=self.dir, coms="\n".join(lines)))
-        # Debian's Bochs has its debugger compiled in and starts at its prompt.
-        with open(f"{self.dir}/rc", "w", encoding="utf-8") as file:
-            file.write((f"sb {opts.ticks}\n" if opts.ticks else "") + "c\nq\n")
-
-
-class PtyEnd:
-    """A pty with the few methods of a socket that a session uses."""
-
-    def __init__(self, fd):
-        self.fd = fd
-
-    def fileno(self):
-        return self.fd
-
-    def recv(self, size):
+    def accept(self, listeners):
+        """Wait until the emulator has connected its serial lines, or has ended."""
+        deadline = time.monotonic() + CONNECT_SECONDS
         try:
-            return os.read(self.fd, size)
-        except OSError:  # the other side is gone
-            return b""
+            while len(self.ends) < len(listeners) and self.child.poll() is None and time.monotonic() < deadline:
+                waiting = [end for com, end in listeners.items() if com not in self.ends]
+                ready = select.select(waiting, [], [], 0.1)[0]
+                self.ends.update({com: end.accept()[0] for com, end in listeners.items() if end in ready})
+        finally:
+            for end in listeners.values():
+                end.close()
 
-    def sendall(self, data):
-        os.write(self.fd, data)
+    def write_files(self, ports):
+        opts = self.opts
+        text = BOCHSRC.format(mem=opts.pmem >> 20, model=opts.model or MODELS[opts.cpu], cpus=opts.pcpus,
+                              ips=IPS_INTERACTIVE if opts.interactive else IPS_BATCH,
+                              sync="slowdown" if opts.interactive else "none", iso=self.make_iso(), dir=self.dir)
+        lines = [f"com{com}: enabled=1, mode=socket-client, dev=localhost:{port}" for com, port in ports.items()]
+        with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
+            file.write(text + "\n".join([*lines, *opts.emulator_option, ""]))
+        commands = ["c", "q"]
+        if opts.timeout and not opts.interactive:
+            commands.insert(0, f"sb {int(opts.timeout * TICKS_PER_SECOND)}")
+        with open(f"{self.dir}/rc", "w", encoding="utf-8") as file:
+            file.write("\n".join([*commands, ""]))
 
-    def close(self):
-        os.close(self.fd)
+    def explain_end(self, status, output, has_run):
+        message = MESSAGE.search(output)
+        message = message[1].strip() if message else "without a word of its own"
+        if len(self.ends) < len(self.coms):
+            reasons = CONFIG_ERROR.findall(output) or [message]
+            return STATUS_BAD_CONFIG, "\n".join([*reasons, "umbra: the emulator refused to start"])
+        if status == 0 and OUT_OF_TIME in output:
+            return STATUS_TIMEOUT, (f"umbra: no end within {self.opts.timeout:g} s, "
+                                    f"of {TICKS_PER_SECOND:,} instructions each")
+        if TRIPLE_FAULT in message:
+            return STATUS_PANIC, f"umbra: the machine ended in a triple fault: {message}"
+        if SWITCHED_OFF.search(message):
+            return STATUS_PANIC, "umbra: the machine stopped without a word from Umbra"
+        return STATUS_EMULATOR, f"umbra: Bochs gave up, with status {status}: {message}"

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the emulated machines have in common: the image, packages, boot media, serial lines."""
+"""What the emulated machines have in common: the image, packages, boot media, the process itself."""
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
 from .options import TOP, UsageError
 
 LOG_COM = 2
+PR_SET_PDEATHSIG = 1
 
 
 def need_command(command):
@@ -21,13 +24,24 @@ def need_command(command):
     return path
 
 
+def die_with_parent():
+    """In the child, before the emulator starts: whatever ends the launcher ends the emulator as well."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class BaseMachine:
-    """A machine that will run `opts`; a context, since it needs a directory while it runs."""
+    """A machine that will run `opts`; a context, since it needs a directory while it runs.
+
+    A kind of machine adds start(), which fills .child and .ends; .wall_seconds, after which to give up
+    by the clock (None: never); and explain_end(status, output, has_run), the launcher's status and the
+    words for an emulator that ended without a verdict of Umbra's.
+    """
 
     def __init__(self, opts):
         self.opts = opts
-        # Serial port -> the launcher's end: one for each guest, one for the log.
+        # Serial port -> the launcher's end, a socket: one for each guest, one for the log.
         self.coms = sorted([guest.com for guest in opts.guests] + [LOG_COM])
+        self.child, self.ends = None, {}
 
     def __enter__(self):
         if not os.path.exists(self.opts.image):
@@ -38,7 +52,27 @@ class BaseMachine:
         return self
 
     def __exit__(self, *_):
+        self.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def spawn(self, argv, **options):
+        """Start the emulator. What it says itself goes to a file, so that it never waits for a reader."""
+        with open(f"{self.dir}/emulator.out", "wb") as out:
+            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                          preexec_fn=die_with_parent, **options)
+
+    def stop(self):
+        """End the emulator, if it still runs. SIGKILL: Bochs does not end at anything less."""
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        for end in self.ends.values():
+            end.close()
+
+    def output(self):
+        """What the emulator said."""
+        with open(f"{self.dir}/emulator.out", encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     def plain_path(self, path):
         """The file under a path without blanks, which would end it in a module line."""
@@ -55,6 +89,6 @@ class BaseMachine:
         argv = [f"{TOP}/tools/mkiso", "-q", "-o", iso, "-i", self.opts.image, "-c", self.opts.hv_cmdline]
         argv += [f"{self.plain_path(path)} {words}" for path, words in self.opts.modules]
         need_command("grub-mkrescue")
-        if subprocess.run(argv, stdout=2, check=False).returncode:
+        if subprocess.run(argv, stdout=2, check=False, env=dict(os.environ, TMPDIR=self.dir)).returncode:
             raise UsageError("the ISO image could not be made")
         return iso

@@ -9,15 +9,20 @@ import argparse
 import os
 import re
 import shlex
+import sys
 
 STATUS_TRIPLE_FAULT = 101  # or killed; comes from the hypervisor
 STATUS_BAD_CONFIG = 102
 STATUS_PANIC = 103
+STATUS_EMULATOR = 104
 STATUS_TIMEOUT = 124
 STATUS_INTERRUPTED = 130
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (vmm/config.h)
+
+# What ends the emulator when Umbra writes to it: QEMU's isa-debug-exit, Bochs's shutdown port.
+EXIT_PORTS = {"qemu": "0xf4", "bochs": "0x8900"}
 
 
 class UsageError(Exception):
@@ -79,24 +84,38 @@ def run_options():
                                 "Umbra's log on stderr; the exit status is the guest's.",
                     epilog="On a terminal, Ctrl-] q ends the run and Ctrl-] m sends the keys to Umbra's monitor, or "
                            "to the guest again. Exit status: the guest's; 101 triple fault or killed, 102 bad usage "
-                           "or configuration, 103 failure of Umbra itself, 124 timeout.")
+                           "or configuration, 103 failure of Umbra itself, 104 of the emulator, 124 timeout, "
+                           "130 ended by the user or a signal.")
     group = parser.add_argument_group("the machine and the run")
-    group.add_argument("--cpu", choices=["amd", "intel"], default="amd", help="QEMU with SVM, or Bochs with VMX")
-    group.add_argument("--model", metavar="NAME", help="another CPU model of the emulator")
+    group.add_argument("--cpu", choices=["amd", "intel"], default="amd", help="a machine with SVM, or with VMX (default: amd)")
+    group.add_argument("--emulator", choices=["qemu", "bochs"], help="what emulates it (default: qemu for amd, bochs for intel)")
+    group.add_argument("--model", metavar="NAME", help="another CPU model of the emulator (default: EPYC; Bochs: tigerlake, ryzen)")
     group.add_argument("--pcpus", metavar="N", type=count, help="CPUs of the machine (default: most vCPUs of a guest)")
     group.add_argument("--pmem", metavar="SIZE", type=size, help="memory of the machine (default: what it takes)")
-    group.add_argument("--boot", choices=["direct", "bios", "uefi"], help="by the emulator, or by GRUB (default: direct)")
-    group.add_argument("--icount", action="store_true", help="QEMU: one instruction is one nanosecond; deterministic")
-    group.add_argument("--ticks", metavar="N", type=int, help="Bochs: time-out in instructions; deterministic")
-    group.add_argument("--timeout", metavar="SECONDS", type=seconds, help="end with status 124 after that time")
+    group.add_argument("--boot", choices=["direct", "bios", "uefi"],
+                       help="by the emulator, or by GRUB (default: direct; Bochs: bios, and nothing else)")
+    group.add_argument("--icount", action="store_true", help="a run repeats exactly: in QEMU one instruction is one nanosecond; "
+                                                             "in Bochs it is always so, without --interactive")
+    group.add_argument("--interactive", action=argparse.BooleanOptionalAction,
+                       help="Bochs: keep pace with real time when idle (default: if stdin is a terminal)")
+    group.add_argument("--timeout", metavar="SECONDS", type=seconds,
+                       help="end with status 124 after that time (Bochs: so many times 25 million instructions)")
     group.add_argument("--log", metavar="FILE", help="Umbra's log, instead of on stderr")
     group.add_argument("--hv", metavar="WORDS", default="", help="words for Umbra's own command line (loglevel=debug)")
     group.add_argument("--vm", metavar="\"OPTIONS KERNEL -- command line\"", action="append", default=[],
                        help="a further guest (at most 2), whose console comes on stdout in lines that start with its name")
-    group.add_argument("--emulator", metavar="OPTION", action="append", default=[],
-                       help="a further option for the emulator (may be repeated)")
+    group.add_argument("--emulator-option", metavar="OPTION", action="append", default=[],
+                       help="a further option for QEMU, or line of Bochs's configuration (may be repeated)")
     group.add_argument("--image", metavar="FILE", default=f"{TOP}/build/umbra.elf", help="the hypervisor")
     return parser
+
+
+def is_at_terminal():
+    """Whether the keys come from a terminal, and this process is the one in its foreground."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def must_be_file(path):
@@ -160,7 +179,10 @@ def parse(argv):
         raise UsageError("usage: umbra run [options] KERNEL [-- guest command line] (umbra run --help)")
     words, cmdline = split_cmdline(argv[1:])
     opts = run_options().parse_args(words)
-    opts.boot = opts.boot or ("bios" if opts.cpu == "intel" else "direct")
+    opts.emulator = opts.emulator or ("bochs" if opts.cpu == "intel" else "qemu")
+    opts.boot = opts.boot or ("bios" if opts.emulator == "bochs" else "direct")
+    if opts.interactive is None:
+        opts.interactive = is_at_terminal()
     # COM2 is the log's. UEFI firmware talks on COM1, so there the guests' ports begin at COM3.
     coms = [3, 4] if opts.boot == "uefi" else [1, 3, 4]
     if len(opts.vm) >= len(coms):
@@ -174,7 +196,7 @@ def parse(argv):
     opts.modules = [module for guest in opts.guests for module in guest.modules()]
     opts.pcpus = opts.pcpus or max(guest.vcpus for guest in opts.guests)
     opts.pmem = opts.pmem or default_pmem(opts)
-    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport=0xf4 {opts.hv}".rstrip()
+    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {opts.hv}".rstrip()
     return opts
 
 

@@ -2,25 +2,31 @@
 """The AMD machine: QEMU's software emulation with SVM and nested paging. No KVM is used."""
 import os
 import socket
-import subprocess
 
 from .machine import BaseMachine, need_command
+from .options import STATUS_BAD_CONFIG, STATUS_EMULATOR, STATUS_PANIC, UsageError
 
 OVMF = "/usr/share/ovmf/OVMF.fd"
 
 
 class Machine(BaseMachine):
+    def __init__(self, opts):
+        if opts.cpu != "amd":
+            raise UsageError("--emulator qemu: QEMU does not emulate VMX; Intel CPUs are Bochs's")
+        super().__init__(opts)
+
+    @property
+    def wall_seconds(self):
+        return self.opts.timeout
+
     def start(self):
-        """The emulator process, and our ends of its serial lines by COM number."""
-        ours, theirs = {}, {}
+        theirs = {}
         for com in self.coms:
-            ours[com], theirs[com] = socket.socketpair()
-        child = subprocess.Popen(self.argv({com: end.fileno() for com, end in theirs.items()}),
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                 pass_fds=[end.fileno() for end in theirs.values()])
+            self.ends[com], theirs[com] = socket.socketpair()
+        self.spawn(self.argv({com: end.fileno() for com, end in theirs.items()}),
+                   pass_fds=[end.fileno() for end in theirs.values()])
         for end in theirs.values():
             end.close()
-        return child, ours
 
     def argv(self, fds):
         opts = self.opts
@@ -32,7 +38,7 @@ class Machine(BaseMachine):
             backend = f"socket,id=com{com},fd={fds[com]}" if com in fds else f"null,id=com{com}"
             argv += ["-chardev", backend, "-serial", f"chardev:com{com}"]
         argv += ["-icount", "shift=0,sleep=off"] if opts.icount else []
-        return argv + self.boot() + opts.emulator
+        return argv + self.boot() + opts.emulator_option
 
     def boot(self):
         opts = self.opts
@@ -41,3 +47,10 @@ class Machine(BaseMachine):
         # QEMU takes a doubled comma for a comma that does not separate two modules.
         modules = [f"{self.plain_path(path)} {words}".replace(",", ",,") for path, words in opts.modules]
         return ["-kernel", opts.image, "-append", opts.hv_cmdline, "-initrd", ",".join(modules)]
+
+    def explain_end(self, status, output, has_run):
+        if status == 1 and not has_run:
+            return STATUS_BAD_CONFIG, f"{output}umbra: the emulator refused to start"
+        if status != 0:
+            return STATUS_EMULATOR, f"{output}umbra: QEMU gave up, with status {status}"
+        return STATUS_PANIC, f"{output}umbra: the machine stopped without a word from Umbra"

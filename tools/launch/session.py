@@ -10,14 +10,13 @@ import contextlib
 import os
 import re
 import selectors
-import signal
 import subprocess
 import sys
 import termios
 import time
 
 from .machine import LOG_COM
-from .options import (STATUS_BAD_CONFIG, STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError)
+from .options import STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError, is_at_terminal
 
 VERDICT = re.compile(rb"umbra: exit status (\d+)")
 PANIC = re.compile(rb"^panic: ", re.I)
@@ -46,7 +45,7 @@ class Terminal:
 
     def __enter__(self):
         try:
-            if os.tcgetpgrp(self.fd) == os.getpgrp():
+            if is_at_terminal():
                 self.saved = termios.tcgetattr(self.fd)
                 raw = termios.tcgetattr(self.fd)
                 raw[0] &= ~(termios.ICRNL | termios.IXON)
@@ -139,20 +138,14 @@ class Session:
 
     def run(self):
         """The exit status of the launcher."""
-        self.child, self.ends = self.machine.start()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS_INTERRUPTED))
-        try:
-            with Terminal() as self.terminal:
-                status = self.watch()
-        except KeyboardInterrupt:
-            status = STATUS_INTERRUPTED
-        finally:
-            self.child.kill()
-            complaints = self.child.stderr.read().decode(errors="replace") if self.child.stderr else ""
-            self.child.wait()
+        with Terminal() as self.terminal:
+            self.machine.start()
+            self.child, self.ends = self.machine.child, self.machine.ends
+            status = self.watch()
+        self.machine.stop()
         for stream in [*self.consoles.values(), self.log]:
             stream.close()
-        return self.explain(status, complaints)
+        return self.explain(status)
 
     def watch(self):
         """Pass bytes on until the run is decided: its status, or None if the emulator ended without a word."""
@@ -164,8 +157,7 @@ class Session:
                     self.selector.register(self.terminal.fd, selectors.EVENT_READ, self.read_keys)
                 except (OSError, ValueError):
                     self.read_file()
-            start = time.monotonic()
-            return self.loop(start + self.opts.timeout if self.opts.timeout else float("inf"))
+            return self.loop(time.monotonic() + (self.machine.wall_seconds or float("inf")))
 
     def loop(self, deadline):
         self.quit, self.open = False, len(self.ends)
@@ -250,18 +242,13 @@ class Session:
                 out += key
         return out
 
-    def explain(self, status, complaints):
+    def explain(self, status):
         """Say in a line why the run ended, where the log does not; the final status."""
-        if complaints.strip() and (status is None or self.log.has_panic):
-            sys.stderr.write(complaints)
-        if status is None and self.child.returncode == 1 and self.log.is_empty:
-            print("umbra: the emulator refused to start", file=sys.stderr)
-            return STATUS_BAD_CONFIG
         if status is None:
-            print("umbra: the machine stopped without a word from Umbra", file=sys.stderr)
-            return STATUS_PANIC
-        if status == STATUS_TIMEOUT and self.log.status is None:
-            print(f"umbra: no end within {self.opts.timeout:g} s", file=sys.stderr)
-        if status == 1 and self.expects and self.log.status == 0:
+            status, words = self.machine.explain_end(self.child.returncode, self.machine.output(), not self.log.is_empty)
+            print(words, file=sys.stderr)
+        elif status == STATUS_TIMEOUT and self.log.status is None:
+            print(f"umbra: no end within {self.machine.wall_seconds:g} s", file=sys.stderr)
+        elif status == 1 and self.expects and self.log.status == 0:
             print("umbra: the guest ended without the expected text on its console", file=sys.stderr)
         return status
