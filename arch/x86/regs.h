@@ -238,6 +238,9 @@
 #define EFER_FFXSR BIT_ULL(14)
 #define EFER_TCE   BIT_ULL(15)
 
+#define DEBUGCTL_BTF      BIT_ULL(1) /* TF steps over branches, not instructions */
+#define DEBUGCTL_BUS_LOCK BIT_ULL(2)
+
 #define SPEC_CTRL_IBRS BIT_ULL(0)
 #define PRED_CMD_IBPB  BIT_ULL(0)
 

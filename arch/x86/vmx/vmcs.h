@@ -43,7 +43,13 @@
 	X(PML_ADDRESS, 0x200e)                                                                     \
 	X(TSC_OFFSET, 0x2010)                                                                      \
 	X(VIRTUAL_APIC_PAGE_ADDR, 0x2012)                                                          \
+	X(APIC_ACCESS_ADDR, 0x2014)                                                                \
+	X(VM_FUNCTION_CONTROLS, 0x2018)                                                            \
 	X(EPT_POINTER, 0x201a)                                                                     \
+	X(EPTP_LIST_ADDR, 0x2024)                                                                  \
+	X(VMREAD_BITMAP, 0x2026)                                                                   \
+	X(VMWRITE_BITMAP, 0x2028)                                                                  \
+	X(VIRTUALIZATION_EXCEPTION_ADDR, 0x202a)                                                   \
 	X(XSS_EXIT_BITMAP, 0x202c)                                                                 \
 	X(GUEST_PHYSICAL_ADDRESS, 0x2400)                                                          \
 	X(VMCS_LINK_POINTER, 0x2800)                                                               \
@@ -212,6 +218,9 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define ENTRY_LOAD_PAT   BIT(14)
 #define ENTRY_LOAD_EFER  BIT(15)
 
+/* VM functions. */
+#define VM_FUNCTION_EPTP_SWITCHING BIT_ULL(0)
+
 /* Interruption information: of entries, exits and IDT vectoring. */
 #define INTR_VECTOR           GENMASK_ULL(7, 0)
 #define INTR_TYPE             GENMASK_ULL(10, 8)
@@ -231,6 +240,7 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define BLOCKING_BY_MOV_SS BIT(1)
 #define BLOCKING_BY_SMI    BIT(2)
 #define BLOCKING_BY_NMI    BIT(3)
+#define BLOCKING_ENCLAVE   BIT(4) /* the event came inside an SGX enclave */
 
 /* Activity state. */
 #define ACTIVITY_ACTIVE        0
@@ -239,17 +249,34 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define ACTIVITY_WAIT_FOR_SIPI 3
 
 /* Pending debug exceptions. */
-#define PENDING_DEBUG_BS BIT_ULL(14)
+#define PENDING_DEBUG_B0_B3   0xfull
+#define PENDING_DEBUG_BLD     BIT_ULL(11) /* a bus lock; CPUs that can detect one */
+#define PENDING_DEBUG_ENABLED BIT_ULL(12) /* one of B0 to B3 is enabled in DR7 */
+#define PENDING_DEBUG_BS      BIT_ULL(14)
+#define PENDING_DEBUG_RTM     BIT_ULL(16)
 
 /* Access rights of a segment: those of its descriptor, and ... */
 #define AR_LOW      0x00ffu
 #define AR_HIGH     0xf000u
 #define AR_UNUSABLE 0x10000u
 
+#define AR_TYPE     0x000fu
+#define AR_S        0x0010u
+#define AR_DPL      0x0060u
+#define AR_P        0x0080u
+#define AR_L        0x2000u
+#define AR_DB       0x4000u
+#define AR_G        0x8000u
+#define AR_RESERVED 0xfffe0f00u
+
 /* EPT pointer. */
-#define EPTP_WB     6ull
-#define EPTP_WALK_4 (3ull << 3)
-#define EPTP_AD     BIT_ULL(6)
+#define EPTP_MEMTYPE GENMASK_ULL(2, 0)
+#define EPTP_WALK    GENMASK_ULL(5, 3) /* levels - 1 */
+#define EPTP_UC      0ull
+#define EPTP_WB      6ull
+#define EPTP_WALK_4  (3ull << 3)
+#define EPTP_WALK_5  (4ull << 3)
+#define EPTP_AD      BIT_ULL(6)
 
 /* MSR_VMX_BASIC. */
 #define VMX_BASIC_REVISION   GENMASK_ULL(30, 0)
@@ -260,11 +287,15 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 /* MSR_VMX_MISC. */
 #define VMX_MISC_PREEMPTION_SHIFT GENMASK_ULL(4, 0)
 #define VMX_MISC_SAVES_LMA        BIT_ULL(5)
+#define VMX_MISC_ACTIVITY         GENMASK_ULL(8, 6) /* HLT, shutdown, wait-for-SIPI */
+#define VMX_MISC_CR3_TARGETS      GENMASK_ULL(24, 16)
 #define VMX_MISC_ZERO_LEN_INJECT  BIT_ULL(30)
 
 /* MSR_VMX_EPT_VPID_CAP. */
 #define EPT_CAP_EXEC_ONLY    BIT_ULL(0)
 #define EPT_CAP_WALK_4       BIT_ULL(6)
+#define EPT_CAP_WALK_5       BIT_ULL(7)
+#define EPT_CAP_UC           BIT_ULL(8)
 #define EPT_CAP_WB           BIT_ULL(14)
 #define EPT_CAP_2M           BIT_ULL(16)
 #define EPT_CAP_1G           BIT_ULL(17)
@@ -279,6 +310,10 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define INVEPT_ONE  1 /* one EPT pointer */
 #define INVEPT_ALL  2
 #define INVVPID_ALL 2
+
+/* VM-instruction errors. */
+#define VMX_ERROR_CONTROLS   7
+#define VMX_ERROR_HOST_STATE 8
 
 /* Exit reasons. */
 #define VMX_EXIT_EXCEPTION_NMI      0
