@@ -5,6 +5,8 @@
  */
 #include "arch/x86/tsc.h"
 
+#include <stdbool.h>
+
 #include "arch/x86/cpu.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -120,17 +122,24 @@ static void set_khz(uint64_t khz, const char *source)
 	log_info("tsc: %lu.%03lu MHz (%s)", khz / 1000, khz % 1000, source);
 }
 
+/* An emulator may show a model's frequency, and run at another one by orders of magnitude. */
+static bool is_credible(uint64_t khz, uint64_t measured)
+{
+	return khz > measured - measured / 8 && khz < measured + measured / 8;
+}
+
 void tsc_init(const struct tsc_reference *ref)
 {
+	uint64_t measured = khz_from_measurement(ref);
 	uint64_t khz = khz_from_cpuid();
 
-	if (khz) {
+	if (khz && is_credible(khz, measured)) {
 		set_khz(khz, "CPUID");
 		return;
 	}
 	khz = khz_from_hypervisor();
-	if (khz)
+	if (khz && is_credible(khz, measured))
 		set_khz(khz, "hypervisor leaf");
 	else
-		set_khz(khz_from_measurement(ref), ref->name);
+		set_khz(measured, ref->name);
 }
