@@ -48,6 +48,7 @@ sound: waveoutdrv=dummy
 
 MESSAGE = re.compile(r"Bochs is exiting with the following message:\n(.*)")
 CONFIG_ERROR = re.compile(r"^0{11}[ep]\[ +\] (?:>>PANIC<< )?(.*/bochsrc:.*)$", re.M)
+WHERE = re.compile(r"^\(\d+\)\.\[\d+\] .*$", re.M)  # each CPU's next instruction, at the end
 OUT_OF_TIME = "Caught time breakpoint"
 TRIPLE_FAULT = "exception with no resolution"
 SWITCHED_OFF = re.compile(r"Shutdown port|soft power off")
@@ -113,8 +114,9 @@ class Machine(BaseMachine):
             reasons = CONFIG_ERROR.findall(output) or [message]
             return STATUS_BAD_CONFIG, "\n".join([*reasons, "umbra: the emulator refused to start"])
         if status == 0 and OUT_OF_TIME in output:
-            return STATUS_TIMEOUT, (f"umbra: no end within {self.opts.timeout:g} s, "
-                                    f"of {TICKS_PER_SECOND:,} instructions each")
+            where = WHERE.findall(output)
+            return STATUS_TIMEOUT, "\n".join([*where, f"umbra: no end within {self.opts.timeout:g} s, "
+                                                      f"of {TICKS_PER_SECOND:,} instructions each"])
         if TRIPLE_FAULT in message:
             return STATUS_PANIC, f"umbra: the machine ended in a triple fault: {message}"
         if SWITCHED_OFF.search(message):
