@@ -125,12 +125,12 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	uint8_t vector = FIELD_GET(INTR_VECTOR, info);
 
 	if (FIELD_GET(INTR_TYPE, info) == INTR_TYPE_NMI) {
-		__asm__ volatile("int $2");
+		vmx_handle_nmi();
 		exit->reason = EXIT_NMI;
 		return;
 	}
 	if (vector == X86_TRAP_MC)
-		__asm__ volatile("int $18");
+		vmx_handle_machine_check();
 	if (vector == X86_TRAP_DB)
 		update_debug_registers(v);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
@@ -179,7 +179,7 @@ static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t rea
 		vmx_explain_failure(v, true);
 		break;
 	case VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILURE:
-		__asm__ volatile("int $18");
+		vmx_handle_machine_check();
 		exit->reason = EXIT_UNKNOWN;
 		break;
 	default:

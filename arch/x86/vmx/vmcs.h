@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual-machine control structure: encodings of its fields (Intel SDM volume 3, appendix B),
- * the bits of its controls (chapter "Virtual Machine Control Structures"), exit reasons
- * (appendix C), and the instructions that reach it.
+ * the bits of its controls (chapter "Virtual Machine Control Structures") and exit reasons
+ * (appendix C).
  */
 #ifndef ARCH_X86_VMX_VMCS_H
 #define ARCH_X86_VMX_VMCS_H
@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "lib/bits.h"
-#include "lib/types.h"
 
 /*
  * X(name, encoding), in the order of the encodings. Bits 14:13 are the width (0: 16 bits, 1: 64,
@@ -397,52 +396,5 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define QUAL_EPT_LINEAR_VALID BIT_ULL(7)
 #define QUAL_EPT_FINAL        BIT_ULL(8) /* not the walk of the guest's tables */
 #define QUAL_NMI_UNBLOCKED    BIT_ULL(12)
-
-/*
- * The instructions. A VMREAD or VMWRITE of a field of this list can only fail if no VMCS is
- * current, or the CPU lacks the field: both would be bugs, seen at once in what is read.
- */
-static inline uint64_t vmread(enum vmcs_field field)
-{
-	uint64_t val;
-
-	__asm__ volatile("vmread %1, %0" : "=r"(val) : "r"((uint64_t)field) : "cc");
-	return val;
-}
-
-static inline void vmwrite(enum vmcs_field field, uint64_t val)
-{
-	__asm__ volatile("vmwrite %1, %0" : : "r"((uint64_t)field), "r"(val) : "cc");
-}
-
-static inline void vmclear(hpa_t vmcs)
-{
-	__asm__ volatile("vmclear %0" : : "m"(vmcs) : "cc", "memory");
-}
-
-static inline void vmptrld(hpa_t vmcs)
-{
-	__asm__ volatile("vmptrld %0" : : "m"(vmcs) : "cc", "memory");
-}
-
-/* Forget what EPT tables gave: of one EPT pointer, or all (SDM volume 3, INVEPT). */
-static inline void invept(uint64_t type, uint64_t eptp)
-{
-	struct {
-		uint64_t eptp, reserved;
-	} desc = {eptp, 0};
-
-	__asm__ volatile("invept %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
-}
-
-/* Forget translations of VPIDs (SDM volume 3, INVVPID). */
-static inline void invvpid(uint64_t type, uint16_t vpid)
-{
-	struct {
-		uint64_t vpid, gva;
-	} desc = {vpid, 0};
-
-	__asm__ volatile("invvpid %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
-}
 
 #endif

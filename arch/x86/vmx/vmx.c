@@ -207,14 +207,6 @@ static void unlock(void)
 		wrmsr(MSR_FEATURE_CONTROL, val | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK);
 }
 
-static bool vmxon(hpa_t region)
-{
-	bool failed;
-
-	__asm__ volatile("vmxon %1" : "=@ccna"(failed) : "m"(region) : "cc", "memory");
-	return !failed;
-}
-
 /* Translations that were here before Umbra are nobody's. */
 static void flush_all(void)
 {

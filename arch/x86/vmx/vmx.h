@@ -5,6 +5,7 @@
 
 #include "arch/x86/tags.h"
 #include "arch/x86/virt.h"
+#include "arch/x86/vmx/insn.h"
 #include "arch/x86/vmx/vmcs.h"
 #include "lib/types.h"
 
