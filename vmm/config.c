@@ -200,8 +200,7 @@ static const char *parse_mmu(struct line *l, const char *val)
 
 	if (i < 0)
 		return "not one of auto, tdp, shadow";
-	l->vm->mmu = (enum mmu_mode)i;
-	return NULL;
+	return i == 2 ? "not supported yet, guests have nested paging only" : NULL;
 }
 
 static const char *parse_proto(struct line *l, const char *val)
@@ -411,7 +410,9 @@ static void parse_cmdline(struct line *l, const char *text)
 	len = strlen(text);
 	while (len && strchr(WORD_SEP, text[len - 1]))
 		len--;
-	if (len && (l->part == PART_INITRD || l->part == PART_DISK)) {
+	if (len && l->part == PART_MODULE && l->module->fw_cfg[0]) {
+		complain(l->config, l->vm, "module: --: a file in fw_cfg takes no text");
+	} else if (len && (l->part == PART_INITRD || l->part == PART_DISK)) {
 		complain(l->config, l->vm, "%s: --: takes no command line", part_names[l->part]);
 	} else if (len >= room) {
 		complain(l->config, l->vm, "%s: --: command line of %zu characters, at most %zu",
@@ -440,8 +441,8 @@ static struct config_file *take_place(struct line *l)
 		f = &vm->initrd;
 		break;
 	case PART_DISK:
-		f = &vm->disk;
-		break;
+		complain(l->config, vm, "disk: not supported yet, guests have no disk device");
+		return NULL;
 	default:
 		f = &vm->kernel;
 		break;

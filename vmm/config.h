@@ -35,9 +35,7 @@ enum boot_proto {
 
 enum boot_mode { BOOT_REAL, BOOT_PROT32, BOOT_LONG64 };
 
-enum mmu_mode { MMU_AUTO, MMU_TDP, MMU_SHADOW };
-
-#define VM_DEBUG_EXITS BIT(0) /* log each exit */
+#define VM_DEBUG_EXITS BIT(0) /* keep the last exits, for the log (vmm/trace.h) */
 
 /* A file that GRUB loaded. */
 struct config_file {
@@ -57,7 +55,6 @@ struct vm_config {
 	bool failed; /* a line about this VM was wrong: do not start it */
 	uint64_t mem_bytes;
 	unsigned vcpus; /* 1..VM_MAX_VCPUS */
-	enum mmu_mode mmu;
 	bool large_pages;
 	enum boot_proto proto;
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */
@@ -69,7 +66,6 @@ struct vm_config {
 	char cmdline[CONFIG_CMDLINE_LEN];
 	struct config_file kernel; /* or the firmware image */
 	struct config_file initrd;
-	struct config_file disk;
 	unsigned nr_modules;
 	struct config_module module[CONFIG_MAX_MODULES];
 };

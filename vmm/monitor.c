@@ -11,6 +11,7 @@
 #include "drivers/reset.h"
 #include "lib/bits.h"
 #include "mm/frames.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 #define LINE_LEN 80
@@ -70,38 +71,6 @@ static void stop_vm(struct vm *vm, const char *arg)
 	vm_end(vm, VM_STOPPED_BY_USER, 0);
 }
 
-static const char *const exit_names[NR_EXIT_REASONS] = {
-	[EXIT_UNKNOWN] = "unknown",
-	[EXIT_INTERRUPT] = "interrupt",
-	[EXIT_NMI] = "nmi",
-	[EXIT_IRQ_WINDOW] = "irq-window",
-	[EXIT_NMI_WINDOW] = "nmi-window",
-	[EXIT_HLT] = "hlt",
-	[EXIT_CPUID] = "cpuid",
-	[EXIT_HYPERCALL] = "hypercall",
-	[EXIT_RDMSR] = "rdmsr",
-	[EXIT_WRMSR] = "wrmsr",
-	[EXIT_IO] = "io",
-	[EXIT_MEMORY_FAULT] = "memory-fault",
-	[EXIT_CR_READ] = "cr-read",
-	[EXIT_CR_WRITE] = "cr-write",
-	[EXIT_DR_ACCESS] = "dr",
-	[EXIT_EXCEPTION] = "exception",
-	[EXIT_INVLPG] = "invlpg",
-	[EXIT_RDTSC] = "rdtsc",
-	[EXIT_RDPMC] = "rdpmc",
-	[EXIT_WBINVD] = "wbinvd",
-	[EXIT_XSETBV] = "xsetbv",
-	[EXIT_PAUSE] = "pause",
-	[EXIT_MONITOR] = "monitor",
-	[EXIT_MWAIT] = "mwait",
-	[EXIT_TASK_SWITCH] = "task-switch",
-	[EXIT_VIRT_INSN] = "virt-insn",
-	[EXIT_PREEMPTION] = "preemption",
-	[EXIT_SHUTDOWN] = "shutdown",
-	[EXIT_INVALID_STATE] = "invalid-state",
-};
-
 static void show_counters(struct vm *vm, const char *arg)
 {
 	(void)arg;
@@ -111,7 +80,7 @@ static void show_counters(struct vm *vm, const char *arg)
 		console_print("vcpu %u on cpu %u:\r\n", v->id, v->pcpu);
 		for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {
 			if (v->exits[r])
-				console_print("  %-14s %12llu\r\n", exit_names[r],
+				console_print("  %-14s %12llu\r\n", trace_exit_name(r),
 					      (unsigned long long)v->exits[r]);
 		}
 	}

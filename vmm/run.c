@@ -14,6 +14,7 @@
 #include "vmm/dev/lapic.h"
 #include "vmm/load/load.h"
 #include "vmm/msr.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 /*
@@ -220,6 +221,8 @@ void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 	for (;;) {
 		if (likely(enter(c, v, &exit))) {
 			v->exits[exit.reason]++;
+			if (unlikely(v->trace))
+				trace_add(v->trace, v, &exit);
 			sync_from_guest(v);
 			vcpu_handle_exit(c, v, &exit);
 			continue;

@@ -29,6 +29,7 @@
 
 struct vm;
 struct lapic;
+struct trace;
 
 #define REQ_EVENT       (1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
 #define REQ_NMI         (1u << 1) /* an NMI arrived */
@@ -122,6 +123,7 @@ struct vcpu {
 	void *fpu; /* XSAVE area while another vCPU has the CPU */
 	struct list run_link;
 	uint64_t exits[NR_EXIT_REASONS];
+	struct trace *trace; /* debug=exits; NULL without */
 };
 
 /* Set request bits and make the vCPU's CPU look at them. Any CPU, any context. */

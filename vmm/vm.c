@@ -25,6 +25,7 @@
 #include "vmm/e820.h"
 #include "vmm/load/load.h"
 #include "vmm/start.h"
+#include "vmm/trace.h"
 
 static struct list vms = LIST_INIT(vms); /* boot CPU */
 static struct spte_format tdp_format __ro_after_init;
@@ -172,6 +173,8 @@ static void free_pages_of(struct vcpu *v, void *control)
 		pages_free(control, VIRT_VCPU_ORDER);
 	if (v && v->fpu)
 		pages_free(v->fpu, order_of(fpu_area_size()));
+	if (v && v->trace)
+		pages_free(v->trace, order_of(sizeof(*v->trace)));
 	if (v)
 		pages_free(v, order_of(sizeof(*v)));
 }
@@ -181,9 +184,13 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
 	void *control = pages_alloc(VIRT_VCPU_ORDER);
 
+	bool traced = vm->config->debug & VM_DEBUG_EXITS;
+
 	if (v)
 		v->fpu = pages_alloc(order_of(fpu_area_size()));
-	if (!v || !control || !v->fpu) {
+	if (v && traced)
+		v->trace = pages_alloc(order_of(sizeof(*v->trace)));
+	if (!v || !control || !v->fpu || (traced && !v->trace)) {
 		free_pages_of(v, control);
 		return NULL;
 	}
@@ -470,6 +477,14 @@ static const char *const end_names[] = {
 	[VM_KILLED] = "killed",
 };
 
+static void dump_traces(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		if (vm->vcpus[i]->trace)
+			trace_dump(vm->vcpus[i]->trace, vm->vcpus[i]);
+	}
+}
+
 void vm_vcpu_stopped(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
@@ -478,6 +493,7 @@ void vm_vcpu_stopped(struct vcpu *v)
 		return;
 	log_info("vm %s: ended: %s, status %u", vm->name, end_names[atomic_load(&vm->end)],
 		 vm->status);
+	dump_traces(vm);
 	atomic_store(&vm->reapable, true);
 	vmm_cpu_kick(vmm_cpu_by_id(0));
 }
