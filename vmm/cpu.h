@@ -41,6 +41,9 @@ struct vmm_cpu *vmm_cpu_by_id(unsigned id);
 /* Make a CPU look around: no effect on the calling one. */
 void vmm_cpu_kick(struct vmm_cpu *c);
 
+/* Make a CPU go round its loop: vmm_work(), and whose turn it is. Any CPU. */
+void vmm_cpu_reschedule(struct vmm_cpu *c);
+
 /* Bind a new vCPU to its CPU (v->pcpu) and let it run; take a stopped one off. */
 void sched_add(struct vcpu *v);
 void sched_remove(struct vcpu *v);
@@ -71,5 +74,11 @@ void sched_load(struct vcpu *v);
 
 /* The opposite: save what is in the calling CPU, which forgets the vCPU. */
 void sched_unload(struct vcpu *v);
+
+/* Once, before the first sched_load(): what the CPUs have. Boot CPU. */
+void sched_init_switch(void);
+
+/* DR0 to DR3 of the vCPU that is in the calling CPU become 0. */
+void sched_clear_dr(void);
 
 #endif

@@ -20,35 +20,51 @@
 /*
  * A VM none of whose vCPUs can ever wake by itself has come to its end: every one is halted with
  * interrupts off, or waits for a SIPI that nobody is left to send.
+ *
+ * vm->dead counts them in its low half, and in its high half how often that number has changed. A
+ * vCPU is counted from the end of one look at its requests to the beginning of the next, before it
+ * takes any. So whoever counts the last one, then finds no request in any of them, and then finds
+ * the word as it was, has seen them all dead and without a request at the same time. If there is
+ * a request, its vCPU will look at it, and do all this again.
  */
-static void count_dead(struct vcpu *v, bool dead)
-{
-	struct vm *vm = v->vm;
+#define DEAD_CHANGE BIT_ULL(32)
 
-	if (dead == v->counted_dead)
-		return;
-	v->counted_dead = dead;
-	if (!dead) {
-		atomic_fetch_sub(&vm->halted_vcpus, 1);
-		return;
-	}
-	if (atomic_fetch_add(&vm->halted_vcpus, 1) + 1 < vm->nr_vcpus)
-		return;
+static bool has_requests(const struct vm *vm)
+{
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		if (atomic_load(&vm->vcpus[i]->requests))
-			return; /* something is on its way to this one */
+			return true;
 	}
-	vm_end(vm, VM_HALTED_FOR_GOOD, VM_STATUS_KILLED);
+	return false;
+}
+
+static void count_dead(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	uint64_t word = atomic_fetch_add(&vm->dead, DEAD_CHANGE + 1) + DEAD_CHANGE + 1;
+
+	v->counted_dead = true;
+	if ((uint32_t)word == vm->nr_vcpus && !has_requests(vm) && atomic_load(&vm->dead) == word)
+		vm_end(vm, VM_HALTED_FOR_GOOD, VM_STATUS_KILLED);
+}
+
+static void count_alive(struct vcpu *v)
+{
+	v->counted_dead = false;
+	atomic_fetch_add(&v->vm->dead, DEAD_CHANGE - 1);
+}
+
+static bool is_dead(struct vcpu *v)
+{
+	if (v->state == VCPU_WAIT_FOR_SIPI)
+		return true;
+	return v->state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) &&
+	       !(v->nmi_pending && !v->nmi_masked);
 }
 
 static void set_state(struct vcpu *v, enum vcpu_state state)
 {
-	bool dead =
-		state == VCPU_WAIT_FOR_SIPI ||
-		(state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) && !v->nmi_pending);
-
 	atomic_store_explicit(&v->state, state, memory_order_relaxed);
-	count_dead(v, dead);
 }
 
 void sched_halt(struct vcpu *v)
@@ -98,10 +114,28 @@ void vcpu_reset(struct vcpu *v)
 	v->xcr0 = XCR0_X87;
 }
 
+/* INIT leaves the MSRs alone, but for EFER (SDM volume 3, table 10-1; APM volume 2, 14.1.3). */
+static void reset_but_msrs(struct vcpu *v)
+{
+	static const enum vreg msrs[] = {
+		VREG_PAT,         VREG_STAR,         VREG_LSTAR,
+		VREG_CSTAR,       VREG_SFMASK,       VREG_KERNEL_GS_BASE,
+		VREG_SYSENTER_CS, VREG_SYSENTER_ESP, VREG_SYSENTER_EIP,
+	};
+	uint64_t kept[ARRAY_SIZE(msrs)];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+		kept[i] = virt_reg_read(&v->virt, msrs[i]);
+	reset_registers(v);
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
+		virt_reg_write(&v->virt, msrs[i], kept[i]);
+}
+
 static void handle_init(struct vcpu *v)
 {
 	lapic_reset_init(v->lapic);
-	reset_registers(v);
+	reset_but_msrs(v);
+	sched_clear_dr();
 	set_state(v, v->id ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
 }
 
@@ -124,14 +158,17 @@ static void stop(struct vcpu *v)
 	vm_vcpu_stopped(v);
 }
 
-static void reload_root(struct vcpu *v)
+/* The last to leave a root has it freed by this CPU after a grace period: see to that soon. */
+static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 {
 	if (vcpu_load_root(v))
 		vm_bug(v, "no memory for the root of its page tables");
+	if (grace_is_pending(c->grace))
+		vcpu_request(v, REQ_YIELD);
 }
 
 /* The requests that are not about events. Cold. */
-static void handle_rare_requests(struct vcpu *v, uint32_t requests)
+static void handle_rare_requests(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 {
 	if (requests & REQ_INIT)
 		handle_init(v);
@@ -142,14 +179,15 @@ static void handle_rare_requests(struct vcpu *v, uint32_t requests)
 	if (requests & REQ_FLUSH)
 		virt_flush_tdp(&v->virt);
 	if (requests & REQ_RELOAD_ROOT)
-		reload_root(v);
+		reload_root(c, v);
 }
 
-/* False: the vCPU must not be entered now. */
-static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
-{
-	uint32_t requests = atomic_exchange(&v->requests, 0);
+/* After these there may be something to deliver. */
+#define REQ_NEWS (REQ_EVENT | REQ_NMI | REQ_INIT | REQ_STARTUP)
 
+/* False: the vCPU must not be entered now. */
+static bool act_on(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
+{
 	if (requests & REQ_TIMERS)
 		sched_run_timers(c);
 	if (requests & REQ_STOP) {
@@ -157,7 +195,7 @@ static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
 		return false;
 	}
 	if (requests & ~(uint32_t)REQ_EVENT)
-		handle_rare_requests(v, requests);
+		handle_rare_requests(c, v, requests);
 	if (v->state == VCPU_HALTED && vcpu_has_wake_event(v))
 		set_state(v, VCPU_RUNNABLE);
 	if (v->state != VCPU_RUNNABLE)
@@ -166,9 +204,21 @@ static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
 		atomic_fetch_or(&v->requests, REQ_EVENT);
 		return false;
 	}
-	if (requests & (REQ_EVENT | REQ_NMI))
+	if (requests & REQ_NEWS)
 		vcpu_deliver_events(v);
 	return !(requests & REQ_YIELD);
+}
+
+static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
+{
+	bool run;
+
+	if (unlikely(v->counted_dead))
+		count_alive(v); /* before the requests are taken */
+	run = act_on(c, v, atomic_exchange(&v->requests, 0));
+	if (!run && is_dead(v))
+		count_dead(v);
+	return run;
 }
 
 /* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */

@@ -10,7 +10,6 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/fpu.h"
 #include "arch/x86/irq.h"
 #include "lib/clock.h"
 #include "lib/panic.h"
@@ -21,11 +20,7 @@
 
 #define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
 
-#define CPUID_IBPB_AMD   BIT(12) /* 80000008h EBX */
-#define CPUID_IBPB_INTEL BIT(26) /* 7 EDX */
-
 static struct vmm_cpu vmm_cpus[CPU_MAX];
-static bool has_ibpb __ro_after_init;
 
 struct vmm_cpu *vmm_cpu_by_id(unsigned id)
 {
@@ -38,11 +33,20 @@ void vmm_cpu_kick(struct vmm_cpu *c)
 		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
 }
 
+void vmm_cpu_reschedule(struct vmm_cpu *c)
+{
+	struct vcpu *v = atomic_load(&c->loaded);
+
+	if (v)
+		atomic_fetch_or(&v->requests, REQ_YIELD);
+	vmm_cpu_kick(c);
+}
+
 void vcpu_request(struct vcpu *v, uint32_t requests)
 {
-	/* (A) and (B) of vmm/vcpu.h. */
-	atomic_fetch_or(&v->requests, requests);
-	vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
+	/* (A) and (B) of vmm/vcpu.h. Whoever set these bits before has kicked for them. */
+	if ((atomic_fetch_or(&v->requests, requests) & requests) != requests)
+		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
 }
 
 /* The kick has done its work by ending the guest's run or the halt. */
@@ -67,11 +71,11 @@ static void timer_earlier(struct timer_queue *q)
 {
 	struct vmm_cpu *c = container_of(q, struct vmm_cpu, timers);
 	struct vcpu *v = c->loaded;
+	bool pending = atomic_exchange(&c->timer_pending, true);
 
-	atomic_store(&c->timer_pending, true);
-	if (c != vmm_this_cpu())
+	if (c != vmm_this_cpu() && !pending)
 		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
-	else if (v)
+	else if (c == vmm_this_cpu() && v)
 		atomic_fetch_or(&v->requests, REQ_TIMERS);
 }
 
@@ -96,19 +100,30 @@ void sched_init(void)
 {
 	for (unsigned i = 0; i < cpu_count(); i++)
 		cpu_init(&vmm_cpus[i], i);
-	has_ibpb = (cpuid(0x80000008).ebx & CPUID_IBPB_AMD) ||
-		   (cpuid_count(7, 0).edx & CPUID_IBPB_INTEL);
+	sched_init_switch();
 	irq_register(IRQ_VECTOR_KICK, kick_irq);
 	irq_register(IRQ_VECTOR_TIMER, timer_irq);
+}
+
+/*
+ * Run the timers, and have the hardware come for the next one not before as much time has passed as
+ * these have taken: many guests with short periods may then have half of the CPU for their timers,
+ * and never all of it.
+ */
+static void run_timers(struct vmm_cpu *c)
+{
+	uint64_t from = clock_ns(), to;
+
+	timer_queue_run(&c->timers, from);
+	to = clock_ns();
+	apic_timer_arm_ns(max(timer_queue_next(&c->timers), to + (to - from)));
 }
 
 /* Cleared before the queue is looked at: what is armed after that sets it again. */
 void sched_run_timers_slow(struct vmm_cpu *c)
 {
-	while (atomic_exchange(&c->timer_pending, false)) {
-		timer_queue_run(&c->timers, clock_ns());
-		apic_timer_arm_ns(timer_queue_next(&c->timers));
-	}
+	while (atomic_exchange(&c->timer_pending, false))
+		run_timers(c);
 }
 
 void sched_take_interrupts(struct vmm_cpu *c)
@@ -126,7 +141,9 @@ void sched_add(struct vcpu *v)
 	list_add_tail(&v->run_link, &c->vcpus);
 	atomic_fetch_add(&c->nr_vcpus, 1);
 	spin_unlock(&c->lock);
-	vcpu_request(v, REQ_EVENT);
+	atomic_fetch_or(&v->requests, REQ_EVENT);
+	/* It may run alone there, without a time slice. Pairs with start_slice(). */
+	vmm_cpu_reschedule(c);
 }
 
 void sched_remove(struct vcpu *v)
@@ -178,88 +195,26 @@ static bool has_work(struct vmm_cpu *c)
 	return work || grace_is_pending(c->grace) || vmm_has_work();
 }
 
-/* The part of a vCPU's state that the hypervisor leaves in the CPU between its exits. */
-static void save_state(struct vcpu *v)
-{
-	v->xcr0 = vcpu_xcr0(v);
-	fpu_save(v->fpu, v->xcr0);
-	v->dr[0] = read_dr0();
-	v->dr[1] = read_dr1();
-	v->dr[2] = read_dr2();
-	v->dr[3] = read_dr3();
-	virt_vcpu_unload(&v->virt);
-}
-
-static void restore_state(struct vcpu *v)
-{
-	fpu_restore(v->fpu, v->xcr0);
-	write_dr0(v->dr[0]);
-	write_dr1(v->dr[1]);
-	write_dr2(v->dr[2]);
-	write_dr3(v->dr[3]);
-	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27))
-		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
-	virt_vcpu_load(&v->virt);
-}
-
-uint64_t vcpu_xcr0(struct vcpu *v)
-{
-	if (vmm_this_cpu()->loaded == v && fpu_has_xsave())
-		return xgetbv(0);
-	return v->xcr0;
-}
-
-/* What one guest trained the predictors with must not steer another (APM volume 2, 3.2.9). */
-static void barrier_between_guests(void)
-{
-	if (has_ibpb)
-		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
-}
-
-void sched_load(struct vcpu *v)
-{
-	struct vmm_cpu *c = vmm_this_cpu();
-	struct vcpu *old = c->loaded;
-
-	if (old == v)
-		return;
-	if (old)
-		save_state(old);
-	if (old && old->vm != v->vm)
-		barrier_between_guests();
-	c->loaded = v;
-	this_cpu()->current = v;
-	restore_state(v);
-}
-
-void sched_unload(struct vcpu *v)
-{
-	struct vmm_cpu *c = vmm_this_cpu();
-
-	if (c->loaded != v)
-		return;
-	/* For the next one to load: the CPU's own XCR0 again, and nothing learned from this guest.
-	 */
-	save_state(v);
-	barrier_between_guests();
-	c->loaded = NULL;
-	this_cpu()->current = NULL;
-}
-
 static uint64_t time_slice_ticks(void)
 {
 	return TIME_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
 }
 
-/* A slice counts only when somebody else waits for this CPU. */
+/*
+ * A slice counts only when somebody else waits for this CPU: another vCPU, or calls that are due
+ * after a grace period.
+ */
 static void start_slice(struct vmm_cpu *c, struct vcpu *v)
 {
-	bool shared = atomic_load_explicit(&c->nr_vcpus, memory_order_relaxed) > 1;
+	/* After c->loaded was set: sched_add() does it the other way round, so one sees the other.
+	 */
+	bool shared = atomic_load(&c->nr_vcpus) > 1;
+	bool sliced = shared || grace_is_pending(c->grace);
 
 	virt_exit_on_pause(&v->virt, shared);
 	if (virt_caps.preemption_timer)
-		virt_preempt_at(&v->virt, shared ? rdtsc() + time_slice_ticks() : 0);
-	else if (shared)
+		virt_preempt_at(&v->virt, sliced ? rdtsc() + time_slice_ticks() : 0);
+	else if (sliced)
 		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
 	else
 		timer_cancel(&c->slice);

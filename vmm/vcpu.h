@@ -12,7 +12,8 @@
  *		send the kick IPI		enter
  *
  * All four are sequentially consistent, so either B sees C and kicks (the IPI is pending at entry
- * and ends the run at once), or D sees A.
+ * and ends the run at once), or D sees A. Who finds his bits set at A leaves B to the one who set
+ * them: a storm of requests is one kick for each look at them.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -108,7 +109,7 @@ struct vcpu {
 	bool nmi_pending;             /* one NMI is latched ... */
 	bool nmi_masked;              /* ... while the guest is in its handler (until IRET) */
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
-	bool counted_dead;            /* in vm->halted_vcpus */
+	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
 	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
 	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */

@@ -71,6 +71,9 @@ void vm_pause(struct vm *vm, bool paused)
 {
 	atomic_store(&vm->paused, paused);
 	vm_request(vm, REQ_EVENT);
+	/* While it was paused nobody looked at the requests, and this one may have been there. */
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vmm_cpu_kick(vmm_cpu_by_id(vm->vcpus[i]->pcpu));
 }
 
 /* ---- what the board asks of the vCPUs ---- */
@@ -90,8 +93,10 @@ static void host_nmi(void *vm, unsigned id)
 	vcpu_request(vcpu_of(vm, id), REQ_NMI);
 }
 
+/* An INIT undoes a SIPI that came before it and has not been taken. */
 static void host_init(void *vm, unsigned id)
 {
+	atomic_fetch_and(&vcpu_of(vm, id)->requests, ~(uint32_t)REQ_STARTUP);
 	vcpu_request(vcpu_of(vm, id), REQ_INIT);
 }
 
@@ -311,7 +316,7 @@ static void reset_vcpus(struct vm *vm)
 		atomic_init(&v->state, i ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
 		v->counted_dead = i;
 	}
-	atomic_init(&vm->halted_vcpus, vm->nr_vcpus - 1);
+	atomic_init(&vm->dead, vm->nr_vcpus - 1);
 	atomic_init(&vm->live_vcpus, vm->nr_vcpus);
 }
 
@@ -495,7 +500,7 @@ void vm_vcpu_stopped(struct vcpu *v)
 		 vm->status);
 	dump_traces(vm);
 	atomic_store(&vm->reapable, true);
-	vmm_cpu_kick(vmm_cpu_by_id(0));
+	vmm_cpu_reschedule(vmm_cpu_by_id(0));
 }
 
 bool vm_is_reapable(void)

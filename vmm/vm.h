@@ -39,14 +39,14 @@ struct vm {
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
 
-	_Atomic enum vm_end end;       /* atomic; leaves VM_RUNNING once */
-	uint32_t status;               /* written by whoever set `end`, read after the last stop */
-	_Atomic bool reapable;         /* atomic; all vCPUs have stopped */
-	_Atomic unsigned live_vcpus;   /* atomic; not yet stopped */
-	_Atomic unsigned halted_vcpus; /* atomic; halted with interrupts off or waiting for SIPI */
-	_Atomic bool paused;           /* atomic; vCPUs are not scheduled */
-	_Atomic bool restart;          /* atomic; create it anew when it has ended */
-	struct list link;              /* vm list lock */
+	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
+	uint32_t status;             /* written by whoever set `end`, read after the last stop */
+	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
+	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/run.c */
+	_Atomic bool paused;         /* atomic; vCPUs are not scheduled */
+	_Atomic bool restart;        /* atomic; create it anew when it has ended */
+	struct list link;            /* vm list lock */
 };
 
 /* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */

@@ -135,6 +135,41 @@ TEST(init_starts_a_cpu_again)
 	CHECK_EQ(shared, (uint64_t)ROUNDS * smp_start());
 }
 
+#define LSTAR_MARK 0xffffffff81234560
+
+static void mark_state(void *arg)
+{
+	write_dr0(0x1234);
+	write_cr2(0x5678);
+	wrmsr(MSR_LSTAR, LSTAR_MARK);
+}
+
+static void read_state(void *arg)
+{
+	unsigned long *out = arg;
+
+	out[0] = read_dr0();
+	out[1] = read_cr2();
+	out[2] = rdmsr(MSR_LSTAR);
+}
+
+/* SDM volume 3, table 10-1: debug registers as after RESET, MSRs unchanged. */
+TEST(init_clears_registers_and_keeps_msrs)
+{
+	unsigned long out[3];
+
+	NEED_CPUS(2);
+	SKIP_UNLESS(HAS_LM, "no long mode");
+	REQUIRE(smp_call(1, mark_state, NULL));
+	REQUIRE(smp_call(1, read_state, out));
+	CHECK_EQ(out[0], 0x1234);
+	REQUIRE(smp_restart(1));
+	REQUIRE(smp_call(1, read_state, out));
+	CHECK_EQ(out[0], 0);
+	CHECK_EQ(out[1], 0);
+	CHECK_EQ(out[2], LSTAR_MARK);
+}
+
 static void halt_for_ever(void *arg)
 {
 	cli();

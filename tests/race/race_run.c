@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run loop's count of dead vCPUs (vmm/run.c) on two CPUs: each vCPU, when an NMI has woken it,
+ * sends the other one an NMI and halts with interrupts off. One of them is always awake or about to
+ * be woken, so the VM must not end, until the last one halts without having sent anything.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mm/grace.h"
+#include "tests/unit/support/host.h"
+#include "vmm/cpu.h"
+#include "vmm/cr.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/msr.h"
+#include "vmm/vm.h"
+
+#define ROUNDS 5000
+
+static struct vm vm = {.name = "vm", .nr_vcpus = 2};
+static struct vcpu vcpu[2];
+static struct lapic lapic[2];
+static struct vmm_cpu cpu[2];
+static unsigned turns[2]; /* own CPU */
+static _Atomic int ended_at = -1;
+
+static unsigned index_of(const struct vcpu *v)
+{
+	return (unsigned)(v - vcpu);
+}
+
+/* ---- the vendor: a guest that always executes HLT, with interrupts off ---- */
+
+struct virt_caps virt_caps;
+
+void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	*exit = (struct vm_exit){.reason = EXIT_HLT};
+	v->idt_event.type = EVENT_NONE;
+}
+
+uint64_t svm_rflags(struct virt_vcpu *v)
+{
+	return 0;
+}
+
+uint8_t svm_cr8_read(struct virt_vcpu *v)
+{
+	return 0;
+}
+
+void svm_cr8_write(struct virt_vcpu *v, uint8_t cr8) {}
+void svm_flush(struct virt_vcpu *v) {}
+void svm_vcpu_reset(struct virt_vcpu *v) {}
+void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags) {}
+void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val) {}
+void svm_seg_write(struct virt_vcpu *v, enum seg seg, const struct segment *in) {}
+void svm_gdtr_write(struct virt_vcpu *v, const struct desc_table *t) {}
+void svm_idtr_write(struct virt_vcpu *v, const struct desc_table *t) {}
+
+uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
+{
+	return 0;
+}
+
+/* ---- what the run loop calls ---- */
+
+void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+{
+	unsigned i = index_of(v);
+
+	if (turns[i]++ < ROUNDS)
+		vcpu_request(&vcpu[!i], REQ_NMI);
+	sched_halt(v);
+}
+
+/* The NMI goes in, and its handler is the guest's next HLT. */
+void vcpu_deliver_events(struct vcpu *v)
+{
+	v->nmi_pending = false;
+}
+
+bool vcpu_has_wake_event(struct vcpu *v)
+{
+	return v->nmi_pending;
+}
+
+void vcpu_requeue_event(struct vcpu *v) {}
+
+void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	atomic_fetch_or(&v->requests, requests);
+}
+
+void vm_end(struct vm *m, enum vm_end why, uint32_t status)
+{
+	int not_yet = -1;
+
+	atomic_compare_exchange_strong(&ended_at, &not_yet, (int)why);
+	for (unsigned i = 0; i < 2; i++)
+		vcpu_request(&vcpu[i], REQ_STOP);
+}
+
+void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+
+int vcpu_load_root(struct vcpu *v)
+{
+	return 0;
+}
+
+void vm_vcpu_stopped(struct vcpu *v) {}
+void sched_remove(struct vcpu *v) {}
+void sched_run_timers_slow(struct vmm_cpu *c) {}
+void sched_unload(struct vcpu *v) {}
+void sched_clear_dr(void) {}
+void cr_set_intercepts(struct vcpu *v) {}
+void msr_reset(struct vcpu *v) {}
+
+/* ---- the test ---- */
+
+static void *run_cpu(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	host_set_cpu(i);
+	cpu[i].grace = grace_cpu();
+	grace_exit_guest(cpu[i].grace);
+	while (vcpu[i].state != VCPU_STOPPED) {
+		if (vcpu[i].state == VCPU_RUNNABLE || atomic_load(&vcpu[i].requests))
+			vcpu_run(&cpu[i], &vcpu[i]);
+		else
+			sched_yield();
+	}
+	grace_enter_guest(cpu[i].grace);
+	return NULL;
+}
+
+static void ends_when_all_are_dead_and_not_before(void **state)
+{
+	pthread_t thread[2];
+
+	host_set_nr_cpus(2);
+	for (unsigned i = 0; i < 2; i++) {
+		vcpu[i] = (struct vcpu){.vm = &vm, .lapic = &lapic[i], .id = i, .pcpu = i};
+		vm.vcpus[i] = &vcpu[i];
+	}
+	vcpu[1].state = VCPU_HALTED;
+	vcpu[1].counted_dead = true;
+	atomic_init(&vm.dead, 1);
+	for (uintptr_t i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, run_cpu, (void *)i);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(ended_at, VM_HALTED_FOR_GOOD);
+	assert_int_equal(turns[0], ROUNDS + 1);
+	assert_int_equal(turns[1], ROUNDS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ends_when_all_are_dead_and_not_before),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
