@@ -133,6 +133,8 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 		vmx_handle_machine_check();
 	if (vector == X86_TRAP_DB)
 		update_debug_registers(v);
+	if (FIELD_GET(INTR_TYPE, info) == INTR_TYPE_PRIV_SOFT)
+		v->rip += exit->insn_len; /* INT1 is a trap: its handler returns behind it */
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
 		block_nmis_again();
 	exit->reason = EXIT_EXCEPTION;
