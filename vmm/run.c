@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The run loop of one vCPU: requests, events, entry, exit, and again. Run to completion with
- * interrupts closed; an interrupt or a kick that comes meanwhile ends the next run at once.
+ * What surrounds the runs of a vCPU: its state, and the requests of others, which are served
+ * between two runs. The loop itself is run_tmpl.h.
  */
+#include "vmm/run.h"
+
 #include <string.h>
 
 #include "arch/x86/regs.h"
@@ -14,7 +16,6 @@
 #include "vmm/dev/lapic.h"
 #include "vmm/load/load.h"
 #include "vmm/msr.h"
-#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 /*
@@ -209,7 +210,7 @@ static bool act_on(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 	return !(requests & REQ_YIELD);
 }
 
-static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
+bool vcpu_handle_requests(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool run;
 
@@ -221,64 +222,10 @@ static bool handle_requests(struct vmm_cpu *c, struct vcpu *v)
 	return run;
 }
 
-/* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */
-static bool enter(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
-{
-	bool run;
-
-	atomic_store(&c->mode, CPU_IN_GUEST);
-	run = !atomic_load(&v->requests);
-	if (likely(run)) {
-		grace_enter_guest(c->grace);
-		virt_vcpu_run(&v->virt, exit);
-		grace_exit_guest(c->grace);
-	}
-	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
-	return run;
-}
-
-/* What the exit interrupted, and the task priority the guest may have changed without one. */
-static void sync_from_guest(struct vcpu *v)
-{
-	uint8_t cr8 = virt_cr8_read(&v->virt);
-
-	if (unlikely(cr8 != v->cr8)) {
-		v->cr8 = cr8;
-		lapic_set_cr8(v->lapic, cr8);
-	}
-	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
-		vcpu_requeue_event(v);
-}
-
-/* The guest's xAPIC writes change the task priority as well. */
-static void sync_to_guest(struct vcpu *v)
-{
-	uint8_t cr8 = (uint8_t)lapic_get_cr8(v->lapic);
-
-	if (unlikely(cr8 != v->cr8)) {
-		v->cr8 = cr8;
-		virt_cr8_write(&v->virt, cr8);
-	}
-}
-
 void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 {
-	struct vm_exit exit;
-
-	sched_run_timers(c);
-	if (v->state != VCPU_RUNNABLE && !handle_requests(c, v))
-		return;
-	for (;;) {
-		if (likely(enter(c, v, &exit))) {
-			v->exits[exit.reason]++;
-			if (unlikely(v->trace))
-				trace_add(v->trace, v, &exit);
-			sync_from_guest(v);
-			vcpu_handle_exit(c, v, &exit);
-			continue;
-		}
-		if (!handle_requests(c, v))
-			return;
-		sync_to_guest(v);
-	}
+	if (virt_is_vmx)
+		vcpu_run_vmx(c, v);
+	else
+		vcpu_run_svm(c, v);
 }

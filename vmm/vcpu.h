@@ -176,7 +176,4 @@ struct vmm_cpu;
 /* Run until the vCPU halts, stops, is paused, or its time slice ends (vmm/run.c). Owner CPU. */
 void vcpu_run(struct vmm_cpu *c, struct vcpu *v);
 
-/* Act on one exit (vmm/exit.c). Owner CPU. */
-void vcpu_handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit);
-
 #endif

@@ -247,14 +247,20 @@ extern bool virt_is_vmx; /* constant after virt_probe() */
  */
 int virt_probe(void);
 
-/* Each operation is declared for both vendors and dispatched here. (Tests define their own.) */
+/*
+ * Each operation is declared for both vendors and dispatched here. A file that is compiled for one
+ * vendor defines VIRT_CALL itself; tests define their own VIRT_OP.
+ */
+#ifndef VIRT_CALL
+#define VIRT_CALL(name, args) (virt_is_vmx ? vmx_##name args : svm_##name args)
+#endif
 #ifndef VIRT_OP
 #define VIRT_OP(ret, name, params, args)                                                           \
 	ret svm_##name params;                                                                     \
 	ret vmx_##name params;                                                                     \
 	static inline ret virt_##name params                                                       \
 	{                                                                                          \
-		return virt_is_vmx ? vmx_##name args : svm_##name args;                            \
+		return VIRT_CALL(name, args);                                                      \
 	}
 #endif
 

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The run loop of one vCPU: entry, exit, and again, with the exits that come often. It is compiled
+ * once for each vendor (run_svm.c, run_vmx.c), so that the way of an exit never asks which one:
+ * they define VIRT_CALL (arch/x86/virt.h) and VCPU_RUN, the name of the loop.
+ *
+ * Run to completion with interrupts closed; an interrupt or a kick that comes meanwhile ends the
+ * next run at once.
+ */
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "lib/log.h"
+#include "mm/grace.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/lapic.h"
+#include "vmm/exit.h"
+#include "vmm/hypercall.h"
+#include "vmm/insn.h"
+#include "vmm/msr.h"
+#include "vmm/run.h"
+#include "vmm/trace.h"
+#include "vmm/vm.h"
+
+static void do_cpuid(struct vcpu *v, const struct vm_exit *exit)
+{
+	unsigned len = exit_insn_len(v, exit, OP_CPUID);
+
+	if (!len)
+		return;
+	cpuid_execute(v);
+	vcpu_skip(v, len);
+}
+
+static void do_hypercall(struct vcpu *v, const struct vm_exit *exit)
+{
+	unsigned len = exit_insn_len(v, exit, OP_VMMCALL);
+
+	if (!len)
+		return;
+	vcpu_skip(v, len);
+	hypercall_execute(v);
+}
+
+static void do_rdmsr(struct vcpu *v, const struct vm_exit *exit)
+{
+	uint64_t *gpr = v->virt.gpr, val;
+	unsigned len = exit_insn_len(v, exit, OP_RDMSR);
+
+	if (!len)
+		return;
+	if (msr_read(v, (uint32_t)gpr[GPR_RCX], &val)) {
+		log_debug("vm %s: rdmsr %x: #GP", v->vm->name, (uint32_t)gpr[GPR_RCX]);
+		vcpu_inject_error(v, X86_TRAP_GP, 0);
+		return;
+	}
+	gpr[GPR_RAX] = (uint32_t)val;
+	gpr[GPR_RDX] = val >> 32;
+	vcpu_skip(v, len);
+}
+
+static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
+{
+	uint64_t *gpr = v->virt.gpr;
+	uint64_t val = gpr[GPR_RDX] << 32 | (uint32_t)gpr[GPR_RAX];
+	unsigned len = exit_insn_len(v, exit, OP_WRMSR);
+
+	if (!len)
+		return;
+	if (msr_write(v, (uint32_t)gpr[GPR_RCX], val)) {
+		log_debug("vm %s: wrmsr %x %llx: #GP", v->vm->name, (uint32_t)gpr[GPR_RCX],
+			  (unsigned long long)val);
+		vcpu_inject_error(v, X86_TRAP_GP, 0);
+		return;
+	}
+	vcpu_skip(v, len);
+}
+
+static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
+{
+	unsigned len = exit_insn_len(v, exit, OP_HLT);
+
+	if (!len)
+		return;
+	vcpu_skip(v, len);
+	/* Closed interrupts may open in the handler of an NMI; until then only that can wake it. */
+	if (!vcpu_has_wake_event(v))
+		sched_halt(v);
+	else
+		vcpu_request(v, REQ_EVENT);
+}
+
+/* IN writes the low part of RAX, except that 32 bits clear the upper half as always. */
+static uint64_t merge_rax(uint64_t rax, uint64_t val, unsigned size)
+{
+	switch (size) {
+	case 1:
+		return (rax & ~0xffull) | (uint8_t)val;
+	case 2:
+		return (rax & ~0xffffull) | (uint16_t)val;
+	default:
+		return (uint32_t)val;
+	}
+}
+
+static void do_io(struct vcpu *v, const struct vm_exit *exit)
+{
+	uint64_t *rax = &v->virt.gpr[GPR_RAX];
+	unsigned size = exit->io.size;
+
+	if ((exit->io.flags & IO_STRING) || !exit->io.next_rip) {
+		insn_emulate(v);
+		return;
+	}
+	if (exit->io.flags & IO_IN)
+		*rax = merge_rax(*rax, platform_pio_read(v->vm->platform, exit->io.port, size),
+				 size);
+	else
+		platform_pio_write(v->vm->platform, exit->io.port, size,
+				   *rax & (~0ull >> (64 - 8 * size)));
+	vcpu_skip_to(v, exit->io.next_rip);
+}
+
+static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
+{
+	switch (tdp_fault(&v->tdp, exit->fault.gpa, exit->fault.error)) {
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+	case RET_PF_RETRY:
+		return;
+	case RET_PF_EMULATE:
+		break;
+	default:
+		vm_bug(v, "no memory for its page tables at gpa %llx",
+		       (unsigned long long)exit->fault.gpa.v);
+		return;
+	}
+	if (exit->fault.error & PFERR_GUEST_PT)
+		vm_bug(v, "page tables in memory that is not there, at gpa %llx",
+		       (unsigned long long)exit->fault.gpa.v);
+	else if (v->virt.idt_event.type != EVENT_NONE)
+		vm_bug(v, "event %u delivered through memory that is not there, at gpa %llx",
+		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
+	else
+		insn_emulate_fault(v, exit);
+}
+
+/* One switch over the reasons, each case a line or a call. Their order is that of docs/usage.md. */
+static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+{
+	enum exit_reason reason = exit->reason;
+
+	if (reason >= NR_EXIT_REASONS)
+		__builtin_unreachable(); /* the vendor fills in one of them */
+	switch (reason) {
+	case EXIT_INTERRUPT:
+		sched_take_interrupts(c);
+		tdp_zap_work(&v->vm->tdp);
+		break;
+	case EXIT_NMI: /* taken when the global interrupt flag opened */
+		break;
+	case EXIT_IRQ_WINDOW:
+		vcpu_close_irq_window(v);
+		break;
+	case EXIT_NMI_WINDOW:
+		exit_nmi_window(v);
+		break;
+	case EXIT_HLT:
+		do_hlt(v, exit);
+		break;
+	case EXIT_CPUID:
+		do_cpuid(v, exit);
+		break;
+	case EXIT_HYPERCALL:
+		do_hypercall(v, exit);
+		break;
+	case EXIT_RDMSR:
+		do_rdmsr(v, exit);
+		break;
+	case EXIT_WRMSR:
+		do_wrmsr(v, exit);
+		break;
+	case EXIT_IO:
+		do_io(v, exit);
+		break;
+	case EXIT_MEMORY_FAULT:
+		do_memory_fault(v, exit);
+		break;
+	case EXIT_CR_WRITE:
+		exit_cr_write(v, exit);
+		break;
+	case EXIT_EXCEPTION:
+		exit_exception(v, exit);
+		break;
+	case EXIT_XSETBV:
+		exit_xsetbv(v, exit);
+		break;
+	case EXIT_WBINVD:
+		exit_wbinvd(v, exit);
+		break;
+	case EXIT_PAUSE:
+		exit_pause(v, exit);
+		break;
+	case EXIT_PREEMPTION:
+		vcpu_request(v, REQ_YIELD);
+		break;
+	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
+		vcpu_inject_error(v, X86_TRAP_GP, 0);
+		break;
+	case EXIT_MONITOR: /* nor MONITOR, nor virtualisation */
+	case EXIT_MWAIT:
+	case EXIT_VIRT_INSN:
+		vcpu_inject_exception(v, X86_TRAP_UD);
+		break;
+	case EXIT_SHUTDOWN:
+		exit_shutdown(v);
+		break;
+	case EXIT_INVALID_STATE:
+		vm_bug(v, "the CPU refuses its state");
+		break;
+	default:
+		vm_bug(v, "exit %u (%llx) that nobody asked for", exit->reason,
+		       (unsigned long long)virt_exit_code(&v->virt));
+	}
+}
+
+/* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */
+static bool enter(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+{
+	bool run;
+
+	atomic_store(&c->mode, CPU_IN_GUEST);
+	run = !atomic_load(&v->requests);
+	if (likely(run)) {
+		grace_enter_guest(c->grace);
+		virt_vcpu_run(&v->virt, exit);
+		grace_exit_guest(c->grace);
+	}
+	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
+	return run;
+}
+
+/* What the exit interrupted, and the task priority the guest may have changed without one. */
+static void sync_from_guest(struct vcpu *v)
+{
+	uint8_t cr8 = virt_cr8_read(&v->virt);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		lapic_set_cr8(v->lapic, cr8);
+	}
+	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
+		vcpu_requeue_event(v);
+}
+
+/* The guest's xAPIC writes change the task priority as well. */
+static void sync_to_guest(struct vcpu *v)
+{
+	uint8_t cr8 = (uint8_t)lapic_get_cr8(v->lapic);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		virt_cr8_write(&v->virt, cr8);
+	}
+}
+
+void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
+{
+	struct vm_exit exit;
+
+	sched_run_timers(c);
+	if (v->state != VCPU_RUNNABLE && !vcpu_handle_requests(c, v))
+		return;
+	for (;;) {
+		if (likely(enter(c, v, &exit))) {
+			v->exits[exit.reason]++;
+			if (unlikely(v->trace))
+				trace_add(v->trace, v, &exit);
+			sync_from_guest(v);
+			handle_exit(c, v, &exit);
+			continue;
+		}
+		if (!vcpu_handle_requests(c, v))
+			return;
+		sync_to_guest(v);
+	}
+}
