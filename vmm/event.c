@@ -125,9 +125,22 @@ void vcpu_close_irq_window(struct vcpu *v)
 	vcpu_request(v, REQ_EVENT);
 }
 
+/*
+ * A CPU holds one NMI that waits for the IRET of the one in service. Of two that came since the
+ * last look, with none in service, the CPU would have taken the first before the second came.
+ */
+void vcpu_latch_nmis(struct vcpu *v)
+{
+	uint32_t count = atomic_exchange(&v->nmis_sent, 0);
+	uint32_t limit = v->nmi_masked ? 1 : 2;
+
+	count = min(count, limit) + v->nmis_pending;
+	v->nmis_pending = (uint8_t)min(count, limit);
+}
+
 static void inject_nmi(struct vcpu *v)
 {
-	v->nmi_pending = false;
+	v->nmis_pending--;
 	v->nmi_masked = true;
 	virt_inject(&v->virt, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
 	virt_nmi_window(&v->virt, true);
@@ -177,7 +190,7 @@ void vcpu_deliver_events(struct vcpu *v)
 		virt_inject(&v->virt, &v->pending);
 		v->pending.type = EVENT_NONE;
 		busy = true;
-	} else if (!busy && v->nmi_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
+	} else if (!busy && v->nmis_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
 		inject_nmi(v);
 		busy = true;
 	}
@@ -186,13 +199,13 @@ void vcpu_deliver_events(struct vcpu *v)
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))
 		inject_interrupt(v);
 	set_irq_window(v, has_interrupt(v) || v->pending.type != EVENT_NONE ||
-				  (v->nmi_pending && !v->nmi_masked));
+				  (v->nmis_pending && !v->nmi_masked));
 	watch_cr8(v);
 }
 
 bool vcpu_has_wake_event(struct vcpu *v)
 {
-	if (v->pending.type != EVENT_NONE || (v->nmi_pending && !v->nmi_masked))
+	if (v->pending.type != EVENT_NONE || (v->nmis_pending && !v->nmi_masked))
 		return true;
 	return (virt_rflags(&v->virt) & RFLAGS_IF) && has_interrupt(v);
 }

@@ -123,7 +123,7 @@ void exit_exception(struct vcpu *v, const struct vm_exit *exit)
 void exit_nmi_window(struct vcpu *v)
 {
 	virt_nmi_window(&v->virt, false);
-	if (!v->nmi_pending) {
+	if (!v->nmis_pending) {
 		v->nmi_masked = false;
 		return;
 	}

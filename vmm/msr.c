@@ -287,10 +287,13 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
 	}
 }
 
-/* Canonical for 48 bits, or 57 when the guest has CR4.LA57. */
+/*
+ * WRMSR goes by what the CPU can do, 48 or 57 bits, not by the paging mode (Intel's "5-Level Paging
+ * and 5-Level EPT", 3.1).
+ */
 static bool is_canonical(struct vcpu *v, uint64_t addr)
 {
-	unsigned unused = virt_reg_read(&v->virt, VREG_CR4) & CR4_LA57 ? 7 : 16;
+	unsigned unused = cpuid_has(&v->vm->cpuid, CPUID_7_ECX, 16) ? 7 : 16;
 
 	return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
 }

@@ -60,7 +60,7 @@ static bool is_dead(struct vcpu *v)
 	if (v->state == VCPU_WAIT_FOR_SIPI)
 		return true;
 	return v->state == VCPU_HALTED && !(virt_rflags(&v->virt) & RFLAGS_IF) &&
-	       !(v->nmi_pending && !v->nmi_masked);
+	       !(v->nmis_pending && !v->nmi_masked);
 }
 
 static void set_state(struct vcpu *v, enum vcpu_state state)
@@ -101,7 +101,8 @@ static void reset_registers(struct vcpu *v)
 	vcpu_apply_boot_state(v, &s);
 	v->virt.gpr[GPR_RDX] = v->vm->cpuid.basic[1].eax;
 	v->pending.type = EVENT_NONE;
-	v->nmi_pending = v->nmi_masked = v->nmi_step = false;
+	v->nmis_pending = 0;
+	v->nmi_masked = v->nmi_step = false;
 	v->irq_window_open = false;
 	v->code.page = ~0ull;
 	memset(v->known, 0, sizeof(v->known));
@@ -176,7 +177,7 @@ static void handle_rare_requests(struct vmm_cpu *c, struct vcpu *v, uint32_t req
 	if (requests & REQ_STARTUP)
 		handle_startup(v);
 	if (requests & REQ_NMI)
-		v->nmi_pending = true;
+		vcpu_latch_nmis(v);
 	if (requests & REQ_FLUSH)
 		virt_flush_tdp(&v->virt);
 	if (requests & REQ_RELOAD_ROOT)

@@ -102,12 +102,13 @@ struct vcpu {
 	uint32_t pcpu;                 /* const; index of the physical CPU */
 	_Atomic uint32_t requests;     /* atomic, REQ_* */
 	_Atomic uint8_t sipi_vector;   /* atomic, written before REQ_STARTUP */
+	_Atomic uint32_t nmis_sent;    /* atomic, counted up before REQ_NMI */
 	_Atomic enum vcpu_state state; /* owner CPU writes */
 
 	/* Owner CPU, all that follows. */
 	struct vm_event_info pending; /* to be injected before anything else */
-	bool nmi_pending;             /* one NMI is latched ... */
-	bool nmi_masked;              /* ... while the guest is in its handler (until IRET) */
+	uint8_t nmis_pending;         /* NMIs to be taken, at most two (vmm/event.c) */
+	bool nmi_masked;              /* the guest is in its handler (until IRET) */
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
 	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
@@ -163,6 +164,8 @@ void vcpu_reset(struct vcpu *v);
 void vcpu_deliver_events(struct vcpu *v);
 /* EXIT_IRQ_WINDOW: the window is used up; look again. Owner CPU. */
 void vcpu_close_irq_window(struct vcpu *v);
+/* REQ_NMI: latch the NMIs that were sent. Owner CPU. */
+void vcpu_latch_nmis(struct vcpu *v);
 /* After each exit: what was injected and cut short comes again. Owner CPU. */
 void vcpu_requeue_event(struct vcpu *v);
 /* May the halted vCPU wake: is there an event it would take? Owner CPU. */

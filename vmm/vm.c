@@ -90,6 +90,7 @@ static void host_notify(void *vm, unsigned id)
 
 static void host_nmi(void *vm, unsigned id)
 {
+	atomic_fetch_add(&vcpu_of(vm, id)->nmis_sent, 1);
 	vcpu_request(vcpu_of(vm, id), REQ_NMI);
 }
 

@@ -12,7 +12,8 @@
 #include "paging.h"
 #include "user.h"
 
-#define NON_CANONICAL   0x0000800000000000ull
+#define NON_CANONICAL   (HAS_LA57 ? 1ull << 56 : 1ull << 47)
+#define CANONICAL_57    0xffaaaaaaaaaaaaaaull
 #define NEED_CHECKS     SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG alone takes any value")
 #define LONG_BITS       (8 * sizeof(long))
 #define CHECK_BIT(expr) CHECK_EQ((expr) + 0x1000 * (int)(bit), expected + 0x1000 * (int)(bit))
@@ -307,8 +308,14 @@ TEST(xcr0_combinations)
 		CHECK_BIT(try_xcr0(val));
 		xsetbv(0, before);
 	}
-	for (unsigned val = 0; val < 256; val++)
-		CHECK_EQ(try_xcr0(val), is_legal_xcr0(val) ? NO_FAULT : GP_VECTOR);
+	for (unsigned val = 0; val < 256; val++) {
+		unsigned bit = val; /* for the message */
+		int expected = is_legal_xcr0(val) ? NO_FAULT : GP_VECTOR;
+
+		if (is_on_tcg() && (val & 0x18))
+			continue; /* its XSETBV never exits, and knows MPX */
+		CHECK_BIT(try_xcr0(val));
+	}
 	xsetbv(0, before);
 	CHECK_EQ(TRY(xsetbv(1, before)), GP_VECTOR);
 	CHECK_EQ(TRY(xsetbv(~0u, before)), GP_VECTOR);
@@ -337,10 +344,15 @@ TEST(msr_addresses)
 
 	NEED_CHECKS;
 	for (unsigned i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+		uint64_t old = rdmsr(msrs[i]);
+
 		check_refused(msrs[i], NON_CANONICAL);
 		check_refused(msrs[i], ~NON_CANONICAL);
 		check_refused(msrs[i], 1ull << 63);
 		check_refused(msrs[i], 0x5a5a5a5a5a5a5a5aull);
+		/* The CPU's width counts, whatever the paging mode. */
+		CHECK_EQ(try_wrmsr(msrs[i], CANONICAL_57), HAS_LA57 ? NO_FAULT : GP_VECTOR);
+		wrmsr(msrs[i], old);
 	}
 	if (is_amd())
 		return; /* SYSENTER's addresses are 32 bits wide there */

@@ -232,7 +232,7 @@ static void exception_precedes_nmi_precedes_interrupt(void **state)
 {
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
-	vcpu.nmi_pending = true;
+	vcpu.nmis_pending = 1;
 	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0x18);
 	assert_int_equal(enter().vector, X86_TRAP_GP);
 	assert_true(cpu.injected.has_error);
@@ -247,14 +247,36 @@ static void exception_precedes_nmi_precedes_interrupt(void **state)
 static void nmi_is_masked_until_iret(void **state)
 {
 	(void)state;
-	vcpu.nmi_pending = true;
+	vcpu.nmis_pending = 1;
 	assert_int_equal(enter().type, EVENT_NMI);
-	vcpu.nmi_pending = true;
+	vcpu.nmis_pending = 1;
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_false(vcpu_has_wake_event(&vcpu));
 	vcpu.nmi_masked = false;
 	assert_true(vcpu_has_wake_event(&vcpu));
 	assert_int_equal(enter().type, EVENT_NMI);
+}
+
+static void send_nmis(uint32_t count)
+{
+	atomic_fetch_add(&vcpu.nmis_sent, count);
+	vcpu_latch_nmis(&vcpu);
+}
+
+static void two_nmis_are_taken_one_waits(void **state)
+{
+	(void)state;
+	send_nmis(1);
+	send_nmis(1);
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_int_equal(enter().type, EVENT_NONE);
+	send_nmis(0xffffffff);
+	vcpu.nmi_masked = false;
+	assert_int_equal(enter().type, EVENT_NMI);
+	vcpu.nmi_masked = false;
+	assert_int_equal(enter().type, EVENT_NONE);
+	send_nmis(5);
+	assert_int_equal(vcpu.nmis_pending, 2);
 }
 
 static void real_mode_pushes_no_error_code(void **state)
@@ -394,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup(second_interrupt_gets_a_window, setup),
 		cmocka_unit_test_setup(exception_precedes_nmi_precedes_interrupt, setup),
 		cmocka_unit_test_setup(nmi_is_masked_until_iret, setup),
+		cmocka_unit_test_setup(two_nmis_are_taken_one_waits, setup),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
 		cmocka_unit_test_setup(double_faults, setup),

@@ -35,5 +35,5 @@ void firmware_init_pic(struct pic *p)
 {
 	init_chip(&p->chip[0], 0x08, 1 << PIC_CASCADE, (uint8_t) ~(1 << PIC_CASCADE));
 	init_chip(&p->chip[1], 0x70, PIC_CASCADE, (uint8_t) ~(1 << (11 - 8)));
-	pic_elcr_write(p, 1, 1, 1 << (9 - 8) | 1 << (10 - 8) | 1 << (11 - 8));
+	pic_elcr_write(p, 1, 1, 1 << (9 - 8)); /* ACPI's SCI; there are no PCI interrupts */
 }
