@@ -56,7 +56,7 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 COMMANDS := $(if $(filter build,$(BUILD)),,$(BUILD)/)compile_commands.json
 
 #: make            the hypervisor: build/umbra.elf, its disassembly (.dis) and symbols (.sym)
-all: $(BUILD)/umbra.elf $(COMMANDS)
+all: $(BUILD)/umbra.elf $(BUILD)/bootdisk.bin $(COMMANDS)
 
 comma := ,
 LDFLAGS := -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none
@@ -154,12 +154,14 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
 
-# A floppy disk for a BIOS as a guest.
-$(BUILD)/boot/bootsect.img: tests/boot/bootsect.S Makefile
+# Boot sectors: the launcher's for Bochs, and a floppy disk's for a BIOS as a guest.
+$(BUILD)/bootdisk.bin: tools/launch/bootdisk.S
+$(BUILD)/boot/bootsect.img: tests/boot/bootsect.S
+$(BUILD)/bootdisk.bin $(BUILD)/boot/bootsect.img: Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) -m32 -c $< -o $(@:.img=.o)
-	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(@:.img=.o)
-	$(Q)truncate -s 1440K $@
+	$(Q)$(CC) -m32 -c $(filter %.S,$^) -o $(basename $@).o
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(basename $@).o
+	$(if $(filter %.img,$@),$(Q)truncate -s 1440K $@)
 
 #: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
 DEMO := --boot bios --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet

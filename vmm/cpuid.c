@@ -36,6 +36,9 @@
 #define CPUID_1_EDX_MCE F(7)
 #define CPUID_7_ECX_CET F(7)
 
+#define CPUID_D_EAX_XSAVEC  F(1) /* of subleaf 1 */
+#define CPUID_D_ECX_ALIGNED F(1) /* of a component's subleaf */
+
 /* XSAVE components whose state is swapped with the FPU: x87, SSE, AVX, AVX-512, PKRU. */
 #define XCR0_GUEST                                                                                 \
 	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU)
@@ -250,6 +253,21 @@ static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0)
 	return size;
 }
 
+/* The same in the compacted format, one component behind the other (SDM volume 1, 13.4.3). */
+static uint32_t xsave_compact_size(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint32_t size = 576;
+
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		if (t->xsave[i].ecx & CPUID_D_ECX_ALIGNED)
+			size = (size + 63) & ~63u;
+		size += t->xsave[i].eax;
+	}
+	return size;
+}
+
 static struct cpuid_entry leaf_1(struct vcpu *v, struct cpuid_entry e)
 {
 	e.ebx |= v->id << 24;
@@ -294,6 +312,8 @@ static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 		e = t->xsave[subleaf];
 	if (subleaf == 0)
 		e.ebx = xsave_size(t, vcpu_xcr0(v));
+	if (subleaf == 1 && (e.eax & CPUID_D_EAX_XSAVEC))
+		e.ebx = xsave_compact_size(t, vcpu_xcr0(v));
 	return e;
 }
 

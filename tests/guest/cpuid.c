@@ -406,6 +406,32 @@ TEST(xsave_area_sizes)
 	write_cr4(cr4);
 }
 
+/* XSAVEC's format: one component behind the other, some at multiples of 64. */
+TEST(xsave_compacted_sizes)
+{
+	unsigned long cr4 = read_cr4();
+	uint32_t size = 576;
+	uint64_t supported;
+
+	SKIP_UNLESS(HAS_XSAVE && cpuid_sub(0xd, 1).a >> 1 & 1, "no XSAVEC");
+	supported = cpuid_sub(0xd, 0).a | (uint64_t)cpuid_sub(0xd, 0).d << 32;
+	for (unsigned i = 2; i < 63; i++) {
+		struct cpuid r = cpuid_sub(0xd, i);
+
+		if (!(supported >> i & 1))
+			continue;
+		if (r.c >> 1 & 1)
+			size = (size + 63) & ~63u;
+		size += r.a;
+	}
+	write_cr4(cr4 | CR4_OSXSAVE);
+	xsetbv(0, supported);
+	CHECK_EQ(cpuid_sub(0xd, 1).b, size);
+	xsetbv(0, XCR0_X87);
+	CHECK_EQ(cpuid_sub(0xd, 1).b, 576);
+	write_cr4(cr4);
+}
+
 TEST(avx_instructions)
 {
 	unsigned long cr4 = read_cr4();

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from . import boot, payloads
+from . import boot, payloads, targets
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -68,6 +68,14 @@ def tools():
     yield Job("driver", ["tests/tools/test_harness.py"], timeout=60)
 
 
+def guests(target, name):
+    yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target)))
+
+
+def systems(target, name):
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img"], lambda: list(boot.jobs(target)))
+
+
 CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
 
 # Name -> the groups of jobs that it stands for.
@@ -79,8 +87,10 @@ ALL = {
     "race": race,
     "model": lambda: [Group("model", [], list(model()))],
     "fuzz": fuzz,
-    "guests": lambda: [Group("guests", ["all", "guest-payloads"], lambda: list(payloads.jobs()))],
-    "boot": lambda: [Group("boot", ["all", "kernels", "guest-payloads", "build/boot/bootsect.img"], lambda: list(boot.jobs()))],
+    "guests": lambda: guests(targets.AMD, "guests"),
+    "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
+    "boot": lambda: systems(targets.AMD, "boot"),
+    "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
 }
 

@@ -31,6 +31,7 @@ class Job:
     absent: list = field(default_factory=list)  # patterns that must be found in neither
     env: dict = field(default_factory=dict)
     tap: bool = True                # look for TAP lines
+    not_here: str = ""              # the reason why it is not to run in this group
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Outcome:
     failed: list
     skipped: list
     output: str
+    not_here: str = ""
 
 
 def read_tap(text):
@@ -118,6 +120,8 @@ def judge(job, status, out, err):
 
 
 def run_job(job):
+    if job.not_here:
+        return Outcome(job.name, 0, [], [], [], "", job.not_here)
     start = time.monotonic()
     try:
         status, out, err = execute(job.argv, job.timeout, job.env)
@@ -135,7 +139,7 @@ class Runner:
         self.parallel, self.verbose = parallel, verbose
         self.start = time.monotonic()
         self.passed = self.failed = self.skipped = 0
-        self.failures = []
+        self.failures, self.not_here = [], []
 
     def run(self, groups, only=""):
         for group in groups:
@@ -158,6 +162,9 @@ class Runner:
                 yield future.result()
 
     def report(self, group, outcome):
+        if outcome.not_here:
+            self.not_here.append(f"{group}/{outcome.name}: {outcome.not_here}")
+            return
         self.passed += len(outcome.passed)
         self.failed += len(outcome.failed)
         self.skipped += len(outcome.skipped)
@@ -180,6 +187,8 @@ class Runner:
         """Print the sums; the exit status."""
         if len(self.failures) > 1:
             print("failed:", *self.failures, sep="\n  ")
+        if self.not_here:
+            print(f"{len(self.not_here)} tests are not for that CPU:", *self.not_here, sep="\n  ")
         skipped = f", {self.skipped} results skipped by their tests" if self.skipped else ""
         print(f"took {time.monotonic() - self.start:.0f} s{skipped}")
         print(f"{self.passed} passed, {self.failed} failed")

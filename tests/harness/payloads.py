@@ -4,13 +4,15 @@
 A payload's source may say how it wants to be run, in a line of its opening comment:
 " * run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, 120 seconds). With
 icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
-umbra means that the bare emulator has not what is tested.
+umbra means that the bare emulator has not what is tested. A line " * amd only: REASON" (or intel) says
+that it has nothing to test on the other vendor's CPUs.
 """
 import glob
 import os
 import re
 
 from .jobs import TOP, Job
+from .targets import SECONDS
 
 QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "256", "-display", "none", "-nodefaults",
         "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
@@ -32,32 +34,40 @@ def wishes(path):
     return {key: int(value) for key, value in words.items()}
 
 
-def umbra_job(name, elf, vcpus, wish, options):
-    emulator = "bochs" if "intel" in options else "tcg"
+def other_vendor(path, cpu):
+    """Why a payload is not for this vendor's CPUs; None if it is."""
+    with open(path, encoding="utf-8") as source:
+        line = re.search(r"^ \* (amd|intel) only: (.*)$", source.read(4096), re.M)
+    return line[0][3:] if line and line[1] != cpu else None
+
+
+def umbra_job(target, name, elf, vcpus, wish, options):
+    emulator = "bochs" if "bochs" in options else target.emulator
     icount = ["--icount"] if wish.get("icount") else []
-    argv = ["tools/umbra", "run", *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), "--timeout",
-            str(wish.get("timeout", 120)), *options, elf, "--", f"emulator={emulator}"]
-    return Job(name, argv, timeout=wish.get("timeout", 120) + 30, status=wish.get("status", 0))
+    return target.job(name, *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), *options, elf, "--",
+                      f"emulator={emulator}", timeout=wish.get("timeout", SECONDS), status=wish.get("status", 0))
 
 
 def bare_job(name, elf, vcpus, wish):
     """The debug-exit device makes 1 of a 0; a triple fault ends QEMU with 0."""
     icount = ["-icount", "shift=0,sleep=off"] if wish.get("icount") else []
     argv = [*QEMU, *icount, "-smp", str(vcpus), "-kernel", elf]
-    return Job(name, argv, timeout=wish.get("timeout", 120), status=0 if wish.get("status") == 101 else 1)
+    return Job(name, argv, timeout=wish.get("timeout", SECONDS), status=0 if wish.get("status") == 101 else 1)
 
 
-def jobs(vcpus=(1, 2), options=(), bare=False):
+def jobs(target, vcpus=(1, 2), options=(), bare=False):
     """One job for each payload that is built and each number of vCPUs."""
     for elf in sorted(glob.glob(f"{TOP}/build/guest/*.elf")):
         if not (source := source_of(elf)):
             continue
-        wish = wishes(source)
+        wish, name = wishes(source), os.path.splitext(os.path.basename(elf))[0]
+        if reason := other_vendor(source, target.cpu):
+            yield Job(name, [], not_here=reason)
+            continue
         for count in vcpus:
             if count != wish.get("vcpus", count):
                 continue
-            name = f"{os.path.splitext(os.path.basename(elf))[0]}-{count}cpu"
             if not bare:
-                yield umbra_job(name, elf, count, wish, list(options))
+                yield umbra_job(target, f"{name}-{count}cpu", elf, count, wish, list(options))
             elif not wish.get("umbra"):
-                yield bare_job(name, elf, count, wish)
+                yield bare_job(f"{name}-{count}cpu", elf, count, wish)

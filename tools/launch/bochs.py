@@ -13,16 +13,13 @@ import select
 import socket
 import time
 
-from .machine import BaseMachine, need_command
+from . import bootdisk
+from .machine import BaseMachine, need_built, need_command
 from .options import (STATUS_BAD_CONFIG, STATUS_EMULATOR, STATUS_PANIC, STATUS_TIMEOUT, UsageError)
 
 TICKS_PER_SECOND = 25_000_000  # of --timeout: what Bochs gets done in a second, running an operating system
 WALL_FACTOR = 4                # how much slower than that a busy machine may be
 CONNECT_SECONDS = 60
-
-# Instructions in a second of the machine's own time. A low rate makes the firmware's delays short; a
-# high one makes timer interrupts rare, and is about real time when the machine waits for a human.
-IPS_BATCH, IPS_INTERACTIVE = 5_000_000, 50_000_000
 
 MODELS = {"intel": "tigerlake", "amd": "ryzen"}
 MAX_MEMORY = 2 << 30
@@ -33,10 +30,10 @@ display_library: term
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 memory: guest={mem}, host={mem}
-cpu: model={model}, count={cpus}, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=0
+cpu: model={model}, count={cpus}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 clock: sync={sync}, time0=946684800
-ata0-master: type=cdrom, path={iso}, status=inserted
-boot: cdrom
+ata0-master: {disk}
+boot: {boot}
 log: {dir}/bochs.log
 panic: action=fatal
 error: action=ignore
@@ -58,8 +55,8 @@ class Machine(BaseMachine):
     def __init__(self, opts):
         if opts.cpu == "intel" and not os.environ.get("UMBRA_INTEL"):
             raise UsageError("--cpu intel: not yet, Umbra has no VMX back end so far")
-        if opts.boot != "bios":
-            raise UsageError(f"--boot {opts.boot}: Bochs boots Umbra through its BIOS only")
+        if opts.boot == "uefi":
+            raise UsageError("--boot uefi: Bochs has a BIOS only")
         if opts.pmem > MAX_MEMORY:
             raise UsageError(f"--pmem: Bochs has at most {MAX_MEMORY >> 20}M of memory; this run takes {opts.pmem >> 20}M")
         if opts.pcpus > MAX_CPUS:
@@ -96,8 +93,7 @@ class Machine(BaseMachine):
     def write_files(self, ports):
         opts = self.opts
         text = BOCHSRC.format(mem=opts.pmem >> 20, model=opts.model or MODELS[opts.cpu], cpus=opts.pcpus,
-                              ips=IPS_INTERACTIVE if opts.interactive else IPS_BATCH,
-                              sync="slowdown" if opts.interactive else "none", iso=self.make_iso(), dir=self.dir)
+                              sync="slowdown" if opts.interactive else "none", dir=self.dir, **self.make_disk())
         lines = [f"com{com}: enabled=1, mode=socket-client, dev=localhost:{port}" for com, port in ports.items()]
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
             file.write(text + "\n".join([*lines, *opts.emulator_option, ""]))
@@ -106,6 +102,19 @@ class Machine(BaseMachine):
             commands.insert(0, f"sb {int(opts.timeout * TICKS_PER_SECOND)}")
         with open(f"{self.dir}/rc", "w", encoding="utf-8") as file:
             file.write("\n".join([*commands, ""]))
+
+    def make_disk(self):
+        """What it boots from, in words of its configuration."""
+        opts = self.opts
+        if opts.boot == "bios":
+            return {"boot": "cdrom", "disk": f"type=cdrom, path={self.make_iso()}, status=inserted"}
+        disk = f"{self.dir}/disk"
+        modules = [(self.plain_path(path), words) for path, words in opts.modules]
+        try:
+            cylinders = bootdisk.write(disk, need_built("bootdisk.bin"), opts.image, opts.hv_cmdline, modules, opts.pmem)
+        except bootdisk.BootDiskError as error:
+            raise UsageError(f"--boot direct: {error}") from None
+        return {"boot": "disk", "disk": f"type=disk, mode=flat, path={disk}, cylinders={cylinders}, heads=16, spt=63"}
 
     def explain_end(self, status, output, has_run):
         message = MESSAGE.search(output)

@@ -24,6 +24,16 @@ def need_command(command):
     return path
 
 
+def need_built(name):
+    """The path of build/NAME; made now if it is missing."""
+    path = f"{TOP}/build/{name}"
+    if not os.path.exists(path):
+        subprocess.run(["make", "-s", "-C", TOP, f"build/{name}"], stdout=2, check=False)
+    if not os.path.exists(path):
+        raise UsageError(f"{path}: no such file, and it could not be built")
+    return path
+
+
 def die_with_parent():
     """In the child, before the emulator starts: whatever ends the launcher ends the emulator as well."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -44,10 +54,10 @@ class BaseMachine:
         self.child, self.ends = None, {}
 
     def __enter__(self):
-        if not os.path.exists(self.opts.image):
-            subprocess.run(["make", "-s", "-C", TOP], stdout=2, check=False)
-        if not os.path.exists(self.opts.image):
-            raise UsageError(f"{self.opts.image}: no such file, and it could not be built")
+        if not self.opts.image:
+            self.opts.image = need_built("umbra.elf")
+        elif not os.path.exists(self.opts.image):
+            raise UsageError(f"{self.opts.image}: no such file")
         self.dir = tempfile.mkdtemp(prefix="umbra-")
         return self
 

@@ -93,7 +93,7 @@ def run_options():
     group.add_argument("--pcpus", metavar="N", type=count, help="CPUs of the machine (default: most vCPUs of a guest)")
     group.add_argument("--pmem", metavar="SIZE", type=size, help="memory of the machine (default: what it takes)")
     group.add_argument("--boot", choices=["direct", "bios", "uefi"],
-                       help="by the emulator, or by GRUB (default: direct; Bochs: bios, and nothing else)")
+                       help="by the emulator, or by GRUB (default: direct; Bochs has no uefi)")
     group.add_argument("--icount", action="store_true", help="a run repeats exactly: in QEMU one instruction is one nanosecond; "
                                                              "in Bochs it is always so, without --interactive")
     group.add_argument("--interactive", action=argparse.BooleanOptionalAction,
@@ -106,7 +106,7 @@ def run_options():
                        help="a further guest (at most 2), whose console comes on stdout in lines that start with its name")
     group.add_argument("--emulator-option", metavar="OPTION", action="append", default=[],
                        help="a further option for QEMU, or line of Bochs's configuration (may be repeated)")
-    group.add_argument("--image", metavar="FILE", default=f"{TOP}/build/umbra.elf", help="the hypervisor")
+    group.add_argument("--image", metavar="FILE", help="the hypervisor (default: build/umbra.elf)")
     return parser
 
 
@@ -180,7 +180,7 @@ def parse(argv):
     words, cmdline = split_cmdline(argv[1:])
     opts = run_options().parse_args(words)
     opts.emulator = opts.emulator or ("bochs" if opts.cpu == "intel" else "qemu")
-    opts.boot = opts.boot or ("bios" if opts.emulator == "bochs" else "direct")
+    opts.boot = opts.boot or "direct"
     if opts.interactive is None:
         opts.interactive = is_at_terminal()
     # COM2 is the log's. UEFI firmware talks on COM1, so there the guests' ports begin at COM3.
