@@ -137,7 +137,7 @@ $(BUILD)/$(1)/libumbra.a: $$(HOST_SRCS:%.c=$(BUILD)/$(1)/obj/%.o)
 	$$(Q)ar rcs $$@ $$^
 $$($(1)_PROGRAMS): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/tests/$(1)/%.o $(BUILD)/$(1)/libumbra.a
 	$$(call say,LINK)
-	$$(Q)$$($(1)_CC) $$($(1)_FLAGS) $$($(1)_LDFLAGS) -o $$@ $$^ $$(HOSTLIBS)
+	$$(Q)$$($(1)_CC) $$($(1)_FLAGS) $$($(1)_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(HOSTLIBS)
 .PRECIOUS: $(BUILD)/$(1)/obj/%.o
 .PHONY: $(1)-programs
 endef
@@ -150,6 +150,13 @@ fuzz_CC := $(CLANG)
 fuzz_FLAGS := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 fuzz_LDFLAGS := -fsanitize=fuzzer
 $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
+
+# The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
+VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
+             $(wildcard tests/unit/vmx/*.c))
+$(VMX_FAKED) $(BUILD)/unit/obj/tests/unit/test_vmx_vcpu.o $(BUILD)/unit/obj/tests/unit/test_vmx_exit.o: \
+	HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
+$(BUILD)/unit/test_vmx_vcpu $(BUILD)/unit/test_vmx_exit: $(VMX_FAKED)
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk

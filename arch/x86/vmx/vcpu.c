@@ -30,14 +30,24 @@ void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
 	vmclear(pages_pa);
 }
 
+/*
+ * What this CPU remembers of the EPT tables, from other vCPUs of the VM or from before this one
+ * left, was not flushed with what it has been asked to flush elsewhere.
+ */
+static __cold void move_here(struct virt_vcpu *v)
+{
+	vmx_write_host_state();
+	v->vmx.host_cpu = cpu_id() + 1;
+	v->vmx.flush_tdp = virt_caps.tdp;
+}
+
 void vmx_vcpu_load(struct virt_vcpu *v)
 {
 	vmptrld(v->control_pa);
 	if (!v->vmx.host_cpu)
 		vmx_init_vmcs(v);
 	if (v->vmx.host_cpu != cpu_id() + 1)
-		vmx_write_host_state();
-	v->vmx.host_cpu = cpu_id() + 1;
+		move_here(v);
 	for (unsigned i = 0; i < VMX_NR_MSRS; i++)
 		wrmsr(resident_msrs[i], v->vmx.resident[i]);
 	write_cr2(v->vmx.resident[VMX_CR2]);
@@ -161,8 +171,9 @@ void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	v->gpr[GPR_RSP] = x->rsp = vmread(VMCS_GUEST_RSP);
 	x->has_event = false;
 	if (likely(entered)) {
-		x->launched = true;
 		vmx_decode_exit(v, exit);
+		if (unlikely(!x->launched))
+			x->launched = !(x->exit_reason & VMX_EXIT_ENTRY_FAILURE);
 	} else {
 		exit->reason = EXIT_INVALID_STATE;
 		vmx_explain_failure(v, false);

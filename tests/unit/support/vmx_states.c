@@ -14,8 +14,7 @@
 #define SET(field, val) fake_vmcs_set(&s->vmcs, VMCS_##field, val)
 #define GET(field)      fake_vmcs_get(&s->vmcs, VMCS_##field)
 
-/* What Bochs' Tiger Lake tells. */
-static const struct vmx_limits tiger_lake = {
+const struct vmx_limits vmx_tiger_lake = {
 	.controls =
 		{
 			[CTL_PIN] = 0x0000007f00000016,
@@ -35,6 +34,26 @@ static const struct vmx_limits tiger_lake = {
 	.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
 	.debugctl = 0x3,
 	.physical_bits = 40,
+	.linear_bits = 48,
+};
+
+const struct vmx_limits vmx_first_generation = {
+	.controls =
+		{
+			[CTL_PIN] = 0x0000001f00000016,
+			[CTL_PROC] = 0x67b9fffe0401e172,
+			[CTL_EXIT] = 0x0003ffff00036dff,
+			[CTL_ENTRY] = 0x00003fff000011ff,
+		},
+	.basic = 0x0018040000000007,
+	.misc = 0x000401c0,
+	.cr0_fixed0 = 0x80000021,
+	.cr0_fixed1 = 0xffffffff,
+	.cr4_fixed0 = 0x2000,
+	.cr4_fixed1 = 0x67ff,
+	.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+	.debugctl = 0x3,
+	.physical_bits = 36,
 	.linear_bits = 48,
 };
 
@@ -70,14 +89,19 @@ static const struct {
 	{VMCS_HOST_IA32_EFER, CTL_EXIT, EXIT_LOAD_EFER},
 };
 
-/* VMREAD, which fails for a field that this CPU has not. */
+bool vmx_limits_have_field(const struct vmx_limits *l, uint32_t field)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(optional); i++)
+		if (optional[i].field == field)
+			return l->controls[optional[i].word] >> 32 & optional[i].bit;
+	return true;
+}
+
 static uint64_t read_field(uint32_t field, void *arg)
 {
 	struct vmx_state *s = arg;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(optional); i++)
-		if (optional[i].field == field)
-			assert_true(s->limits.controls[optional[i].word] >> 32 & optional[i].bit);
+	assert_true(vmx_limits_have_field(&s->limits, field));
 	return fake_vmcs_get(&s->vmcs, field);
 }
 
@@ -161,7 +185,7 @@ static void set_guest(struct vmx_state *s)
 void vmx_state_protected_unpaged(struct vmx_state *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->limits = tiger_lake;
+	s->limits = vmx_tiger_lake;
 	set_controls(s);
 	set_host(s);
 	set_guest(s);
@@ -366,14 +390,7 @@ void vmx_state_everything_on(struct vmx_state *s)
 void vmx_state_old_cpu(struct vmx_state *s)
 {
 	vmx_state_protected_paged(s);
-	s->limits.controls[CTL_PIN] = 0x0000001f00000016;
-	s->limits.controls[CTL_PROC] = 0x67b9fffe0401e172;
-	s->limits.controls[CTL_PROC2] = 0;
-	s->limits.controls[CTL_EXIT] = 0x0003ffff00036dff;
-	s->limits.controls[CTL_ENTRY] = 0x00003fff000011ff;
-	s->limits.basic = 0x0018040000000007;
-	s->limits.misc = 0x000401c0;
-	s->limits.ept_vpid_cap = 0;
+	s->limits = vmx_first_generation;
 	SET(PIN_BASED_CONTROLS, 0x1f);
 	SET(PRIMARY_PROCESSOR_CONTROLS, 0x0401e172 | PROC_IO_BITMAPS);
 	SET(EXIT_CONTROLS, 0x36dff | EXIT_HOST_64BIT);

@@ -9,6 +9,12 @@
 #include "arch/x86/vmx/check.h"
 #include "tests/unit/support/fake_vmcs.h"
 
+/* CPUs: what Bochs' Tiger Lake tells, and one without secondary controls and virtual NMIs. */
+extern const struct vmx_limits vmx_tiger_lake, vmx_first_generation;
+
+/* Does the VMCS of such a CPU have this field? */
+bool vmx_limits_have_field(const struct vmx_limits *l, uint32_t field);
+
 struct vmx_state {
 	struct fake_vmcs vmcs;
 	struct vmx_limits limits;

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The VMX back end on CPUs of several kinds: the controls it chooses, the VMCS it fills (which the
+ * fake CPU goes through before each entry), registers, events, flushes.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/vmx/vmx.h"
+#include "lib/log.h"
+#include "tests/unit/support/vmx_states.h"
+#include "tests/unit/vmx/fake_guest.h"
+
+#define V (&fake_vcpu)
+
+/* ---- CPUs ---- */
+
+static void lacks(struct vmx_limits *l, enum vmx_control_word word, uint32_t bits)
+{
+	l->controls[word] &= ~((uint64_t)bits << 32);
+}
+
+static void full(struct vmx_limits *l) {}
+
+static void without_1g_and_ad(struct vmx_limits *l)
+{
+	l->ept_vpid_cap = 0x00000f0106114141;
+	l->controls[CTL_PROC2] = 0x000000ff00000000;
+}
+
+static void without_vpid(struct vmx_limits *l)
+{
+	lacks(l, CTL_PROC2, PROC2_VPID);
+}
+
+static void without_tpr_shadow_and_bitmaps(struct vmx_limits *l)
+{
+	lacks(l, CTL_PROC, PROC_TPR_SHADOW | PROC_IO_BITMAPS | PROC_MSR_BITMAPS);
+}
+
+static void without_msr_controls(struct vmx_limits *l)
+{
+	lacks(l, CTL_EXIT, EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PAT | EXIT_LOAD_PAT);
+	lacks(l, CTL_ENTRY, ENTRY_LOAD_EFER | ENTRY_LOAD_PAT);
+}
+
+static void without_pat_controls(struct vmx_limits *l)
+{
+	lacks(l, CTL_EXIT, EXIT_SAVE_PAT);
+}
+
+static void without_true_controls(struct vmx_limits *l)
+{
+	l->basic &= ~VMX_BASIC_TRUE_CTLS;
+	l->controls[CTL_PROC] |= 0x0401e172;
+	l->controls[CTL_EXIT] |= 0x36dff;
+	l->controls[CTL_ENTRY] |= 0x11ff;
+}
+
+static void without_preemption_timer(struct vmx_limits *l)
+{
+	lacks(l, CTL_PIN, PIN_PREEMPTION_TIMER);
+}
+
+typedef void change(struct vmx_limits *l);
+
+static change *const unrestricted_cpus[] = {
+	full,
+	without_1g_and_ad,
+	without_vpid,
+	without_tpr_shadow_and_bitmaps,
+	without_msr_controls,
+	without_pat_controls,
+	without_true_controls,
+	without_preemption_timer,
+};
+
+static void begin_on(change *alter)
+{
+	struct vmx_limits l = vmx_tiger_lake;
+
+	alter(&l);
+	fake_guest_begin(&l);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	begin_on(full);
+	return 0;
+}
+
+/* ---- controls and the VMCS ---- */
+
+static void every_cpu_enters_every_mode(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(unrestricted_cpus); i++) {
+		begin_on(unrestricted_cpus[i]);
+		fake_guest_enter();
+		fake_guest_long_mode();
+		fake_guest_enter();
+		fake_guest_real_mode();
+		fake_guest_enter();
+	}
+}
+
+static void capabilities_are_those_of_the_cpu(void **state)
+{
+	begin_on(full);
+	assert_true(virt_caps.tdp && virt_caps.ept && virt_caps.unrestricted);
+	assert_true(virt_caps.tdp_has_1g && virt_caps.tdp_has_ad && virt_caps.tdp_has_exec_only);
+	assert_true(virt_caps.preemption_timer);
+	assert_int_equal(virt_caps.tags, 0x10000);
+	begin_on(without_1g_and_ad);
+	assert_false(virt_caps.tdp_has_1g || virt_caps.tdp_has_ad);
+	assert_int_equal(fake_cpu_field(VMCS_EPT_POINTER), 0x5000 | EPTP_WALK_4 | EPTP_WB);
+	begin_on(without_vpid);
+	assert_int_equal(virt_caps.tags, 1);
+	begin_on(without_preemption_timer);
+	assert_false(virt_caps.preemption_timer);
+}
+
+static void a_cpu_without_what_is_needed_is_refused(void **state)
+{
+	struct vmx_limits l = vmx_tiger_lake;
+
+	assert_int_equal(fake_guest_probe(&vmx_first_generation), -ENODEV);
+	lacks(&l, CTL_EXIT, EXIT_HOST_64BIT);
+	assert_int_equal(fake_guest_probe(&l), -ENODEV);
+	memset(&l, 0, sizeof(l));
+	assert_int_equal(fake_guest_probe(&l), -ENODEV);
+}
+
+/* EPT that the engine cannot use is no EPT, and nothing that needs it is on. */
+static void ept_without_large_pages_is_not_used(void **state)
+{
+	struct vmx_limits l = vmx_tiger_lake;
+
+	l.ept_vpid_cap &= ~EPT_CAP_2M;
+	assert_int_equal(fake_guest_probe(&l), 0);
+	assert_false(virt_caps.tdp || virt_caps.unrestricted);
+	assert_false(vmx_setup.proc2 & (PROC2_EPT | PROC2_UNRESTRICTED_GUEST));
+}
+
+static void without_bitmaps_everything_exits(void **state)
+{
+	uint32_t proc;
+
+	begin_on(without_tpr_shadow_and_bitmaps);
+	proc = (uint32_t)fake_cpu_field(VMCS_PRIMARY_PROCESSOR_CONTROLS);
+	assert_true(proc & PROC_UNCONDITIONAL_IO);
+	assert_true(proc & PROC_CR8_LOAD);
+	assert_true(proc & PROC_CR8_STORE);
+	vmx_exit_on_cr8_write(V, false);
+	assert_true(fake_cpu_field(VMCS_PRIMARY_PROCESSOR_CONTROLS) & PROC_CR8_LOAD);
+}
+
+/* The bit of an MSR in the map: reads in the first half, writes in the second. */
+static bool exits_on(uint32_t msr, bool write)
+{
+	const uint8_t *map = (const uint8_t *)fake_cpu_field(VMCS_MSR_BITMAP);
+	uint32_t offset = (msr >= 0xc0000000 ? 0x400 : 0) + (write ? 0x800 : 0);
+
+	return map[offset + (msr & 0x1fff) / 8] >> (msr % 8) & 1;
+}
+
+static void msrs_exit_unless_allowed(void **state)
+{
+	unsigned open = 0;
+
+	vmx_msr_allow(0x10, true, false);
+	vmx_msr_allow(0x1fff, false, true);
+	vmx_msr_allow(0xc0000080, true, true);
+	vmx_msr_allow(0xc0001fff, true, false);
+	assert_false(exits_on(0x10, false));
+	assert_true(exits_on(0x10, true));
+	assert_true(exits_on(0x1fff, false));
+	assert_false(exits_on(0x1fff, true));
+	assert_false(exits_on(0xc0000080, false) || exits_on(0xc0000080, true));
+	assert_false(exits_on(0xc0001fff, false));
+	for (uint32_t n = 0; n < 0x2000; n++)
+		open += !exits_on(n, false) + !exits_on(n, true) +
+			!exits_on(0xc0000000 + n, false) + !exits_on(0xc0000000 + n, true);
+	assert_int_equal(open, 5);
+}
+
+/* ---- registers ---- */
+
+/* What a guest is told it wrote, and what the CPU has, are two things; both must be right. */
+static void control_registers_read_as_written(void **state)
+{
+	static const uint64_t cr0[] = {
+		CR0_ET,
+		CR0_ET | CR0_CD | CR0_NW,
+		CR0_ET | CR0_PE | CR0_NE,
+		CR0_ET | CR0_PE | CR0_PG | CR0_WP | CR0_TS,
+	};
+	static const uint64_t masks[] = {0, CR0_PG, CR0_PG | CR0_CD | CR0_TS, ~0u};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cr0); i++)
+		for (unsigned m = 0; m < ARRAY_SIZE(masks); m++) {
+			vmx_reg_write(V, VREG_CR0, cr0[i]);
+			vmx_exit_on_cr0_write(V, masks[m]);
+			assert_int_equal(vmx_reg_read(V, VREG_CR0), cr0[i]);
+			assert_int_equal(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & masks[m],
+					 masks[m]);
+			assert_int_equal(fake_cpu_field(VMCS_CR0_READ_SHADOW), cr0[i]);
+			fake_guest_enter();
+		}
+	vmx_reg_write(V, VREG_CR4, CR4_PAE | CR4_PGE);
+	vmx_exit_on_cr4_write(V, CR4_PGE);
+	assert_int_equal(vmx_reg_read(V, VREG_CR4), CR4_PAE | CR4_PGE);
+	assert_true(fake_cpu_field(VMCS_GUEST_CR4) & CR4_VMXE);
+	fake_guest_enter();
+}
+
+/* A guest with the bits of its own writes them without an exit: the CPU changes the real register,
+ * under the mask, and that is what it reads. */
+static void bits_of_the_guests_own_are_read_from_the_register(void **state)
+{
+	vmx_exit_on_cr0_write(V, CR0_PG);
+	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE);
+	fake_cpu_set_field(VMCS_GUEST_CR0, fake_cpu_field(VMCS_GUEST_CR0) | CR0_TS);
+	assert_int_equal(vmx_reg_read(V, VREG_CR0), CR0_ET | CR0_PE | CR0_TS);
+}
+
+static void efer_switches_ia32e_mode(void **state)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(unrestricted_cpus); i++) {
+		begin_on(unrestricted_cpus[i]);
+		vmx_reg_write(V, VREG_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+		assert_true(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE);
+		assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME | EFER_LMA | EFER_NXE);
+		vmx_reg_write(V, VREG_EFER, EFER_LME);
+		assert_false(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE);
+		assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME);
+	}
+}
+
+static const struct vmx_msr_entry *area(uint32_t field)
+{
+	return (const struct vmx_msr_entry *)fake_cpu_field(field);
+}
+
+/* Without controls of their own EFER and PAT are loaded and stored by lists. */
+static void msr_lists_switch_what_controls_do_not(void **state)
+{
+	begin_on(without_msr_controls);
+	vmx_reg_write(V, VREG_EFER, EFER_SCE);
+	vmx_reg_write(V, VREG_PAT, 0x0606060606060606);
+	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 2);
+	assert_int_equal(fake_cpu_field(VMCS_EXIT_MSR_STORE_COUNT), 2);
+	assert_int_equal(fake_cpu_field(VMCS_EXIT_MSR_LOAD_COUNT), 2);
+	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[0].index, MSR_EFER);
+	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[0].value, EFER_SCE);
+	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[1].index, MSR_PAT);
+	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[1].value, 0x0606060606060606);
+	assert_int_equal(area(VMCS_EXIT_MSR_LOAD_ADDR)[0].value, rdmsr(MSR_EFER));
+	assert_int_equal(area(VMCS_EXIT_MSR_LOAD_ADDR)[1].value, rdmsr(MSR_PAT));
+	assert_int_equal(fake_cpu_field(VMCS_EXIT_MSR_STORE_ADDR),
+			 fake_cpu_field(VMCS_ENTRY_MSR_LOAD_ADDR));
+
+	begin_on(without_pat_controls);
+	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 1);
+	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[0].index, MSR_PAT);
+	assert_int_equal(vmx_reg_read(V, VREG_PAT), PAT_RESET);
+	assert_int_equal(fake_cpu_field(VMCS_HOST_IA32_EFER), rdmsr(MSR_EFER));
+
+	begin_on(full);
+	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 0);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_IA32_PAT), PAT_RESET);
+}
+
+static void other_registers_are_where_they_belong(void **state)
+{
+	static const struct {
+		enum vreg reg;
+		uint32_t field, msr;
+	} places[] = {
+		{VREG_CR3, VMCS_GUEST_CR3, 0},
+		{VREG_DR7, VMCS_GUEST_DR7, 0},
+		{VREG_SYSENTER_CS, VMCS_GUEST_IA32_SYSENTER_CS, 0},
+		{VREG_SYSENTER_ESP, VMCS_GUEST_IA32_SYSENTER_ESP, 0},
+		{VREG_SYSENTER_EIP, VMCS_GUEST_IA32_SYSENTER_EIP, 0},
+		{VREG_FS_BASE, VMCS_GUEST_FS_BASE, 0},
+		{VREG_GS_BASE, VMCS_GUEST_GS_BASE, 0},
+		{VREG_DEBUGCTL, VMCS_GUEST_IA32_DEBUGCTL, 0},
+		{VREG_STAR, 0, MSR_STAR},
+		{VREG_LSTAR, 0, MSR_LSTAR},
+		{VREG_CSTAR, 0, MSR_CSTAR},
+		{VREG_SFMASK, 0, MSR_SFMASK},
+		{VREG_KERNEL_GS_BASE, 0, MSR_KERNEL_GS_BASE},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		vmx_reg_write(V, places[i].reg, 0x1000 + i);
+		assert_int_equal(vmx_reg_read(V, places[i].reg), 0x1000 + i);
+		assert_int_equal(places[i].field ? fake_cpu_field(places[i].field)
+						 : rdmsr(places[i].msr),
+				 0x1000 + i);
+	}
+	vmx_reg_write(V, VREG_CR2, 0x1234);
+	vmx_reg_write(V, VREG_DR6, 0xffff0ff1);
+	assert_int_equal(fake_cpu.cr2, 0x1234);
+	assert_int_equal(fake_cpu.dr6, 0xffff0ff1);
+}
+
+static void segments_read_as_written(void **state)
+{
+	struct segment out;
+
+	for (enum seg seg = SEG_ES; seg < NR_SEGS; seg++)
+		for (unsigned attr = 0; attr < 0x1000; attr++) {
+			struct segment in = {.base = 0x10000 * seg,
+					     .limit = 0xfffff + attr,
+					     .selector = (uint16_t)(8 * seg),
+					     .attr = (uint16_t)attr};
+
+			vmx_seg_write(V, seg, &in);
+			vmx_seg_read(V, seg, &out);
+			assert_memory_equal(&in, &out, sizeof(in));
+		}
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_ES_ACCESS_RIGHTS), 0xf0ff);
+	vmx_seg_write(V, SEG_DS, &(struct segment){.attr = SEG_ATTR_UNUSABLE | 0x93});
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_DS_ACCESS_RIGHTS), AR_UNUSABLE);
+	vmx_seg_read(V, SEG_DS, &out);
+	assert_int_equal(out.attr, SEG_ATTR_UNUSABLE);
+	vmx_seg_write(V, SEG_SS, &(struct segment){.attr = 0xcf3});
+	assert_int_equal(vmx_cpl(V), 3);
+	vmx_seg_write(V, SEG_CS, &(struct segment){.base = 0x7000, .attr = 0xa9b});
+	assert_int_equal(vmx_cs_attr(V), 0xa9b);
+	assert_int_equal(vmx_cs_base(V), 0x7000);
+}
+
+/* ---- events ---- */
+
+struct injection {
+	struct vm_event_info event;
+	uint32_t info, error, length;
+};
+
+static void events_are_encoded(void **state)
+{
+	static const struct injection cases[] = {
+		{{EVENT_INTR, 0x31}, 0x80000031, 0, 0},
+		{{EVENT_NMI, 2}, 0x80000202, 0, 0},
+		{{EVENT_EXCEPTION, 6}, 0x80000306, 0, 0},
+		{{EVENT_EXCEPTION, 14, true, 7}, 0x80000b0e, 7, 0},
+		{{EVENT_EXCEPTION, 8, true, 0}, 0x80000b08, 0, 0},
+		{{EVENT_SOFT_INT, 0x80, .insn_len = 2}, 0x80000480, 0, 2},
+	};
+
+	fake_guest_long_mode();
+	vmx_set_rflags(V, RFLAGS_FIXED | RFLAGS_IF);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct injection *c = &cases[i];
+
+		assert_false(vmx_has_event(V));
+		vmx_inject(V, &c->event);
+		assert_true(vmx_has_event(V));
+		assert_int_equal(fake_cpu_field(VMCS_ENTRY_INTERRUPTION_INFO), c->info);
+		if (c->event.has_error)
+			assert_int_equal(fake_cpu_field(VMCS_ENTRY_EXCEPTION_ERROR_CODE), c->error);
+		if (c->length)
+			assert_int_equal(fake_cpu_field(VMCS_ENTRY_INSTRUCTION_LENGTH), c->length);
+		fake_guest_enter();
+		assert_false(vmx_has_event(V));
+	}
+}
+
+static void reset_drops_an_event(void **state)
+{
+	vmx_inject(V, &(struct vm_event_info){EVENT_EXCEPTION, 6});
+	vmx_vcpu_reset(V);
+	assert_false(vmx_has_event(V));
+	assert_int_equal(fake_cpu_field(VMCS_ENTRY_INTERRUPTION_INFO), 0);
+}
+
+static bool exits_by(uint32_t proc)
+{
+	return fake_cpu_field(VMCS_PRIMARY_PROCESSOR_CONTROLS) & proc;
+}
+
+static void windows_open_and_close(void **state)
+{
+	vmx_irq_window(V, true);
+	vmx_nmi_window(V, true);
+	assert_true(exits_by(PROC_INTERRUPT_WINDOW) && exits_by(PROC_NMI_WINDOW));
+	fake_guest_enter();
+	vmx_irq_window(V, false);
+	assert_true(!exits_by(PROC_INTERRUPT_WINDOW) && exits_by(PROC_NMI_WINDOW));
+	vmx_vcpu_reset(V);
+	assert_false(exits_by(PROC_NMI_WINDOW));
+	vmx_exit_on_pause(V, true);
+	assert_true(exits_by(PROC_PAUSE));
+	vmx_exit_on_cr8_write(V, true);
+	assert_true(exits_by(PROC_CR8_LOAD) && !exits_by(PROC_CR8_STORE));
+	vmx_exit_on_cr8_write(V, false);
+	assert_false(exits_by(PROC_CR8_LOAD));
+}
+
+static void shadow_is_that_of_sti_and_mov_ss(void **state)
+{
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_NMI);
+	assert_false(vmx_irq_shadow(V));
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_NMI | BLOCKING_BY_STI);
+	assert_true(vmx_irq_shadow(V));
+	vmx_clear_irq_shadow(V);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), BLOCKING_BY_NMI);
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_MOV_SS);
+	assert_true(vmx_irq_shadow(V));
+}
+
+static void cr8_is_the_virtual_tpr(void **state)
+{
+	const uint8_t *page = (const uint8_t *)fake_cpu_field(VMCS_VIRTUAL_APIC_PAGE_ADDR);
+
+	vmx_cr8_write(V, 9);
+	assert_int_equal(page[0x80], 0x90);
+	assert_int_equal(vmx_cr8_read(V), 9);
+	fake_guest_enter();
+}
+
+/* ---- flushes, slices, moves between CPUs ---- */
+
+static void a_flush_takes_another_vpid(void **state)
+{
+	uint64_t vpid;
+
+	fake_guest_enter();
+	vpid = fake_cpu_field(VMCS_VPID);
+	fake_guest_enter();
+	assert_int_equal(fake_cpu_field(VMCS_VPID), vpid);
+	vmx_flush(V);
+	fake_guest_enter();
+	assert_int_not_equal(fake_cpu_field(VMCS_VPID), vpid);
+}
+
+/* All VPIDs used up: the CPU forgets everything, and the first is taken again. */
+static void vpids_run_out(void **state)
+{
+	unsigned before = fake_cpu.invvpids;
+
+	for (unsigned i = 0; i < 0x10000; i++) {
+		vmx_flush(V);
+		fake_guest_enter();
+		assert_int_not_equal(fake_cpu_field(VMCS_VPID), 0);
+	}
+	assert_int_equal(fake_cpu.invvpids, before + 1);
+	assert_int_equal(fake_cpu.invvpid_type, INVVPID_ALL);
+}
+
+static void a_flush_of_ept_is_an_invept(void **state)
+{
+	unsigned before;
+
+	fake_guest_enter();
+	before = fake_cpu.invepts;
+	vmx_flush(V);
+	fake_guest_enter();
+	assert_int_equal(fake_cpu.invepts, before);
+	vmx_flush_tdp(V);
+	fake_guest_enter();
+	fake_guest_enter();
+	assert_int_equal(fake_cpu.invepts, before + 1);
+	assert_int_equal(fake_cpu.invept_type, INVEPT_ONE);
+	assert_int_equal(fake_cpu.invept_eptp, fake_cpu_field(VMCS_EPT_POINTER));
+}
+
+/* A flush that another CPU was asked for meanwhile did not reach what this one remembers. */
+static void a_vcpu_that_moves_flushes_ept(void **state)
+{
+	static uint8_t pages[VIRT_CPU_PAGES * PAGE_SIZE] __aligned(4096);
+	unsigned before;
+
+	fake_guest_enter();
+	vmx_vcpu_unload(V);
+	fake_cpu.id = 1;
+	memset(pages, 0, sizeof(pages));
+	vmx_cpu_enable(pages, HPA((uint64_t)pages));
+	vmx_vcpu_load(V);
+	fake_guest_enter();
+	vmx_vcpu_unload(V);
+	before = fake_cpu.invepts;
+	vmx_vcpu_load(V);
+	fake_guest_enter();
+	assert_int_equal(fake_cpu.invepts, before);
+	vmx_vcpu_unload(V);
+	fake_cpu.id = 0;
+	vmx_vcpu_load(V);
+	fake_guest_enter();
+	assert_int_equal(fake_cpu.invepts, before + 1);
+}
+
+static void resident_registers_follow_the_vcpu(void **state)
+{
+	fake_guest_enter();
+	vmx_reg_write(V, VREG_LSTAR, 0x1111);
+	vmx_reg_write(V, VREG_KERNEL_GS_BASE, 0x2222);
+	vmx_reg_write(V, VREG_CR2, 0x3333);
+	vmx_reg_write(V, VREG_DR6, 0xffff0ff4);
+	vmx_vcpu_unload(V);
+	assert_null(fake_cpu.current);
+	wrmsr(MSR_LSTAR, 1);
+	wrmsr(MSR_KERNEL_GS_BASE, 2);
+	fake_cpu.cr2 = 3;
+	fake_cpu.dr6 = 4;
+	vmx_vcpu_load(V);
+	assert_int_equal(vmx_reg_read(V, VREG_LSTAR), 0x1111);
+	assert_int_equal(vmx_reg_read(V, VREG_KERNEL_GS_BASE), 0x2222);
+	assert_int_equal(vmx_reg_read(V, VREG_CR2), 0x3333);
+	assert_int_equal(vmx_reg_read(V, VREG_DR6), 0xffff0ff4);
+	fake_guest_enter(); /* VMLAUNCH again: the fake CPU insists */
+}
+
+static void host_state_is_that_of_the_cpu(void **state)
+{
+	static uint8_t pages[VIRT_CPU_PAGES * PAGE_SIZE] __aligned(4096);
+
+	assert_int_equal(fake_cpu_field(VMCS_HOST_TR_BASE), (uint64_t)&this_cpu()->tss);
+	vmx_vcpu_unload(V);
+	fake_cpu.id = 1;
+	fake_cpu.cr3 = 0x2000;
+	memset(pages, 0, sizeof(pages));
+	vmx_cpu_enable(pages, HPA((uint64_t)pages));
+	wrmsr(MSR_GS_BASE, (uint64_t)this_cpu());
+	vmx_vcpu_load(V);
+	assert_int_equal(fake_cpu_field(VMCS_HOST_TR_BASE), (uint64_t)&this_cpu()->tss);
+	assert_int_equal(fake_cpu_field(VMCS_HOST_GDTR_BASE), (uint64_t)this_cpu()->gdt);
+	assert_int_equal(fake_cpu_field(VMCS_HOST_GS_BASE), (uint64_t)this_cpu());
+	assert_int_equal(fake_cpu_field(VMCS_HOST_CR3), 0x2000);
+	fake_guest_enter();
+}
+
+static void slices_end_by_the_preemption_timer(void **state)
+{
+	fake_cpu.tsc = 1000;
+	vmx_preempt_at(V, 5000);
+	fake_guest_enter();
+	assert_true(fake_cpu_field(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
+	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), 4000);
+	fake_cpu.tsc = 6000;
+	fake_guest_enter();
+	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), 0);
+	vmx_preempt_at(V, ~0ull);
+	fake_guest_enter();
+	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), 0xffffffff);
+	vmx_preempt_at(V, 0);
+	fake_guest_enter();
+	assert_false(fake_cpu_field(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
+}
+
+static void rip_and_rsp_go_both_ways(void **state)
+{
+	fake_vcpu.rip = 0x1234;
+	fake_vcpu.gpr[GPR_RSP] = 0x5678;
+	fake_guest_enter();
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_RIP), 0x1234);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_RSP), 0x5678);
+	fake_cpu_set_field(VMCS_GUEST_RIP, 0x2000);
+	fake_vcpu.rip = 0x1235; /* written since: it wins */
+	fake_guest_enter();
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_RIP), 0x1235);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_cpu_enters_every_mode),
+		cmocka_unit_test(capabilities_are_those_of_the_cpu),
+		cmocka_unit_test(a_cpu_without_what_is_needed_is_refused),
+		cmocka_unit_test(ept_without_large_pages_is_not_used),
+		cmocka_unit_test(without_bitmaps_everything_exits),
+		cmocka_unit_test_setup(msrs_exit_unless_allowed, begin),
+		cmocka_unit_test_setup(control_registers_read_as_written, begin),
+		cmocka_unit_test_setup(bits_of_the_guests_own_are_read_from_the_register, begin),
+		cmocka_unit_test(efer_switches_ia32e_mode),
+		cmocka_unit_test(msr_lists_switch_what_controls_do_not),
+		cmocka_unit_test_setup(other_registers_are_where_they_belong, begin),
+		cmocka_unit_test_setup(segments_read_as_written, begin),
+		cmocka_unit_test_setup(events_are_encoded, begin),
+		cmocka_unit_test_setup(reset_drops_an_event, begin),
+		cmocka_unit_test_setup(windows_open_and_close, begin),
+		cmocka_unit_test_setup(shadow_is_that_of_sti_and_mov_ss, begin),
+		cmocka_unit_test_setup(cr8_is_the_virtual_tpr, begin),
+		cmocka_unit_test_setup(a_flush_takes_another_vpid, begin),
+		cmocka_unit_test_setup(vpids_run_out, begin),
+		cmocka_unit_test_setup(a_flush_of_ept_is_an_invept, begin),
+		cmocka_unit_test_setup(a_vcpu_that_moves_flushes_ept, begin),
+		cmocka_unit_test_setup(resident_registers_follow_the_vcpu, begin),
+		cmocka_unit_test_setup(host_state_is_that_of_the_cpu, begin),
+		cmocka_unit_test_setup(slices_end_by_the_preemption_timer, begin),
+		cmocka_unit_test_setup(rip_and_rsp_go_both_ways, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

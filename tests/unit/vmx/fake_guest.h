@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A vCPU of the VMX back end on the fake CPU, in a mode that a VM entry can enter. */
+#ifndef TESTS_UNIT_VMX_FAKE_GUEST_H
+#define TESTS_UNIT_VMX_FAKE_GUEST_H
+
+#include "tests/unit/vmx/fake_cpu.h"
+
+extern struct virt_vcpu fake_vcpu;
+
+/* A CPU of these limits (but for its physical addresses: pointers are such here), switched on, and
+ * fake_vcpu loaded on it in real mode. */
+void fake_guest_begin(const struct vmx_limits *limits);
+/* The same, up to virt_probe()'s answer. */
+int fake_guest_probe(const struct vmx_limits *limits);
+
+void fake_guest_real_mode(void);
+void fake_guest_long_mode(void);
+
+/* Enter; the guest leaves at once with these exit fields. */
+struct vm_exit fake_guest_exit(uint32_t reason, uint64_t qualification);
+/* Enter; any exit will do. */
+void fake_guest_enter(void);
+
+#endif
