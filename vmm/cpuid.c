@@ -34,6 +34,7 @@
 #define HTT_1_EDX F(28)
 /* Features that bring CR4 bits and are hidden. */
 #define CPUID_1_EDX_MCE F(7)
+#define CPUID_7_ECX_PKU F(3)
 #define CPUID_7_ECX_CET F(7)
 
 #define CPUID_D_EAX_XSAVEC  F(1) /* of subleaf 1 */
@@ -142,7 +143,10 @@ static void add_feature_words(struct cpuid_table *t)
 	}
 }
 
-/* Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. */
+/*
+ * Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. One
+ * without a size (Bochs has PKRU, and does not describe it) is none.
+ */
 static void add_xsave(struct cpuid_table *t)
 {
 	struct cpuid_entry d = host_cpuid(0xd, 0);
@@ -150,7 +154,6 @@ static void add_xsave(struct cpuid_table *t)
 	if (!(t->basic[1].ecx & F(26)) || !host_has_leaf(0xd))
 		return;
 	t->xcr0 = d.eax & XCR0_GUEST;
-	d.eax = (uint32_t)t->xcr0;
 	d.edx = 0;
 	d.ecx = 576;
 	t->xsave[1].eax = host_cpuid(0xd, 1).eax & (F(0) | F(1) | F(2));
@@ -158,9 +161,19 @@ static void add_xsave(struct cpuid_table *t)
 		if (!(t->xcr0 & BIT_ULL(i)))
 			continue;
 		t->xsave[i] = host_cpuid(0xd, i);
+		if (!t->xsave[i].eax)
+			t->xcr0 &= ~BIT_ULL(i);
 		d.ecx = max(d.ecx, t->xsave[i].ebx + t->xsave[i].eax);
 	}
+	d.eax = (uint32_t)t->xcr0;
 	t->xsave[0] = d;
+}
+
+/* PKRU is swapped with XSAVE's components, or the guest cannot have it. */
+static void hide_unswapped(struct cpuid_table *t)
+{
+	if (!(t->xcr0 & XCR0_PKRU))
+		t->basic[7].ecx &= ~CPUID_7_ECX_PKU;
 }
 
 static void add_topology(struct cpuid_table *t, unsigned nr_vcpus)
@@ -235,6 +248,7 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 	add_feature_words(t);
 	add_topology(t, nr_vcpus);
 	add_xsave(t);
+	hide_unswapped(t);
 	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
 	t->ext[0].eax = min(t->ext[0].eax, 0x80000008u);
 	t->cr4 = cr4_of(t);
