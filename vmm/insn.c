@@ -227,12 +227,13 @@ static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, u
 }
 
 /* On RAM atomic for what fits; a device is written: nobody else compares and swaps there. */
-static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len)
+static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
+		   unsigned access)
 {
 	struct vcpu *v = ctx_of(c)->v;
 	char expected[16];
 	gpa_t gpa;
-	int r = translate(c, gva, walk_access(c, EMUL_ACC_WRITE), &gpa);
+	int r = translate(c, gva, walk_access(c, access), &gpa);
 
 	if (r)
 		return r;
@@ -241,7 +242,7 @@ static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *v
 	if (r == 1)
 		return EMUL_AGAIN;
 	if (r == -EINVAL) /* 16 bytes: no guest shares such a word with a write that exits */
-		return write(c, gva, val, len, EMUL_ACC_WRITE);
+		return write(c, gva, val, len, access);
 	if (r)
 		mmio_write(v, gpa, val, len);
 	return EMUL_OK;

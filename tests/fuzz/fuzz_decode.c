@@ -73,7 +73,7 @@ static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned le
 }
 
 static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len)
+		       unsigned len, unsigned access)
 {
 	int err = access_memory(c, gva, len);
 

@@ -101,9 +101,9 @@ static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned le
 }
 
 static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len)
+		       unsigned len, unsigned access)
 {
-	int err = access_memory(c, gva, len, EMUL_ACC_WRITE);
+	int err = access_memory(c, gva, len, access);
 
 	m.exchanges++;
 	if (err)

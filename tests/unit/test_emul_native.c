@@ -139,9 +139,9 @@ static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned le
 }
 
 static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len)
+		       unsigned len, unsigned access)
 {
-	int err = check_access(c, gva, len, EMUL_ACC_WRITE);
+	int err = check_access(c, gva, len, access);
 
 	if (err)
 		return err;

@@ -77,6 +77,8 @@ static const char *const mnemonics[NR_EMUL_OPS] = {
 	[OP_VMLOAD] = "vmload", [OP_VMSAVE] = "vmsave", [OP_STGI] = "stgi", [OP_CLGI] = "clgi",
 	[OP_SKINIT] = "skinit", [OP_INVLPGA] = "invlpga", [OP_VMLAUNCH] = "vmlaunch",
 	[OP_VMRESUME] = "vmresume", [OP_VMXOFF] = "vmxoff",
+	[OP_FNINIT] = "fninit", [OP_FNCLEX] = "fnclex", [OP_FNSTCW] = "fnstcw",
+	[OP_FNSTSW] = "fnstsw", [OP_FLDCW] = "fldcw", [OP_FWAIT] = "fwait",
 };
 /* clang-format on */
 

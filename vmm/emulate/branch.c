@@ -3,15 +3,19 @@
 #include "vmm/emulate/internal.h"
 #include "vmm/emulate/flags.h"
 
-/* Cut the target to the operand size and check it against the code segment. */
-static int check_target(struct emul_ctx *c, uint64_t *target)
+int emul_check_target(struct emul_ctx *c, bool long64, uint32_t limit, uint64_t *target)
 {
 	*target &= size_mask(c->insn.opsize);
-	if (c->mode == EMUL_LONG64)
-		return is_canonical(c, *target) ? EMUL_OK : emul_set_fault(c, X86_TRAP_GP, 0);
-	if (*target > emul_segment(c, SEG_CS)->limit)
+	if (long64 ? !is_canonical(c, *target) : *target > limit)
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	return EMUL_OK;
+}
+
+static int check_target(struct emul_ctx *c, uint64_t *target)
+{
+	bool long64 = c->mode == EMUL_LONG64;
+
+	return emul_check_target(c, long64, long64 ? 0 : emul_segment(c, SEG_CS)->limit, target);
 }
 
 static int load_target(struct emul_ctx *c, uint64_t *target)

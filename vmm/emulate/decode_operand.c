@@ -168,6 +168,7 @@ static const struct {
 	[F_Ap]   = {P_A, S_p, 0},        [F_Ob]   = {P_O, S_b, 0},        [F_Ov]   = {P_O, S_v, 0},
 	[F_Xb]   = {P_X, S_b, 0},        [F_Xv]   = {P_X, S_v, 0},        [F_Xz]   = {P_X, S_z, 0},
 	[F_Yb]   = {P_Y, S_b, 0},        [F_Yv]   = {P_Y, S_v, 0},        [F_Yz]   = {P_Y, S_z, 0},
+	[F_AX]   = {P_GPR, S_w, GPR_RAX},
 	[F_AL]   = {P_GPR, S_b, GPR_RAX}, [F_eAX] = {P_GPR, S_z, GPR_RAX}, [F_rAX] = {P_GPR, S_v, GPR_RAX},
 	[F_CL]   = {P_GPR, S_b, GPR_RCX}, [F_DX]   = {P_GPR, S_w, GPR_RDX}, [F_1]    = {P_ONE, S_b, 0},
 	[F_ES]   = {P_SEG, S_w, SEG_ES}, [F_CS]   = {P_SEG, S_w, SEG_CS}, [F_SS]   = {P_SEG, S_w, SEG_SS},

@@ -5,7 +5,7 @@
 #include "vmm/emulate/internal.h"
 
 /* clang-format off */
-/* Operations without a function are decoded only: the CPU executes or intercepts them. */
+/* Operations in neither table are decoded only. */
 static emul_exec_fn *const exec_fns[NR_EMUL_OPS] = {
 	[OP_ADD]	= emul_exec_alu,	  [OP_OR]	= emul_exec_alu,
 	[OP_ADC]	= emul_exec_alu,	  [OP_SBB]	= emul_exec_alu,
@@ -62,6 +62,39 @@ static emul_exec_fn *const exec_fns[NR_EMUL_OPS] = {
 	[OP_LOOP]	= emul_exec_loop,	  [OP_LOOPE]	= emul_exec_loop,
 	[OP_LOOPNE]	= emul_exec_loop,	  [OP_JCXZ]	= emul_exec_loop,
 };
+
+/* Those that need the owner's callbacks for system instructions. */
+static emul_exec_fn *const system_fns[NR_EMUL_OPS] = {
+	[OP_MOV_SEG]	= emul_exec_mov_seg,	  [OP_POP_SEG]	= emul_exec_pop_seg,
+	[OP_LOAD_FAR]	= emul_exec_load_far,
+	[OP_LLDT]	= emul_exec_lldt,	  [OP_LTR]	= emul_exec_ltr,
+	[OP_SLDT]	= emul_exec_store_selector, [OP_STR]	= emul_exec_store_selector,
+	[OP_VERR]	= emul_exec_verify,	  [OP_VERW]	= emul_exec_verify,
+	[OP_LAR]	= emul_exec_lar,	  [OP_LSL]	= emul_exec_lsl,
+	[OP_ARPL]	= emul_exec_arpl,
+	[OP_JMPF]	= emul_exec_jmpf,	  [OP_CALLF]	= emul_exec_callf,
+	[OP_RETF]	= emul_exec_retf,	  [OP_IRET]	= emul_exec_iret,
+	[OP_INT]	= emul_exec_int,	  [OP_INT1]	= emul_exec_int,
+	[OP_INT3]	= emul_exec_int,	  [OP_INTO]	= emul_exec_int,
+	[OP_MOV_FROM_CR] = emul_exec_mov_from_cr, [OP_MOV_TO_CR] = emul_exec_mov_to_cr,
+	[OP_MOV_FROM_DR] = emul_exec_mov_from_dr, [OP_MOV_TO_DR] = emul_exec_mov_to_dr,
+	[OP_CLTS]	= emul_exec_clts,	  [OP_LMSW]	= emul_exec_lmsw,
+	[OP_SMSW]	= emul_exec_smsw,
+	[OP_SGDT]	= emul_exec_store_table,  [OP_SIDT]	= emul_exec_store_table,
+	[OP_LGDT]	= emul_exec_load_table,	  [OP_LIDT]	= emul_exec_load_table,
+	[OP_FNINIT]	= emul_exec_fpu,	  [OP_FNCLEX]	= emul_exec_fpu,
+	[OP_FNSTCW]	= emul_exec_fpu,	  [OP_FNSTSW]	= emul_exec_fpu,
+	[OP_FLDCW]	= emul_exec_fpu,	  [OP_FWAIT]	= emul_exec_fpu,
+	[OP_CPUID]	= emul_exec_system,	  [OP_RDTSC]	= emul_exec_system,
+	[OP_RDTSCP]	= emul_exec_system,	  [OP_RDPMC]	= emul_exec_system,
+	[OP_XGETBV]	= emul_exec_system,	  [OP_VMCALL]	= emul_exec_system,
+	[OP_VMMCALL]	= emul_exec_system,
+	[OP_HLT]	= emul_exec_privileged,	  [OP_RDMSR]	= emul_exec_privileged,
+	[OP_WRMSR]	= emul_exec_privileged,	  [OP_INVD]	= emul_exec_privileged,
+	[OP_WBINVD]	= emul_exec_privileged,	  [OP_INVLPG]	= emul_exec_privileged,
+	[OP_XSETBV]	= emul_exec_privileged,	  [OP_MONITOR]	= emul_exec_privileged,
+	[OP_MWAIT]	= emul_exec_privileged,
+};
 /* clang-format on */
 
 int emul_set_fault(struct emul_ctx *c, uint8_t vector, uint32_t error)
@@ -85,22 +118,26 @@ int emul_set_page_fault(struct emul_ctx *c, gva_t gva, uint32_t error)
 int emul_execute(struct emul_ctx *c)
 {
 	emul_exec_fn *exec = exec_fns[c->insn.op];
-	bool tf = c->rflags & RFLAGS_TF;
 	int err;
 
+	if (!exec && c->ops->system)
+		exec = system_fns[c->insn.op];
 	if (!exec)
 		return EMUL_UNHANDLED;
 	c->int_shadow = false;
 	c->segs_dirty = 0;
+	c->trap = c->rflags & RFLAGS_TF;
 	c->next_rip = c->rip + c->insn.len;
 	if (c->mode != EMUL_LONG64)
 		c->next_rip = (uint32_t)c->next_rip;
 	err = exec(c);
-	c->trap = tf && (err == EMUL_OK || err == EMUL_AGAIN);
-	if (unlikely(err))
+	if (unlikely(err)) {
+		c->trap = c->trap && err == EMUL_AGAIN;
 		return err;
+	}
 	c->rip = c->next_rip;
-	c->rflags &= ~RFLAGS_RF;
+	if (c->insn.op != OP_IRET) /* which may have set it */
+		c->rflags &= ~RFLAGS_RF;
 	return EMUL_OK;
 }
 

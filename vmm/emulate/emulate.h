@@ -5,8 +5,16 @@
  *
  * It knows registers, segments and a mode, and reaches memory and ports through callbacks; it
  * knows no vCPU and no device. Every instruction goes the same way: decode, read, compute, and
- * only then commit. Whatever faults on the way leaves no trace, with one architectural exception:
- * a repeated string instruction commits each whole iteration.
+ * only then commit. Whatever faults on the way leaves no trace, with two architectural exceptions:
+ * a repeated string instruction commits each whole iteration, and a descriptor keeps the accessed
+ * or busy bit that a check of it has set.
+ *
+ * Real mode is there in full ("big" real mode included: segments keep limits and attributes), with
+ * its interrupts; what loads CS, the data segments, LDTR and TR in protected mode as well, so that
+ * the mode can be switched. Not there, EMUL_UNHANDLED: far transfers through gates or to another
+ * privilege level, task switches, interrupts and IRET of virtual-8086 mode, interrupts of
+ * protected mode, IRET in 64-bit mode, SYSCALL and SYSENTER, the x87 beyond its control and
+ * status words, and vectors. Debug registers are kept but break nowhere.
  *
  * Manuals: AMD APM volumes 1-3, Intel SDM volumes 1-2 (instruction reference, opcode maps).
  */
@@ -26,6 +34,7 @@ enum emul_result {
 	EMUL_FAULT,     /* inject ctx->fault; rip is that of the instruction */
 	EMUL_AGAIN,     /* not finished, rip unchanged: look for interrupts, then run it again */
 	EMUL_UNHANDLED, /* not an instruction of this emulator; insn.bytes are for the report */
+	EMUL_SHUTDOWN,  /* emul_deliver() only: a triple fault */
 };
 
 enum emul_mode { EMUL_REAL, EMUL_VM86, EMUL_PROT16, EMUL_PROT32, EMUL_LONG64 };
@@ -34,6 +43,8 @@ enum emul_mode { EMUL_REAL, EMUL_VM86, EMUL_PROT16, EMUL_PROT32, EMUL_LONG64 };
 #define EMUL_ACC_WRITE  BIT(0) /* it writes, or it reads what the instruction is about to write */
 #define EMUL_ACC_SYSTEM BIT(1) /* an implicit supervisor access whatever the CPL (tables, TSS) */
 #define EMUL_ACC_PROBE  BIT(2) /* read() only: check the translation, move no data; buf is NULL */
+
+enum emul_table { EMUL_GDT, EMUL_IDT };
 
 struct emul_ctx;
 
@@ -54,12 +65,33 @@ struct emul_ops {
 	 * without the comparison.
 	 */
 	int (*cmpxchg)(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len);
+		       unsigned len, unsigned access);
 	/* Ports. size: 1, 2, 4 bytes. The TSS's permission bitmap is the callee's matter. */
 	int (*pio_in)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
 	int (*pio_out)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
 	/* Fill in c->seg[seg]; called for a segment that is not in c->segs_known. */
 	void (*get_segment)(struct emul_ctx *c, enum seg seg);
+
+	/*
+	 * For owners who let system instructions be emulated; the others leave all that follows
+	 * NULL, and get EMUL_UNHANDLED for them. The emulator has checked the privilege.
+	 */
+
+	/* CR0, 2, 3, 4, 8; DR0-3, 6, 7. Writes check the value, and #GP is theirs to give. */
+	int (*cr_read)(struct emul_ctx *c, unsigned cr, uint64_t *val);
+	int (*cr_write)(struct emul_ctx *c, unsigned cr, uint64_t val);
+	int (*dr_read)(struct emul_ctx *c, unsigned dr, uint64_t *val);
+	int (*dr_write)(struct emul_ctx *c, unsigned dr, uint64_t val);
+	void (*table_read)(struct emul_ctx *c, enum emul_table table, struct desc_table *t);
+	void (*table_write)(struct emul_ctx *c, enum emul_table table, const struct desc_table *t);
+	/* FNINIT, FNCLEX; FNSTCW, FNSTSW: *word is the result; FLDCW: the operand; FWAIT. */
+	int (*fpu)(struct emul_ctx *c, uint16_t *word);
+	/*
+	 * An instruction whose whole effect is the owner's: c->insn.op is OP_HLT, CPUID, RDMSR,
+	 * WRMSR, RDTSC, RDTSCP, RDPMC, INVD, WBINVD, INVLPG (at insn.mem), XSETBV, XGETBV,
+	 * MONITOR, MWAIT, VMCALL or VMMCALL. It reads and writes c->gpr.
+	 */
+	int (*system)(struct emul_ctx *c);
 };
 
 struct emul_fault {
@@ -81,6 +113,7 @@ struct emul_ctx {
 	uint8_t mode;       /* enum emul_mode */
 	uint8_t cpl;        /* 0-3; 3 in VM86, 0 in real mode */
 	uint8_t va_bits;    /* of a canonical address: 48, or 57 with CR4.LA57 */
+	bool lma;           /* EFER.LMA: in long mode, be it compatibility mode */
 	uint8_t segs_known; /* BIT(enum seg): members of seg[] that are filled in */
 	uint8_t segs_dirty; /* out: BIT(enum seg): members of seg[] that the instruction loaded */
 	struct segment seg[NR_SEGS];
@@ -122,6 +155,19 @@ int emul_execute(struct emul_ctx *c);
 
 /* emul_decode() and emul_execute(): the whole instruction. */
 int emul_run(struct emul_ctx *c);
+
+/*
+ * Real mode: deliver an event at c->rip through the interrupt vector table, as the CPU does between
+ * two instructions: three words on the stack, IF, TF and AC cleared, CS and rip from the table at
+ * IDTR (SDM volume 3, 20.1.4). `exception`: the vector is one (c->fault, after EMUL_FAULT) and not
+ * an interrupt or NMI. An exception on the way is delivered in its place, or becomes a double
+ * fault, or on top of that EMUL_SHUTDOWN. EMUL_OK: c->rip is in the handler, and segs_dirty has
+ * SEG_CS. Other results (of callbacks): nothing was delivered.
+ */
+int emul_deliver(struct emul_ctx *c, uint8_t vector, bool exception);
+
+/* Does a second exception while the first is delivered make a double fault (SDM table 6-5)? */
+bool emul_makes_double_fault(unsigned first, unsigned second);
 
 /*
  * For exits whose length the CPU does not tell: decode, and the length in bytes when the

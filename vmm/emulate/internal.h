@@ -169,6 +169,55 @@ int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val);
 int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len,
 		    bool locked);
 
+/* --- segments and descriptors -------------------------------------------------------- */
+
+#define SEG_TYPE_CODE        0x8
+#define SEG_TYPE_CONFORMING  0x4 /* of a code segment */
+#define SEG_TYPE_EXPAND_DOWN 0x4 /* of a data segment */
+#define SEG_TYPE_RW          0x2 /* data: writable; code: readable */
+
+#define SELECTOR_RPL 0x3
+#define SELECTOR_TI  0x4
+
+static inline bool is_null_selector(uint16_t selector)
+{
+	return (selector & ~SELECTOR_RPL) == 0;
+}
+
+/* A descriptor of the GDT or LDT, and where it lies. */
+struct descriptor {
+	uint64_t low, high; /* high: bits 127:64 of a system descriptor in long mode */
+	gva_t at;
+};
+
+/* Read the descriptor of a selector that is not null. False in *found: beyond the table. */
+int emul_descriptor_find(struct emul_ctx *c, uint16_t selector, struct descriptor *d, bool *found);
+/* The same; beyond the table is #GP(selector). */
+int emul_descriptor_read(struct emul_ctx *c, uint16_t selector, struct descriptor *d);
+/* Set bits of the type, locked, if they are not set. EMUL_AGAIN: somebody else changes it. */
+int emul_descriptor_set_type(struct emul_ctx *c, const struct descriptor *d, uint8_t bits);
+/* What a segment register holds after it was loaded with this descriptor. */
+struct segment emul_descriptor_segment(const struct descriptor *d, uint16_t selector);
+/* An exception with the selector as its error code. */
+int emul_selector_fault(struct emul_ctx *c, uint8_t vector, uint16_t selector);
+
+/* What the segment register would hold after a load of `selector`; every check is made. */
+int emul_segment_check(struct emul_ctx *c, enum seg seg, uint16_t selector, struct segment *s);
+/* Real and virtual-8086 mode: the selector makes the base, the rest of the register stays. */
+struct segment emul_segment_real(struct emul_ctx *c, enum seg seg, uint16_t selector);
+/* Commit. */
+void emul_segment_set(struct emul_ctx *c, enum seg seg, const struct segment *s);
+/* Operand `n`, a far pointer in the instruction or in memory. */
+int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset);
+/* What CS would hold after a far transfer at the same level; *offset is cut and checked. */
+int emul_far_target(struct emul_ctx *c, uint16_t selector, uint64_t *offset, struct segment *cs);
+/* Commit. */
+void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offset);
+/* RETF and IRET: does the selector lead back to this level? To a lower one: EMUL_UNHANDLED. */
+int emul_return_level(struct emul_ctx *c, uint16_t selector);
+/* SLDT STR SGDT SIDT SMSW outside CPL 0: #GP with CR4.UMIP. */
+int emul_check_umip(struct emul_ctx *c);
+
 /* --- stack and branches -------------------------------------------------------------- */
 
 /* Write or read a value at `sp`, cut to the stack's address size; rSP stays. */
@@ -180,6 +229,8 @@ void emul_stack_set(struct emul_ctx *c, uint64_t sp);
 int emul_push(struct emul_ctx *c, uint64_t val);
 /* The faults of emul_push(), and nothing else. */
 int emul_push_probe(struct emul_ctx *c);
+/* Cut a branch target to the operand size, and check it: 64-bit code, or the segment's limit. */
+int emul_check_target(struct emul_ctx *c, bool long64, uint32_t limit, uint64_t *target);
 /* The flags that POPF and IRET of `size` bytes may change here. */
 uint64_t emul_writable_flags(const struct emul_ctx *c, unsigned size);
 
@@ -200,5 +251,12 @@ emul_exec_fn emul_exec_alu, emul_exec_shift, emul_exec_shift_double, emul_exec_u
 	emul_exec_in, emul_exec_out, emul_exec_push, emul_exec_pop, emul_exec_pusha, emul_exec_popa,
 	emul_exec_pushf, emul_exec_popf, emul_exec_push_seg, emul_exec_enter, emul_exec_leave,
 	emul_exec_call, emul_exec_jmp, emul_exec_jcc, emul_exec_ret, emul_exec_loop;
+
+emul_exec_fn emul_exec_mov_seg, emul_exec_pop_seg, emul_exec_load_far, emul_exec_lldt, emul_exec_ltr,
+	emul_exec_store_selector, emul_exec_jmpf, emul_exec_callf, emul_exec_retf, emul_exec_int,
+	emul_exec_iret, emul_exec_mov_from_cr, emul_exec_mov_to_cr, emul_exec_clts, emul_exec_lmsw,
+	emul_exec_smsw, emul_exec_mov_from_dr, emul_exec_mov_to_dr, emul_exec_store_table,
+	emul_exec_load_table, emul_exec_verify, emul_exec_lar, emul_exec_lsl, emul_exec_arpl,
+	emul_exec_system, emul_exec_privileged, emul_exec_fpu;
 
 #endif

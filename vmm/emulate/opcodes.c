@@ -337,6 +337,33 @@ static const struct opcode map_0f[256] = {
 	[0xff] = ROW(UD,          Gv, Ev, _,  0),
 };
 
+/* --- x87: what starts an FPU, and asks whether there is one ----------------------------- */
+
+static const struct opcode x87_d9_mem[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+	UNKNOWN, ROW(FLDCW, Ew, _, _, 0), UNKNOWN, ROW(FNSTCW, Ew, _, _, 0),
+};
+static const struct opcode x87_dd_mem[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, ROW(FNSTSW, Ew, _, _, 0),
+};
+static const struct opcode x87_db_rm4[8] = {
+	UNKNOWN, UNKNOWN, ROW(FNCLEX, _, _, _, 0), ROW(FNINIT, _, _, _, 0),
+	UNKNOWN, UNKNOWN, UNKNOWN,                 UNKNOWN,
+};
+static const struct opcode x87_db_reg[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, GO(RM, x87_db_rm4), UNKNOWN, UNKNOWN, UNKNOWN,
+};
+static const struct opcode x87_df_rm4[8] = {
+	ROW(FNSTSW, AX, _, _, 0), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+};
+static const struct opcode x87_df_reg[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, GO(RM, x87_df_rm4), UNKNOWN, UNKNOWN, UNKNOWN,
+};
+static const struct opcode x87_d9[2] = {GO(REG, x87_d9_mem), UNKNOWN};
+static const struct opcode x87_db[2] = {UNKNOWN, GO(REG, x87_db_reg)};
+static const struct opcode x87_dd[2] = {GO(REG, x87_dd_mem), UNKNOWN};
+static const struct opcode x87_df[2] = {UNKNOWN, GO(REG, x87_df_reg)};
+
 /* --- one-byte map -------------------------------------------------------------------- */
 
 const struct opcode emul_map_1byte[256] = {
@@ -409,7 +436,7 @@ const struct opcode emul_map_1byte[256] = {
 	[0x98] = ROW(CBW,      _,   _,   _,   0),
 	[0x99] = ROW(CWD,      _,   _,   _,   0),
 	[0x9a] = ROW(CALLF,    Ap,  _,   _,   I64),
-	[0x9b] = UNKNOWN,				/* FWAIT */
+	[0x9b] = ROW(FWAIT,    _,   _,   _,   0),
 	[0x9c] = ROW(PUSHF,    _,   _,   _,   D64),
 	[0x9d] = ROW(POPF,     _,   _,   _,   D64),
 	[0x9e] = ROW(SAHF,     _,   _,   _,   0),
@@ -456,7 +483,8 @@ const struct opcode emul_map_1byte[256] = {
 	[0xd5] = ROW(AAD,      Ib,  _,   _,   I64),
 	[0xd6] = ROW(SALC,     _,   _,   _,   I64),
 	[0xd7] = ROW(XLAT,     _,   _,   _,   0),
-	EIGHT(0xd8, UNKNOWN),				/* x87 */
+	[0xd8] = UNKNOWN, [0xd9] = GOM(MOD, x87_d9), [0xda] = UNKNOWN, [0xdb] = GOM(MOD, x87_db),
+	[0xdc] = UNKNOWN, [0xdd] = GOM(MOD, x87_dd), [0xde] = UNKNOWN, [0xdf] = GOM(MOD, x87_df),
 	[0xe0] = ROW(LOOPNE,   Jb,  _,   _,   F64),
 	[0xe1] = ROW(LOOPE,    Jb,  _,   _,   F64),
 	[0xe2] = ROW(LOOP,     Jb,  _,   _,   F64),

@@ -28,7 +28,7 @@ enum form {
 	F_Ry, F_Rn, F_Sw, F_Cn, F_Dn, /* up to here: from the ModRM byte */
 	F_Zb, F_Zv, F_Ib, F_Ibs, F_Iw, F_Ib2, F_Iz, F_Iv, F_Jb, F_Jz, F_Ap, F_Ob, F_Ov,
 	F_Xb, F_Xv, F_Xz, F_Yb, F_Yv, F_Yz,
-	F_AL, F_eAX, F_rAX, F_CL, F_DX, F_1, F_ES, F_CS, F_SS, F_DS, F_FS, F_GS,
+	F_AL, F_AX, F_eAX, F_rAX, F_CL, F_DX, F_1, F_ES, F_CS, F_SS, F_DS, F_FS, F_GS,
 	NR_FORMS,
 };
 /* clang-format on */

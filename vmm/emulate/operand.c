@@ -13,17 +13,13 @@ static int segment_fault(struct emul_ctx *c, enum seg seg)
 	return emul_set_fault(c, seg == SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
 }
 
-#define TYPE_CODE        0x8
-#define TYPE_EXPAND_DOWN 0x4 /* of a data segment */
-#define TYPE_RW          0x2 /* data: writable; code: readable */
-
 static bool is_access_allowed(const struct segment *s, unsigned access)
 {
 	if ((s->attr & SEG_ATTR_UNUSABLE) || !(s->attr & SEG_ATTR_P))
 		return false;
 	if (access & EMUL_ACC_WRITE)
-		return (s->attr & (TYPE_CODE | TYPE_RW)) == TYPE_RW;
-	return !(s->attr & TYPE_CODE) || (s->attr & TYPE_RW);
+		return (s->attr & (SEG_TYPE_CODE | SEG_TYPE_RW)) == SEG_TYPE_RW;
+	return !(s->attr & SEG_TYPE_CODE) || (s->attr & SEG_TYPE_RW);
 }
 
 /*
@@ -32,7 +28,7 @@ static bool is_access_allowed(const struct segment *s, unsigned access)
  */
 static bool is_in_limit(const struct segment *s, uint64_t first, uint64_t last)
 {
-	if ((s->attr & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN)
+	if ((s->attr & (SEG_TYPE_CODE | SEG_TYPE_EXPAND_DOWN)) == SEG_TYPE_EXPAND_DOWN)
 		return first > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
 	return last <= s->limit || s->limit == 0xffffffff;
 }
@@ -114,7 +110,7 @@ int emul_mem_write_split(struct emul_ctx *c, gva_t la, const void *buf, unsigned
 int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len, bool locked)
 {
 	if (unlikely(locked) && !crosses_page(c->la, len))
-		return c->ops->cmpxchg(c, c->la, old, val, len);
+		return c->ops->cmpxchg(c, c->la, old, val, len, EMUL_ACC_WRITE);
 	return emul_mem_write(c, c->la, val, len);
 }
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Far jumps, calls and returns: in real mode, and in protected mode to code segments of the same
+ * privilege level. Everything is checked, the target included, before anything changes.
+ */
+#include "vmm/emulate/internal.h"
+
+int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset)
+{
+	const struct emul_insn *i = &c->insn;
+	unsigned size = i->opsize;
+	uint8_t buf[10] = {0};
+	int err;
+
+	if (i->opnd[n].kind == OPND_IMM) {
+		*selector = i->imm2;
+		*offset = i->imm;
+		return EMUL_OK;
+	}
+	err = emul_linear(c, i->mem.seg, emul_effective_address(c), size + 2, 0, &c->la);
+	if (!err)
+		err = emul_mem_read(c, c->la, buf, size + 2, 0);
+	if (err)
+		return err;
+	*offset = 0;
+	__builtin_memcpy(offset, buf, size);
+	__builtin_memcpy(selector, buf + size, 2);
+	return EMUL_OK;
+}
+
+/* Gates and task state segments lead elsewhere: not by this emulator. */
+static bool is_indirect(const struct emul_ctx *c, const struct segment *s)
+{
+	static const unsigned types = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11) |
+				      BIT(12);
+
+	return !(s->attr & SEG_ATTR_S) && (types & BIT(s->attr & SEG_ATTR_TYPE));
+}
+
+/* May code at `cpl` go on in this segment, named with that RPL? */
+static bool is_reachable(const struct emul_ctx *c, const struct segment *s, unsigned rpl)
+{
+	unsigned dpl = FIELD_GET(SEG_ATTR_DPL, s->attr);
+
+	if ((s->attr & (SEG_ATTR_S | SEG_TYPE_CODE)) != (SEG_ATTR_S | SEG_TYPE_CODE))
+		return false;
+	if (c->lma && (s->attr & SEG_ATTR_L) && (s->attr & SEG_ATTR_DB))
+		return false;
+	return s->attr & SEG_TYPE_CONFORMING ? dpl <= c->cpl : dpl == c->cpl && rpl <= c->cpl;
+}
+
+static int check_protected(struct emul_ctx *c, uint16_t selector, struct segment *cs)
+{
+	struct descriptor d;
+	int err;
+
+	if (is_null_selector(selector))
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	err = emul_descriptor_read(c, selector, &d);
+	if (err)
+		return err;
+	*cs = emul_descriptor_segment(&d, (selector & ~SELECTOR_RPL) | c->cpl);
+	if (c->insn.op != OP_RETF && c->insn.op != OP_IRET && is_indirect(c, cs))
+		return EMUL_UNHANDLED;
+	if (!is_reachable(c, cs, selector & SELECTOR_RPL))
+		return emul_selector_fault(c, X86_TRAP_GP, selector);
+	if (!(cs->attr & SEG_ATTR_P))
+		return emul_selector_fault(c, X86_TRAP_NP, selector);
+	cs->attr |= 1;
+	return emul_descriptor_set_type(c, &d, 1);
+}
+
+int emul_far_target(struct emul_ctx *c, uint16_t selector, uint64_t *offset, struct segment *cs)
+{
+	int err = EMUL_OK;
+
+	if (is_protected(c))
+		err = check_protected(c, selector, cs);
+	else
+		*cs = emul_segment_real(c, SEG_CS, selector);
+	if (err)
+		return err;
+	return emul_check_target(c, c->lma && (cs->attr & SEG_ATTR_L), cs->limit, offset);
+}
+
+void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offset)
+{
+	emul_segment_set(c, SEG_CS, cs);
+	c->next_rip = offset;
+}
+
+int emul_exec_jmpf(struct emul_ctx *c)
+{
+	uint16_t selector;
+	uint64_t offset;
+	struct segment cs;
+	int err = emul_far_pointer(c, 0, &selector, &offset);
+
+	if (!err)
+		err = emul_far_target(c, selector, &offset, &cs);
+	if (!err)
+		emul_far_commit(c, &cs, offset);
+	return err;
+}
+
+int emul_exec_callf(struct emul_ctx *c)
+{
+	unsigned size = c->insn.opsize;
+	uint64_t sp = c->gpr[GPR_RSP], offset;
+	uint16_t selector;
+	struct segment cs;
+	int err = emul_far_pointer(c, 0, &selector, &offset);
+
+	if (!err)
+		err = emul_far_target(c, selector, &offset, &cs);
+	if (!err)
+		err = emul_stack_write(c, sp - size, size, emul_segment(c, SEG_CS)->selector);
+	if (!err)
+		err = emul_stack_write(c, sp - 2 * size, size, c->next_rip);
+	if (err)
+		return err;
+	emul_stack_set(c, sp - 2 * size);
+	emul_far_commit(c, &cs, offset);
+	return EMUL_OK;
+}
+
+int emul_return_level(struct emul_ctx *c, uint16_t selector)
+{
+	unsigned rpl = selector & SELECTOR_RPL;
+
+	if (!is_protected(c) || rpl == c->cpl || is_null_selector(selector))
+		return EMUL_OK;
+	return rpl > c->cpl ? EMUL_UNHANDLED : emul_selector_fault(c, X86_TRAP_GP, selector);
+}
+
+int emul_exec_retf(struct emul_ctx *c)
+{
+	const struct emul_insn *i = &c->insn;
+	uint64_t sp = c->gpr[GPR_RSP], extra = i->opnd[0].kind == OPND_IMM ? i->imm : 0;
+	uint64_t offset, selector;
+	struct segment cs;
+	int err = emul_stack_read(c, sp, i->opsize, &offset);
+
+	if (!err)
+		err = emul_stack_read(c, sp + i->opsize, i->opsize, &selector);
+	if (!err)
+		err = emul_return_level(c, selector);
+	if (!err)
+		err = emul_far_target(c, selector, &offset, &cs);
+	if (err)
+		return err;
+	emul_stack_set(c, sp + 2 * i->opsize + extra);
+	emul_far_commit(c, &cs, offset);
+	return EMUL_OK;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loads of the data segment registers, LDTR and TR (SDM volume 3, 5.6 and 5.7; MOV, LDS, LLDT and
+ * LTR in volume 2). In real mode only selector and base change: limit and attributes stay what a
+ * protected-mode load has made of them, which is what "big" real mode lives on.
+ */
+#include "vmm/emulate/internal.h"
+
+#define SEG_ATTR_REAL (SEG_ATTR_P | SEG_ATTR_S | SEG_TYPE_RW | 1) /* data, writable, accessed */
+
+struct segment emul_segment_real(struct emul_ctx *c, enum seg seg, uint16_t selector)
+{
+	struct segment s = *emul_segment(c, seg);
+
+	s.selector = selector;
+	s.base = (uint32_t)selector << 4;
+	if (s.attr & SEG_ATTR_UNUSABLE) { /* null in protected mode; real mode knows no such thing */
+		s.attr = SEG_ATTR_REAL;
+		s.limit = 0xffff;
+	}
+	return s;
+}
+
+void emul_segment_set(struct emul_ctx *c, enum seg seg, const struct segment *s)
+{
+	c->seg[seg] = *s;
+	c->segs_known |= BIT(seg);
+	c->segs_dirty |= BIT(seg);
+}
+
+static unsigned dpl_of(const struct segment *s)
+{
+	return FIELD_GET(SEG_ATTR_DPL, s->attr);
+}
+
+static bool is_loadable_stack(const struct emul_ctx *c, const struct segment *s)
+{
+	return (s->attr & (SEG_ATTR_S | SEG_TYPE_CODE | SEG_TYPE_RW)) ==
+		       (SEG_ATTR_S | SEG_TYPE_RW) &&
+	       (s->selector & SELECTOR_RPL) == c->cpl && dpl_of(s) == c->cpl;
+}
+
+static bool is_loadable_data(const struct emul_ctx *c, const struct segment *s)
+{
+	bool code = s->attr & SEG_TYPE_CODE;
+
+	if (!(s->attr & SEG_ATTR_S) || (code && !(s->attr & SEG_TYPE_RW)))
+		return false;
+	if (code && (s->attr & SEG_TYPE_CONFORMING))
+		return true;
+	return dpl_of(s) >= (s->selector & SELECTOR_RPL) && dpl_of(s) >= c->cpl;
+}
+
+/* A null selector leaves the register unusable; the stack's only where nothing uses it. */
+static int check_null(struct emul_ctx *c, enum seg seg, uint16_t selector, struct segment *s)
+{
+	bool may = seg != SEG_SS ||
+		   (c->mode == EMUL_LONG64 && c->cpl < 3 && (selector & SELECTOR_RPL) == c->cpl);
+
+	*s = (struct segment){
+		.selector = selector,
+		.base = emul_segment(c, seg)->base,
+		.attr = SEG_ATTR_UNUSABLE | (seg == SEG_SS ? c->cpl << 5 : 0),
+	};
+	return may ? EMUL_OK : emul_set_fault(c, X86_TRAP_GP, 0);
+}
+
+int emul_segment_check(struct emul_ctx *c, enum seg seg, uint16_t selector, struct segment *s)
+{
+	struct descriptor d;
+	int err;
+
+	if (!is_protected(c)) {
+		*s = emul_segment_real(c, seg, selector);
+		return EMUL_OK;
+	}
+	if (is_null_selector(selector))
+		return check_null(c, seg, selector, s);
+	err = emul_descriptor_read(c, selector, &d);
+	if (err)
+		return err;
+	*s = emul_descriptor_segment(&d, selector);
+	if (!(seg == SEG_SS ? is_loadable_stack(c, s) : is_loadable_data(c, s)))
+		return emul_selector_fault(c, X86_TRAP_GP, selector);
+	if (!(s->attr & SEG_ATTR_P))
+		return emul_selector_fault(c, seg == SEG_SS ? X86_TRAP_SS : X86_TRAP_NP, selector);
+	s->attr |= 1;
+	return emul_descriptor_set_type(c, &d, 1);
+}
+
+/* An interrupt or a single-step trap between MOV SS and the load of SP would find half a stack. */
+static void set_stack_shadow(struct emul_ctx *c, enum seg seg)
+{
+	if (seg != SEG_SS)
+		return;
+	c->int_shadow = true;
+	c->trap = false;
+}
+
+int emul_exec_mov_seg(struct emul_ctx *c)
+{
+	enum seg seg = c->insn.opnd[0].reg;
+	uint64_t selector;
+	struct segment s;
+	int err = emul_load(c, 1, 0, &selector);
+
+	if (!err)
+		err = emul_segment_check(c, seg, selector, &s);
+	if (err)
+		return err;
+	emul_segment_set(c, seg, &s);
+	set_stack_shadow(c, seg);
+	return EMUL_OK;
+}
+
+int emul_exec_pop_seg(struct emul_ctx *c)
+{
+	enum seg seg = c->insn.opnd[0].reg;
+	uint64_t sp = c->gpr[GPR_RSP], selector;
+	struct segment s;
+	int err = emul_stack_read(c, sp, c->insn.opsize, &selector);
+
+	if (!err)
+		err = emul_segment_check(c, seg, selector, &s);
+	if (err)
+		return err;
+	emul_stack_set(c, sp + c->insn.opsize); /* with the old SS */
+	emul_segment_set(c, seg, &s);
+	set_stack_shadow(c, seg);
+	return EMUL_OK;
+}
+
+/* LDS LES LSS LFS LGS: the segment is the third operand. */
+int emul_exec_load_far(struct emul_ctx *c)
+{
+	const struct emul_insn *i = &c->insn;
+	enum seg seg = i->opnd[2].reg;
+	uint64_t offset;
+	uint16_t selector;
+	struct segment s;
+	int err = emul_far_pointer(c, 1, &selector, &offset);
+
+	if (!err)
+		err = emul_segment_check(c, seg, selector, &s);
+	if (err)
+		return err;
+	emul_segment_set(c, seg, &s);
+	emul_reg_write(c, i->opnd[0].reg, i->opsize, offset);
+	return EMUL_OK;
+}
+
+/* --- LDTR and TR --------------------------------------------------------------------- */
+
+#define TYPE_LDT      2
+#define TYPE_TSS16    1
+#define TYPE_TSS32    9 /* 64-bit in long mode */
+#define TYPE_TSS_BUSY 2
+
+/* Read the system segment that the operand selects. EMUL_OK with a null selector: d is not set. */
+static int read_system(struct emul_ctx *c, uint16_t *selector, struct descriptor *d)
+{
+	uint64_t val;
+	int err;
+
+	if (c->cpl)
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	err = emul_load(c, 0, 0, &val);
+	if (err)
+		return err;
+	*selector = val;
+	if (is_null_selector(val))
+		return EMUL_OK;
+	if (val & SELECTOR_TI)
+		return emul_selector_fault(c, X86_TRAP_GP, val);
+	return emul_descriptor_read(c, val, d);
+}
+
+int emul_exec_lldt(struct emul_ctx *c)
+{
+	struct segment s = {.attr = SEG_ATTR_UNUSABLE};
+	struct descriptor d;
+	uint16_t selector;
+	int err = read_system(c, &selector, &d);
+
+	if (err)
+		return err;
+	s.selector = selector;
+	if (!is_null_selector(selector)) {
+		s = emul_descriptor_segment(&d, selector);
+		if ((s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_LDT)
+			return emul_selector_fault(c, X86_TRAP_GP, selector);
+		if (!(s.attr & SEG_ATTR_P))
+			return emul_selector_fault(c, X86_TRAP_NP, selector);
+	}
+	emul_segment_set(c, SEG_LDTR, &s);
+	return EMUL_OK;
+}
+
+int emul_exec_ltr(struct emul_ctx *c)
+{
+	struct descriptor d;
+	struct segment s;
+	uint16_t selector;
+	unsigned type;
+	int err = read_system(c, &selector, &d);
+
+	if (err)
+		return err;
+	if (is_null_selector(selector))
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	s = emul_descriptor_segment(&d, selector);
+	type = s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE);
+	if (type != TYPE_TSS32 && (type != TYPE_TSS16 || c->lma))
+		return emul_selector_fault(c, X86_TRAP_GP, selector);
+	if (!(s.attr & SEG_ATTR_P))
+		return emul_selector_fault(c, X86_TRAP_NP, selector);
+	err = emul_descriptor_set_type(c, &d, TYPE_TSS_BUSY);
+	if (err)
+		return err;
+	s.attr |= TYPE_TSS_BUSY;
+	emul_segment_set(c, SEG_TR, &s);
+	return EMUL_OK;
+}
+
+/* SLDT and STR: memory takes the 16 bits, a register is zero-extended. */
+int emul_exec_store_selector(struct emul_ctx *c)
+{
+	int err = emul_check_umip(c);
+
+	if (err)
+		return err;
+	return emul_store(c, 0,
+			  emul_segment(c, c->insn.op == OP_STR ? SEG_TR : SEG_LDTR)->selector);
+}
