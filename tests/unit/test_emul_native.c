@@ -351,6 +351,12 @@ static bool is_safe_target(const struct emulation *e)
 	return in_range(rip, 1, NATIVE_DATA - NATIVE_NONE_LEN, 0x30000) || rip < 0x10000;
 }
 
+/* A fault in a repeated CMPS or SCAS gives Intel's CPUs the flags from before back (SDM, REP). */
+static uint64_t undefined_at_fault(const struct emul_insn *i)
+{
+	return i->op == OP_CMPS || i->op == OP_SCAS ? ARITH : 0;
+}
+
 static struct {
 	unsigned long run, faults, skipped, transient, per_config[ARRAY_SIZE(configs)];
 	unsigned long per_op[NR_EMUL_OPS];
@@ -391,6 +397,18 @@ static uint64_t undefined(const struct emul_insn *i, const struct native_regs *b
 	return flags;
 }
 
+/*
+ * In 64-bit mode a repeated MOVS or STOS with 32-bit addresses and a count of 0 clears the upper
+ * halves of the index registers in Intel's CPUs, and does nothing in AMD's.
+ */
+static bool is_empty_string(const struct emulation *e, const struct native_regs *before)
+{
+	const struct emul_insn *i = &e->ctx.insn;
+
+	return e->ctx.mode == EMUL_LONG64 && i->adsize == 4 &&
+	       (i->op == OP_MOVS || i->op == OP_STOS) && !(uint32_t)before->gpr[GPR_RCX];
+}
+
 static bool is_undefined_result(const struct emul_insn *i, const struct native_regs *before)
 {
 	unsigned n;
@@ -408,6 +426,9 @@ static bool same_end(const struct emulation *e, const struct native_end *end)
 	if (e->result == EMUL_FAULT) {
 		const struct emul_fault *f = &e->ctx.fault;
 
+		/* Intel's CPUs compare with the first bound before they read the second. */
+		if (e->ctx.insn.op == OP_BOUND && end->vector == X86_TRAP_BR)
+			return end->exception && rip == end->rip;
 		return end->exception && f->vector == end->vector && rip == end->rip &&
 		       (!f->has_error || f->error == end->error) &&
 		       (f->vector != X86_TRAP_PF || f->cr2 == end->cr2);
@@ -431,6 +452,27 @@ static bool same_memory(const struct emulation *e)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * A near call to where no code can be faults with the return address written (Intel) or not (AMD):
+ * below the stack pointer, which has not moved.
+ */
+static void forget_return_address(const struct emulation *e)
+{
+	const struct segment *ss = &e->ctx.seg[SEG_SS];
+	bool long64 = e->ctx.mode == EMUL_LONG64;
+	uint64_t mask = long64 ? ~0ull : ss->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff;
+	uint64_t base = long64 ? 0 : ss->base;
+
+	if (e->ctx.insn.op != OP_CALL || e->result != EMUL_FAULT)
+		return;
+	for (unsigned n = 1; n <= e->ctx.insn.opsize; n++) {
+		uint64_t at = base + ((e->regs.gpr[GPR_RSP] - n) & mask) - NATIVE_DATA;
+
+		if (at < NATIVE_DATA_LEN)
+			shadow[at] = ((const uint8_t *)NATIVE_DATA)[at];
+	}
 }
 
 static bool same_regs(const struct emulation *e, const struct native_regs *native, uint64_t ignore)
@@ -508,8 +550,10 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 			return;
 		}
 		native_run(&cfg->env, bytes, e->ctx.insn.len, &native, &end);
-		ignore = e->result == EMUL_OK ? undefined(&e->ctx.insn, before, &native) : 0;
+		ignore = e->result == EMUL_OK ? undefined(&e->ctx.insn, before, &native)
+					      : undefined_at_fault(&e->ctx.insn);
 		count.faults += e->result == EMUL_FAULT;
+		forget_return_address(e);
 		if (same_end(e, &end) && same_memory(e) && same_regs(e, &native, ignore))
 			break;
 		if (attempt == 2) {
@@ -526,6 +570,13 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 	count.per_op[e->ctx.insn.op]++;
 }
 
+/* A frame pointer wider than the stack pointer: the rest is zeros (Intel) or rSP's (AMD). */
+static bool is_wide_frame(const struct emulation *e)
+{
+	return e->ctx.insn.op == OP_ENTER && e->ctx.mode != EMUL_LONG64 &&
+	       e->ctx.insn.opsize == 4 && !(e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB);
+}
+
 /* Not compared: ports, whose checks are the callbacks'; and what no manual defines. */
 static bool is_left_out(const struct emul_insn *i)
 {
@@ -538,6 +589,8 @@ static bool is_left_out(const struct emul_insn *i)
 	case OP_LOOPE:
 	case OP_LOOPNE: /* a repeat prefix replaces the condition on AMD's CPUs */
 		return i->prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE);
+	case OP_PUSH_SEG: /* Intel's newer CPUs write two bytes (SDM volume 2, PUSH), AMD's four */
+		return i->opsize == 4;
 	default:
 		return false;
 	}
@@ -553,7 +606,7 @@ static void one_case(struct emul_random *r, struct emulation *e, const struct co
 	if (decode(e, cfg, bytes) != EMUL_OK)
 		return;
 	op = e->ctx.insn.op;
-	if (is_left_out(&e->ctx.insn))
+	if (is_left_out(&e->ctx.insn) || is_wide_frame(e))
 		return;
 	random_regs(r, e);
 	if (op >= OP_MOVS && op <= OP_SCAS) /* how often */
@@ -568,7 +621,7 @@ static void one_case(struct emul_random *r, struct emulation *e, const struct co
 	if (op == OP_POPF)
 		tame_popf(e);
 	before = e->regs;
-	if (is_undefined_result(&e->ctx.insn, &before))
+	if (is_undefined_result(&e->ctx.insn, &before) || is_empty_string(e, &before))
 		return;
 	run_both(e, cfg, bytes, &before);
 }
