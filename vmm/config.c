@@ -203,6 +203,17 @@ static const char *parse_mmu(struct line *l, const char *val)
 	return i == 2 ? "not supported yet, guests have nested paging only" : NULL;
 }
 
+static const char *parse_realmode(struct line *l, const char *val)
+{
+	static const char *const names[] = {"auto", "emulate", NULL};
+	int i = parse_choice(val, names);
+
+	if (i < 0)
+		return "not one of auto, emulate";
+	l->vm->realmode = (enum realmode)i;
+	return NULL;
+}
+
 static const char *parse_proto(struct line *l, const char *val)
 {
 	static const char *const names[] = {"auto", "linux", "multiboot", "pvh",
@@ -297,6 +308,7 @@ static const struct key keys[] = {
 	{"mem", P_BOOT, parse_mem},
 	{"vcpus", P_BOOT, parse_vcpus},
 	{"mmu", P_BOOT, parse_mmu},
+	{"realmode", P_BOOT, parse_realmode},
 	{"proto", P_BOOT, parse_proto},
 	{"mode", P(KERNEL), parse_mode},
 	{"load", P(KERNEL), parse_load},

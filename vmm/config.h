@@ -35,6 +35,9 @@ enum boot_proto {
 
 enum boot_mode { BOOT_REAL, BOOT_PROT32, BOOT_LONG64 };
 
+/* Real mode: in the CPU if it can, or in the emulator (to debug that). */
+enum realmode { REALMODE_AUTO, REALMODE_EMULATE };
+
 #define VM_DEBUG_EXITS BIT(0) /* keep the last exits, for the log (vmm/trace.h) */
 
 /* A file that GRUB loaded. */
@@ -55,6 +58,7 @@ struct vm_config {
 	bool failed; /* a line about this VM was wrong: do not start it */
 	uint64_t mem_bytes;
 	unsigned vcpus; /* 1..VM_MAX_VCPUS */
+	enum realmode realmode;
 	bool large_pages;
 	enum boot_proto proto;
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */

@@ -18,7 +18,7 @@
 
 void cr_set_intercepts(struct vcpu *v)
 {
-	virt_exit_on_cr0_write(&v->virt, virt_caps.lax ? ~0ull : 0);
+	virt_exit_on_cr0_write(&v->virt, virt_caps.lax ? ~0ull : v->emulates_modes ? CR0_PE : 0);
 	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
 }
 
@@ -100,11 +100,28 @@ static bool write_guest_cr8(struct vcpu *v, uint64_t val)
 	return true;
 }
 
+/* In long mode the address has reserved bits; before it, there are only 32 bits to begin with. */
+static bool write_guest_cr3(struct vcpu *v, uint64_t val)
+{
+	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
+
+	if (long_mode && (val & GENMASK_ULL(62, v->vm->cpuid.ext[8].eax & 0xff)))
+		return false;
+	virt_reg_write(&v->virt, VREG_CR3, val & ~BIT_ULL(63));
+	virt_flush(&v->virt);
+	return true;
+}
+
 bool cr_write(struct vcpu *v, unsigned cr, uint64_t val)
 {
 	switch (cr) {
 	case 0:
 		return write_guest_cr0(v, val);
+	case 2:
+		virt_reg_write(&v->virt, VREG_CR2, val);
+		return true;
+	case 3:
+		return write_guest_cr3(v, val);
 	case 4:
 		return write_guest_cr4(v, val);
 	default:

@@ -7,23 +7,8 @@
 #include "arch/x86/regs.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/insn.h"
+#include "vmm/realmode.h"
 #include "vmm/vm.h"
-
-static bool is_contributory(unsigned vector)
-{
-	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector <= X86_TRAP_GP);
-}
-
-/*
- * A second exception while the first is being delivered (SDM volume 3, table 6-5): delivered one
- * after the other, or a double fault, or, on top of a double fault, shutdown.
- */
-static bool makes_double_fault(unsigned first, unsigned second)
-{
-	if (first == X86_TRAP_PF)
-		return second == X86_TRAP_PF || is_contributory(second);
-	return is_contributory(first) && is_contributory(second);
-}
 
 /* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event().
  */
@@ -40,7 +25,7 @@ static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 		vm_end(v->vm, VM_TRIPLE_FAULT, VM_STATUS_KILLED);
 		return;
 	}
-	if (makes_double_fault(old->vector, ev->vector)) {
+	if (emul_makes_double_fault(old->vector, ev->vector)) {
 		v->pending = (struct vm_event_info){
 			.type = EVENT_EXCEPTION,
 			.vector = X86_TRAP_DF,
@@ -138,20 +123,29 @@ void vcpu_latch_nmis(struct vcpu *v)
 	v->nmis_pending = (uint8_t)min(count, limit);
 }
 
+/* With the next entry; or at once, when it is the emulator that goes on. */
+static void inject(struct vcpu *v, const struct vm_event_info *ev)
+{
+	if (realmode_is_due(v))
+		realmode_deliver(v, ev);
+	else
+		virt_inject(&v->virt, ev);
+}
+
 static void inject_nmi(struct vcpu *v)
 {
 	v->nmis_pending--;
 	v->nmi_masked = true;
-	virt_inject(&v->virt, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
+	inject(v, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
 	virt_nmi_window(&v->virt, true);
 }
 
 static void inject_interrupt(struct vcpu *v)
 {
-	virt_inject(&v->virt, &(struct vm_event_info){
-				      .type = EVENT_INTR,
-				      .vector = acknowledge_interrupt(v),
-			      });
+	inject(v, &(struct vm_event_info){
+			  .type = EVENT_INTR,
+			  .vector = acknowledge_interrupt(v),
+		  });
 }
 
 /* A guest that lowers CR8 must exit if that could let an interrupt in. */
@@ -187,7 +181,7 @@ void vcpu_deliver_events(struct vcpu *v)
 	bool busy = virt_has_event(&v->virt);
 
 	if (!busy && v->pending.type != EVENT_NONE) {
-		virt_inject(&v->virt, &v->pending);
+		inject(v, &v->pending);
 		v->pending.type = EVENT_NONE;
 		busy = true;
 	} else if (!busy && v->nmis_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {

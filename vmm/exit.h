@@ -14,12 +14,10 @@ static inline unsigned exit_insn_len(struct vcpu *v, const struct vm_exit *exit,
 	return insn_length(v, op);
 }
 
-void exit_cr_write(struct vcpu *v, const struct vm_exit *exit);
 void exit_xsetbv(struct vcpu *v, const struct vm_exit *exit);
 void exit_wbinvd(struct vcpu *v, const struct vm_exit *exit);
 void exit_pause(struct vcpu *v, const struct vm_exit *exit);
 void exit_exception(struct vcpu *v, const struct vm_exit *exit);
 void exit_nmi_window(struct vcpu *v);
-void exit_shutdown(struct vcpu *v);
 
 #endif

@@ -20,21 +20,9 @@
 #include "arch/x86/regs.h"
 #include "mm/guest.h"
 #include "mm/walk.h"
+#include "vmm/insn_ctx.h"
+#include "vmm/sysinsn.h"
 #include "vmm/vm.h"
-
-struct insn_ctx {
-	struct emul_ctx ctx;
-	struct vcpu *v;
-	bool paging_current;  /* v->paging was brought up to date for this instruction */
-	bool device;          /* `fault_gpa` is not RAM */
-	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
-	gpa_t fault_gpa;
-};
-
-static struct insn_ctx *ctx_of(struct emul_ctx *c)
-{
-	return container_of(c, struct insn_ctx, ctx);
-}
 
 static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
@@ -127,7 +115,7 @@ static bool is_faulting_operand(const struct emul_ctx *c, gva_t gva, uint32_t ac
 /* Linear to guest-physical, with the rights that the access needs; or a #PF recorded. */
 static int walk_for(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
 {
-	struct insn_ctx *ic = ctx_of(c);
+	struct insn_ctx *ic = insn_ctx_of(c);
 	struct walk_result walk;
 	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, &walk);
 
@@ -141,7 +129,7 @@ static inline int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_
 {
 	if (!is_faulting_operand(c, gva, access))
 		return walk_for(c, gva, access, gpa);
-	*gpa = ctx_of(c)->fault_gpa;
+	*gpa = insn_ctx_of(c)->fault_gpa;
 	return EMUL_OK;
 }
 
@@ -202,26 +190,26 @@ static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
 
 static int read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
 {
-	struct vcpu *v = ctx_of(c)->v;
+	struct vcpu *v = insn_ctx_of(c)->v;
 	gpa_t gpa;
 	int r = translate(c, gva, walk_access(c, access), &gpa);
 
 	if (r || (access & EMUL_ACC_PROBE))
 		return r;
-	if (is_device(ctx_of(c), gpa) || guest_read(&v->vm->mem, gpa, buf, len))
+	if (is_device(insn_ctx_of(c), gpa) || guest_read(&v->vm->mem, gpa, buf, len))
 		mmio_read(v, gpa, buf, len);
 	return EMUL_OK;
 }
 
 static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
 {
-	struct vcpu *v = ctx_of(c)->v;
+	struct vcpu *v = insn_ctx_of(c)->v;
 	gpa_t gpa;
 	int r = translate(c, gva, walk_access(c, access | EMUL_ACC_WRITE), &gpa);
 
 	if (r)
 		return r;
-	if (is_device(ctx_of(c), gpa) || guest_write(&v->vm->mem, gpa, buf, len))
+	if (is_device(insn_ctx_of(c), gpa) || guest_write(&v->vm->mem, gpa, buf, len))
 		mmio_write(v, gpa, buf, len);
 	return EMUL_OK;
 }
@@ -230,7 +218,7 @@ static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, u
 static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
 		   unsigned access)
 {
-	struct vcpu *v = ctx_of(c)->v;
+	struct vcpu *v = insn_ctx_of(c)->v;
 	char expected[16];
 	gpa_t gpa;
 	int r = translate(c, gva, walk_access(c, access), &gpa);
@@ -250,19 +238,19 @@ static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *v
 
 static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
 {
-	*val = (uint32_t)platform_pio_read(ctx_of(c)->v->vm->platform, port, size);
+	*val = (uint32_t)platform_pio_read(insn_ctx_of(c)->v->vm->platform, port, size);
 	return EMUL_OK;
 }
 
 static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
 {
-	platform_pio_write(ctx_of(c)->v->vm->platform, port, size, val);
+	platform_pio_write(insn_ctx_of(c)->v->vm->platform, port, size, val);
 	return EMUL_OK;
 }
 
 static void get_segment(struct emul_ctx *c, enum seg seg)
 {
-	virt_seg_read(&ctx_of(c)->v->virt, seg, &c->seg[seg]);
+	virt_seg_read(&insn_ctx_of(c)->v->virt, seg, &c->seg[seg]);
 	c->segs_known |= BIT(seg);
 }
 
@@ -279,7 +267,7 @@ static const uint8_t *cached_code(struct vcpu *v, gva_t gva)
 
 static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 {
-	struct vcpu *v = ctx_of(c)->v;
+	struct vcpu *v = insn_ctx_of(c)->v;
 	uint32_t access = PFERR_FETCH | (c->cpl == 3 ? PFERR_USER : 0);
 	gpa_t gpa;
 	int r = walk_for(c, gva, access, &gpa);
@@ -300,7 +288,7 @@ static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 
 static int fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 {
-	const uint8_t *bytes = cached_code(ctx_of(c)->v, gva);
+	const uint8_t *bytes = cached_code(insn_ctx_of(c)->v, gva);
 
 	if (unlikely(!bytes)) {
 		int r = find_code(c, gva, &bytes);
@@ -320,31 +308,49 @@ static const struct emul_ops ops = {
 	.pio_in = pio_in,
 	.pio_out = pio_out,
 	.get_segment = get_segment,
+	.cr_read = insn_cr_read,
+	.cr_write = insn_cr_write,
+	.dr_read = insn_dr_read,
+	.dr_write = insn_dr_write,
+	.table_read = insn_table_read,
+	.table_write = insn_table_write,
+	.fpu = insn_fpu,
+	.system = insn_system,
 };
 
-static void set_up(struct insn_ctx *ic, struct vcpu *v)
+void insn_update_mode(struct insn_ctx *ic)
+{
+	struct virt_vcpu *v = &ic->v->virt;
+	struct emul_ctx *c = &ic->ctx;
+	bool pe = virt_reg_read(v, VREG_CR0) & CR0_PE;
+
+	c->lma = virt_reg_read(v, VREG_EFER) & EFER_LMA;
+	c->cpl = (uint8_t)virt_cpl(v);
+	c->va_bits = virt_reg_read(v, VREG_CR4) & CR4_LA57 ? 57 : 48;
+	c->mode = emul_mode_of(pe, c->rflags & RFLAGS_VM, c->lma, virt_cs_attr(v));
+	ic->mode_changed = false;
+}
+
+void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 {
 	struct emul_ctx *c = &ic->ctx;
-	uint64_t rflags = virt_rflags(&v->virt);
-	bool pe = virt_reg_read(&v->virt, VREG_CR0) & CR0_PE;
-	bool lma = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
 
 	ic->v = v;
 	ic->paging_current = false;
+	ic->halt = false;
 	ic->device = false;
 	ic->fault_error = 0;
 	c->ops = &ops;
 	c->gpr = v->virt.gpr;
 	c->rip = v->virt.rip;
-	c->rflags = rflags;
-	c->cpl = (uint8_t)virt_cpl(&v->virt);
-	c->va_bits = virt_reg_read(&v->virt, VREG_CR4) & CR4_LA57 ? 57 : 48;
+	c->rflags = virt_rflags(&v->virt);
+	c->int_shadow = virt_irq_shadow(&v->virt);
 	c->segs_known = c->segs_dirty = 0;
-	c->mode = emul_mode_of(pe, rflags & RFLAGS_VM, lma, virt_cs_attr(&v->virt));
 	c->insn.nr_bytes = 0;
+	insn_update_mode(ic);
 }
 
-static __cold void inject(struct vcpu *v, const struct emul_fault *f)
+__cold void insn_inject(struct vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == X86_TRAP_PF)
 		vcpu_inject_page_fault(v, GVA(f->cr2), f->error);
@@ -354,37 +360,43 @@ static __cold void inject(struct vcpu *v, const struct emul_fault *f)
 		vcpu_inject_exception(v, f->vector);
 }
 
-static __cold void report_unhandled(struct vcpu *v, const struct emul_insn *insn)
+__cold void insn_report_unhandled(struct insn_ctx *ic)
 {
+	const struct emul_insn *insn = &ic->ctx.insn;
 	char hex[3 * EMUL_MAX_INSN_LEN + 1] = "";
+	struct segment cs;
 
 	for (unsigned i = 0; i < insn->nr_bytes; i++)
 		snprintf(hex + 3 * i, 4, " %02x", insn->bytes[i]);
-	vm_bug(v, "cannot emulate the instruction%s", hex);
+	virt_seg_read(&ic->v->virt, SEG_CS, &cs);
+	vm_bug(ic->v, "cannot emulate the instruction at %04x:%llx:%s", cs.selector,
+	       (unsigned long long)ic->ctx.rip, hex);
 }
 
-static __cold void commit_segments(struct insn_ctx *ic)
+void insn_commit(struct insn_ctx *ic, unsigned segs)
 {
 	struct emul_ctx *c = &ic->ctx;
+	struct virt_vcpu *v = &ic->v->virt;
 
-	for (unsigned i = 0; i < NR_SEGS; i++) {
-		if (c->segs_dirty & BIT(i))
-			virt_seg_write(&ic->v->virt, i, &c->seg[i]);
+	v->rip = c->rip;
+	virt_set_rflags(v, c->rflags);
+	for (unsigned i = 0; segs; i++, segs >>= 1) {
+		if (segs & 1)
+			virt_seg_write(v, i, &c->seg[i]);
 	}
+	if (unlikely(c->int_shadow))
+		virt_set_irq_shadow(v);
+	else
+		virt_clear_irq_shadow(v);
 }
 
 static void commit(struct insn_ctx *ic)
 {
-	struct emul_ctx *c = &ic->ctx;
-	struct vcpu *v = ic->v;
-
-	v->virt.rip = c->rip;
-	virt_set_rflags(&v->virt, c->rflags);
-	if (unlikely(c->segs_dirty))
-		commit_segments(ic);
-	virt_clear_irq_shadow(&v->virt);
-	if (unlikely(c->trap))
-		vcpu_raise_single_step(v);
+	insn_commit(ic, ic->ctx.segs_dirty);
+	if (unlikely(ic->ctx.trap))
+		vcpu_raise_single_step(ic->v);
+	if (unlikely(ic->halt))
+		sysinsn_hlt(ic->v);
 }
 
 /* Does the instruction touch memory at its ModRM operand, and nowhere else? */
@@ -413,7 +425,7 @@ static void finish(struct insn_ctx *ic, int result)
 		break;
 	case EMUL_FAULT:
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
-		inject(v, &ic->ctx.fault);
+		insn_inject(v, &ic->ctx.fault);
 		break;
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
@@ -421,7 +433,7 @@ static void finish(struct insn_ctx *ic, int result)
 			vcpu_raise_single_step(v);
 		break;
 	default:
-		report_unhandled(v, &ic->ctx.insn);
+		insn_report_unhandled(ic);
 	}
 }
 
@@ -429,7 +441,7 @@ void insn_emulate(struct vcpu *v)
 {
 	struct insn_ctx ic;
 
-	set_up(&ic, v);
+	insn_begin(&ic, v);
 	finish(&ic, emul_run(&ic.ctx));
 }
 
@@ -503,7 +515,7 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 	struct insn_ctx ic;
 	int r;
 
-	set_up(&ic, v);
+	insn_begin(&ic, v);
 	if (exit->fault.insn_bytes) {
 		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
 		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
@@ -527,10 +539,10 @@ bool insn_decode(struct vcpu *v, struct emul_insn *out)
 	struct insn_ctx ic;
 	int r;
 
-	set_up(&ic, v);
+	insn_begin(&ic, v);
 	r = emul_decode(&ic.ctx);
 	if (r == EMUL_FAULT)
-		inject(v, &ic.ctx.fault);
+		insn_inject(v, &ic.ctx.fault);
 	*out = ic.ctx.insn;
 	return r == EMUL_OK;
 }
@@ -572,10 +584,10 @@ unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 	unsigned len;
 	int r;
 
-	set_up(&ic, v);
+	insn_begin(&ic, v);
 	r = emul_decode(&ic.ctx);
 	if (r == EMUL_FAULT) {
-		inject(v, &ic.ctx.fault);
+		insn_inject(v, &ic.ctx.fault);
 		return 0;
 	}
 	len = r == EMUL_OK && ic.ctx.insn.op == op ? ic.ctx.insn.len : 0;
@@ -588,6 +600,6 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
 	struct insn_ctx ic;
 
-	set_up(&ic, v);
+	insn_begin(&ic, v);
 	return emul_insn_len(&ic.ctx, op);
 }

@@ -83,6 +83,9 @@ static void show_counters(struct vm *vm, const char *arg)
 				console_print("  %-14s %12llu\r\n", trace_exit_name(r),
 					      (unsigned long long)v->exits[r]);
 		}
+		if (v->emulated)
+			console_print("  %-14s %12llu\r\n", "emulated",
+				      (unsigned long long)v->emulated);
 	}
 }
 

@@ -16,8 +16,9 @@
 #include "vmm/exit.h"
 #include "vmm/hypercall.h"
 #include "vmm/insn.h"
-#include "vmm/msr.h"
+#include "vmm/realmode.h"
 #include "vmm/run.h"
+#include "vmm/sysinsn.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
@@ -43,36 +44,26 @@ static void do_hypercall(struct vcpu *v, const struct vm_exit *exit)
 
 static void do_rdmsr(struct vcpu *v, const struct vm_exit *exit)
 {
-	uint64_t *gpr = v->virt.gpr, val;
 	unsigned len = exit_insn_len(v, exit, OP_RDMSR);
 
 	if (!len)
 		return;
-	if (msr_read(v, (uint32_t)gpr[GPR_RCX], &val)) {
-		log_debug("vm %s: rdmsr %x: #GP", v->vm->name, (uint32_t)gpr[GPR_RCX]);
+	if (likely(sysinsn_rdmsr(v)))
+		vcpu_skip(v, len);
+	else
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
-		return;
-	}
-	gpr[GPR_RAX] = (uint32_t)val;
-	gpr[GPR_RDX] = val >> 32;
-	vcpu_skip(v, len);
 }
 
 static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
 {
-	uint64_t *gpr = v->virt.gpr;
-	uint64_t val = gpr[GPR_RDX] << 32 | (uint32_t)gpr[GPR_RAX];
 	unsigned len = exit_insn_len(v, exit, OP_WRMSR);
 
 	if (!len)
 		return;
-	if (msr_write(v, (uint32_t)gpr[GPR_RCX], val)) {
-		log_debug("vm %s: wrmsr %x %llx: #GP", v->vm->name, (uint32_t)gpr[GPR_RCX],
-			  (unsigned long long)val);
+	if (likely(sysinsn_wrmsr(v)))
+		vcpu_skip(v, len);
+	else
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
-		return;
-	}
-	vcpu_skip(v, len);
 }
 
 static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
@@ -82,11 +73,7 @@ static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
 	if (!len)
 		return;
 	vcpu_skip(v, len);
-	/* Closed interrupts may open in the handler of an NMI; until then only that can wake it. */
-	if (!vcpu_has_wake_event(v))
-		sched_halt(v);
-	else
-		vcpu_request(v, REQ_EVENT);
+	sysinsn_hlt(v);
 }
 
 /* IN writes the low part of RAX, except that 32 bits clear the upper half as always. */
@@ -186,7 +173,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		do_memory_fault(v, exit);
 		break;
 	case EXIT_CR_WRITE:
-		exit_cr_write(v, exit);
+		insn_emulate(v);
 		break;
 	case EXIT_EXCEPTION:
 		exit_exception(v, exit);
@@ -212,7 +199,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		vcpu_inject_exception(v, X86_TRAP_UD);
 		break;
 	case EXIT_SHUTDOWN:
-		exit_shutdown(v);
+		sysinsn_triple_fault(v);
 		break;
 	case EXIT_INVALID_STATE:
 		vm_bug(v, "the CPU refuses its state");
@@ -271,7 +258,9 @@ void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 	if (v->state != VCPU_RUNNABLE && !vcpu_handle_requests(c, v))
 		return;
 	for (;;) {
-		if (likely(enter(c, v, &exit))) {
+		if (realmode_is_due(v)) {
+			realmode_run(c, v);
+		} else if (likely(enter(c, v, &exit))) {
 			v->exits[exit.reason]++;
 			if (unlikely(v->trace))
 				trace_add(v->trace, v, &exit);

@@ -124,6 +124,8 @@ struct vcpu {
 	uint64_t dr[4];
 	void *fpu; /* XSAVE area while another vCPU has the CPU */
 	struct list run_link;
+	bool emulates_modes; /* const; realmode_is_due() may say yes */
+	uint64_t emulated;   /* instructions of realmode_run() */
 	uint64_t exits[NR_EXIT_REASONS];
 	struct trace *trace; /* debug=exits; NULL without */
 };

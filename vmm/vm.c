@@ -24,6 +24,7 @@
 #include "vmm/dev/lapic.h"
 #include "vmm/e820.h"
 #include "vmm/load/load.h"
+#include "vmm/realmode.h"
 #include "vmm/start.h"
 #include "vmm/trace.h"
 
@@ -204,6 +205,7 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->id = id;
 	v->pcpu = choose_pcpu(vm->config);
 	v->xcr0 = XCR0_X87;
+	v->emulates_modes = realmode_may_be_due(vm->config);
 	list_init(&v->run_link);
 	tdp_vcpu_init(&v->tdp, &vm->tdp);
 	fpu_init_area(v->fpu);

@@ -285,6 +285,11 @@ VIRT_OP(void, vcpu_unload, (struct virt_vcpu * v), (v))
 VIRT_OP(void, vcpu_reset, (struct virt_vcpu * v), (v))
 
 /*
+ * Can the CPU run the guest in its present state? Always, with virt_caps.unrestricted; else not in
+ * real mode, nor with what is left of it in the segment registers.
+ */
+VIRT_OP(bool, can_run, (struct virt_vcpu * v), (v))
+/*
  * Enter the guest and return at its next exit, described in `exit`. Interrupts are closed before
  * and after; a host interrupt that ended the run is still pending.
  */
@@ -315,6 +320,8 @@ VIRT_OP(bool, has_event, (struct virt_vcpu * v), (v))
 /* Is the guest in the instruction after STI or MOV SS? Clear it when an instruction is skipped. */
 VIRT_OP(bool, irq_shadow, (struct virt_vcpu * v), (v))
 VIRT_OP(void, clear_irq_shadow, (struct virt_vcpu * v), (v))
+/* The instruction at RIP comes behind an STI or MOV SS that was executed in software. */
+VIRT_OP(void, set_irq_shadow, (struct virt_vcpu * v), (v))
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt; or no more. */
 VIRT_OP(void, irq_window, (struct virt_vcpu * v, bool on), (v, on))
 /* Ask for EXIT_NMI_WINDOW when the guest's NMI handler returns. */

@@ -6,6 +6,8 @@
  * A test is a piece of 16-bit code that is copied to CODE_AT and called with the registers of
  * `regs`, which then holds those it left. Memory below 32 KiB is the tests' own: the interrupt
  * vectors at 0, data at DATA_AT, the stack below STACK_AT.
+ *
+ * run: realmode=1
  */
 #include <string.h>
 

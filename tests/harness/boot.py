@@ -60,6 +60,17 @@ def bios(target):
                              stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
 
 
+def realmode(target):
+    """Real mode in the emulator: a firmware's, and the way of a kernel's further CPUs through it."""
+    emulate = ["--set", "realmode=emulate"]
+    yield target.job("seabios-emulated", *emulate, "--bios", "--mem", "64M", "--vcpus", "2",
+                     "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
+                     stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
+    for name in ("cloud", "686-pae"):
+        yield target.job(f"linux-{name}-emulated", *emulate, *linux_words(name, "vmlinux", 2), "--",
+                         f"{QUICK} umbra=poweroff", stdout=marker(name, 2))
+
+
 def several(target):
     """Two VMs at the same time, each with its own console, on one and on two CPUs."""
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {QUICK} umbra=poweroff"]
@@ -140,7 +151,8 @@ def obstacles(target):
 
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.
-CASES = {"amd": (linux, endings, bios, several, obstacles, mistakes, machine), "intel": (linux, endings, bios, several, obstacles)}
+CASES = {"amd": (linux, endings, bios, realmode, several, obstacles, mistakes, machine),
+         "intel": (linux, endings, bios, several, obstacles)}
 
 
 def jobs(target):

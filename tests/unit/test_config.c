@@ -78,7 +78,7 @@ static void test_all_words(void **state)
 	struct vm_config *vm = &f->config.vm[0];
 
 	add(f, "kernel vm=web mem=512M vcpus=2 mmu=tdp proto=linux largepages=off cpus=0,2-3 "
-	       "debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
+	       "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
 	add(f, "initrd vm=web");
 	add(f, "module vm=web fwcfg=opt/answer");
 	add(f, "module vm=web -- 42");
@@ -89,6 +89,7 @@ static void test_all_words(void **state)
 	assert_false(vm->failed);
 	assert_int_equal(vm->mem_bytes, 512 << 20);
 	assert_int_equal(vm->vcpus, 2);
+	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
 	assert_false(vm->large_pages);
 	assert_int_equal(vm->cpu_mask, 0xd);
@@ -205,6 +206,7 @@ static void test_bad_values(void **state)
 	expect_error("kernel vm=a vcpus=4294967297", "vm a: vcpus=4294967297: not in 1 to 64");
 	expect_error("kernel vm=a vcpus=two", "vm a: vcpus=two: not a number");
 	expect_error("kernel vm=a mmu=npt", "vm a: mmu=npt: not one of auto, tdp, shadow");
+	expect_error("kernel vm=a realmode=cpu", "vm a: realmode=cpu: not one of auto, emulate");
 	expect_error("kernel vm=a proto=elf",
 		     "vm a: proto=elf: not one of auto, linux, multiboot, pvh, bios, flat");
 	expect_error("kernel vm=a mode=16", "vm a: mode=16: not one of real, prot32, long64");

@@ -13,6 +13,7 @@
 #include "arch/x86/regs.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/insn.h"
+#include "vmm/realmode.h"
 #include "vmm/vm.h"
 
 /* ---- a vendor ---- */
@@ -100,6 +101,24 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 	return op == OP_HLT ? hlt_is_next : 0;
 }
 
+/* ---- the emulator ---- */
+
+static bool is_emulated;
+static struct vm_event_info delivered;
+
+bool realmode_is_due_now(struct vcpu *v)
+{
+	(void)v;
+	return is_emulated;
+}
+
+void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
+{
+	(void)v;
+	assert_int_equal(delivered.type, EVENT_NONE);
+	delivered = *ev;
+}
+
 /* ---- the rest of a VM ---- */
 
 static struct vm vm;
@@ -160,6 +179,8 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&cpu, 0, sizeof(cpu));
+	is_emulated = false;
+	delivered.type = EVENT_NONE;
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&lapic, 0, sizeof(lapic));
 	cpu.vreg[VREG_CR0] = CR0_PE;
@@ -408,6 +429,26 @@ static void second_look_keeps_the_first_injection(void **state)
 	assert_int_equal(enter().vector, 0x08);
 }
 
+/* The emulator takes its events at once, one at each look. */
+static void emulated_modes_take_their_events_at_once(void **state)
+{
+	(void)state;
+	vcpu.emulates_modes = is_emulated = true;
+	lapic_post(&lapic, 0x40, false);
+	vcpu_inject_exception(&vcpu, X86_TRAP_UD);
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_int_equal(delivered.type, EVENT_EXCEPTION);
+	assert_int_equal(delivered.vector, X86_TRAP_UD);
+	assert_true(cpu.irq_window);
+	delivered.type = EVENT_NONE;
+	enter();
+	assert_int_equal(delivered.type, EVENT_INTR);
+	assert_int_equal(delivered.vector, 0x40);
+	is_emulated = false; /* the CPU goes on */
+	extint = true;
+	assert_int_equal(enter().vector, 0x08);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
+		cmocka_unit_test_setup(emulated_modes_take_their_events_at_once, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,8 @@ int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_
 /* Gates and task state segments lead elsewhere: not by this emulator. */
 static bool is_indirect(const struct emul_ctx *c, const struct segment *s)
 {
-	static const unsigned types = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11) |
-				      BIT(12);
+	static const unsigned types =
+		BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11) | BIT(12);
 
 	return !(s->attr & SEG_ATTR_S) && (types & BIT(s->attr & SEG_ATTR_TYPE));
 }

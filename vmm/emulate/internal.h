@@ -252,11 +252,11 @@ emul_exec_fn emul_exec_alu, emul_exec_shift, emul_exec_shift_double, emul_exec_u
 	emul_exec_pushf, emul_exec_popf, emul_exec_push_seg, emul_exec_enter, emul_exec_leave,
 	emul_exec_call, emul_exec_jmp, emul_exec_jcc, emul_exec_ret, emul_exec_loop;
 
-emul_exec_fn emul_exec_mov_seg, emul_exec_pop_seg, emul_exec_load_far, emul_exec_lldt, emul_exec_ltr,
-	emul_exec_store_selector, emul_exec_jmpf, emul_exec_callf, emul_exec_retf, emul_exec_int,
-	emul_exec_iret, emul_exec_mov_from_cr, emul_exec_mov_to_cr, emul_exec_clts, emul_exec_lmsw,
-	emul_exec_smsw, emul_exec_mov_from_dr, emul_exec_mov_to_dr, emul_exec_store_table,
-	emul_exec_load_table, emul_exec_verify, emul_exec_lar, emul_exec_lsl, emul_exec_arpl,
-	emul_exec_system, emul_exec_privileged, emul_exec_fpu;
+emul_exec_fn emul_exec_mov_seg, emul_exec_pop_seg, emul_exec_load_far, emul_exec_lldt,
+	emul_exec_ltr, emul_exec_store_selector, emul_exec_jmpf, emul_exec_callf, emul_exec_retf,
+	emul_exec_int, emul_exec_iret, emul_exec_mov_from_cr, emul_exec_mov_to_cr, emul_exec_clts,
+	emul_exec_lmsw, emul_exec_smsw, emul_exec_mov_from_dr, emul_exec_mov_to_dr,
+	emul_exec_store_table, emul_exec_load_table, emul_exec_verify, emul_exec_lar, emul_exec_lsl,
+	emul_exec_arpl, emul_exec_system, emul_exec_privileged, emul_exec_fpu;
 
 #endif

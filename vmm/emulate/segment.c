@@ -14,7 +14,8 @@ struct segment emul_segment_real(struct emul_ctx *c, enum seg seg, uint16_t sele
 
 	s.selector = selector;
 	s.base = (uint32_t)selector << 4;
-	if (s.attr & SEG_ATTR_UNUSABLE) { /* null in protected mode; real mode knows no such thing */
+	if (s.attr &
+	    SEG_ATTR_UNUSABLE) { /* null in protected mode; real mode knows no such thing */
 		s.attr = SEG_ATTR_REAL;
 		s.limit = 0xffff;
 	}

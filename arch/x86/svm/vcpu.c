@@ -196,6 +196,17 @@ void svm_clear_irq_shadow(struct virt_vcpu *v)
 	svm_vmcb(v)->interrupt_shadow &= ~SVM_INT_SHADOW;
 }
 
+void svm_set_irq_shadow(struct virt_vcpu *v)
+{
+	svm_vmcb(v)->interrupt_shadow |= SVM_INT_SHADOW;
+}
+
+bool svm_can_run(struct virt_vcpu *v)
+{
+	(void)v;
+	return true;
+}
+
 static void intercept_misc1(struct virt_vcpu *v, uint32_t bit, bool on)
 {
 	struct vmcb *vmcb = svm_vmcb(v);

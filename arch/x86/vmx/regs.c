@@ -225,6 +225,12 @@ void vmx_seg_write(struct virt_vcpu *v, enum seg seg, const struct segment *in)
 	vmwrite(SEG_FIELD(ACCESS_RIGHTS, seg), rights_of(in->attr));
 }
 
+bool vmx_can_run(struct virt_vcpu *v)
+{
+	(void)v;
+	return virt_caps.unrestricted || (read_guest_cr0() & CR0_PE);
+}
+
 void vmx_gdtr_write(struct virt_vcpu *v, const struct desc_table *t)
 {
 	(void)v;

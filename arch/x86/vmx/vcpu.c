@@ -211,6 +211,16 @@ bool vmx_irq_shadow(struct virt_vcpu *v)
 	return vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
 }
 
+/* By MOV SS: blocking by STI is refused while IF is clear. */
+void vmx_set_irq_shadow(struct virt_vcpu *v)
+{
+	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	(void)v;
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		(state & ~(uint64_t)BLOCKING_BY_STI) | BLOCKING_BY_MOV_SS);
+}
+
 void vmx_clear_irq_shadow(struct virt_vcpu *v)
 {
 	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
