@@ -534,19 +534,6 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 	finish(&ic, r);
 }
 
-bool insn_decode(struct vcpu *v, struct emul_insn *out)
-{
-	struct insn_ctx ic;
-	int r;
-
-	insn_begin(&ic, v);
-	r = emul_decode(&ic.ctx);
-	if (r == EMUL_FAULT)
-		insn_inject(v, &ic.ctx.fault);
-	*out = ic.ctx.insn;
-	return r == EMUL_OK;
-}
-
 /* The encodings without prefixes, which is how compilers and kernels write them. */
 static const struct {
 	uint8_t len, bytes[3];

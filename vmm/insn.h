@@ -43,9 +43,6 @@ static inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 /* The same, and nothing happens when there is no such instruction: no fault is injected. */
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
 
-/* Decode the instruction at RIP. False: it cannot be, a fault was injected or it is unknown. */
-bool insn_decode(struct vcpu *v, struct emul_insn *out);
-
 /* How the guest's paging is set up now. Valid until the guest runs again. Owner CPU. */
 struct guest_paging;
 const struct guest_paging *insn_paging(struct vcpu *v);
