@@ -19,7 +19,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := lint clang tools unit race model fuzz guests boot
+TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel boot boot-intel
 is_goal = $(filter $(1),$(MAKECMDGOALS))
 NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -170,10 +170,14 @@ $(BUILD)/bootdisk.bin $(BUILD)/boot/bootsect.img: Makefile
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(basename $@).o
 	$(if $(filter %.img,$@),$(Q)truncate -s 1440K $@)
 
-#: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra, in QEMU (AMD-V), through GRUB
-DEMO := --boot bios --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet
+#: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra: on QEMU's AMD machine, through GRUB, or
+#:                 with CPU=intel on Bochs's Intel machine
+CPU ?= amd
+DEMO := --vcpus 2 --mem 512M --initrd build/kernels/initrd-amd64 build/kernels/cloud.vmlinux -- console=ttyS0 quiet
+DEMO_amd := --boot bios $(DEMO)
+DEMO_intel := --cpu intel $(DEMO) cryptomgr.notests
 run: all kernels
-	tools/umbra run $(DEMO)
+	tools/umbra run $(or $(DEMO_$(CPU)),$(error CPU is amd or intel))
 
 #: make iso        build/umbra.iso: the same for a USB stick or a CD, BIOS and UEFI
 iso: all kernels
@@ -186,7 +190,7 @@ kernels:
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
-#:                 lint clang tools unit race model fuzz guests boot bench
+#:                 lint clang tools unit race model fuzz guests guests-intel boot boot-intel bench
 check:
 	@tests/run
 $(TEST_GROUPS):

@@ -82,7 +82,7 @@ CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
 ALL = {
     "lint": lambda: [Group("lint", ["all"], list(lint()))],
     "clang": lambda: [Group("clang", [*CLANG, "all"], [Job("umbra.elf", ["nm", "build/clang/umbra.elf"])])],
-    "tools": lambda: [Group("tools", [], list(tools()))],
+    "tools": lambda: [Group("tools", ["all"], list(tools()))],
     "unit": unit,
     "race": race,
     "model": lambda: [Group("model", [], list(model()))],

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.path.insert(0, f"{TOP}/tools")
-from launch import options  # noqa: E402
+from launch import bootdisk, options  # noqa: E402
 from launch.options import UsageError  # noqa: E402
 
 END = "com[2].sendall(b'umbra: exit status %d\\n')"
@@ -246,16 +247,13 @@ class Run(Launcher):
         done = subprocess.run([f"{TOP}/tools/umbra", "run", "--help"], capture_output=True, timeout=30, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
 
-    def test_intel_is_not_there_yet(self):
-        self.assertIn(b"not yet", self.assert_ends(102, "", "--cpu", "intel").stderr)
-
     def test_qemu_has_no_intel(self):
         self.assertIn(b"QEMU does not emulate VMX", self.assert_ends(102, "", "--cpu", "intel", "--emulator", "qemu").stderr)
 
 
 class Bochs(Launcher):
     """Runs with Bochs: its ways to start and to end."""
-    options = ("--emulator", "bochs")
+    options = ("--cpu", "intel")
 
     def setUp(self):
         super().setUp()
@@ -312,11 +310,11 @@ class Bochs(Launcher):
         self.assertEqual(self.assert_stops(signal.SIGKILL), -signal.SIGKILL)
 
     def test_what_bochs_is_asked_for(self):
-        done = self.assert_ends(0, "com[1].sendall(config.encode()); " + END % 0, "--pcpus", "2", "--model", "zambezi",
+        done = self.assert_ends(0, "com[1].sendall(config.encode()); " + END % 0, "--pcpus", "2", "--model", "corei7_haswell_4770",
                                 "--pmem", "1G", "--emulator-option", "keyboard: type=mf")
         lines = done.stdout.decode().split("\n")
         self.assertIn("memory: guest=1024, host=1024", lines)
-        self.assertTrue([line for line in lines if line.startswith("cpu: model=zambezi, count=2, ")])
+        self.assertTrue([line for line in lines if line.startswith("cpu: model=corei7_haswell_4770, count=2, ")])
         self.assertIn("keyboard: type=mf", lines)
         self.assertIn("clock: sync=none, time0=946684800", lines)
 
@@ -330,10 +328,81 @@ class Bochs(Launcher):
         done = self.run_umbra("com[1].sendall(com[1].recv(9).upper()); " + END % 0, self.kernel, stdin=b"shell")
         self.assertEqual(done.stdout, b"SHELL")
 
+    def test_boot(self):
+        """From a disk that the launcher lays out, or from a CD with GRUB."""
+        script = "com[1].sendall(config.encode()); " + END % 0
+        self.assertRegex(self.assert_ends(0, script).stdout, rb"ata0-master: type=disk, .*cylinders=[1-9]")
+        self.assertIn(b"ata0-master: type=cdrom", self.assert_ends(0, script, "--boot", "bios").stdout)
+
     def test_what_it_lacks(self):
-        for options, text in ((["--boot", "uefi"], b"--boot uefi: Bochs"), (["--pcpus", "9"], b"at most 8 CPUs"),
+        for options, text in ((["--boot", "uefi"], b"--boot uefi: Bochs has"), (["--pcpus", "9"], b"at most 8 CPUs"),
                               (["--pmem", "3G"], b"at most 2048M")):
             self.assertIn(text, self.assert_ends(102, "", *options).stderr)
+
+
+class BootDisk(unittest.TestCase):
+    """What the loader in the first sector finds on the disk that is made for it."""
+
+    def setUp(self):
+        work = tempfile.TemporaryDirectory()
+        self.addCleanup(work.cleanup)
+        self.dir = work.name
+        self.image = self.file("image", b"JUNK" * 3 + self.header(0x100000, 0x101000, 0x103000) + b"code" * 2000)
+        self.loader = self.file("loader", b"L" * 512)
+
+    def file(self, name, data):
+        with open(f"{self.dir}/{name}", "wb") as file:
+            file.write(data)
+        return f"{self.dir}/{name}"
+
+    @staticmethod
+    def header(load, load_end, bss_end, flags=1 << 16):
+        """At 12 bytes behind the load address, for it is the file's beginning that is loaded there."""
+        return struct.pack("<8I", 0x1BADB002, flags, -(0x1BADB002 + flags) & 0xffffffff, load + 12, load, load_end, bss_end, load + 8)
+
+    def write(self, modules, memory=512 << 20, image=None):
+        bootdisk.write(f"{self.dir}/disk", self.loader, image or self.image, "words", modules, memory)
+        with open(f"{self.dir}/disk", "rb") as file:
+            return file.read()
+
+    @staticmethod
+    def loads(disk):
+        """Address -> the bytes that are loaded there."""
+        table = struct.iter_unpack("<3I", disk[512 + 16:1024 - 4])
+        return {address: disk[sector * 512:(sector + count) * 512] for address, sector, count in table if count}
+
+    def test_layout(self):
+        first, second = self.file("first", b"1" * 5000), self.file("second", b"2" * 10)
+        disk = self.write([(first, "kernel vm=a"), (second, "initrd vm=a")])
+        self.assertEqual(disk[:512], b"L" * 512)
+        self.assertEqual(struct.unpack_from("<4I", disk, 512), (0x100008, bootdisk.INFO, 0x101000, 0x2000 // 4))
+        loads = self.loads(disk)
+        self.assertTrue(loads[0x100000].startswith(b"JUNK"))
+        self.assertEqual(len(loads[0x100000]), 0x1000)
+        self.assertEqual(loads[16 << 20][:5001], b"1" * 5000 + b"\0")
+        self.assertEqual(loads[(16 << 20) + 8192][:11], b"2" * 10 + b"\0")
+        self.assertEqual(len(disk) % (16 * 63 * 512), 0)
+
+    def test_information(self):
+        path = self.file("first", b"1" * 5000)
+        info = self.loads(self.write([(path, "kernel vm=a -- x")]))[bootdisk.INFO]
+
+        def string(address):
+            return info[address - bootdisk.INFO:].split(b"\0")[0].decode()
+        flags, = struct.unpack_from("<I", info)
+        line, count, table = struct.unpack_from("<3I", info, 16)
+        start, end, words, _ = struct.unpack_from("<4I", info, table - bootdisk.INFO)
+        self.assertEqual((flags, count, start, end), (0x24c, 1, 16 << 20, (16 << 20) + 5000))
+        self.assertEqual((string(line), string(words)), ("umbra.elf words", f"{path} kernel vm=a -- x"))
+        self.assertEqual(struct.unpack_from("<I", info, 48)[0], bootdisk.MAP)
+
+    def test_refused(self):
+        module = self.file("module", b"1" * (1 << 20))
+        for error, arguments in (("need 18 MiB", {"modules": [(module, "kernel")] * 2, "memory": 17 << 20}),
+                                 ("too many", {"modules": [(module, "kernel")] * 40}),
+                                 ("no multiboot header", {"modules": [], "image": self.loader})):
+            with self.assertRaisesRegex(bootdisk.BootDiskError, error):
+                self.write(**arguments)
 
 
 if __name__ == "__main__":

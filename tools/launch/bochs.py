@@ -53,8 +53,6 @@ SWITCHED_OFF = re.compile(r"Shutdown port|soft power off")
 
 class Machine(BaseMachine):
     def __init__(self, opts):
-        if opts.cpu == "intel" and not os.environ.get("UMBRA_INTEL"):
-            raise UsageError("--cpu intel: not yet, Umbra has no VMX back end so far")
         if opts.boot == "uefi":
             raise UsageError("--boot uefi: Bochs has a BIOS only")
         if opts.pmem > MAX_MEMORY:
