@@ -82,6 +82,10 @@ static const struct feature_word words[] = {
 	{0x80000008, EBX, F(0) | F(2) | F(9), 0},
 };
 
+/* Leaf 0xd, subleaf 1: xsaveopt xsavec xgetbv1 xsaves, this one with an XSS in which no bit may be.
+ */
+#define ALLOW_D_1_EAX (F(0) | F(1) | F(2) | F(3))
+
 /* Leaves whose values are plain facts about the CPU and go through as they are. */
 static const uint32_t plain_leaves[] = {
 	0x2, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006,
@@ -143,6 +147,19 @@ static void add_feature_words(struct cpuid_table *t)
 	}
 }
 
+/* What this CPU has, but not in a guest; and what only AMD's CPUs say of themselves. */
+static void hide_unserved(struct cpuid_table *t)
+{
+	if (!virt_caps.invpcid)
+		t->basic[7].ebx &= ~F(10);
+	if (!virt_caps.rdtscp) {
+		t->basic[7].ecx &= ~F(22); /* RDPID */
+		t->ext[1].edx &= ~F(27);
+	}
+	if (t->basic[0].ebx != CPUID_VENDOR_AMD_EBX)
+		t->ext[1].edx &= F(11) | F(20) | F(26) | F(27) | F(29);
+}
+
 /*
  * Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. One
  * without a size (Bochs has PKRU, and does not describe it) is none.
@@ -156,7 +173,9 @@ static void add_xsave(struct cpuid_table *t)
 	t->xcr0 = d.eax & XCR0_GUEST;
 	d.edx = 0;
 	d.ecx = 576;
-	t->xsave[1].eax = host_cpuid(0xd, 1).eax & (F(0) | F(1) | F(2));
+	t->xsave[1].eax = host_cpuid(0xd, 1).eax & ALLOW_D_1_EAX;
+	if (!virt_caps.xsaves)
+		t->xsave[1].eax &= ~F(3);
 	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
 		if (!(t->xcr0 & BIT_ULL(i)))
 			continue;
@@ -246,6 +265,7 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_leaves); i++)
 		*entry_of(t, plain_leaves[i]) = host_cpuid(plain_leaves[i], 0);
 	add_feature_words(t);
+	hide_unserved(t);
 	add_topology(t, nr_vcpus);
 	add_xsave(t);
 	hide_unswapped(t);
@@ -277,6 +297,21 @@ static uint32_t xsave_compact_size(const struct cpuid_table *t, uint64_t xcr0)
 			continue;
 		if (t->xsave[i].ecx & CPUID_D_ECX_ALIGNED)
 			size = (size + 63) & ~63u;
+		size += t->xsave[i].eax;
+	}
+	return size;
+}
+
+/* The same in the compacted format of XSAVEC and XSAVES: bit 1 of ECX aligns a component. */
+static uint32_t compacted_size(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint32_t size = 576;
+
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		if (t->xsave[i].ecx & F(1))
+			size = ALIGN_UP(size, 64u);
 		size += t->xsave[i].eax;
 	}
 	return size;
@@ -326,6 +361,8 @@ static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 		e = t->xsave[subleaf];
 	if (subleaf == 0)
 		e.ebx = xsave_size(t, vcpu_xcr0(v));
+	else if (subleaf == 1 && (e.eax & (F(1) | F(3))))
+		e.ebx = compacted_size(t, vcpu_xcr0(v));
 	if (subleaf == 1 && (e.eax & CPUID_D_EAX_XSAVEC))
 		e.ebx = xsave_compact_size(t, vcpu_xcr0(v));
 	return e;

@@ -87,6 +87,7 @@ static const struct msr_rule rules[] = {
 	{MSR_PAT, MSR_SPECIAL, 0, 0x0707070707070707, ANY},
 	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, TYPE},
 	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_XSS, MSR_SPECIAL, 0, 0, ANY}, /* exists with XSAVES; has no bit */
 	{MSR_EFER, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_STAR, MSR_VREG, VREG_STAR, ALL, ANY},
 	{MSR_LSTAR, MSR_VREG, VREG_LSTAR, ALL, CANONICAL},
@@ -172,9 +173,17 @@ static void set_tsc_offset(struct vcpu *v, uint64_t offset)
 	lapic_set_tsc_offset(v->lapic, offset);
 }
 
+static bool has_xsaves(struct vcpu *v)
+{
+	return v->vm->cpuid.xsave[1].eax & BIT(3);
+}
+
 static int read_special(struct vcpu *v, uint32_t msr, uint64_t *val)
 {
 	switch (msr) {
+	case MSR_XSS:
+		*val = 0;
+		return has_xsaves(v) ? 0 : -EINVAL;
 	case MSR_TSC:
 		*val = guest_tsc(v);
 		return 0;
@@ -233,6 +242,8 @@ static int write_pat(struct vcpu *v, uint64_t val)
 static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	switch (msr) {
+	case MSR_XSS:
+		return has_xsaves(v) ? 0 : -EINVAL;
 	case MSR_TSC: /* also moves TSC_ADJUST by as much (SDM volume 3, 17.17.3) */
 		v->msr.tsc_adjust += val - guest_tsc(v);
 		set_tsc_offset(v, val - rdtsc());

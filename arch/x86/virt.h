@@ -211,6 +211,9 @@ struct virt_caps {
 	bool unrestricted;      /* guests may run with CR0.PE or CR0.PG clear */
 	bool nmi_window_early;  /* EXIT_NMI_WINDOW comes before the IRET that opens it */
 	bool preemption_timer;  /* virt_preempt_at() works */
+	bool xsaves;            /* guests may use XSAVES */
+	bool invpcid;           /* ... INVPCID */
+	bool rdtscp;            /* ... RDTSCP */
 	bool lax;      /* illegal control-register and MSR values do not fault: an emulator */
 	unsigned tags; /* ASIDs or VPIDs, including the host's; 1: every entry flushes */
 };

@@ -161,6 +161,9 @@ static void fill_caps(const struct vmx_setup *s)
 		.tdp_has_ad = s->ept_vpid & EPT_CAP_AD,
 		.tdp_has_exec_only = s->ept_vpid & EPT_CAP_EXEC_ONLY,
 		.unrestricted = s->proc2 & PROC2_UNRESTRICTED_GUEST,
+		.xsaves = s->proc2 & PROC2_XSAVES,
+		.invpcid = s->proc2 & PROC2_INVPCID,
+		.rdtscp = s->proc2 & PROC2_RDTSCP,
 		.preemption_timer = rdmsr(MSR_VMX_PINBASED_CTLS) >> 32 & PIN_PREEMPTION_TIMER,
 		.tags = s->proc2 & PROC2_VPID ? 0x10000 : 1,
 	};
