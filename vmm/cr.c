@@ -9,6 +9,7 @@
 #include "vmm/cr.h"
 
 #include "arch/x86/regs.h"
+#include "mm/guest.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/vm.h"
 
@@ -55,6 +56,36 @@ static bool leave_paging(struct vcpu *v)
 	return true;
 }
 
+/* The width of a physical address, and what else is reserved in a PDPTE of PAE paging. */
+static bool is_valid_pdpte(struct vcpu *v, uint64_t pdpte)
+{
+	uint64_t reserved = 0x1e6 | ~0ull << (v->vm->cpuid.ext[8].eax & 0xff);
+
+	return !(pdpte & PTE_P) || !(pdpte & reserved);
+}
+
+/*
+ * CPUs that keep PAE's four PDPTEs in registers load them when CR0 or CR4 is written, and refuse
+ * the write for a bad one (SDM volume 3, 4.4.1).
+ */
+static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr4)
+{
+	gpa_t table = GPA(virt_reg_read(&v->virt, VREG_CR3) & GENMASK_ULL(31, 5));
+	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LME;
+	uint64_t pdpte[4];
+
+	if (!virt_caps.pdpte_regs || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || long_mode)
+		return true;
+	if (guest_read(&v->vm->mem, table, pdpte, sizeof(pdpte)))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(pdpte); i++) {
+		if (!is_valid_pdpte(v, pdpte[i]))
+			return false;
+	}
+	virt_pdptes_write(&v->virt, pdpte);
+	return true;
+}
+
 static bool write_guest_cr0(struct vcpu *v, uint64_t val)
 {
 	uint64_t changed = val ^ virt_reg_read(&v->virt, VREG_CR0);
@@ -64,6 +95,8 @@ static bool write_guest_cr0(struct vcpu *v, uint64_t val)
 	if ((val & CR0_PG) && !(val & CR0_PE))
 		return false;
 	if ((val & CR0_NW) && !(val & CR0_CD))
+		return false;
+	if (!load_pdptes(v, val, virt_reg_read(&v->virt, VREG_CR4)))
 		return false;
 	if (changed & CR0_PG) {
 		if (!(val & CR0_PG ? enter_paging(v) : leave_paging(v)))
@@ -85,6 +118,8 @@ static bool write_guest_cr4(struct vcpu *v, uint64_t val)
 		return false;
 	if ((changed & val & CR4_PCIDE) &&
 	    (!long_mode || (virt_reg_read(&v->virt, VREG_CR3) & 0xfff)))
+		return false;
+	if (!load_pdptes(v, virt_reg_read(&v->virt, VREG_CR0), val))
 		return false;
 	virt_reg_write(&v->virt, VREG_CR4, val);
 	virt_flush(&v->virt);

@@ -47,12 +47,16 @@ static uint32_t read_pkru(void)
 }
 
 /*
- * NPT hardware reads PDPTEs from memory at each walk, and the guest got here with these, so they
- * are not checked again: QEMU sets the accessed bit in them, which is reserved by the book.
+ * They are in registers; or NPT hardware reads PDPTEs from memory at each walk, and the guest got
+ * here with these, so they are not checked again: QEMU sets the accessed bit in them, which is
+ * reserved by the book.
  */
 static void read_pdptes(struct vcpu *v, struct guest_paging *p)
 {
-	if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte, sizeof(p->pdpte)))
+	if (virt_caps.pdpte_regs)
+		virt_pdptes_read(&v->virt, p->pdpte);
+	else if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte,
+			    sizeof(p->pdpte)))
 		memset(p->pdpte, 0, sizeof(p->pdpte));
 }
 

@@ -172,6 +172,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 	case EXIT_MEMORY_FAULT:
 		do_memory_fault(v, exit);
 		break;
+	case EXIT_CR_READ:
 	case EXIT_CR_WRITE:
 		insn_emulate(v);
 		break;

@@ -208,6 +208,7 @@ struct virt_caps {
 	bool tdp_has_1g;        /* its 1G pages */
 	bool tdp_has_ad;        /* its accessed and dirty bits */
 	bool tdp_has_exec_only; /* its pages that can be executed and not read */
+	bool pdpte_regs;        /* PAE paging's PDPTEs are in registers: virt_pdptes_*() */
 	bool unrestricted;      /* guests may run with CR0.PE or CR0.PG clear */
 	bool nmi_window_early;  /* EXIT_NMI_WINDOW comes before the IRET that opens it */
 	bool preemption_timer;  /* virt_preempt_at() works */
@@ -339,11 +340,8 @@ VIRT_OP(void, set_root, (struct virt_vcpu * v, hpa_t root), (v, root))
 VIRT_OP(void, flush, (struct virt_vcpu * v), (v))
 /* Forget, at the next entry, what the two-dimensional tables gave as well. */
 VIRT_OP(void, flush_tdp, (struct virt_vcpu * v), (v))
-/*
- * The PDPTE registers of PAE paging. False: this CPU has none, and reads the entries from memory at
- * each walk. Writing them is then without effect.
- */
-VIRT_OP(bool, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
+/* The PDPTE registers of PAE paging, on CPUs that have them (virt_caps.pdpte_regs). */
+VIRT_OP(void, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, pdptes_write, (struct virt_vcpu * v, const uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, set_tsc_offset, (struct virt_vcpu * v, uint64_t offset), (v, offset))
 /* Exit on PAUSE (when vCPUs share the CPU), and with EXIT_PREEMPTION at a TSC value; 0: never. */

@@ -119,11 +119,11 @@ void svm_flush_tdp(struct virt_vcpu *v)
 	svm_flush(v);
 }
 
-bool svm_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+/* SVM's walks read PDPTEs from memory (virt_caps.pdpte_regs). */
+void svm_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
 {
 	(void)v;
 	(void)pdpte;
-	return false;
 }
 
 void svm_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])

@@ -173,12 +173,11 @@ void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 	}
 }
 
-bool vmx_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+void vmx_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
 {
 	(void)v;
 	for (unsigned i = 0; i < 4; i++)
 		pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
-	return true;
 }
 
 void vmx_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])

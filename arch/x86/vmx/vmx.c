@@ -160,6 +160,7 @@ static void fill_caps(const struct vmx_setup *s)
 		.tdp_has_1g = s->ept_vpid & EPT_CAP_1G,
 		.tdp_has_ad = s->ept_vpid & EPT_CAP_AD,
 		.tdp_has_exec_only = s->ept_vpid & EPT_CAP_EXEC_ONLY,
+		.pdpte_regs = true,
 		.unrestricted = s->proc2 & PROC2_UNRESTRICTED_GUEST,
 		.xsaves = s->proc2 & PROC2_XSAVES,
 		.invpcid = s->proc2 & PROC2_INVPCID,
