@@ -158,6 +158,9 @@ $(VMX_FAKED) $(BUILD)/unit/obj/tests/unit/test_vmx_vcpu.o $(BUILD)/unit/obj/test
 	HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
 $(BUILD)/unit/test_vmx_vcpu $(BUILD)/unit/test_vmx_exit: $(VMX_FAKED)
 
+# Running an SVM guest, in the place of support/virt_ops.c.
+$(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
+
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
 

@@ -185,6 +185,12 @@ void apic_eoi(void)
 	write_reg(APIC_EOI, 0);
 }
 
+/* A write of the task priority, here always 0, compares it with what is pending: SDM 10.8.3.1. */
+void apic_offer_pending(void)
+{
+	write_reg(APIC_TPR, 0);
+}
+
 void apic_send_ipi(unsigned cpu, unsigned vector)
 {
 	write_icr(cpu_by_id(cpu)->apic_id, ICR_ASSERT | vector);

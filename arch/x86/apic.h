@@ -28,6 +28,9 @@ uint32_t apic_read_id(void);
 
 void apic_eoi(void);
 
+/* Have this CPU's APIC offer the CPU what is pending, as if it had just come. */
+void apic_offer_pending(void);
+
 /* Send an interrupt with `vector` to one CPU (index < cpu_count()), or to all but this one. */
 void apic_send_ipi(unsigned cpu, unsigned vector);
 void apic_broadcast(unsigned vector);

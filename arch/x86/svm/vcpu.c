@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
@@ -148,6 +149,24 @@ static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
 }
 
+/*
+ * With V_IRQ set, QEMU 7.2's VMRUN changes the CPU's word of pending events without a lock. What
+ * another thread sets at that moment is lost:
+ *
+ *	VMRUN					APIC timer
+ *	word = interrupt_request
+ *						interrupt_request |= POLL
+ *	interrupt_request = word | VIRQ
+ *
+ * The interrupt is in the APIC's IRR, but the CPU is not going to look there before another comes;
+ * if that was the timer, none does. So the APIC says it again.
+ */
+static void offer_lost_interrupt(void)
+{
+	if (virt_caps.lax)
+		apic_offer_pending();
+}
+
 void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	struct svm_cpu *c = svm_this_cpu();
@@ -159,6 +178,8 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	vmcb->rsp = v->gpr[GPR_RSP];
 	vmcb->rip = v->rip;
 	svm_enter(v->gpr, v->control_pa, c->host_vmcb);
+	if (unlikely(vmcb->vintr & SVM_V_IRQ))
+		offer_lost_interrupt();
 	v->gpr[GPR_RAX] = vmcb->rax;
 	v->gpr[GPR_RSP] = vmcb->rsp;
 	v->rip = vmcb->rip;
