@@ -23,14 +23,6 @@ void cr_set_intercepts(struct vcpu *v)
 	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
 }
 
-static bool is_64bit_code(struct vcpu *v)
-{
-	struct segment cs;
-
-	virt_seg_read(&v->virt, SEG_CS, &cs);
-	return (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA) && (cs.attr & SEG_ATTR_L);
-}
-
 /* Paging goes on: long mode becomes active when it was asked for, and then wants PAE. */
 static bool enter_paging(struct vcpu *v)
 {
@@ -50,7 +42,7 @@ static bool leave_paging(struct vcpu *v)
 {
 	uint64_t efer = virt_reg_read(&v->virt, VREG_EFER);
 
-	if (is_64bit_code(v) || (virt_reg_read(&v->virt, VREG_CR4) & CR4_PCIDE))
+	if (vcpu_runs_64bit_code(v) || (virt_reg_read(&v->virt, VREG_CR4) & CR4_PCIDE))
 		return false;
 	virt_reg_write(&v->virt, VREG_EFER, efer & ~EFER_LMA);
 	return true;

@@ -140,15 +140,21 @@ void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
 void vcpu_raise_single_step(struct vcpu *v);
 
+static inline bool vcpu_runs_64bit_code(struct vcpu *v)
+{
+	return (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA) &&
+	       (virt_cs_attr(&v->virt) & SEG_ATTR_L);
+}
+
 /*
  * Go on behind the instruction that exited: at `rip`, or `len` bytes on. Ends an interrupt shadow
  * and raises the single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
 static inline void vcpu_skip_to(struct vcpu *v, uint64_t rip)
 {
+	if (unlikely((rip ^ v->virt.rip) >> 32) && !vcpu_runs_64bit_code(v))
+		rip = (uint32_t)rip; /* EIP wraps */
 	v->virt.rip = rip;
-	if (unlikely(rip >> 32) && !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
-		v->virt.rip = (uint32_t)rip;
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
 		vcpu_raise_single_step(v);

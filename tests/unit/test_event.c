@@ -89,6 +89,14 @@ void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
 struct virt_caps virt_caps;
 static unsigned hlt_is_next; /* its length */
 
+static uint16_t cs_attr;
+
+uint16_t svm_cs_attr(struct virt_vcpu *v)
+{
+	(void)v;
+	return cs_attr;
+}
+
 unsigned svm_cpl(struct virt_vcpu *v)
 {
 	(void)v;
@@ -189,6 +197,7 @@ static int setup(void **state)
 	cpu.rflags = RFLAGS_IF;
 	extint = false;
 	virt_caps.lax = false;
+	cs_attr = 0;
 	hlt_is_next = 0;
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -370,9 +379,15 @@ static void skipping_ends_shadow_and_steps(void **state)
 	cpu.irq_shadow = true;
 	vcpu_skip(&vcpu, 2);
 	assert_int_equal(vcpu.virt.rip, 1); /* 32-bit code wraps */
+	cpu.vreg[VREG_EFER] = EFER_LMA;
+	vcpu.virt.rip = 0xffffffff;
+	vcpu_skip(&vcpu, 2);
+	assert_int_equal(vcpu.virt.rip, 1); /* in compatibility mode as well */
+	cpu.irq_shadow = true;
+	vcpu_skip(&vcpu, 2);
 	assert_false(cpu.irq_shadow);
 	assert_int_equal(vcpu.pending.type, EVENT_NONE);
-	cpu.vreg[VREG_EFER] = EFER_LMA;
+	cs_attr = SEG_ATTR_L;
 	vcpu.virt.rip = 0xffffffff;
 	cpu.rflags |= RFLAGS_TF;
 	vcpu_skip(&vcpu, 2);

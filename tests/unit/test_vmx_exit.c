@@ -78,6 +78,8 @@ static void plain_reasons(void **state)
 		{VMX_EXIT_INVVPID, EXIT_VIRT_INSN},
 		{VMX_EXIT_VMFUNC, EXIT_VIRT_INSN},
 		{VMX_EXIT_ENCLS, EXIT_VIRT_INSN},
+		{VMX_EXIT_SEAMCALL, EXIT_VIRT_INSN},
+		{VMX_EXIT_TDCALL, EXIT_VIRT_INSN},
 		/* Nothing asks for these. */
 		{VMX_EXIT_SIPI, EXIT_UNKNOWN},
 		{VMX_EXIT_TPR_THRESHOLD, EXIT_UNKNOWN},
@@ -236,6 +238,28 @@ static void nmis_and_machine_checks_are_the_hosts(void **state)
 	assert_int_equal(fake_cpu.nmis, 1);
 }
 
+static void take_int1(uint64_t *gpr)
+{
+	(void)gpr;
+	fake_cpu_set_field(VMCS_EXIT_REASON, VMX_EXIT_EXCEPTION_NMI);
+	fake_cpu_set_field(VMCS_EXIT_INTERRUPTION_INFO, INTR_VALID | 0x500 | X86_TRAP_DB);
+	fake_cpu_set_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+}
+
+static struct {
+	uint64_t blocking, rflags, debugctl;
+} debug;
+
+static void take_debug_exception(uint64_t *gpr)
+{
+	(void)gpr;
+	fake_cpu_set_field(VMCS_EXIT_REASON, VMX_EXIT_EXCEPTION_NMI);
+	fake_cpu_set_field(VMCS_EXIT_INTERRUPTION_INFO, INTR_VALID | 0x300 | X86_TRAP_DB);
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, debug.blocking);
+	fake_cpu_set_field(VMCS_GUEST_RFLAGS, debug.rflags);
+	fake_cpu_set_field(VMCS_GUEST_IA32_DEBUGCTL, debug.debugctl);
+}
+
 static void debug_exceptions_fill_dr6(void **state)
 {
 	vmx_reg_write(V, VREG_DR6, DR6_INIT | 8 | DR6_BT);
@@ -247,15 +271,53 @@ static void debug_exceptions_fill_dr6(void **state)
 	assert_int_equal(vmx_reg_read(V, VREG_DR6), DR6_INIT | DR6_BT | DR6_BS | 1);
 }
 
-/* INT1 is a trap: its handler returns behind it. */
+/* INT1 is a trap: its handler returns behind it, and what STI blocked before it is over. */
 static void int1_is_behind_itself(void **state)
 {
-	fake_vcpu.rip = 0x1000;
+	fake_vcpu.rip = 0xffffffff;
+	vmx_set_rflags(V, RFLAGS_FIXED | RFLAGS_TF | RFLAGS_IF);
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_STI);
+	fake_cpu_set_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_BS);
 	fake_cpu_set_field(VMCS_EXIT_INSTRUCTION_LENGTH, 1);
-	exception(0x500 | X86_TRAP_DB, 0, 0);
-	assert_int_equal(fake_vcpu.rip, 0x1001);
+	fake_cpu.guest = take_int1;
+	vmx_vcpu_run(V, &(struct vm_exit){0});
+	fake_cpu.guest = NULL;
+	assert_int_equal(fake_vcpu.rip, 0);
+	vmx_inject(V, &(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_DB});
 	fake_guest_enter();
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_RIP), 0x1001);
+	fake_guest_long_mode();
+	exception(0x500 | X86_TRAP_DB, 0, 0);
+	assert_int_equal(fake_vcpu.rip, 0xffffffff80000001);
+}
+
+/* The exit took the single step that TF made pending behind STI; the entry wants it there. */
+static void a_step_behind_sti_is_pending_again(void **state)
+{
+	static const struct {
+		uint64_t blocking, rflags, debugctl, pending;
+	} cases[] = {
+		{BLOCKING_BY_STI, RFLAGS_TF, 0, PENDING_DEBUG_BS},
+		{BLOCKING_BY_MOV_SS, RFLAGS_TF, 0, PENDING_DEBUG_BS},
+		{0, RFLAGS_TF, 0, 0},
+		{BLOCKING_BY_STI, 0, 0, 0},
+		{BLOCKING_BY_STI, RFLAGS_TF, DEBUGCTL_BTF, 0},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
+		fake_cpu_set_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+		vmx_set_rflags(V, RFLAGS_FIXED);
+		debug.blocking = cases[i].blocking;
+		debug.rflags = cases[i].rflags | RFLAGS_FIXED | RFLAGS_IF;
+		debug.debugctl = cases[i].debugctl;
+		fake_cpu.guest = take_debug_exception;
+		vmx_vcpu_run(V, &(struct vm_exit){0});
+		fake_cpu.guest = NULL;
+		assert_int_equal(fake_cpu_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
+				 cases[i].pending);
+		vmx_inject(V, &(struct vm_event_info){EVENT_EXCEPTION, X86_TRAP_DB});
+		fake_guest_enter();
+	}
 }
 
 /* An IRET that faulted will be executed again: until then NMIs are blocked as before. */
@@ -437,6 +499,7 @@ int main(void)
 		cmocka_unit_test_setup(nmis_and_machine_checks_are_the_hosts, begin),
 		cmocka_unit_test_setup(debug_exceptions_fill_dr6, begin),
 		cmocka_unit_test_setup(int1_is_behind_itself, begin),
+		cmocka_unit_test_setup(a_step_behind_sti_is_pending_again, begin),
 		cmocka_unit_test_setup(a_faulting_iret_keeps_nmis_blocked, begin),
 		cmocka_unit_test_setup(interrupted_events_are_told, begin),
 		cmocka_unit_test_setup(an_interrupted_nmi_can_be_injected_again, begin),

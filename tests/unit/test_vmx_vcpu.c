@@ -326,10 +326,11 @@ static void segments_read_as_written(void **state)
 			assert_memory_equal(&in, &out, sizeof(in));
 		}
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_ES_ACCESS_RIGHTS), 0xf0ff);
-	vmx_seg_write(V, SEG_DS, &(struct segment){.attr = SEG_ATTR_UNUSABLE | 0x93});
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_DS_ACCESS_RIGHTS), AR_UNUSABLE);
-	vmx_seg_read(V, SEG_DS, &out);
-	assert_int_equal(out.attr, SEG_ATTR_UNUSABLE);
+	vmx_seg_write(V, SEG_SS, &(struct segment){.attr = SEG_ATTR_UNUSABLE | SEG_ATTR_DPL});
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_SS_ACCESS_RIGHTS), AR_UNUSABLE | AR_DPL);
+	vmx_seg_read(V, SEG_SS, &out);
+	assert_int_equal(out.attr, SEG_ATTR_UNUSABLE | SEG_ATTR_DPL);
+	assert_int_equal(vmx_cpl(V), 3);
 	vmx_seg_write(V, SEG_SS, &(struct segment){.attr = 0xcf3});
 	assert_int_equal(vmx_cpl(V), 3);
 	vmx_seg_write(V, SEG_CS, &(struct segment){.base = 0x7000, .attr = 0xa9b});

@@ -38,6 +38,8 @@ static const uint8_t plain[VMX_NR_EXITS] = {
 	[VMX_EXIT_XSETBV] = EXIT_XSETBV,
 	[VMX_EXIT_VMFUNC] = EXIT_VIRT_INSN,
 	[VMX_EXIT_ENCLS] = EXIT_VIRT_INSN,
+	[VMX_EXIT_SEAMCALL] = EXIT_VIRT_INSN,
+	[VMX_EXIT_TDCALL] = EXIT_VIRT_INSN,
 };
 
 /*
@@ -118,13 +120,48 @@ static void update_debug_registers(struct virt_vcpu *v)
 	vmx_reg_write(v, VREG_DR7, vmx_reg_read(v, VREG_DR7) & ~DR7_GD);
 }
 
+/*
+ * While STI or MOV SS blocks, an entry with TF set wants a single step to be pending (SDM volume 3,
+ * VM-entry checks on guest non-register state). It was, until this exit took it for its own.
+ */
+static void restore_pending_step(struct virt_vcpu *v)
+{
+	uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
+
+	if (vmx_irq_shadow(v) && (vmx_rflags(v) & RFLAGS_TF) &&
+	    !(vmread(VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, pending | PENDING_DEBUG_BS);
+}
+
+/* INT1 is a trap: its handler returns behind it, where nothing blocks any more. */
+static void step_over_int1(struct virt_vcpu *v, const struct vm_exit *exit)
+{
+	bool is_64bit =
+		(vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE) && (vmx_cs_attr(v) & SEG_ATTR_L);
+
+	v->rip += exit->insn_len;
+	if (!is_64bit)
+		v->rip = (uint32_t)v->rip;
+	vmx_clear_irq_shadow(v);
+}
+
+static void decode_debug(struct virt_vcpu *v, const struct vm_exit *exit, unsigned type)
+{
+	update_debug_registers(v);
+	if (type == INTR_TYPE_PRIV_SOFT)
+		step_over_int1(v, exit);
+	else
+		restore_pending_step(v);
+}
+
 /* The host's own NMI and machine check are handled where the interrupt table says. */
 static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	uint64_t info = vmread(VMCS_EXIT_INTERRUPTION_INFO);
+	unsigned type = FIELD_GET(INTR_TYPE, info);
 	uint8_t vector = FIELD_GET(INTR_VECTOR, info);
 
-	if (FIELD_GET(INTR_TYPE, info) == INTR_TYPE_NMI) {
+	if (type == INTR_TYPE_NMI) {
 		vmx_handle_nmi();
 		exit->reason = EXIT_NMI;
 		return;
@@ -132,9 +169,7 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	if (vector == X86_TRAP_MC)
 		vmx_handle_machine_check();
 	if (vector == X86_TRAP_DB)
-		update_debug_registers(v);
-	if (FIELD_GET(INTR_TYPE, info) == INTR_TYPE_PRIV_SOFT)
-		v->rip += exit->insn_len; /* INT1 is a trap: its handler returns behind it */
+		decode_debug(v, exit, type);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
 		block_nmis_again();
 	exit->reason = EXIT_EXCEPTION;

@@ -197,11 +197,12 @@ static uint16_t attr_of(uint32_t rights)
 	return rights & AR_UNUSABLE ? attr | SEG_ATTR_UNUSABLE : attr;
 }
 
+/* Of an unusable SS the DPL still is the CPL. */
 static uint32_t rights_of(uint16_t attr)
 {
-	if (attr & SEG_ATTR_UNUSABLE)
-		return AR_UNUSABLE;
-	return (attr & AR_LOW) | (attr & (AR_HIGH >> 4)) << 4;
+	uint32_t rights = (attr & AR_LOW) | (attr & (AR_HIGH >> 4)) << 4;
+
+	return attr & SEG_ATTR_UNUSABLE ? rights | AR_UNUSABLE : rights;
 }
 
 void vmx_seg_read(struct virt_vcpu *v, enum seg seg, struct segment *out)

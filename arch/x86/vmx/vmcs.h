@@ -370,7 +370,9 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define VMX_EXIT_XRSTORS            64
 #define VMX_EXIT_UMWAIT             67
 #define VMX_EXIT_TPAUSE             68
-#define VMX_NR_EXITS                69
+#define VMX_EXIT_SEAMCALL           76
+#define VMX_EXIT_TDCALL             77
+#define VMX_NR_EXITS                78
 #define VMX_EXIT_ENTRY_FAILURE      BIT(31)
 
 /* Exit qualification of port accesses. */
