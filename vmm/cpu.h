@@ -78,6 +78,9 @@ void sched_unload(struct vcpu *v);
 /* Once, before the first sched_load(): what the CPUs have. Boot CPU. */
 void sched_init_switch(void);
 
+/* The guest's TSC_AUX, if it has one, into the calling CPU. */
+void sched_load_tsc_aux(const struct vcpu *v);
+
 /* DR0 to DR3 of the vCPU that is in the calling CPU become 0. */
 void sched_clear_dr(void);
 

@@ -6,7 +6,6 @@
  */
 #include "vmm/cpuid.h"
 
-#include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "lib/clock.h"
 #include "vmm/dev/lapic.h"
@@ -37,7 +36,6 @@
 #define CPUID_7_ECX_PKU F(3)
 #define CPUID_7_ECX_CET F(7)
 
-#define CPUID_D_EAX_XSAVEC  F(1) /* of subleaf 1 */
 #define CPUID_D_ECX_ALIGNED F(1) /* of a component's subleaf */
 
 /* XSAVE components whose state is swapped with the FPU: x87, SSE, AVX, AVX-512, PKRU. */
@@ -115,13 +113,6 @@ static const struct {
 	{CR4_LA57, CPUID_7_ECX, 16},
 };
 
-static struct cpuid_entry host_cpuid(uint32_t leaf, uint32_t subleaf)
-{
-	struct cpuid r = cpuid_count(leaf, subleaf);
-
-	return (struct cpuid_entry){r.eax, r.ebx, r.ecx, r.edx};
-}
-
 static struct cpuid_entry *entry_of(struct cpuid_table *t, uint32_t leaf)
 {
 	if (leaf < CPUID_BASIC_LEAVES)
@@ -131,7 +122,7 @@ static struct cpuid_entry *entry_of(struct cpuid_table *t, uint32_t leaf)
 
 static bool host_has_leaf(uint32_t leaf)
 {
-	return leaf <= host_cpuid(leaf & 0x80000000, 0).eax;
+	return leaf <= cpuid_of_host(leaf & 0x80000000, 0).eax;
 }
 
 static void add_feature_words(struct cpuid_table *t)
@@ -139,7 +130,7 @@ static void add_feature_words(struct cpuid_table *t)
 	for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
 		const struct feature_word *w = &words[i];
 		uint32_t *guest = (uint32_t *)entry_of(t, w->leaf) + w->reg;
-		struct cpuid_entry host = host_cpuid(w->leaf, 0);
+		struct cpuid_entry host = cpuid_of_host(w->leaf, 0);
 
 		if (host_has_leaf(w->leaf))
 			*guest = ((uint32_t *)&host)[w->reg] & w->allow;
@@ -166,20 +157,20 @@ static void hide_unserved(struct cpuid_table *t)
  */
 static void add_xsave(struct cpuid_table *t)
 {
-	struct cpuid_entry d = host_cpuid(0xd, 0);
+	struct cpuid_entry d = cpuid_of_host(0xd, 0);
 
 	if (!(t->basic[1].ecx & F(26)) || !host_has_leaf(0xd))
 		return;
 	t->xcr0 = d.eax & XCR0_GUEST;
 	d.edx = 0;
 	d.ecx = 576;
-	t->xsave[1].eax = host_cpuid(0xd, 1).eax & ALLOW_D_1_EAX;
+	t->xsave[1].eax = cpuid_of_host(0xd, 1).eax & ALLOW_D_1_EAX;
 	if (!virt_caps.xsaves)
 		t->xsave[1].eax &= ~F(3);
 	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
 		if (!(t->xcr0 & BIT_ULL(i)))
 			continue;
-		t->xsave[i] = host_cpuid(0xd, i);
+		t->xsave[i] = cpuid_of_host(0xd, i);
 		if (!t->xsave[i].eax)
 			t->xcr0 &= ~BIT_ULL(i);
 		d.ecx = max(d.ecx, t->xsave[i].ebx + t->xsave[i].eax);
@@ -197,12 +188,12 @@ static void hide_unswapped(struct cpuid_table *t)
 
 static void add_topology(struct cpuid_table *t, unsigned nr_vcpus)
 {
-	t->basic[1].eax = host_cpuid(1, 0).eax;
-	t->basic[1].ebx = (host_cpuid(1, 0).ebx & 0xff00) | nr_vcpus << 16;
+	t->basic[1].eax = cpuid_of_host(1, 0).eax;
+	t->basic[1].ebx = (cpuid_of_host(1, 0).ebx & 0xff00) | nr_vcpus << 16;
 	if (nr_vcpus > 1)
 		t->basic[1].edx |= HTT_1_EDX;
-	t->ext[1].eax = host_cpuid(0x80000001, 0).eax;
-	t->ext[8].eax = host_cpuid(0x80000008, 0).eax;
+	t->ext[1].eax = cpuid_of_host(0x80000001, 0).eax;
+	t->ext[8].eax = cpuid_of_host(0x80000008, 0).eax;
 	t->ext[8].ecx = nr_vcpus - 1;
 }
 
@@ -248,8 +239,8 @@ static uint64_t hidden_cr4_bits(const struct cpuid_table *t)
 	struct cpuid_table host = {0};
 	uint64_t hidden;
 
-	host.basic[1] = host_cpuid(1, 0);
-	host.basic[7] = host_cpuid(7, 0);
+	host.basic[1] = cpuid_of_host(1, 0);
+	host.basic[7] = cpuid_of_host(7, 0);
 	hidden = cr4_of(&host) & ~cr4_of(t);
 	if (host.basic[1].edx & CPUID_1_EDX_MCE)
 		hidden |= CR4_MCE;
@@ -260,10 +251,10 @@ static uint64_t hidden_cr4_bits(const struct cpuid_table *t)
 
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 {
-	t->basic[0] = host_cpuid(0, 0);
-	t->ext[0] = host_cpuid(0x80000000, 0);
+	t->basic[0] = cpuid_of_host(0, 0);
+	t->ext[0] = cpuid_of_host(0x80000000, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_leaves); i++)
-		*entry_of(t, plain_leaves[i]) = host_cpuid(plain_leaves[i], 0);
+		*entry_of(t, plain_leaves[i]) = cpuid_of_host(plain_leaves[i], 0);
 	add_feature_words(t);
 	hide_unserved(t);
 	add_topology(t, nr_vcpus);
@@ -287,21 +278,6 @@ static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0)
 	return size;
 }
 
-/* The same in the compacted format, one component behind the other (SDM volume 1, 13.4.3). */
-static uint32_t xsave_compact_size(const struct cpuid_table *t, uint64_t xcr0)
-{
-	uint32_t size = 576;
-
-	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
-		if (!(xcr0 & BIT_ULL(i)))
-			continue;
-		if (t->xsave[i].ecx & CPUID_D_ECX_ALIGNED)
-			size = (size + 63) & ~63u;
-		size += t->xsave[i].eax;
-	}
-	return size;
-}
-
 /* The same in the compacted format of XSAVEC and XSAVES: bit 1 of ECX aligns a component. */
 static uint32_t compacted_size(const struct cpuid_table *t, uint64_t xcr0)
 {
@@ -310,7 +286,7 @@ static uint32_t compacted_size(const struct cpuid_table *t, uint64_t xcr0)
 	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
 		if (!(xcr0 & BIT_ULL(i)))
 			continue;
-		if (t->xsave[i].ecx & F(1))
+		if (t->xsave[i].ecx & CPUID_D_ECX_ALIGNED)
 			size = ALIGN_UP(size, 64u);
 		size += t->xsave[i].eax;
 	}
@@ -355,16 +331,15 @@ static struct cpuid_entry leaf_b(struct vcpu *v, uint32_t subleaf)
 static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;
-	struct cpuid_entry e = {0};
+	struct cpuid_entry e;
 
-	if (subleaf < CPUID_XSAVE_LEAVES)
-		e = t->xsave[subleaf];
+	if (!t->xcr0 || subleaf >= CPUID_XSAVE_LEAVES)
+		return (struct cpuid_entry){0};
+	e = t->xsave[subleaf];
 	if (subleaf == 0)
 		e.ebx = xsave_size(t, vcpu_xcr0(v));
 	else if (subleaf == 1 && (e.eax & (F(1) | F(3))))
 		e.ebx = compacted_size(t, vcpu_xcr0(v));
-	if (subleaf == 1 && (e.eax & CPUID_D_EAX_XSAVEC))
-		e.ebx = xsave_compact_size(t, vcpu_xcr0(v));
 	return e;
 }
 
@@ -381,8 +356,7 @@ static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
 	}
 }
 
-/* A leaf above the maximum of its range reads as the highest basic leaf on Intel, as zero on AMD.
- */
+/* A leaf above the maximum of its range reads as zero, as AMD has it. */
 static struct cpuid_entry guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;

@@ -31,6 +31,9 @@ struct cpuid_table {
 
 struct vcpu;
 
+/* CPUID of this machine (vmm/cpuid_host.c). */
+struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
+
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus);
 
 /* Execute CPUID: read and write the vCPU's RAX, RBX, RCX, RDX. */

@@ -39,5 +39,5 @@ void hypercall_execute(struct vcpu *v)
 	if (virt_cpl(&v->virt) != 0)
 		gpr[GPR_RAX] = HYPERCALL_EPERM;
 	else
-		gpr[GPR_RAX] = call(v, gpr[GPR_RAX], gpr[GPR_RDI]);
+		gpr[GPR_RAX] = call(v, vcpu_gpr(v, GPR_RAX), vcpu_gpr(v, GPR_RDI));
 }

@@ -12,6 +12,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "lib/clock.h"
+#include "vmm/cpu.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/vm.h"
 
@@ -239,14 +240,20 @@ static int write_pat(struct vcpu *v, uint64_t val)
 	return 0;
 }
 
+/* Writing the TSC moves TSC_ADJUST by as much (SDM volume 3, 17.17.3). */
+static void write_tsc(struct vcpu *v, uint64_t offset)
+{
+	v->msr.tsc_adjust += offset - v->tsc_offset;
+	set_tsc_offset(v, offset);
+}
+
 static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	switch (msr) {
 	case MSR_XSS:
 		return has_xsaves(v) ? 0 : -EINVAL;
-	case MSR_TSC: /* also moves TSC_ADJUST by as much (SDM volume 3, 17.17.3) */
-		v->msr.tsc_adjust += val - guest_tsc(v);
-		set_tsc_offset(v, val - rdtsc());
+	case MSR_TSC:
+		write_tsc(v, val - rdtsc());
 		return 0;
 	case MSR_TSC_ADJUST:
 		set_tsc_offset(v, v->tsc_offset + val - v->msr.tsc_adjust);
@@ -260,10 +267,20 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 		return write_efer(v, val);
 	case MSR_TSC_AUX:
 		v->msr.tsc_aux = val;
-		wrmsr(MSR_TSC_AUX, val);
+		sched_load_tsc_aux(v);
 		return 0;
 	}
 	return -EINVAL;
+}
+
+/* Does the guest's CPU have the MSR: what firmware of AMD's systems uses, TSC_AUX of RDTSCP? */
+static bool is_there(const struct vcpu *v, const struct msr_rule *r)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	if (unlikely(r->kind == MSR_IGNORED))
+		return t->basic[0].ebx == CPUID_VENDOR_AMD_EBX;
+	return likely(r->msr != MSR_TSC_AUX) || cpuid_has(t, CPUID_EXT1_EDX, 27);
 }
 
 /* Not in the table: the x2APIC's registers, which have rules of their own, or none at all. */
@@ -279,6 +296,8 @@ int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
 	r = find_rule(msr);
 	if (unlikely(!r))
 		return read_unruled(v, msr, val);
+	if (!is_there(v, r))
+		return -EINVAL;
 	switch (r->kind) {
 	case MSR_CONST:
 	case MSR_IGNORED:
@@ -354,7 +373,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 	r = find_rule(msr);
 	if (!r && is_x2apic(msr))
 		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
-	if (!r || (val & ~r->writable) || !passes(v, r->check, val))
+	if (!r || !is_there(v, r) || (val & ~r->writable) || !passes(v, r->check, val))
 		return -EINVAL;
 	switch (r->kind) {
 	case MSR_CONST:

@@ -31,6 +31,12 @@ static void save_state(struct vcpu *v)
 	virt_vcpu_unload(&v->virt);
 }
 
+void sched_load_tsc_aux(const struct vcpu *v)
+{
+	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27)) /* RDTSCP */
+		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
+}
+
 static void restore_state(struct vcpu *v)
 {
 	fpu_restore(v->fpu, v->xcr0);
@@ -38,8 +44,7 @@ static void restore_state(struct vcpu *v)
 	write_dr1(v->dr[1]);
 	write_dr2(v->dr[2]);
 	write_dr3(v->dr[3]);
-	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27))
-		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
+	sched_load_tsc_aux(v);
 	virt_vcpu_load(&v->virt);
 }
 

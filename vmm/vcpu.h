@@ -140,10 +140,17 @@ void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
 void vcpu_raise_single_step(struct vcpu *v);
 
+/* Is the guest in 64-bit mode, whose registers are 64 bits wide? Owner CPU. */
 static inline bool vcpu_runs_64bit_code(struct vcpu *v)
 {
 	return (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA) &&
 	       (virt_cs_attr(&v->virt) & SEG_ATTR_L);
+}
+
+/* A general register as an operand of the mode's natural width. Owner CPU. */
+static inline uint64_t vcpu_gpr(struct vcpu *v, enum gpr reg)
+{
+	return vcpu_runs_64bit_code(v) ? v->virt.gpr[reg] : (uint32_t)v->virt.gpr[reg];
 }
 
 /*

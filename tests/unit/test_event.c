@@ -11,97 +11,13 @@
 #include <cmocka.h>
 
 #include "arch/x86/regs.h"
+#include "tests/unit/support/fake_virt.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/insn.h"
 #include "vmm/realmode.h"
 #include "vmm/vm.h"
 
-/* ---- a vendor ---- */
-
-static struct {
-	uint64_t vreg[NR_VREGS];
-	uint64_t rflags;
-	struct vm_event_info injected;
-	bool irq_window, nmi_window, irq_shadow, cr8_exits;
-} cpu;
-
-uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
-{
-	(void)v;
-	return cpu.vreg[reg];
-}
-
-void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
-{
-	(void)v;
-	cpu.vreg[reg] = val;
-}
-
-uint64_t svm_rflags(struct virt_vcpu *v)
-{
-	(void)v;
-	return cpu.rflags;
-}
-
-void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
-{
-	(void)v;
-	assert_int_equal(cpu.injected.type, EVENT_NONE); /* one event an entry */
-	cpu.injected = *ev;
-}
-
-bool svm_has_event(struct virt_vcpu *v)
-{
-	(void)v;
-	return cpu.injected.type != EVENT_NONE;
-}
-
-bool svm_irq_shadow(struct virt_vcpu *v)
-{
-	(void)v;
-	return cpu.irq_shadow;
-}
-
-void svm_clear_irq_shadow(struct virt_vcpu *v)
-{
-	(void)v;
-	cpu.irq_shadow = false;
-}
-
-void svm_irq_window(struct virt_vcpu *v, bool on)
-{
-	(void)v;
-	cpu.irq_window = on;
-}
-
-void svm_nmi_window(struct virt_vcpu *v, bool on)
-{
-	(void)v;
-	cpu.nmi_window = on;
-}
-
-void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
-{
-	(void)v;
-	cpu.cr8_exits = on;
-}
-
-struct virt_caps virt_caps;
 static unsigned hlt_is_next; /* its length */
-
-static uint16_t cs_attr;
-
-uint16_t svm_cs_attr(struct virt_vcpu *v)
-{
-	(void)v;
-	return cs_attr;
-}
-
-unsigned svm_cpl(struct virt_vcpu *v)
-{
-	(void)v;
-	return 0;
-}
 
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
@@ -186,18 +102,17 @@ static void no_eoi(void *ctx, uint8_t vector)
 static int setup(void **state)
 {
 	(void)state;
-	memset(&cpu, 0, sizeof(cpu));
+	memset(&fake_cpu, 0, sizeof(fake_cpu));
 	is_emulated = false;
 	delivered.type = EVENT_NONE;
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&lapic, 0, sizeof(lapic));
-	cpu.vreg[VREG_CR0] = CR0_PE;
+	fake_cpu.vreg[VREG_CR0] = CR0_PE;
 	vcpu.vm = &vm;
 	vcpu.lapic = &lapic;
-	cpu.rflags = RFLAGS_IF;
+	fake_cpu.rflags = RFLAGS_IF;
 	extint = false;
 	virt_caps.lax = false;
-	cs_attr = 0;
 	hlt_is_next = 0;
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -211,9 +126,9 @@ static int setup(void **state)
 /* One entry: what goes in. */
 static struct vm_event_info enter(void)
 {
-	cpu.injected.type = EVENT_NONE;
+	fake_cpu.injected.type = EVENT_NONE;
 	vcpu_deliver_events(&vcpu);
-	return cpu.injected;
+	return fake_cpu.injected;
 }
 
 static void interrupt_goes_in_when_open(void **state)
@@ -222,8 +137,8 @@ static void interrupt_goes_in_when_open(void **state)
 	lapic_post(&lapic, 0x40, false);
 	assert_true(vcpu_has_wake_event(&vcpu));
 	assert_int_equal(enter().vector, 0x40);
-	assert_int_equal(cpu.injected.type, EVENT_INTR);
-	assert_false(cpu.irq_window);
+	assert_int_equal(fake_cpu.injected.type, EVENT_INTR);
+	assert_false(fake_cpu.irq_window);
 	assert_int_equal(enter().type, EVENT_NONE);
 }
 
@@ -231,18 +146,18 @@ static void interrupt_waits_for_its_window(void **state)
 {
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
-	cpu.rflags = 0;
+	fake_cpu.rflags = 0;
 	assert_false(vcpu_has_wake_event(&vcpu));
 	assert_int_equal(enter().type, EVENT_NONE);
-	assert_true(cpu.irq_window);
-	cpu.rflags = RFLAGS_IF;
-	cpu.irq_shadow = true;
+	assert_true(fake_cpu.irq_window);
+	fake_cpu.rflags = RFLAGS_IF;
+	fake_cpu.irq_shadow = true;
 	assert_int_equal(enter().type, EVENT_NONE);
-	assert_true(cpu.irq_window);
-	cpu.irq_shadow = false;
+	assert_true(fake_cpu.irq_window);
+	fake_cpu.irq_shadow = false;
 	vcpu_close_irq_window(&vcpu);
 	assert_int_equal(enter().vector, 0x40);
-	assert_false(cpu.irq_window);
+	assert_false(fake_cpu.irq_window);
 }
 
 static void second_interrupt_gets_a_window(void **state)
@@ -252,10 +167,10 @@ static void second_interrupt_gets_a_window(void **state)
 	lapic_post(&lapic, 0x60, false);
 	assert_int_equal(enter().vector, 0x60);
 	/* 0x40 is of a lower class than what is in service: it waits for the EOI, not for IF. */
-	assert_false(cpu.irq_window);
+	assert_false(fake_cpu.irq_window);
 	extint = true;
 	enter();
-	assert_int_equal(cpu.injected.vector, 0x08);
+	assert_int_equal(fake_cpu.injected.vector, 0x08);
 }
 
 static void exception_precedes_nmi_precedes_interrupt(void **state)
@@ -265,13 +180,13 @@ static void exception_precedes_nmi_precedes_interrupt(void **state)
 	vcpu.nmis_pending = 1;
 	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0x18);
 	assert_int_equal(enter().vector, X86_TRAP_GP);
-	assert_true(cpu.injected.has_error);
-	assert_int_equal(cpu.injected.error, 0x18);
-	assert_true(cpu.irq_window);
+	assert_true(fake_cpu.injected.has_error);
+	assert_int_equal(fake_cpu.injected.error, 0x18);
+	assert_true(fake_cpu.irq_window);
 	assert_int_equal(enter().type, EVENT_NMI);
-	assert_true(cpu.nmi_window);
+	assert_true(fake_cpu.nmi_window);
 	assert_int_equal(enter().vector, 0x40);
-	assert_int_equal(cpu.injected.type, EVENT_INTR);
+	assert_int_equal(fake_cpu.injected.type, EVENT_INTR);
 }
 
 static void nmi_is_masked_until_iret(void **state)
@@ -312,7 +227,7 @@ static void two_nmis_are_taken_one_waits(void **state)
 static void real_mode_pushes_no_error_code(void **state)
 {
 	(void)state;
-	cpu.vreg[VREG_CR0] = 0;
+	fake_cpu.vreg[VREG_CR0] = 0;
 	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0);
 	assert_false(enter().has_error);
 }
@@ -321,9 +236,9 @@ static void page_fault_sets_cr2(void **state)
 {
 	(void)state;
 	vcpu_inject_page_fault(&vcpu, GVA(0x1234000), PFERR_WRITE);
-	assert_int_equal(cpu.vreg[VREG_CR2], 0x1234000);
+	assert_int_equal(fake_cpu.vreg[VREG_CR2], 0x1234000);
 	assert_int_equal(enter().vector, X86_TRAP_PF);
-	assert_int_equal(cpu.injected.error, PFERR_WRITE);
+	assert_int_equal(fake_cpu.injected.error, PFERR_WRITE);
 }
 
 /* SDM volume 3, table 6-5: first by second. */
@@ -344,7 +259,7 @@ static void double_faults(void **state)
 		vcpu_inject_error(&vcpu, table[i].first, 1);
 		vcpu_inject_error(&vcpu, table[i].second, 2);
 		assert_int_equal(enter().vector, table[i].df ? X86_TRAP_DF : table[i].second);
-		assert_int_equal(cpu.injected.error, table[i].df ? 0 : 2);
+		assert_int_equal(fake_cpu.injected.error, table[i].df ? 0 : 2);
 	}
 }
 
@@ -376,24 +291,24 @@ static void skipping_ends_shadow_and_steps(void **state)
 {
 	(void)state;
 	vcpu.virt.rip = 0xffffffff;
-	cpu.irq_shadow = true;
+	fake_cpu.irq_shadow = true;
 	vcpu_skip(&vcpu, 2);
 	assert_int_equal(vcpu.virt.rip, 1); /* 32-bit code wraps */
-	cpu.vreg[VREG_EFER] = EFER_LMA;
+	fake_cpu.vreg[VREG_EFER] = EFER_LMA;
 	vcpu.virt.rip = 0xffffffff;
 	vcpu_skip(&vcpu, 2);
 	assert_int_equal(vcpu.virt.rip, 1); /* in compatibility mode as well */
-	cpu.irq_shadow = true;
+	fake_cpu.irq_shadow = true;
 	vcpu_skip(&vcpu, 2);
-	assert_false(cpu.irq_shadow);
+	assert_false(fake_cpu.irq_shadow);
 	assert_int_equal(vcpu.pending.type, EVENT_NONE);
-	cs_attr = SEG_ATTR_L;
+	fake_cpu.seg[SEG_CS].attr = SEG_ATTR_L;
 	vcpu.virt.rip = 0xffffffff;
-	cpu.rflags |= RFLAGS_TF;
+	fake_cpu.rflags |= RFLAGS_TF;
 	vcpu_skip(&vcpu, 2);
 	assert_int_equal(vcpu.virt.rip, 0x100000001);
 	assert_int_equal(enter().vector, X86_TRAP_DB);
-	assert_true(cpu.vreg[VREG_DR6] & DR6_BS);
+	assert_true(fake_cpu.vreg[VREG_DR6] & DR6_BS);
 }
 
 /* An interrupt that only the task priority holds back must not need an exit of its own to go in. */
@@ -403,12 +318,12 @@ static void lowering_cr8_exits_while_something_waits(void **state)
 	lapic_set_cr8(&lapic, 15);
 	lapic_post(&lapic, 0x40, false);
 	assert_int_equal(enter().type, EVENT_NONE);
-	assert_true(cpu.cr8_exits);
-	assert_false(cpu.irq_window);
+	assert_true(fake_cpu.cr8_exits);
+	assert_false(fake_cpu.irq_window);
 	lapic_set_cr8(&lapic, 0);
 	assert_int_equal(enter().vector, 0x40);
 	enter();
-	assert_false(cpu.cr8_exits);
+	assert_false(fake_cpu.cr8_exits);
 }
 
 /* On a CPU that forgets the shadow of STI, an HLT behind it must not wait for ever. */
@@ -417,16 +332,16 @@ static void interrupt_before_hlt_comes_after_it(void **state)
 	(void)state;
 	virt_caps.lax = true;
 	hlt_is_next = 1;
-	cpu.irq_shadow = true;
+	fake_cpu.irq_shadow = true;
 	vcpu.virt.rip = 0x1000;
-	cpu.vreg[VREG_EFER] = EFER_LMA;
+	fake_cpu.vreg[VREG_EFER] = EFER_LMA;
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_int_equal(vcpu.virt.rip, 0x1000);
 	lapic_post(&lapic, 0x40, false);
-	cpu.rflags = 0;
+	fake_cpu.rflags = 0;
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_int_equal(vcpu.virt.rip, 0x1000);
-	cpu.rflags = RFLAGS_IF;
+	fake_cpu.rflags = RFLAGS_IF;
 	assert_int_equal(enter().vector, 0x40);
 	assert_int_equal(vcpu.virt.rip, 0x1001);
 }
@@ -439,8 +354,8 @@ static void second_look_keeps_the_first_injection(void **state)
 	assert_int_equal(enter().vector, 0x40);
 	extint = true;
 	vcpu_deliver_events(&vcpu);
-	assert_int_equal(cpu.injected.vector, 0x40);
-	assert_true(cpu.irq_window);
+	assert_int_equal(fake_cpu.injected.vector, 0x40);
+	assert_true(fake_cpu.irq_window);
 	assert_int_equal(enter().vector, 0x08);
 }
 
@@ -454,7 +369,7 @@ static void emulated_modes_take_their_events_at_once(void **state)
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_int_equal(delivered.type, EVENT_EXCEPTION);
 	assert_int_equal(delivered.vector, X86_TRAP_UD);
-	assert_true(cpu.irq_window);
+	assert_true(fake_cpu.irq_window);
 	delivered.type = EVENT_NONE;
 	enter();
 	assert_int_equal(delivered.type, EVENT_INTR);

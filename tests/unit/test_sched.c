@@ -17,6 +17,7 @@
 #include "arch/x86/irq.h"
 #include "mm/grace.h"
 #include "tests/unit/support/clock.h"
+#include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
 #include "vmm/cpu.h"
 #include "vmm/start.h"
@@ -58,12 +59,6 @@ static struct vm vm = {.name = "vm"};
 static struct vcpu vcpu[3];
 static jmp_buf in_guest;
 static struct vcpu *running;
-static bool pause_exits;
-
-void svm_exit_on_pause(struct virt_vcpu *v, bool on)
-{
-	pause_exits = on;
-}
 
 void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
 {
@@ -180,7 +175,7 @@ static void vcpus_take_turns(void **state)
 	for (unsigned i = 0; i < 6; i++) {
 		assert_ptr_equal(turn(), &vcpu[i % 3]);
 		assert_int_equal(vmm_this_cpu()->slice.deadline_ns, clock_ns() + 10000000);
-		assert_true(pause_exits);
+		assert_true(fake_cpu.pause_exits);
 		for (unsigned k = 0; k < 3; k++)
 			atomic_store(&vcpu[k].requests, 0);
 	}
@@ -205,7 +200,7 @@ static void calls_after_a_grace_period_get_their_turn(void **state)
 	grace_call(&head, nothing);
 	turn();
 	assert_int_equal(vmm_this_cpu()->slice.deadline_ns, clock_ns() + 10000000);
-	assert_false(pause_exits);
+	assert_false(fake_cpu.pause_exits);
 }
 
 static void paused_vcpus_get_no_turn(void **state)
