@@ -57,12 +57,12 @@ static bool is_valid_pdpte(struct vcpu *v, uint64_t pdpte)
 }
 
 /*
- * CPUs that keep PAE's four PDPTEs in registers load them when CR0 or CR4 is written, and refuse
- * the write for a bad one (SDM volume 3, 4.4.1).
+ * CPUs that keep PAE's four PDPTEs in registers load them when CR0, CR3 or CR4 is written, and
+ * refuse the write for a bad one (SDM volume 3, 4.4.1).
  */
-static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr4)
+static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4)
 {
-	gpa_t table = GPA(virt_reg_read(&v->virt, VREG_CR3) & GENMASK_ULL(31, 5));
+	gpa_t table = GPA(cr3 & GENMASK_ULL(31, 5));
 	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LME;
 	uint64_t pdpte[4];
 
@@ -88,7 +88,8 @@ static bool write_guest_cr0(struct vcpu *v, uint64_t val)
 		return false;
 	if ((val & CR0_NW) && !(val & CR0_CD))
 		return false;
-	if (!load_pdptes(v, val, virt_reg_read(&v->virt, VREG_CR4)))
+	if (!load_pdptes(v, val, virt_reg_read(&v->virt, VREG_CR3),
+			 virt_reg_read(&v->virt, VREG_CR4)))
 		return false;
 	if (changed & CR0_PG) {
 		if (!(val & CR0_PG ? enter_paging(v) : leave_paging(v)))
@@ -111,7 +112,8 @@ static bool write_guest_cr4(struct vcpu *v, uint64_t val)
 	if ((changed & val & CR4_PCIDE) &&
 	    (!long_mode || (virt_reg_read(&v->virt, VREG_CR3) & 0xfff)))
 		return false;
-	if (!load_pdptes(v, virt_reg_read(&v->virt, VREG_CR0), val))
+	if (!load_pdptes(v, virt_reg_read(&v->virt, VREG_CR0), virt_reg_read(&v->virt, VREG_CR3),
+			 val))
 		return false;
 	virt_reg_write(&v->virt, VREG_CR4, val);
 	virt_flush(&v->virt);
@@ -133,6 +135,9 @@ static bool write_guest_cr3(struct vcpu *v, uint64_t val)
 	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
 
 	if (long_mode && (val & GENMASK_ULL(62, v->vm->cpuid.ext[8].eax & 0xff)))
+		return false;
+	if (!load_pdptes(v, virt_reg_read(&v->virt, VREG_CR0), val,
+			 virt_reg_read(&v->virt, VREG_CR4)))
 		return false;
 	virt_reg_write(&v->virt, VREG_CR3, val & ~BIT_ULL(63));
 	virt_flush(&v->virt);
