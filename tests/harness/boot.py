@@ -87,6 +87,37 @@ def several(target):
                      f"{QUICK} umbra=poweroff", timeout=200, stdout=marker("cloud", 4))
 
 
+# tests/guest/attack_end.c's ways: how a guest ends that goes each of them, or None if it goes on for ever.
+NOT_THERE = r"that is not there, at gpa"
+ATTACKS = {
+    "idt_without_entries": "triple fault", "idt_in_a_hole": NOT_THERE, "idt_in_a_device": NOT_THERE,
+    "gdt_in_a_hole": NOT_THERE, "stack_in_a_hole": NOT_THERE, "stack_in_a_device": NOT_THERE,
+    "tss_in_a_hole": NOT_THERE, "page_tables_in_a_hole": NOT_THERE, "page_tables_in_a_device": NOT_THERE,
+    "page_tables_above_all_memory": NOT_THERE, "page_table_full_of_ones": "triple fault",
+    "page_table_full_of_random_entries": "triple fault", "code_in_a_hole": "cannot emulate",
+    "code_in_a_device": "cannot emulate", "init_to_oneself": "cannot emulate",
+    "halted_for_good": "all its CPUs are halted", "spin": None, "nmis": None, "exits": None, "debug_exceptions": None,
+    "single_steps": None}
+WITNESS = "build/guest/witness.elf"
+
+
+def attacks():
+    """A guest that attacks, and one on the same CPU that must not notice."""
+    for way, end in ATTACKS.items():
+        words = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness {WITNESS}"]
+        kernel = ["build/guest/attack_end.elf", "--", f"way={way} emulator=tcg"]
+        seen = [r"^witness\| ok 1 - life_goes_on"]
+        if end:
+            yield Job(f"attack-{way}", umbra(*words, *kernel), status=101, stdout=seen, timeout=150,
+                      stderr=[rf"^vm attacker: (vcpu 0|ended): .*{end}", r"^vm attacker: ended: .*, status 101$",
+                              r"^vm witness: ended: debug-exit, status 0$"])
+        else:
+            words[-1] = f"--name witness --expect unharmed {WITNESS}"
+            yield Job(f"attack-{way}", umbra(*words, *kernel), stdout=seen, timeout=150,
+                      absent=[r"^vm attacker: ended", r"^vm witness: ended: .*status [1-9]"])
+    yield Job("attack-state-57bit", umbra("--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg"), timeout=150)
+
+
 def make_files():
     """Files for guests that cannot be started."""
     os.makedirs(f"{TOP}/{MADE}", exist_ok=True)
