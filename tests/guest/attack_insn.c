@@ -404,7 +404,7 @@ TEST(string_io_at_random_ports)
 #define USER_STACK_VA (TEST_VA + 16 * PAGE_SIZE)
 #define NR_RANDOM     20000
 #define TIMER_VECTOR  0x40
-#define TIMER_COUNT   2000000
+#define TIMER_MS      2
 
 void user_enter(const void *entry, void *stack, unsigned long flags, unsigned long selector);
 
@@ -434,7 +434,7 @@ static __attribute__((noinline)) int try_random_code(void)
 
 TEST(random_bytes_in_user_mode)
 {
-	unsigned seen[256] = {0};
+	unsigned seen[256] = {0}, count = apic_khz() * TIMER_MS;
 	uint8_t *code, *stack;
 
 	code = pages_alloc(PAGE_SIZE, PAGE_SIZE);
@@ -450,7 +450,7 @@ TEST(random_bytes_in_user_mode)
 		int vector;
 
 		random_fill(code, 64);
-		apic_write(APIC_TMICT, TIMER_COUNT);
+		apic_write(APIC_TMICT, count);
 		vector = try_random_code();
 		if (vector == TIMER_VECTOR)
 			apic_eoi();

@@ -14,7 +14,7 @@
 
 #define SECONDS      3
 #define TIMER_VECTOR 0x40
-#define TIMER_COUNT  10000000 /* at 1 GHz: 10 ms */
+#define TICK_MS      10
 #define NR_WORDS     (SIZE_2M / 8)
 
 static volatile unsigned ticks;
@@ -63,7 +63,7 @@ TEST(life_goes_on)
 	trap_set(TIMER_VECTOR, on_timer);
 	apic_write(APIC_TDCR, 0xb);
 	apic_write(APIC_LVTT, TIMER_VECTOR | LVT_PERIODIC);
-	apic_write(APIC_TMICT, TIMER_COUNT);
+	apic_write(APIC_TMICT, apic_khz() * TICK_MS);
 	end = rdtsc() + ms_to_tsc(SECONDS * 1000);
 	sti();
 	for (; rdtsc() < end; rounds++) {

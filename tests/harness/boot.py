@@ -101,21 +101,26 @@ ATTACKS = {
 WITNESS = "build/guest/witness.elf"
 
 
-def attacks():
+def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
     for way, end in ATTACKS.items():
-        words = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness {WITNESS}"]
-        kernel = ["build/guest/attack_end.elf", "--", f"way={way} emulator=tcg"]
+        if way == "debug_exceptions" and target.emulator == "tcg":
+            continue  # QEMU 7.2 gives up: a breakpoint on what an interrupt's delivery writes asserts there
+        guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
+                  "build/guest/attack_end.elf", "--", f"way={way} emulator={target.emulator}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
-            yield Job(f"attack-{way}", umbra(*words, *kernel), status=101, stdout=seen, timeout=150,
-                      stderr=[rf"^vm attacker: (vcpu 0|ended): .*{end}", r"^vm attacker: ended: .*, status 101$",
-                              r"^vm witness: ended: debug-exit, status 0$"])
+            yield target.job(f"attack-{way}", *guests, status=101, stdout=seen,
+                             stderr=[rf"^vm attacker: (vcpu 0|ended): .*{end}", r"^vm attacker: ended: .*, status 101$",
+                                     r"^vm witness: ended: debug-exit, status 0$"])
         else:
-            words[-1] = f"--name witness --expect unharmed {WITNESS}"
-            yield Job(f"attack-{way}", umbra(*words, *kernel), stdout=seen, timeout=150,
-                      absent=[r"^vm attacker: ended", r"^vm witness: ended: .*status [1-9]"])
-    yield Job("attack-state-57bit", umbra("--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg"), timeout=150)
+            yield target.job(f"attack-{way}", *guests, stdout=seen,
+                             absent=[r"^vm attacker: ended", r"^vm witness: ended: .*status [1-9]"])
+
+
+def wide(target):
+    """The state of a CPU with addresses of 57 bits."""
+    yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
 
 
 def make_files():
@@ -182,8 +187,8 @@ def obstacles(target):
 
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.
-CASES = {"amd": (linux, endings, bios, realmode, several, obstacles, mistakes, machine),
-         "intel": (linux, endings, bios, several, obstacles)}
+CASES = {"amd": (linux, endings, bios, realmode, several, attacks, wide, obstacles, mistakes, machine),
+         "intel": (linux, endings, bios, several, attacks, obstacles)}
 
 
 def jobs(target):

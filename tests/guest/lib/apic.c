@@ -5,6 +5,7 @@
 #include "apic.h"
 #include "boot.h"
 #include "clock.h"
+#include "hypercall.h"
 #include "ktap.h"
 
 static volatile uint32_t *xapic(unsigned reg)
@@ -28,6 +29,11 @@ void apic_write(unsigned reg, uint32_t val)
 uint32_t apic_id(void)
 {
 	return apic_is_x2() ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
+}
+
+uint32_t apic_khz(void)
+{
+	return is_umbra() ? cpuid(HV_TIMING_LEAF).b : 1000000;
 }
 
 void apic_enable(void)

@@ -83,6 +83,9 @@ static inline void apic_eoi(void)
 	apic_write(APIC_EOI, 0);
 }
 
+/* Rate of the timer before its divider: what the hypervisor says, else that of QEMU's. */
+uint32_t apic_khz(void);
+
 /* `dest`: an APIC id, or a logical address with ICR_LOGICAL. Waits until it is sent. */
 void apic_send_ipi(uint32_t dest, uint32_t icr_low);
 
