@@ -298,7 +298,7 @@ static int create_platform(struct vm *vm)
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		timers[i] = &vmm_cpu_by_id(vm->vcpus[i]->pcpu)->timers;
 	vm->platform = platform_create(&pc);
-	return vm->platform ? 0 : fail(vm, "no memory for its devices");
+	return vm->platform ? 0 : -ENOMEM; /* it has said why */
 }
 
 /* All vCPUs in the state after RESET; the guest's TSC starts at zero on all of them. */
@@ -389,8 +389,8 @@ static int load(struct vm *vm)
 	sched_load(vm->vcpus[0]);
 	vcpu_apply_boot_state(vm->vcpus[0], &state);
 	sched_unload(vm->vcpus[0]);
-	if (load_rom_bytes(&req))
-		return slots_set_flags(&vm->mem, SLOT_ROM, SLOT_READONLY);
+	if (load_rom_bytes(&req) && slots_set_flags(&vm->mem, SLOT_ROM, SLOT_READONLY))
+		return fail(vm, "no memory for its firmware");
 	return 0;
 }
 
@@ -412,8 +412,8 @@ static int build(struct vm *vm)
 
 	if (!r)
 		r = create_memory(vm);
-	if (!r)
-		r = tdp_init(&vm->tdp, &vm->mem, vm, &tdp_format, vm->config->large_pages ? 3 : 1);
+	if (!r && tdp_init(&vm->tdp, &vm->mem, vm, &tdp_format, vm->config->large_pages ? 3 : 1))
+		r = fail(vm, "no memory for its page tables");
 	if (!r)
 		r = create_vcpus(vm);
 	if (!r)
@@ -433,7 +433,7 @@ struct vm *vm_create(const struct vm_config *config)
 		log_error("vm %s: no memory", config->name);
 		return NULL;
 	}
-	strlcpy(vm->name, config->name, sizeof(vm->name));
+	memcpy(vm->name, config->name, sizeof(vm->name));
 	vm->config = config;
 	slots_init(&vm->mem);
 	cpuid_table_init(&vm->cpuid, config->vcpus);
@@ -528,8 +528,8 @@ static void reap(struct vm *vm)
 	list_del(&vm->link);
 	grace_wait(); /* CPUs that were about to kick or to fire a timer of this VM are done */
 	vm_destroy(vm);
-	if (restart)
-		vm_create(config);
+	if (restart && !vm_create(config) && !machine_status)
+		machine_status = VM_STATUS_KILLED;
 }
 
 void vm_reap(void)
@@ -548,36 +548,4 @@ void vm_reap(void)
 uint32_t vm_machine_status(void)
 {
 	return machine_status;
-}
-
-/* ---- what mm/ and ept/ ask of the vCPUs (mm/host.h) ---- */
-
-/*
- * A vCPU that was in guest mode when it got the request is out of it when its CPU says so, or when
- * it has taken the request; it cannot come back without having looked (vmm/vcpu.h).
- */
-static void wait_until_out(struct vcpu *v, uint32_t request)
-{
-	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
-
-	while (atomic_load(&c->mode) == CPU_IN_GUEST && atomic_load(&c->loaded) == v &&
-	       (atomic_load(&v->requests) & request))
-		cpu_relax();
-}
-
-static void request_and_wait(struct vm *vm, uint32_t request)
-{
-	vm_request(vm, request);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		wait_until_out(vm->vcpus[i], request);
-}
-
-void host_flush_vm(struct vm *vm)
-{
-	request_and_wait(vm, REQ_FLUSH);
-}
-
-void host_reload_roots(struct vm *vm)
-{
-	request_and_wait(vm, REQ_RELOAD_ROOT);
 }

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of VMs: made out of a description with every allocation failing in its turn, paused,
+ * ended, freed, made anew. Whatever fails: one line says so, nothing is lost, and the others do not
+ * notice.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/fpu.h"
+#include "lib/log.h"
+#include "mm/frames.h"
+#include "mm/grace.h"
+#include "mm/guest.h"
+#include "tests/unit/support/fake_virt.h"
+#include "tests/unit/support/host.h"
+#include "vmm/cpu.h"
+#include "vmm/realmode.h"
+#include "vmm/run.h"
+#include "vmm/start.h"
+#include "vmm/vm.h"
+
+#define ARENA (64ull << 20)
+
+/* ---- the machine and the rest of the vmm ---- */
+
+static struct vmm_cpu cpus[2];
+static unsigned kicks[2], rescheduled[2];
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	return &cpus[id];
+}
+
+unsigned cpu_count(void)
+{
+	return 2;
+}
+
+void vmm_cpu_kick(struct vmm_cpu *c)
+{
+	kicks[c - cpus]++;
+}
+
+void vmm_cpu_reschedule(struct vmm_cpu *c)
+{
+	rescheduled[c - cpus]++;
+}
+
+void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	atomic_fetch_or(&v->requests, requests);
+}
+
+static unsigned added;
+
+void sched_add(struct vcpu *v)
+{
+	added++;
+}
+
+void sched_load(struct vcpu *v) {}
+void sched_unload(struct vcpu *v) {}
+void sched_remove(struct vcpu *v) {}
+void sched_clear_dr(void) {}
+void sched_load_tsc_aux(const struct vcpu *v) {}
+void sched_run_timers_slow(struct vmm_cpu *c) {}
+void vcpu_run_svm(struct vmm_cpu *c, struct vcpu *v) {}
+void vcpu_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
+
+void vcpu_deliver_events(struct vcpu *v) {}
+void vcpu_latch_nmis(struct vcpu *v) {}
+
+bool vcpu_has_wake_event(struct vcpu *v)
+{
+	return false;
+}
+
+bool realmode_may_be_due(const struct vm_config *config)
+{
+	return false;
+}
+
+uint64_t vcpu_xcr0(struct vcpu *v)
+{
+	return v->xcr0;
+}
+
+size_t fpu_area_size(void)
+{
+	return 2696;
+}
+
+void fpu_init_area(void *area) {}
+
+struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
+{
+	return (struct cpuid_entry){.eax = leaf == 0x80000008 ? 0x3028 : 0};
+}
+
+int64_t start_unix_time(void)
+{
+	return 0;
+}
+
+static struct console *attached;
+
+int console_init(struct console *c, struct vm *vm, const struct vm_config *config)
+{
+	attached = c;
+	return 0;
+}
+
+void console_destroy(struct console *c)
+{
+	if (attached == c)
+		attached = NULL;
+}
+
+static void earlier(struct timer_queue *q) {}
+
+/* ---- the log ---- */
+
+static char text[65536];
+static unsigned lines;
+
+static void keep(struct log_sink *sink, const char *s, size_t len)
+{
+	strncat(text, s, len);
+	lines++;
+}
+
+static struct log_sink sink = {.write = keep};
+
+static void forget_log(void)
+{
+	text[0] = '\0';
+	lines = 0;
+}
+
+/* ---- descriptions ---- */
+
+static struct config_file file(size_t pages)
+{
+	uint8_t *p = pages_alloc(order_of(pages * PAGE_SIZE));
+
+	memset(p, 0x5a, pages * PAGE_SIZE);
+	return (struct config_file){.base = host_pa(p), .size = pages * PAGE_SIZE, .present = true};
+}
+
+static struct vm_config flat, bios, other;
+
+static void describe(void)
+{
+	flat = (struct vm_config){
+		.name = "flat",
+		.mem_bytes = 4 << 20,
+		.vcpus = 3,
+		.large_pages = true,
+		.proto = PROTO_FLAT,
+		.mode = BOOT_PROT32,
+		.load_addr = 0x100000,
+		.cpu_mask = 3,
+		.cmdline = "",
+		.debug = VM_DEBUG_EXITS,
+		.kernel = file(2),
+		.nr_modules = 1,
+		.module = {{.file = file(1), .fw_cfg = "opt/answer"}},
+	};
+	bios = (struct vm_config){
+		.name = "bios",
+		.mem_bytes = 4 << 20,
+		.vcpus = 1,
+		.proto = PROTO_BIOS,
+		.cpu_mask = 2,
+		.kernel = file(16),
+	};
+	other = flat;
+	memcpy(other.name, "other", sizeof("other"));
+	other.nr_modules = 0;
+	other.debug = 0;
+}
+
+/* ---- allocations that fail ---- */
+
+static unsigned until_failure, allocations;
+
+static bool fail_one(void)
+{
+	return ++allocations == until_failure;
+}
+
+static uint64_t free_frames(void)
+{
+	struct frames_stats s;
+
+	frames_stats(&s);
+	return s.free;
+}
+
+static unsigned nr_vms(void)
+{
+	unsigned n = 0;
+
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
+		n++;
+	return n;
+}
+
+/* All of its vCPUs stop, and the boot CPU finds it so. */
+static void end_and_reap(struct vm *vm)
+{
+	unsigned nr = vm->nr_vcpus;
+
+	vm_end(vm, VM_POWER_OFF, 0);
+	for (unsigned i = 0; i < nr; i++) {
+		assert_true(atomic_load(&vm->vcpus[i]->requests) & REQ_STOP);
+		assert_false(vm_is_reapable());
+		vm_vcpu_stopped(vm->vcpus[i]);
+	}
+	assert_true(vm_is_reapable());
+	vm_reap();
+}
+
+static int setup(void **state)
+{
+	host_arena_with_frames(ARENA);
+	host_set_nr_cpus(1);
+	grace_exit_guest(grace_cpu());
+	for (unsigned i = 0; i < ARRAY_SIZE(cpus); i++) {
+		cpus[i].id = i;
+		timer_queue_init(&cpus[i].timers, earlier);
+	}
+	virt_caps = (struct virt_caps){.name = "SVM", .tdp = true, .tags = 16};
+	vm_init_formats();
+	describe();
+	forget_log();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	mm_inject_failure = NULL;
+	grace_enter_guest(grace_cpu());
+	host_arena_destroy();
+	return 0;
+}
+
+/* Create the VM with each allocation failing in its turn; then it works. */
+static void fail_at_each_site(const struct vm_config *config)
+{
+	struct vm *neighbour = vm_create(&other), *vm;
+	uint64_t free, seen = 0;
+	unsigned failures = 0;
+	char prefix[48];
+
+	assert_non_null(neighbour);
+	/* Once to fill what is kept for the next time. */
+	end_and_reap(vm_create(config));
+	free = free_frames();
+	snprintf(prefix, sizeof(prefix), "vm %s: ", config->name);
+	mm_inject_failure = fail_one;
+	allocations = until_failure = 0;
+	while (allocations >= until_failure) { /* the last time nothing failed */
+		allocations = 0;
+		added = 0;
+		forget_log();
+		until_failure++;
+		vm = vm_create(config);
+		if (vm) { /* RAM can do with smaller pieces */
+			assert_int_equal(added, config->vcpus);
+			end_and_reap(vm);
+			continue;
+		}
+		failures++;
+		assert_int_equal(added, 0);
+		assert_int_equal(lines, 1);
+		assert_memory_equal(text, prefix, strlen(prefix));
+		assert_non_null(strstr(text, "memory"));
+		assert_int_equal(nr_vms(), 1);
+		assert_int_equal(free_frames(), free);
+		assert_ptr_equal(vm_find("other"), neighbour);
+		assert_int_equal(neighbour->end, VM_RUNNING);
+		assert_int_equal(guest_read(&neighbour->mem, GPA(0x100000), &seen, sizeof(seen)),
+				 0);
+		assert_int_equal(seen, 0x5a5a5a5a5a5a5a5a);
+	}
+	assert_true(failures > 8);
+	mm_inject_failure = NULL;
+	assert_int_equal(free_frames(), free);
+	end_and_reap(neighbour);
+	assert_int_equal(nr_vms(), 0);
+}
+
+static void every_failure_of_a_creation_is_clean(void **state)
+{
+	fail_at_each_site(&flat);
+}
+
+static void every_failure_of_a_firmware_guest_is_clean(void **state)
+{
+	fail_at_each_site(&bios);
+}
+
+/* What is wrong with a file is said once, and by who knows. */
+static void a_file_that_does_not_fit_is_one_line(void **state)
+{
+	uint64_t free;
+
+	end_and_reap(vm_create(&flat));
+	free = free_frames();
+	forget_log();
+	flat.load_addr = 5 << 20;
+	assert_null(vm_create(&flat));
+	assert_int_equal(lines, 1);
+	assert_non_null(strstr(text, "vm flat: "));
+	forget_log();
+	flat.load_addr = 1 << 20;
+	flat.nr_modules = 2;
+	flat.module[1] = flat.module[0];
+	assert_null(vm_create(&flat));
+	assert_string_equal(text, "vm flat: fwcfg=opt/answer: this file exists already\n");
+	assert_int_equal(free_frames(), free);
+}
+
+static void the_end_comes_once_and_the_boot_cpu_hears_of_it(void **state)
+{
+	struct vm *vm = vm_create(&other);
+
+	forget_log();
+	rescheduled[0] = 0;
+	vm_end(vm, VM_DEBUG_EXIT, 7);
+	vm_end(vm, VM_POWER_OFF, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(lines, 0);
+		assert_int_equal(rescheduled[0], 0);
+		vm_vcpu_stopped(vm->vcpus[i]);
+	}
+	assert_string_equal(text, "vm other: ended: debug-exit, status 7\n");
+	assert_int_equal(rescheduled[0], 1); /* it may run a guest that never halts */
+	vm_reap();
+	assert_int_equal(vm_machine_status(), 7);
+}
+
+static void reset_makes_it_anew_from_its_files(void **state)
+{
+	struct vm *vm = vm_create(&other);
+	uint64_t word = 0, free = free_frames();
+
+	assert_int_equal(guest_write(&vm->mem, GPA(0x100000), &word, sizeof(word)), 0);
+	atomic_store(&vm->restart, true);
+	end_and_reap(vm);
+	vm = vm_find("other");
+	assert_non_null(vm);
+	assert_int_equal(guest_read(&vm->mem, GPA(0x100000), &word, sizeof(word)), 0);
+	assert_int_equal(word, 0x5a5a5a5a5a5a5a5a);
+	assert_int_equal(vm->end, VM_RUNNING);
+	assert_int_equal(free_frames(), free);
+	end_and_reap(vm);
+}
+
+/* A paused VM's vCPUs are not looked at, so requests may be old when it goes on. */
+static void going_on_after_a_pause_wakes_its_cpus(void **state)
+{
+	struct vm *vm = vm_create(&other);
+
+	vm_pause(vm, true);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(atomic_load(&vm->vcpus[i]->requests) & REQ_EVENT);
+	kicks[0] = kicks[1] = 0;
+	vm_pause(vm, false);
+	assert_int_equal(kicks[0] + kicks[1], 3);
+	end_and_reap(vm);
+}
+
+static void vcpus_start_as_the_manual_says(void **state)
+{
+	struct vm *vm = vm_create(&other);
+
+	assert_int_equal(vm->vcpus[0]->state, VCPU_RUNNABLE);
+	assert_int_equal(vm->vcpus[0]->virt.rip, 0x100000);
+	for (unsigned i = 1; i < 3; i++) {
+		assert_int_equal(vm->vcpus[i]->state, VCPU_WAIT_FOR_SIPI);
+		assert_true(vm->vcpus[i]->counted_dead);
+	}
+	assert_int_equal(vm->dead, 2);
+	assert_int_equal(vm->live_vcpus, 3);
+	/* Both CPUs get some. */
+	assert_int_not_equal(vm->vcpus[0]->pcpu, vm->vcpus[1]->pcpu);
+	end_and_reap(vm);
+	vm = vm_create(&bios); /* cpus=1 */
+	assert_int_equal(vm->vcpus[0]->pcpu, 1);
+	assert_int_equal(vm->vcpus[0]->virt.rip, 0xfff0);
+	end_and_reap(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(every_failure_of_a_creation_is_clean, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(every_failure_of_a_firmware_guest_is_clean, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_does_not_fit_is_one_line, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_end_comes_once_and_the_boot_cpu_hears_of_it,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(reset_makes_it_anew_from_its_files, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(going_on_after_a_pause_wakes_its_cpus, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(vcpus_start_as_the_manual_says, setup, teardown),
+	};
+
+	log_add_sink(&sink);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

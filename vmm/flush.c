@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What mm/ and ept/ ask of a VM's vCPUs (mm/host.h): to have forgotten, when the call returns. */
+#include "mm/host.h"
+
+#include "vmm/cpu.h"
+#include "vmm/vm.h"
+
+/*
+ * A vCPU that was in guest mode when it got the request is out of it when its CPU says so, or when
+ * it has taken the request; it cannot come back without having looked (vmm/vcpu.h).
+ */
+static void wait_until_out(struct vcpu *v, uint32_t request)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
+
+	while (atomic_load(&c->mode) == CPU_IN_GUEST && atomic_load(&c->loaded) == v &&
+	       (atomic_load(&v->requests) & request))
+		cpu_relax();
+}
+
+static void request_and_wait(struct vm *vm, uint32_t request)
+{
+	vm_request(vm, request);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		wait_until_out(vm->vcpus[i], request);
+}
+
+void host_flush_vm(struct vm *vm)
+{
+	request_and_wait(vm, REQ_FLUSH);
+}
+
+void host_reload_roots(struct vm *vm)
+{
+	request_and_wait(vm, REQ_RELOAD_ROOT);
+}
