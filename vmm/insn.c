@@ -129,11 +129,19 @@ static int walk_for(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
 	return EMUL_OK;
 }
 
-static inline int translate(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+static inline int translate(struct emul_ctx *c, gva_t gva, unsigned access, gpa_t *gpa)
 {
-	if (!is_faulting_operand(c, gva, access))
-		return walk_for(c, gva, access, gpa);
-	*gpa = insn_ctx_of(c)->fault_gpa;
+	struct insn_ctx *ic = insn_ctx_of(c);
+	uint32_t rights;
+
+	if (c->mode == EMUL_REAL) { /* no paging */
+		*gpa = GPA(gva.v);
+		return EMUL_OK;
+	}
+	rights = walk_access(c, access);
+	if (!is_faulting_operand(c, gva, rights))
+		return walk_for(c, gva, rights, gpa);
+	*gpa = ic->fault_gpa;
 	return EMUL_OK;
 }
 
@@ -196,7 +204,7 @@ static int read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
 	gpa_t gpa;
-	int r = translate(c, gva, walk_access(c, access), &gpa);
+	int r = translate(c, gva, access, &gpa);
 
 	if (r || (access & EMUL_ACC_PROBE))
 		return r;
@@ -209,7 +217,7 @@ static int write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, u
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
 	gpa_t gpa;
-	int r = translate(c, gva, walk_access(c, access | EMUL_ACC_WRITE), &gpa);
+	int r = translate(c, gva, access | EMUL_ACC_WRITE, &gpa);
 
 	if (r)
 		return r;
@@ -225,7 +233,7 @@ static int cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *v
 	struct vcpu *v = insn_ctx_of(c)->v;
 	char expected[16];
 	gpa_t gpa;
-	int r = translate(c, gva, walk_access(c, access), &gpa);
+	int r = translate(c, gva, access, &gpa);
 
 	if (r)
 		return r;
@@ -458,7 +466,7 @@ static gva_t linear_rip(struct vcpu *v)
 
 static struct decoded_insn *decoded_slot(struct vcpu *v)
 {
-	return &v->decoded[(v->virt.rip >> 1) % NR_DECODED_INSNS];
+	return &v->decoded[v->virt.rip % NR_DECODED_INSNS];
 }
 
 static bool is_decoded(struct vcpu *v, const struct decoded_insn *d, unsigned mode)
@@ -498,20 +506,23 @@ static void remember_decoded(struct vcpu *v, const struct emul_ctx *c)
 	d->value[1] &= d->mask[1];
 }
 
-/* Decode the instruction at RIP, or find it decoded. Any emul_result. */
-static int decode(struct insn_ctx *ic)
+static __attribute__((noinline)) int decode_anew(struct insn_ctx *ic)
 {
-	const struct decoded_insn *d = decoded_slot(ic->v);
-	int r;
+	int r = emul_decode(&ic->ctx);
 
-	if (likely(is_decoded(ic->v, d, ic->ctx.mode))) {
-		ic->ctx.insn = d->insn;
-		return EMUL_OK;
-	}
-	r = emul_decode(&ic->ctx);
 	if (r == EMUL_OK)
 		remember_decoded(ic->v, &ic->ctx);
 	return r;
+}
+
+int insn_decode(struct insn_ctx *ic)
+{
+	const struct decoded_insn *d = decoded_slot(ic->v);
+
+	if (unlikely(!is_decoded(ic->v, d, ic->ctx.mode)))
+		return decode_anew(ic);
+	ic->ctx.insn = d->insn;
+	return EMUL_OK;
 }
 
 void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
@@ -524,7 +535,7 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
 		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
 	}
-	r = decode(&ic);
+	r = insn_decode(&ic);
 	if (r == EMUL_OK) {
 		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;

@@ -33,6 +33,12 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v);
 void insn_update_mode(struct insn_ctx *ic);
 
 /*
+ * Decode the instruction at RIP into ctx.insn, or find it decoded. The vCPU has the context's rip,
+ * mode and CS. Any emul_result.
+ */
+int insn_decode(struct insn_ctx *ic);
+
+/*
  * Give rip, flags, interrupt shadow and the segments of `segs` (BIT(enum seg)) back to the vCPU.
  * The general registers are the vCPU's own all the time.
  */

@@ -96,9 +96,14 @@ static bool follow(struct insn_ctx *ic)
 static bool step(struct insn_ctx *ic)
 {
 	struct emul_ctx *c = &ic->ctx;
+	int r;
 
 	c->insn.nr_bytes = 0;
-	switch (emul_run(c)) {
+	ic->v->virt.rip = c->rip;
+	r = insn_decode(ic);
+	if (likely(r == EMUL_OK))
+		r = emul_execute(c);
+	switch (r) {
 	case EMUL_OK:
 		ic->v->emulated++;
 		return follow(ic);

@@ -82,7 +82,7 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that faulted on a device before; valid as a known_insn, in one mode. */
+/* A decoded instruction that was emulated before; valid as a known_insn, in one mode. */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
 	uint64_t slots_generation;
@@ -92,7 +92,7 @@ struct decoded_insn {
 	struct emul_insn insn;
 };
 
-#define NR_DECODED_INSNS 8
+#define NR_DECODED_INSNS 64
 
 struct vcpu {
 	struct virt_vcpu virt;         /* owner CPU */
