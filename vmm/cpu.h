@@ -22,7 +22,8 @@ struct vmm_cpu {
 	_Atomic enum cpu_mode mode;    /* own CPU writes; see vmm/vcpu.h */
 	_Atomic bool timer_pending;    /* the timer interrupt came, or another CPU armed a timer */
 	struct timer_queue timers;     /* rules in vmm/timer.h */
-	struct timer slice;            /* own CPU: end of the running vCPU's time slice */
+	struct timer slice;            /* own CPU: end of the running vCPU's time slice ... */
+	uint64_t slice_end;            /* own CPU: ... in TSC ticks; ~0: there is none */
 	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
 	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;

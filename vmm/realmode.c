@@ -7,6 +7,7 @@
  */
 #include "vmm/realmode.h"
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "mm/grace.h"
 #include "vmm/cpu.h"
@@ -141,6 +142,8 @@ void realmode_run(struct vmm_cpu *c, struct vcpu *v)
 	grace_enter_guest(c->grace);
 	grace_exit_guest(c->grace);
 	sched_take_interrupts(c);
+	if (rdtsc() >= c->slice_end) /* no hardware counts while it does not run */
+		vcpu_request(v, REQ_YIELD);
 	tdp_zap_work(&v->vm->tdp);
 }
 

@@ -212,8 +212,9 @@ static void start_slice(struct vmm_cpu *c, struct vcpu *v)
 	bool sliced = shared || grace_is_pending(c->grace);
 
 	virt_exit_on_pause(&v->virt, shared);
+	c->slice_end = sliced ? rdtsc() + time_slice_ticks() : ~0ull;
 	if (virt_caps.preemption_timer)
-		virt_preempt_at(&v->virt, sliced ? rdtsc() + time_slice_ticks() : 0);
+		virt_preempt_at(&v->virt, sliced ? c->slice_end : 0);
 	else if (sliced)
 		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
 	else
