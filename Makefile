@@ -198,9 +198,9 @@ check:
 $(TEST_GROUPS):
 	@tests/run $@
 
-#: make bench      path lengths in instructions, beside KVM's, and the figures to keep
+#: make bench      path lengths in instructions, beside KVM's, and the figures to keep (or with CPU=intel)
 bench: all
-	tools/bench
+	tools/bench --cpu $(CPU)
 
 # Parts of the lint group that look at one file at a time, and only again when it has changed.
 HEADERS := $(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h drivers/*.h boot/*.h)

@@ -76,7 +76,7 @@ def several(target):
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {QUICK} umbra=poweroff"]
     for pcpus in (1, 2):
         yield target.job(f"two-vms-{pcpus}pcpu", "--pcpus", str(pcpus), *second, *linux_words("cloud", "vmlinux"),
-                         "--", f"{QUICK} umbra=poweroff", timeout=200,
+                         "--", f"{QUICK} umbra=poweroff", timeout=target.seconds * 2,
                          stdout=marker("cloud", 1) + marker("686-pae", 1, r"vm2\| "),
                          absent=[r"^UMBRA-GUEST-OK.*686-pae", r"^vm2\| .*cloud"])
     yield target.job("one-vm-ends-the-other-runs-on",
@@ -84,7 +84,7 @@ def several(target):
                      *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=poweroff", status=101,
                      stdout=marker("cloud", 1), stderr=[r"^vm first: .*triple fault"])
     yield target.job("four-vcpus-on-one-cpu", "--pcpus", "1", *linux_words("cloud", "vmlinux", 4), "--",
-                     f"{QUICK} umbra=poweroff", timeout=200, stdout=marker("cloud", 4))
+                     f"{QUICK} umbra=poweroff", timeout=target.seconds * 2, stdout=marker("cloud", 4))
 
 
 # tests/guest/attack_end.c's ways: how a guest ends that goes each of them, or None if it goes on for ever.

@@ -42,7 +42,7 @@ def fuzz():
 
 def bench():
     yield Group("bench", ["all", "kernels", "guest-payloads", "bench-programs"],
-                [Job("figures", ["tools/bench", "--tap"], timeout=1200)])
+                [Job(f"figures-{cpu}", ["tools/bench", "--cpu", cpu, "--tap"], timeout=1200) for cpu in targets.ALL])
 
 
 def model():

@@ -2,7 +2,7 @@
 """The bare-metal guests of tests/guest as jobs: under Umbra, or on the bare emulator.
 
 A payload's source may say how it wants to be run, in a line of its opening comment:
-" * run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, 120 seconds). With
+" * run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, the target's). With
 icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
 umbra means that the bare emulator has not what is tested; realmode, that it runs a second time with its
 real mode in the instruction emulator (on AMD's CPUs, which could run it). A line " * amd only: REASON" (or intel) says
@@ -13,7 +13,6 @@ import os
 import re
 
 from .jobs import TOP, Job
-from .targets import SECONDS
 
 QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "256", "-display", "none", "-nodefaults",
         "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
@@ -46,14 +45,14 @@ def umbra_job(target, name, elf, vcpus, wish, options):
     emulator = "bochs" if "bochs" in options else target.emulator
     icount = ["--icount"] if wish.get("icount") else []
     return target.job(name, *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), *options, elf, "--",
-                      f"emulator={emulator}", timeout=wish.get("timeout", SECONDS), status=wish.get("status", 0))
+                      f"emulator={emulator}", timeout=wish.get("timeout"), status=wish.get("status", 0))
 
 
 def bare_job(name, elf, vcpus, wish):
     """The debug-exit device makes 1 of a 0; a triple fault ends QEMU with 0."""
     icount = ["-icount", "shift=0,sleep=off"] if wish.get("icount") else []
     argv = [*QEMU, *icount, "-smp", str(vcpus), "-kernel", elf]
-    return Job(name, argv, timeout=wish.get("timeout", SECONDS), status=0 if wish.get("status") == 101 else 1)
+    return Job(name, argv, timeout=wish.get("timeout", 120), status=0 if wish.get("status") == 101 else 1)
 
 
 def jobs(target, vcpus=(1, 2), options=(), bare=False):
