@@ -120,7 +120,7 @@ class Machine(BaseMachine):
         if len(self.ends) < len(self.coms):
             reasons = CONFIG_ERROR.findall(output) or [message]
             return STATUS_BAD_CONFIG, "\n".join([*reasons, "umbra: the emulator refused to start"])
-        if status == 0 and OUT_OF_TIME in output:
+        if OUT_OF_TIME in output:
             where = WHERE.findall(output)
             return STATUS_TIMEOUT, "\n".join([*where, f"umbra: no end within {self.opts.timeout:g} s, "
                                                       f"of {TICKS_PER_SECOND:,} instructions each"])

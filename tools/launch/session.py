@@ -25,6 +25,7 @@ ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
 REPORT_SECONDS = 2    # how long after a panic its report may take
 END_SECONDS = 2       # how long after a verdict the emulator may take to end
+EXIT_SECONDS = 20     # how long it may take after it has closed its serial lines
 
 
 def write_all(fd, data):
@@ -176,7 +177,7 @@ class Session:
                     break
         self.log.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.child.wait(END_SECONDS)
+            self.child.wait(EXIT_SECONDS if result is None else END_SECONDS)
         return result if result is not None else self.verdict()
 
     def verdict(self):
