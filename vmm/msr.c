@@ -46,6 +46,13 @@ struct msr_rule {
 #define ALL      (~0ull)
 #define FRAME    GENMASK_ULL(51, 12)
 
+/*
+ * No branch trace store, no precise events; and fast strings: without these Linux takes CPUID's
+ * word for REP MOVSB, but not for its speed, and patches its memmove into one that never ends.
+ */
+#define MISC_ENABLE_RESET                                                                          \
+	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
+
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
@@ -56,7 +63,7 @@ static const struct msr_rule rules[] = {
 	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, ANY},
 	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, CANONICAL},
 	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, CANONICAL},
-	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), BIT_ULL(0), ANY},
+	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), MISC_ENABLE_RESET, ANY},
 	{MSR_DEBUGCTL, MSR_VREG, VREG_DEBUGCTL, 0x3, ANY},
 	{MSR_MTRR_PHYSBASE(0), MSR_FIELD, FIELD(mtrr_var[0]), FRAME | 7, PHYS_TYPE},
 	{MSR_MTRR_PHYSMASK(0), MSR_FIELD, FIELD(mtrr_var[1]), FRAME | 0x800, PHYS},
@@ -409,5 +416,8 @@ void msr_init(void)
 
 void msr_reset(struct vcpu *v)
 {
-	v->msr = (struct vcpu_msrs){.mtrr_def_type = 0xc06}; /* enabled, all write-back */
+	v->msr = (struct vcpu_msrs){
+		.mtrr_def_type = 0xc06, /* enabled, all write-back */
+		.misc_enable = MISC_ENABLE_RESET,
+	};
 }
