@@ -104,6 +104,51 @@ static void get_segment(struct emul_ctx *c, enum seg seg)
 	c->seg[seg] = (struct segment){.base = 0x100 * seg, .limit = 0xffff, .attr = 0x93};
 }
 
+static int cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val)
+{
+	check(cr <= 4 || cr == 8);
+	*val = gpr[cr]; /* anything */
+	return EMUL_OK;
+}
+
+static int cr_write(struct emul_ctx *c, unsigned cr, uint64_t val)
+{
+	check(cr <= 4 || cr == 8);
+	return val >> 63 ? emul_set_fault(c, X86_TRAP_GP, 0) : EMUL_OK;
+}
+
+static int dr_read(struct emul_ctx *c, unsigned dr, uint64_t *val)
+{
+	check(dr <= 7 && dr != 4 && dr != 5);
+	*val = gpr[dr];
+	return EMUL_OK;
+}
+
+static int dr_write(struct emul_ctx *c, unsigned dr, uint64_t val)
+{
+	check(dr <= 7 && dr != 4 && dr != 5);
+	return EMUL_OK;
+}
+
+/* Descriptors are code, and so are vectors. */
+static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t)
+{
+	*t = (struct desc_table){gpr[GPR_R14], gpr[GPR_R15]};
+}
+
+static void table_write(struct emul_ctx *c, enum emul_table table, const struct desc_table *t) {}
+
+static int fpu(struct emul_ctx *c, uint16_t *word)
+{
+	*word ^= 0x37f;
+	return EMUL_OK;
+}
+
+static int system_insn(struct emul_ctx *c)
+{
+	return c->insn.op == OP_HLT ? EMUL_OK : emul_set_fault(c, X86_TRAP_UD, 0);
+}
+
 static const struct emul_ops ops = {
 	.fetch = fetch,
 	.read = mem_read,
@@ -112,6 +157,14 @@ static const struct emul_ops ops = {
 	.pio_in = pio_in,
 	.pio_out = pio_out,
 	.get_segment = get_segment,
+	.cr_read = cr_read,
+	.cr_write = cr_write,
+	.dr_read = dr_read,
+	.dr_write = dr_write,
+	.table_read = table_read,
+	.table_write = table_write,
+	.fpu = fpu,
+	.system = system_insn,
 };
 
 static void set_up(struct emul_ctx *c, const struct input *in)
@@ -125,6 +178,7 @@ static void set_up(struct emul_ctx *c, const struct input *in)
 		.mode = in->mode % 5,
 		.cpl = in->cpl & 3,
 		.va_bits = in->mode & 0x80 ? 57 : 48,
+		.lma = in->mode % 5 == EMUL_LONG64 || (in->mode & 0x40),
 	};
 	for (unsigned n = 0; n < 6; n++) {
 		c->seg[n] = (struct segment){
@@ -175,8 +229,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check(c.rip == rip);
 		if (r == EMUL_FAULT && !(c.insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
 			check(memcmp(before, gpr, sizeof(gpr)) == 0);
-		if (r == EMUL_FAULT || r == EMUL_UNHANDLED)
+		if (r == EMUL_FAULT && c.mode == EMUL_REAL)
+			r = emul_deliver(&c, c.fault.vector, true);
+		if (r != EMUL_OK && r != EMUL_AGAIN)
 			break;
+		check(!(c.segs_dirty & ~c.segs_known));
 		c.insn.nr_bytes = 0;
 	}
 	return 0;

@@ -6,6 +6,8 @@
 int emul_check_target(struct emul_ctx *c, bool long64, uint32_t limit, uint64_t *target)
 {
 	*target &= size_mask(c->insn.opsize);
+	if (!long64) /* the way out of 64-bit code has 8 bytes, and may lead to EIP */
+		*target = (uint32_t)*target;
 	if (long64 ? !is_canonical(c, *target) : *target > limit)
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	return EMUL_OK;

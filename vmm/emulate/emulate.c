@@ -92,8 +92,8 @@ static emul_exec_fn *const system_fns[NR_EMUL_OPS] = {
 	[OP_HLT]	= emul_exec_privileged,	  [OP_RDMSR]	= emul_exec_privileged,
 	[OP_WRMSR]	= emul_exec_privileged,	  [OP_INVD]	= emul_exec_privileged,
 	[OP_WBINVD]	= emul_exec_privileged,	  [OP_INVLPG]	= emul_exec_privileged,
-	[OP_XSETBV]	= emul_exec_privileged,	  [OP_MONITOR]	= emul_exec_privileged,
-	[OP_MWAIT]	= emul_exec_privileged,
+	[OP_XSETBV]	= emul_exec_privileged,	  [OP_MONITOR]	= emul_exec_system,
+	[OP_MWAIT]	= emul_exec_system,
 };
 /* clang-format on */
 

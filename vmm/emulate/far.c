@@ -5,11 +5,19 @@
  */
 #include "vmm/emulate/internal.h"
 
+static int load_part(struct emul_ctx *c, uint64_t ea, unsigned size, void *val)
+{
+	gva_t la;
+	int err = emul_linear(c, c->insn.mem.seg, cut_address(c, ea), size, 0, &la);
+
+	return err ? err : emul_mem_read(c, la, val, size, 0);
+}
+
+/* Two accesses: the second may have wrapped around the end of the segment. */
 int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset)
 {
 	const struct emul_insn *i = &c->insn;
-	unsigned size = i->opsize;
-	uint8_t buf[10] = {0};
+	uint64_t ea;
 	int err;
 
 	if (i->opnd[n].kind == OPND_IMM) {
@@ -17,22 +25,17 @@ int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_
 		*offset = i->imm;
 		return EMUL_OK;
 	}
-	err = emul_linear(c, i->mem.seg, emul_effective_address(c), size + 2, 0, &c->la);
-	if (!err)
-		err = emul_mem_read(c, c->la, buf, size + 2, 0);
-	if (err)
-		return err;
+	ea = emul_effective_address(c);
 	*offset = 0;
-	__builtin_memcpy(offset, buf, size);
-	__builtin_memcpy(selector, buf + size, 2);
-	return EMUL_OK;
+	err = load_part(c, ea, i->opsize, offset);
+	return err ? err : load_part(c, ea + i->opsize, 2, selector);
 }
 
 /* Gates and task state segments lead elsewhere: not by this emulator. */
 static bool is_indirect(const struct emul_ctx *c, const struct segment *s)
 {
-	static const unsigned types =
-		BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11) | BIT(12);
+	unsigned call_gate = BIT(12), legacy = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11);
+	unsigned types = c->lma ? call_gate : call_gate | legacy;
 
 	return !(s->attr & SEG_ATTR_S) && (types & BIT(s->attr & SEG_ATTR_TYPE));
 }
@@ -70,17 +73,24 @@ static int check_protected(struct emul_ctx *c, uint16_t selector, struct segment
 	return emul_descriptor_set_type(c, &d, 1);
 }
 
+static int check_segment(struct emul_ctx *c, uint16_t selector, struct segment *cs)
+{
+	if (is_protected(c))
+		return check_protected(c, selector, cs);
+	*cs = emul_segment_real(c, SEG_CS, selector);
+	return EMUL_OK;
+}
+
+static int check_offset(struct emul_ctx *c, const struct segment *cs, uint64_t *offset)
+{
+	return emul_check_target(c, c->lma && (cs->attr & SEG_ATTR_L), cs->limit, offset);
+}
+
 int emul_far_target(struct emul_ctx *c, uint16_t selector, uint64_t *offset, struct segment *cs)
 {
-	int err = EMUL_OK;
+	int err = check_segment(c, selector, cs);
 
-	if (is_protected(c))
-		err = check_protected(c, selector, cs);
-	else
-		*cs = emul_segment_real(c, SEG_CS, selector);
-	if (err)
-		return err;
-	return emul_check_target(c, c->lma && (cs->attr & SEG_ATTR_L), cs->limit, offset);
+	return err ? err : check_offset(c, cs, offset);
 }
 
 void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offset)
@@ -103,6 +113,7 @@ int emul_exec_jmpf(struct emul_ctx *c)
 	return err;
 }
 
+/* The offset is checked last: a bad stack outranks it. */
 int emul_exec_callf(struct emul_ctx *c)
 {
 	unsigned size = c->insn.opsize;
@@ -112,11 +123,13 @@ int emul_exec_callf(struct emul_ctx *c)
 	int err = emul_far_pointer(c, 0, &selector, &offset);
 
 	if (!err)
-		err = emul_far_target(c, selector, &offset, &cs);
+		err = check_segment(c, selector, &cs);
 	if (!err)
 		err = emul_stack_write(c, sp - size, size, emul_segment(c, SEG_CS)->selector);
 	if (!err)
 		err = emul_stack_write(c, sp - 2 * size, size, c->next_rip);
+	if (!err)
+		err = check_offset(c, &cs, &offset);
 	if (err)
 		return err;
 	emul_stack_set(c, sp - 2 * size);
@@ -139,10 +152,10 @@ int emul_exec_retf(struct emul_ctx *c)
 	uint64_t sp = c->gpr[GPR_RSP], extra = i->opnd[0].kind == OPND_IMM ? i->imm : 0;
 	uint64_t offset, selector;
 	struct segment cs;
-	int err = emul_stack_read(c, sp, i->opsize, &offset);
+	int err = emul_stack_read(c, sp + i->opsize, 2, &selector);
 
 	if (!err)
-		err = emul_stack_read(c, sp + i->opsize, i->opsize, &selector);
+		err = emul_stack_read(c, sp, i->opsize, &offset);
 	if (!err)
 		err = emul_return_level(c, selector);
 	if (!err)

@@ -74,23 +74,34 @@ int emul_exec_int(struct emul_ctx *c)
 	return enter_handler(c, vector_of(&c->insn), c->next_rip, &c->next_rip);
 }
 
-/* The three values of the frame: rIP, CS, rFLAGS. */
+/* The frame: rIP, CS (16 bits of it), rFLAGS; the last is read first. */
 static int pop_frame(struct emul_ctx *c, uint64_t frame[3])
 {
+	uint64_t sp = c->gpr[GPR_RSP];
 	unsigned size = c->insn.opsize;
-	int err = EMUL_OK;
+	int err = emul_stack_read(c, sp + 2 * size, size, &frame[2]);
 
-	for (unsigned n = 0; n < 3 && !err; n++)
-		err = emul_stack_read(c, c->gpr[GPR_RSP] + n * size, size, &frame[n]);
-	return err;
+	if (!err)
+		err = emul_stack_read(c, sp + size, 2, &frame[1]);
+	return err ? err : emul_stack_read(c, sp, size, &frame[0]);
 }
 
-/* Back to virtual-8086 mode, by a task switch, or with a stack in any case: not by us. */
-static bool is_other_return(const struct emul_ctx *c, uint64_t flags)
+/* By a task switch, of which long mode has none, or with a stack in any case: not by us. */
+static int check_return(struct emul_ctx *c)
 {
-	if (c->mode == EMUL_VM86 || c->mode == EMUL_LONG64)
-		return true;
-	return is_protected(c) && ((c->rflags & RFLAGS_NT) || (flags & RFLAGS_VM));
+	bool nested = c->rflags & RFLAGS_NT;
+
+	if (c->mode == EMUL_REAL)
+		return EMUL_OK;
+	if (nested && c->lma)
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	return nested || c->mode == EMUL_VM86 || c->mode == EMUL_LONG64 ? EMUL_UNHANDLED : EMUL_OK;
+}
+
+/* Back to virtual-8086 mode: not by us either. */
+static bool is_return_to_vm86(const struct emul_ctx *c, uint64_t flags)
+{
+	return is_protected(c) && !c->lma && c->cpl == 0 && (flags & RFLAGS_VM);
 }
 
 int emul_exec_iret(struct emul_ctx *c)
@@ -98,9 +109,11 @@ int emul_exec_iret(struct emul_ctx *c)
 	unsigned size = c->insn.opsize;
 	uint64_t frame[3], mask = emul_writable_flags(c, size);
 	struct segment cs;
-	int err = pop_frame(c, frame);
+	int err = check_return(c);
 
-	if (!err && is_other_return(c, size > 2 ? frame[2] : 0))
+	if (!err)
+		err = pop_frame(c, frame);
+	if (!err && size > 2 && is_return_to_vm86(c, frame[2]))
 		err = EMUL_UNHANDLED;
 	if (!err)
 		err = emul_return_level(c, frame[1]);

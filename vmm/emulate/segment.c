@@ -119,7 +119,7 @@ int emul_exec_pop_seg(struct emul_ctx *c)
 	enum seg seg = c->insn.opnd[0].reg;
 	uint64_t sp = c->gpr[GPR_RSP], selector;
 	struct segment s;
-	int err = emul_stack_read(c, sp, c->insn.opsize, &selector);
+	int err = emul_stack_read(c, sp, 2, &selector); /* whatever the operand size */
 
 	if (!err)
 		err = emul_segment_check(c, seg, selector, &s);

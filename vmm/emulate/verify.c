@@ -99,20 +99,20 @@ int emul_exec_verify(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-/* Raise the RPL of a selector to that of another. */
+/* Raise the RPL of a selector to that of another. Nothing is written if it is not lower. */
 int emul_exec_arpl(struct emul_ctx *c)
 {
 	uint64_t selector, other;
 	bool raise;
-	int err = emul_load(c, 0, EMUL_ACC_WRITE, &selector);
+	int err = emul_load(c, 0, 0, &selector);
 
 	if (err)
 		return err;
 	emul_load(c, 1, 0, &other);
 	raise = (selector & SELECTOR_RPL) < (other & SELECTOR_RPL);
 	if (raise)
-		err = emul_update(c, 0, selector,
-				  (selector & ~(uint64_t)SELECTOR_RPL) | (other & SELECTOR_RPL));
+		err = emul_store(c, 0,
+				 (selector & ~(uint64_t)SELECTOR_RPL) | (other & SELECTOR_RPL));
 	if (!err)
 		set_flag(c, RFLAGS_ZF, raise);
 	return err;

@@ -65,6 +65,7 @@ __asm__(".pushsection .text\n"
 	"	mov %rsp, ST+0x20; mov %rbp, ST+0x28; mov %rsi, ST+0x30; mov %rdi, ST+0x38\n"
 	"	mov %r8,  ST+0x40; mov %r9,  ST+0x48; mov %r10, ST+0x50; mov %r11, ST+0x58\n"
 	"	mov %r12, ST+0x60; mov %r13, ST+0x68; mov %r14, ST+0x70; mov %r15, ST+0x78\n"
+	"	mov %ds, ST+0x98; mov %es, ST+0x9c; mov %ss, ST+0xa0; mov %gs, ST+0xa4\n"
 	"	mov $ST+0x1f0, %esp\n"
 	"	pushfq; popq ST+0x80\n"
 	"native_resume:\n"
@@ -229,4 +230,37 @@ void native_run(const struct native_env *env, const uint8_t *insn, unsigned len,
 	current = NULL;
 	memcpy(regs->gpr, state->gpr, sizeof(state->gpr));
 	regs->rflags = state->rflags;
+	end->ds = state->ds;
+	end->es = state->es;
+	end->ss = state->ss;
+	end->gs = state->gs;
+}
+
+/* As Linux makes it of a struct user_desc: always present, accessed, for programs. */
+static uint64_t descriptor_of(const struct user_desc *d)
+{
+	struct segment s = native_segment(NATIVE_LDT(d->entry_number));
+	uint64_t limit = d->limit, base = d->base_addr;
+
+	return (limit & 0xffff) | (limit & 0xf0000) << 32 | (base & 0xffffff) << 16 |
+	       (base >> 24) << 56 | (uint64_t)(s.attr & 0xff) << 40 |
+	       (uint64_t)(s.attr & 0xf00) << 44;
+}
+
+uint64_t native_descriptor(unsigned index, bool in_ldt)
+{
+	/* Linux' kernel code for 32 and 64 bits, kernel data, and the same for programs. */
+	static const uint64_t gdt[NATIVE_NR_GDT] = {
+		0,
+		0x00cf9b000000ffff,
+		0x00af9b000000ffff,
+		0x00cf93000000ffff,
+		0x00cffb000000ffff,
+		0x00cff3000000ffff,
+		0x00affb000000ffff,
+	};
+
+	if (!in_ldt)
+		return gdt[index];
+	return index ? descriptor_of(&ldt[index]) : 0;
 }

@@ -42,13 +42,18 @@ struct native_end {
 	uint8_t vector;
 	uint32_t error;
 	uint64_t cr2, rip;
+	uint16_t ds, es, ss, gs; /* without an exception: the segment registers behind it */
 };
+
+#define NATIVE_NR_GDT 7 /* descriptors of the GDT that programs have to know */
 
 /* Build the sandbox. NULL, or what this machine lacks. */
 const char *native_init(void);
 /* A segment as the LDT and GDT have it. */
 struct segment native_segment(uint16_t selector);
 uint64_t native_fs_base(void);
+/* A descriptor of the LDT (below NR_LDT) or the GDT (below NATIVE_NR_GDT). */
+uint64_t native_descriptor(unsigned index, bool in_ldt);
 /* Put the instruction in place, run it, and replace *regs. */
 void native_run(const struct native_env *env, const uint8_t *insn, unsigned len,
 		struct native_regs *regs, struct native_end *end);
