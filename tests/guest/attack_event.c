@@ -17,7 +17,7 @@
 #include "user.h"
 
 #define WAIT_MS   5000
-#define STORM     5000
+#define STORM     2000
 #define FIRST_VEC 0x30
 #define LAST_VEC  0xfe
 
@@ -158,7 +158,7 @@ TEST(random_apic_writes)
 	unsigned long base = rdmsr(MSR_APICBASE);
 
 	apic_enable();
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 5000; i++) {
 		unsigned reg = random64() % 0x40 * 16;
 		uint32_t val = (uint32_t)random64();
 
@@ -178,7 +178,7 @@ TEST(random_apic_writes)
 
 TEST(random_ioapic_writes)
 {
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < 5000; i++) {
 		volatile uint32_t *regs = (volatile uint32_t *)IOAPIC_PA;
 
 		regs[random64() & 0xf] = (uint32_t)random64();

@@ -490,8 +490,8 @@ TEST(segments_of_all_types)
 			printf("# type %#x dpl %u rpl %u present %u\n", type, dpl, rpl, present);
 		CHECK_EQ(got, expected);
 		CHECK_EQ(try_load_es(SEL_TEST | rpl), expected);
+		put_back_segments(); /* what the compiler makes may want to write through ES */
 	}
-	put_back_segments();
 }
 
 TEST(stack_segments)
@@ -518,6 +518,37 @@ TEST(odd_descriptor_tables)
 	CHECK_EQ(try_ltr(SEL_TSS), GP_VECTOR); /* busy */
 	CHECK_EQ(try_lldt(0), NO_FAULT);
 }
+
+#ifndef __x86_64__
+static uint8_t bad_tss[PAGE_SIZE] __attribute__((aligned(4096)));
+
+static __attribute__((noinline)) int try_task(void)
+{
+	return TRY(__asm__ volatile("ljmp %0, $0" : : "i"(SEL_TEST)));
+}
+
+/* What is looked at before the switch; the task that is left does not notice (SDM volume 3, 7.3).
+ */
+TEST(switches_to_bad_tasks)
+{
+	uint32_t base = (uint32_t)bad_tss;
+
+	gdt_set(SEL_TEST, base, 0x67, 0x89 ^ GDT_ABSENT);
+	CHECK_EQ(try_task(), NP_VECTOR);
+	CHECK_EQ(fault()->error, SEL_TEST);
+	gdt_set(SEL_TEST, base, 0x67, 0x8b); /* busy */
+	CHECK_EQ(try_task(), GP_VECTOR);
+	CHECK_EQ(fault()->error, SEL_TEST);
+	gdt_set(SEL_TEST, base, 0x66, 0x89);
+	CHECK_EQ(try_task(), TS_VECTOR);
+	CHECK_EQ(fault()->error, SEL_TEST);
+	gdt_set(SEL_TEST, base, 0x2a, 0x81); /* of 16 bits */
+	CHECK_EQ(try_task(), TS_VECTOR);
+	gdt_set(SEL_TEST, base, 0x67, 0x82); /* an LDT */
+	CHECK_EQ(try_task(), GP_VECTOR);
+	CHECK_EQ(cpu_index(), 0);
+}
+#endif
 
 TEST(null_task_register)
 {
