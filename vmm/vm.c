@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "mm/frames.h"
 #include "mm/grace.h"
+#include "mm/guest.h"
 #include "mm/host.h"
 #include "vmm/cpu.h"
 #include "vmm/dev/fw_cfg.h"
@@ -146,7 +147,18 @@ static int fail(const struct vm *vm, const char *what)
 	return -ENOMEM;
 }
 
-enum { SLOT_LOW_RAM, SLOT_HIGH_RAM, SLOT_ROM };
+enum { SLOT_LOW_RAM, SLOT_HIGH_RAM, SLOT_ROM, SLOT_IDENTITY };
+
+/* A page of the hypervisor's in the guest's memory: see VIRT_IDENTITY_GPA. */
+static int create_identity_map(struct vm *vm)
+{
+	gpa_t gpa = GPA(VIRT_IDENTITY_GPA);
+	int r = slots_create(&vm->mem, SLOT_IDENTITY, gpa_to_gfn(gpa), 1, 0);
+
+	if (!r)
+		virt_fill_identity_map(guest_ptr(&vm->mem, gpa, PAGE_SIZE, true));
+	return r;
+}
 
 static int create_memory(struct vm *vm)
 {
@@ -158,6 +170,8 @@ static int create_memory(struct vm *vm)
 	if (!r && bytes > low)
 		r = slots_create(&vm->mem, SLOT_HIGH_RAM, above_hole, (bytes - low) >> PAGE_SHIFT,
 				 0);
+	if (!r && !virt_caps.unrestricted)
+		r = create_identity_map(vm);
 	return r ? fail(vm, "not enough free memory for its RAM") : 0;
 }
 

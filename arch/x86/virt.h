@@ -179,13 +179,16 @@ struct vmx_vcpu {
 	uint64_t host_rsp;                  /* as the VMCS has it */
 	uint64_t rip, rsp;                  /* the guest's, as the VMCS has them */
 	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
+	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
 	uint64_t eptp;                      /* EPT pointer */
 	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
 	uint32_t exit_reason;               /* of the last exit, whole */
 	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
 	bool launched;                      /* VMRESUME, not VMLAUNCH */
 	bool has_event;                     /* to be injected at the next entry */
-	bool flush_tdp;                     /* INVEPT before the next entry */
+	bool unpaged;                       /* it runs on the identity map */
+	bool new_segments; /* written since the last entry, and not looked at yet */
+	bool flush_tdp;    /* INVEPT before the next entry */
 };
 
 /* An event to inject, or one whose delivery an exit interrupted. */
@@ -240,6 +243,13 @@ struct virt_vcpu {
 
 extern struct virt_caps virt_caps;
 extern bool virt_is_vmx; /* constant after virt_probe() */
+
+/*
+ * Where CPUs that cannot run a guest without paging (virt_caps.unrestricted) find, in its memory,
+ * the page directory of 4M pages that maps each address to itself.
+ */
+#define VIRT_IDENTITY_GPA 0xfeffc000u
+void virt_fill_identity_map(uint32_t table[1024]);
 
 #define VIRT_CPU_PAGES  2
 #define VIRT_VCPU_ORDER 2 /* log2 of VIRT_VCPU_PAGES */

@@ -125,3 +125,11 @@ __cold bool vmx_check_guest(const struct vmx_check_env *env, struct vmx_fault *f
 {
 	return check_parts(env, fault, vmx_guest_checks);
 }
+
+__cold bool vmx_check_segments(const struct vmx_check_env *env, struct vmx_fault *fault)
+{
+	static const struct vmx_check_part part[] = {
+		{"guest segment registers", vmx_check_guest_segments}, {0}};
+
+	return check_parts(env, fault, part);
+}

@@ -62,6 +62,9 @@ bool vmx_check_controls(const struct vmx_check_env *env, struct vmx_fault *fault
 bool vmx_check_host(const struct vmx_check_env *env, struct vmx_fault *fault);
 bool vmx_check_guest(const struct vmx_check_env *env, struct vmx_fault *fault);
 
+/* Of the guest's state only the segment registers. */
+bool vmx_check_segments(const struct vmx_check_env *env, struct vmx_fault *fault);
+
 /* The name of a field, without VMCS_; "?" if it is none of vmcs.h's. */
 const char *vmcs_field_name(uint32_t field);
 

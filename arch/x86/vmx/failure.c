@@ -91,6 +91,17 @@ static __cold bool find_fault(struct virt_vcpu *v, struct vmx_fault *fault)
 	       !vmx_check_guest(&env, fault);
 }
 
+__cold bool vmx_segments_are_valid(struct virt_vcpu *v)
+{
+	struct vmx_limits limits;
+	struct vmx_fault fault;
+	struct vmx_check_env env = {
+		.limits = &limits, .read = read_field, .read_memory = read_memory, .arg = v};
+
+	read_limits(&limits);
+	return vmx_check_segments(&env, &fault);
+}
+
 static __cold void explain_fields(struct virt_vcpu *v)
 {
 	struct vmx_fault fault;

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reading and writing a vCPU's registers where VMX keeps them: in the current VMCS, in the CPU
- * itself (vcpu.c), or in an area of MSRs.
- *
- * VMX operation wants some bits of CR0 and CR4 to be 1. The guest's idea of these, and of others
- * whose writes are to exit, is in the read shadows (SDM volume 3, 24.6.6 and A.7).
+ * itself (vcpu.c), or in an area of MSRs. Those of the paging mode are in cr.c.
  */
 #include "arch/x86/regs.h"
 
@@ -12,84 +9,8 @@
 #include "arch/x86/vmx/vmx.h"
 #include "lib/log.h"
 
-/* Entries leave CD and NW alone, so the guest must not have the real ones. */
-#define CR0_OURS (CR0_CD | CR0_NW)
-
-static uint64_t cr0_forced(void)
-{
-	uint64_t forced = vmx_setup.cr0_fixed0;
-
-	return virt_caps.unrestricted ? forced & ~(CR0_PE | CR0_PG) : forced;
-}
-
-static uint64_t read_shadowed(enum vmcs_field reg, enum vmcs_field mask, enum vmcs_field shadow)
-{
-	uint64_t ours = vmread(mask);
-
-	return (vmread(reg) & ~ours) | (vmread(shadow) & ours);
-}
-
-static uint64_t read_guest_cr0(void)
-{
-	return read_shadowed(VMCS_GUEST_CR0, VMCS_CR0_GUEST_HOST_MASK, VMCS_CR0_READ_SHADOW);
-}
-
-static uint64_t read_guest_cr4(void)
-{
-	return read_shadowed(VMCS_GUEST_CR4, VMCS_CR4_GUEST_HOST_MASK, VMCS_CR4_READ_SHADOW);
-}
-
-static void write_guest_cr0(uint64_t val)
-{
-	vmwrite(VMCS_CR0_READ_SHADOW, val);
-	vmwrite(VMCS_GUEST_CR0, (val & ~CR0_OURS) | cr0_forced());
-}
-
-static void write_guest_cr4(uint64_t val)
-{
-	vmwrite(VMCS_CR4_READ_SHADOW, val);
-	vmwrite(VMCS_GUEST_CR4, val | vmx_setup.cr4_fixed0);
-}
-
-/* Which bits exit when they change; the guest's idea of the register stays as it is. */
-void vmx_exit_on_cr0_write(struct virt_vcpu *v, uint64_t bits)
-{
-	uint64_t val = read_guest_cr0();
-
-	(void)v;
-	vmwrite(VMCS_CR0_GUEST_HOST_MASK, bits | CR0_OURS | cr0_forced());
-	write_guest_cr0(val);
-}
-
-void vmx_exit_on_cr4_write(struct virt_vcpu *v, uint64_t bits)
-{
-	uint64_t val = read_guest_cr4();
-
-	(void)v;
-	vmwrite(VMCS_CR4_GUEST_HOST_MASK, bits | vmx_setup.cr4_fixed0);
-	write_guest_cr4(val);
-}
-
-static uint64_t read_guest_efer(struct virt_vcpu *v)
-{
-	if (vmx_setup.switches_efer)
-		return vmread(VMCS_GUEST_IA32_EFER);
-	return vmx_areas(v)->guest[VMX_AREA_EFER].value;
-}
-
-/* An entry control says once more whether the guest is in long mode. */
-static void write_guest_efer(struct virt_vcpu *v, uint64_t val)
-{
-	if (vmx_setup.switches_efer)
-		vmwrite(VMCS_GUEST_IA32_EFER, val);
-	else
-		vmx_areas(v)->guest[VMX_AREA_EFER].value = val;
-	vmx_control(VMCS_ENTRY_CONTROLS, ENTRY_IA32E_MODE, val & EFER_LMA);
-}
-
 /* The registers that are a field of the VMCS and nothing more. */
 static const uint16_t fields[NR_VREGS] = {
-	[VREG_CR3] = VMCS_GUEST_CR3,
 	[VREG_DR7] = VMCS_GUEST_DR7,
 	[VREG_SYSENTER_CS] = VMCS_GUEST_IA32_SYSENTER_CS,
 	[VREG_SYSENTER_ESP] = VMCS_GUEST_IA32_SYSENTER_ESP,
@@ -119,11 +40,13 @@ uint64_t vmx_reg_read(struct virt_vcpu *v, enum vreg reg)
 		return vmread(fields[reg]);
 	switch (reg) {
 	case VREG_CR0:
-		return read_guest_cr0();
+		return vmx_read_cr0();
+	case VREG_CR3:
+		return vmx_read_cr3(v);
 	case VREG_CR4:
-		return read_guest_cr4();
+		return vmx_read_cr4();
 	case VREG_EFER:
-		return read_guest_efer(v);
+		return vmx_read_efer(v);
 	case VREG_CR2:
 		return read_cr2();
 	case VREG_DR6:
@@ -151,13 +74,16 @@ void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 	}
 	switch (reg) {
 	case VREG_CR0:
-		write_guest_cr0(val);
+		vmx_write_cr0(v, val);
+		break;
+	case VREG_CR3:
+		vmx_write_cr3(v, val);
 		break;
 	case VREG_CR4:
-		write_guest_cr4(val);
+		vmx_write_cr4(v, val);
 		break;
 	case VREG_EFER:
-		write_guest_efer(v, val);
+		vmx_write_efer(v, val);
 		break;
 	case VREG_CR2:
 		write_cr2(val);
@@ -218,17 +144,11 @@ void vmx_seg_read(struct virt_vcpu *v, enum seg seg, struct segment *out)
 
 void vmx_seg_write(struct virt_vcpu *v, enum seg seg, const struct segment *in)
 {
-	(void)v;
+	v->vmx.new_segments = true;
 	vmwrite(SEG_FIELD(BASE, seg), in->base);
 	vmwrite(SEG_FIELD(LIMIT, seg), in->limit);
 	vmwrite(SEG_FIELD(SELECTOR, seg), in->selector);
 	vmwrite(SEG_FIELD(ACCESS_RIGHTS, seg), rights_of(in->attr));
-}
-
-bool vmx_can_run(struct virt_vcpu *v)
-{
-	(void)v;
-	return virt_caps.unrestricted || (read_guest_cr0() & CR0_PE);
 }
 
 void vmx_gdtr_write(struct virt_vcpu *v, const struct desc_table *t)
@@ -315,8 +235,8 @@ void vmx_dump(struct virt_vcpu *v)
 		log_error("  r%-2d %016llx %016llx %016llx %016llx", i, (ull)r[i], (ull)r[i + 1],
 			  (ull)r[i + 2], (ull)r[i + 3]);
 	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
-		  (ull)read_guest_cr0(), (ull)read_cr2(), (ull)vmread(VMCS_GUEST_CR3),
-		  (ull)read_guest_cr4(), (ull)read_guest_efer(v));
+		  (ull)vmx_read_cr0(), (ull)read_cr2(), (ull)vmx_read_cr3(v), (ull)vmx_read_cr4(),
+		  (ull)vmx_read_efer(v));
 	dump_seg(v, "cs", SEG_CS);
 	dump_seg(v, "ss", SEG_SS);
 	dump_seg(v, "ds", SEG_DS);

@@ -81,6 +81,7 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	v->rip = 0xfff0;
 	v->idt_event.type = EVENT_NONE;
 	v->vmx.has_event = false;
+	v->vmx.unpaged = false;
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);

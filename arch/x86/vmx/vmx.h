@@ -72,6 +72,19 @@ static inline void vmx_control(enum vmcs_field field, uint32_t bits, bool on)
 	vmwrite(field, on ? val | bits : val & ~(uint64_t)bits);
 }
 
+/* The registers of the paging mode as the guest has them (cr.c). */
+uint64_t vmx_read_cr0(void);
+uint64_t vmx_read_cr3(struct virt_vcpu *v);
+uint64_t vmx_read_cr4(void);
+uint64_t vmx_read_efer(struct virt_vcpu *v);
+void vmx_write_cr0(struct virt_vcpu *v, uint64_t val);
+void vmx_write_cr3(struct virt_vcpu *v, uint64_t val);
+void vmx_write_cr4(struct virt_vcpu *v, uint64_t val);
+void vmx_write_efer(struct virt_vcpu *v, uint64_t val);
+
+/* Would an entry accept the segment registers as they are? (failure.c) */
+bool vmx_segments_are_valid(struct virt_vcpu *v);
+
 /* Fill the controls and the host state that never change (setup.c). The VMCS is current. */
 void vmx_init_vmcs(struct virt_vcpu *v);
 /* The host state that differs from CPU to CPU. */
