@@ -14,216 +14,13 @@
 
 #include "arch/x86/regs.h"
 #include "lib/bits.h"
-#include "vmm/emulate/emulate.h"
-
-/*
- * A machine with memory at linear 0-1FFFF, in the last page below 4 GiB, and on both sides of
- * the canonical hole and of address 0 in 64-bit mode: each is a window on the same few pages.
- */
-#define MEM_LEN       0x20000
-#define MEM_TOP       0xfffff000ull
-#define CODE          0x8000
-#define MISSING(page) BIT_ULL(page)
-
-static struct machine {
-	struct emul_ctx ctx;
-	uint64_t gpr[NR_GPRS];
-	uint8_t mem[MEM_LEN + 0x1000];
-	uint64_t missing;   /* pages of the first 32 that are not present */
-	uint64_t read_only; /* likewise */
-	unsigned reads, writes, exchanges, probes, fetches, segments_asked;
-	unsigned last_access, last_len;
-	uint64_t last_write;
-	unsigned port, port_size, port_reads, port_writes;
-	uint32_t port_value;
-	bool other_cpu; /* changes memory before each cmpxchg */
-} m;
-
-static uint8_t *host_address(gva_t gva)
-{
-	uint64_t top = m.ctx.mode == EMUL_LONG64 ? ~0ull << PAGE_SHIFT : MEM_TOP;
-
-	if (gva.v >= top)
-		return &m.mem[MEM_LEN + (gva.v & ~PAGE_MASK)];
-	return gva.v < MEM_LEN ? &m.mem[gva.v] : NULL;
-}
-
-static int access_memory(struct emul_ctx *c, gva_t gva, unsigned len, unsigned access)
-{
-	uint64_t page = BIT_ULL((gva.v >> PAGE_SHIFT) & 31);
-	uint32_t error = access & EMUL_ACC_WRITE ? PFERR_WRITE : 0;
-
-	assert_in_range((gva.v & ~PAGE_MASK) + len, 1, PAGE_SIZE);
-	m.last_access = access;
-	m.last_len = len;
-	if (!host_address(gva) || (m.missing & page))
-		return emul_set_page_fault(c, gva, error);
-	if ((access & EMUL_ACC_WRITE) && (m.read_only & page))
-		return emul_set_page_fault(c, gva, error | PFERR_PRESENT);
-	return EMUL_OK;
-}
-
-static int fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
-{
-	m.fetches++;
-	if (!host_address(gva) || (m.missing & BIT_ULL((gva.v >> PAGE_SHIFT) & 31)))
-		return emul_set_page_fault(c, gva, PFERR_FETCH);
-	memcpy(buf, host_address(gva), len);
-	return EMUL_OK;
-}
-
-static int mem_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
-{
-	int err = access_memory(c, gva, len, access);
-
-	if (access & EMUL_ACC_PROBE) {
-		assert_null(buf);
-		m.probes++;
-		return err;
-	}
-	m.reads++;
-	if (!err)
-		memcpy(buf, host_address(gva), len);
-	return err;
-}
-
-static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
-{
-	int err = access_memory(c, gva, len, access);
-
-	assert_true(access & EMUL_ACC_WRITE);
-	m.writes++;
-	m.last_write = 0;
-	memcpy(&m.last_write, buf, len < 8 ? len : 8);
-	if (!err)
-		memcpy(host_address(gva), buf, len);
-	return err;
-}
-
-static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len, unsigned access)
-{
-	int err = access_memory(c, gva, len, access);
-
-	m.exchanges++;
-	if (err)
-		return err;
-	if (m.other_cpu)
-		host_address(gva)[0]++;
-	if (memcmp(host_address(gva), old, len) != 0)
-		return EMUL_AGAIN;
-	memcpy(host_address(gva), val, len);
-	return EMUL_OK;
-}
-
-static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
-{
-	m.port_reads++;
-	m.port = port;
-	m.port_size = size;
-	*val = 0xa1b2c3d4;
-	return EMUL_OK;
-}
-
-static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
-{
-	m.port_writes++;
-	m.port = port;
-	m.port_size = size;
-	m.port_value = val;
-	return EMUL_OK;
-}
-
-#define DATA_SEG (0x3 | SEG_ATTR_S | SEG_ATTR_P)
-#define CODE_SEG (0xb | SEG_ATTR_S | SEG_ATTR_P)
-
-static struct segment segments[NR_SEGS];
-
-static void get_segment(struct emul_ctx *c, enum seg seg)
-{
-	m.segments_asked |= BIT(seg);
-	c->seg[seg] = segments[seg];
-}
-
-static const struct emul_ops ops = {
-	.fetch = fetch,
-	.read = mem_read,
-	.write = mem_write,
-	.cmpxchg = mem_cmpxchg,
-	.pio_in = pio_in,
-	.pio_out = pio_out,
-	.get_segment = get_segment,
-};
-
-/* Flat segments in 32- and 64-bit mode, 64 KiB ones at 0 otherwise. */
-static void start(enum emul_mode mode)
-{
-	uint32_t limit = mode >= EMUL_PROT32 ? 0xffffffff : 0xffff;
-	uint16_t big = mode >= EMUL_PROT32 ? SEG_ATTR_DB : 0;
-
-	memset(&m, 0, sizeof(m));
-	for (unsigned n = 0; n < MEM_LEN; n++)
-		m.mem[n] = n ^ n >> 8;
-	m.ctx.ops = &ops;
-	m.ctx.gpr = m.gpr;
-	m.ctx.mode = mode;
-	m.ctx.va_bits = 48;
-	m.ctx.rip = CODE;
-	m.ctx.rflags = RFLAGS_FIXED;
-	m.gpr[GPR_RSP] = 0x4000;
-	for (unsigned n = 0; n < NR_SEGS; n++)
-		segments[n] = (struct segment){.limit = limit, .attr = DATA_SEG | big};
-	segments[SEG_CS].attr = CODE_SEG | (mode == EMUL_LONG64 ? SEG_ATTR_L : big);
-}
-
-/* Run the bytes at rip, fetched by the emulator. */
-static int run(const char *bytes, unsigned len)
-{
-	m.ctx.segs_known = 0;
-	m.ctx.insn.nr_bytes = 0;
-	memcpy(host_address(GVA(m.ctx.rip)), bytes, len);
-	return emul_run(&m.ctx);
-}
-
-#define RUN(bytes) run(bytes, sizeof(bytes) - 1)
-
-/* The bytes fault with this vector, and nothing at all has changed. */
-static void expect_fault_(unsigned vector, const char *bytes, unsigned len, int line)
-{
-	static struct machine before;
-	int r;
-
-	memcpy(host_address(GVA(m.ctx.rip)), bytes, len);
-	before = m;
-	r = run(bytes, len);
-	if (r != EMUL_FAULT || m.ctx.fault.vector != vector)
-		fail_msg("line %d: result %d, vector %u", line, r, m.ctx.fault.vector);
-	assert_memory_equal(m.gpr, before.gpr, sizeof(m.gpr));
-	assert_memory_equal(m.mem, before.mem, sizeof(m.mem));
-	assert_int_equal(m.ctx.rip, before.ctx.rip);
-	assert_int_equal(m.ctx.rflags, before.ctx.rflags);
-}
-
-#define FAULTS(vector, bytes) expect_fault_(vector, bytes, sizeof(bytes) - 1, __LINE__)
-
-static uint64_t mem_at(unsigned addr, unsigned len)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, m.mem + addr, len);
-	return val;
-}
-
-static void set_mem(unsigned addr, uint64_t val, unsigned len)
-{
-	memcpy(m.mem + addr, &val, len);
-}
+#include "tests/unit/support/emul_machine.h"
 
 /* --- fetch ------------------------------------------------------------------------------------ */
 
 static void fetches_no_more_than_it_needs(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.ctx.rip = 0x8ffe;
 	m.missing = MISSING(9);
 	m.gpr[GPR_RAX] = 0x1000;
@@ -234,7 +31,7 @@ static void fetches_no_more_than_it_needs(void **state)
 
 static void faults_on_the_second_page_of_the_code(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.ctx.rip = 0x8fff;
 	m.missing = MISSING(9);
 	FAULTS(X86_TRAP_PF, "\x8b");
@@ -244,18 +41,18 @@ static void faults_on_the_second_page_of_the_code(void **state)
 
 static void takes_bytes_from_the_cpu(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	memcpy(m.ctx.insn.bytes, "\x8b\x08", 2);
 	m.ctx.insn.nr_bytes = 2;
 	m.gpr[GPR_RAX] = 0x1000;
 	assert_int_equal(emul_run(&m.ctx), EMUL_OK);
 	assert_int_equal(m.fetches, 0);
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x1000, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x1000, 4));
 }
 
 static void limits_the_length_to_15(void **state)
 {
-	start(EMUL_PROT32);
+	machine_start(EMUL_PROT32);
 	assert_int_equal(RUN("\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"),
 			 EMUL_OK);
 	assert_int_equal(m.ctx.rip, CODE + 15);
@@ -265,15 +62,15 @@ static void limits_the_length_to_15(void **state)
 
 static void checks_the_code_segment(void **state)
 {
-	start(EMUL_PROT32);
-	segments[SEG_CS].limit = CODE + 1;
+	machine_start(EMUL_PROT32);
+	m.seg[SEG_CS].limit = CODE + 1;
 	m.gpr[GPR_RAX] = 0x1000;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
 	m.ctx.rip = CODE;
 	FAULTS(X86_TRAP_GP, "\x8b\x48\x04");
 
-	start(EMUL_REAL); /* an instruction over the end of 64 KiB */
-	segments[SEG_CS].base = 0x100;
+	machine_start(EMUL_REAL); /* an instruction over the end of 64 KiB */
+	m.seg[SEG_CS].base = 0x100;
 	m.ctx.rip = 0xffff;
 	m.ctx.segs_known = 0;
 	m.ctx.insn.nr_bytes = 0;
@@ -285,7 +82,7 @@ static void checks_the_code_segment(void **state)
 
 static void reports_what_it_does_not_know(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	assert_int_equal(RUN("\x0f\x28\xc1"), EMUL_UNHANDLED); /* movaps */
 	assert_true(m.ctx.insn.nr_bytes >= 2);
 	assert_memory_equal(m.ctx.insn.bytes, "\x0f\x28", 2);
@@ -296,7 +93,7 @@ static void reports_what_it_does_not_know(void **state)
 
 static void measures_instructions(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	memcpy(m.mem + CODE, "\xf3\x0f\x01\xd9", 4);
 	assert_int_equal(emul_insn_len(&m.ctx, OP_VMMCALL), 0);
 	m.ctx.insn.nr_bytes = 0;
@@ -320,7 +117,7 @@ static void measures_instructions(void **state)
 
 static void writes_both_pages_or_none(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1ffe;
 	m.gpr[GPR_RCX] = 0x1122334455667788;
 	m.missing = MISSING(2);
@@ -333,7 +130,7 @@ static void writes_both_pages_or_none(void **state)
 	assert_int_equal(m.ctx.fault.error, PFERR_WRITE | PFERR_PRESENT);
 	m.read_only = 0;
 	assert_int_equal(RUN("\x48\x89\x08"), EMUL_OK);
-	assert_int_equal(mem_at(0x1ffe, 8), 0x1122334455667788);
+	assert_int_equal(machine_mem(0x1ffe, 8), 0x1122334455667788);
 	m.ctx.rip = CODE;
 	assert_int_equal(RUN("\x48\x8b\x18"), EMUL_OK); /* mov (%rax),%rbx */
 	assert_int_equal(m.gpr[GPR_RBX], 0x1122334455667788);
@@ -341,7 +138,7 @@ static void writes_both_pages_or_none(void **state)
 
 static void announces_writes_when_it_reads(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1000;
 	assert_int_equal(RUN("\xf6\x00\x01"), EMUL_OK); /* testb $1,(%rax) */
 	assert_int_equal(m.last_access, 0);
@@ -355,7 +152,7 @@ static void announces_writes_when_it_reads(void **state)
 
 static void accesses_devices_once_in_full_size(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1000;
 	assert_int_equal(RUN("\xc7\x00\x78\x56\x34\x12"), EMUL_OK); /* movl $0x12345678,(%rax) */
 	assert_int_equal(m.writes, 1);
@@ -378,7 +175,7 @@ static void accesses_devices_once_in_full_size(void **state)
 
 static void wants_canonical_addresses(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x7ffffffffffe;
 	FAULTS(X86_TRAP_GP, "\x8b\x08"); /* over the edge of the hole */
 	assert_true(m.ctx.fault.has_error);
@@ -398,16 +195,16 @@ static void wants_canonical_addresses(void **state)
 
 static void asks_for_the_segments_it_needs(void **state)
 {
-	start(EMUL_LONG64);
-	segments[SEG_GS].base = 0x1000;
-	segments[SEG_DS].base = 0x5000; /* has no effect */
+	machine_start(EMUL_LONG64);
+	m.seg[SEG_GS].base = 0x1000;
+	m.seg[SEG_DS].base = 0x5000; /* has no effect */
 	m.gpr[GPR_RAX] = 0x234;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
 	assert_int_equal(m.segments_asked, 0);
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x234, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x234, 4));
 	assert_int_equal(RUN("\x65\x8b\x08"), EMUL_OK);
 	assert_int_equal(m.segments_asked, BIT(SEG_GS));
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x1234, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x1234, 4));
 }
 
 /* --- segments -----------------------------------------------------------------------------------
@@ -415,9 +212,9 @@ static void asks_for_the_segments_it_needs(void **state)
 
 static void checks_limits(void **state)
 {
-	start(EMUL_PROT32);
-	segments[SEG_DS].limit = 0xfff;
-	segments[SEG_SS].limit = 0xfff;
+	machine_start(EMUL_PROT32);
+	m.seg[SEG_DS].limit = 0xfff;
+	m.seg[SEG_SS].limit = 0xfff;
 	m.gpr[GPR_RAX] = 0xffc;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
 	m.ctx.rip = CODE;
@@ -432,35 +229,35 @@ static void checks_limits(void **state)
 
 static void checks_types(void **state)
 {
-	start(EMUL_PROT32);
+	machine_start(EMUL_PROT32);
 	m.gpr[GPR_RAX] = 0x1000;
-	segments[SEG_DS].attr = 0x1 | SEG_ATTR_S | SEG_ATTR_P; /* read only */
+	m.seg[SEG_DS].attr = 0x1 | SEG_ATTR_S | SEG_ATTR_P; /* read only */
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
 	m.ctx.rip = CODE;
 	FAULTS(X86_TRAP_GP, "\x89\x08");
 	FAULTS(X86_TRAP_GP, "\xff\x00");     /* incl */
 	FAULTS(X86_TRAP_GP, "\x2e\x89\x08"); /* code is never writable */
-	segments[SEG_CS].attr = 0x9 | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_DB; /* execute only */
+	m.seg[SEG_CS].attr = 0x9 | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_DB; /* execute only */
 	FAULTS(X86_TRAP_GP, "\x2e\x8b\x08");
-	segments[SEG_ES].attr = SEG_ATTR_UNUSABLE;
+	m.seg[SEG_ES].attr = SEG_ATTR_UNUSABLE;
 	FAULTS(X86_TRAP_GP, "\x26\x8b\x08");
-	segments[SEG_SS].attr = 0;
+	m.seg[SEG_SS].attr = 0;
 	FAULTS(X86_TRAP_SS, "\x36\x8b\x08");
 }
 
 static void real_mode_ignores_types(void **state)
 {
-	start(EMUL_REAL);
+	machine_start(EMUL_REAL);
 	m.gpr[GPR_RBX] = 0x1000;
 	assert_int_equal(RUN("\x2e\x89\x0f"), EMUL_OK); /* mov %cx,%cs:(%bx) */
 	m.ctx.rip = CODE;
 	m.gpr[GPR_RBX] = 0xffff;
 	FAULTS(X86_TRAP_GP, "\x8b\x0f"); /* a word at FFFF */
 	assert_false(m.ctx.fault.has_error);
-	segments[SEG_DS].limit = 0xffffffff; /* the big real mode of firmware */
+	m.seg[SEG_DS].limit = 0xffffffff; /* the big real mode of firmware */
 	m.gpr[GPR_RBX] = 0x12345;
 	assert_int_equal(RUN("\x67\x8b\x0b"), EMUL_OK); /* mov (%ebx),%cx */
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x12345, 2));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x12345, 2));
 	m.ctx.rip = CODE;
 	FAULTS(X86_TRAP_UD, "\x0f\x00\xc0"); /* sldt */
 	FAULTS(X86_TRAP_UD, "\x63\xc0");     /* arpl */
@@ -468,9 +265,9 @@ static void real_mode_ignores_types(void **state)
 
 static void expands_down(void **state)
 {
-	start(EMUL_PROT32);
-	segments[SEG_DS].attr = 0x7 | SEG_ATTR_S | SEG_ATTR_P;
-	segments[SEG_DS].limit = 0x1fff;
+	machine_start(EMUL_PROT32);
+	m.seg[SEG_DS].attr = 0x7 | SEG_ATTR_S | SEG_ATTR_P;
+	m.seg[SEG_DS].limit = 0x1fff;
 	m.gpr[GPR_RAX] = 0x1fff;
 	FAULTS(X86_TRAP_GP, "\x8b\x08");
 	m.gpr[GPR_RAX] = 0x2000;
@@ -478,7 +275,7 @@ static void expands_down(void **state)
 	m.ctx.rip = CODE;
 	m.gpr[GPR_RAX] = 0xfffd; /* without B it ends at FFFF */
 	FAULTS(X86_TRAP_GP, "\x8b\x08");
-	segments[SEG_DS].attr |= SEG_ATTR_DB;
+	m.seg[SEG_DS].attr |= SEG_ATTR_DB;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
 }
 
@@ -487,12 +284,12 @@ static void expands_down(void **state)
 
 static void wraps_at_64k(void **state)
 {
-	start(EMUL_REAL);
+	machine_start(EMUL_REAL);
 	m.gpr[GPR_RSP] = 0xabcd0000;
 	m.gpr[GPR_RAX] = 0x1234;
 	assert_int_equal(RUN("\x50"), EMUL_OK); /* push %ax */
 	assert_int_equal(m.gpr[GPR_RSP], 0xabcdfffe);
-	assert_int_equal(mem_at(0xfffe, 2), 0x1234);
+	assert_int_equal(machine_mem(0xfffe, 2), 0x1234);
 	assert_int_equal(RUN("\x5b"), EMUL_OK); /* pop %bx */
 	assert_int_equal(m.gpr[GPR_RSP], 0xabcd0000);
 	m.gpr[GPR_RSP] = 1; /* half of the word would be at FFFF, half beyond */
@@ -501,7 +298,7 @@ static void wraps_at_64k(void **state)
 	m.gpr[GPR_RSI] = 0x0020;
 	m.gpr[GPR_RCX] = 0;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK); /* mov (%bx,%si),%cx */
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x10, 2));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x10, 2));
 	m.gpr[GPR_RSI] = 0xffffffff0000ffff;
 	assert_int_equal(RUN("\xac"), EMUL_OK); /* lodsb */
 	assert_int_equal(m.gpr[GPR_RSI], 0xffffffff00000000);
@@ -509,7 +306,7 @@ static void wraps_at_64k(void **state)
 
 static void wraps_at_4g(void **state)
 {
-	start(EMUL_PROT32);
+	machine_start(EMUL_PROT32);
 	m.gpr[GPR_RAX] = 0xfffffffe;
 	m.mem[MEM_LEN + 0xffe] = 0x11;
 	m.mem[MEM_LEN + 0xfff] = 0x22;
@@ -521,21 +318,21 @@ static void wraps_at_4g(void **state)
 	m.missing = MISSING(0);
 	FAULTS(X86_TRAP_PF, "\x89\x10");
 	assert_int_equal(m.ctx.fault.cr2, 0);
-	segments[SEG_DS].base = 0xfffff000; /* base plus offset wraps as well */
+	m.seg[SEG_DS].base = 0xfffff000; /* base plus offset wraps as well */
 	m.gpr[GPR_RAX] = 0x2000;
 	assert_int_equal(RUN("\x8b\x08"), EMUL_OK);
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x1000, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x1000, 4));
 }
 
 static void cuts_addresses_in_64_bit_mode(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0xffffffff00001000;
 	assert_int_equal(RUN("\x67\x8b\x08"), EMUL_OK); /* mov (%eax),%ecx */
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x1000, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x1000, 4));
 	m.ctx.rip = CODE;
 	assert_int_equal(RUN("\x8b\x0d\xfa\x8f\xff\xff"), EMUL_OK); /* mov -0x7006(%rip),%ecx */
-	assert_int_equal(m.gpr[GPR_RCX], mem_at(0x1000, 4));
+	assert_int_equal(m.gpr[GPR_RCX], machine_mem(0x1000, 4));
 }
 
 /* --- LOCK and read-modify-write
@@ -543,7 +340,7 @@ static void cuts_addresses_in_64_bit_mode(void **state)
 
 static void knows_where_lock_may_stand(void **state)
 {
-	start(EMUL_PROT32);
+	machine_start(EMUL_PROT32);
 	m.gpr[GPR_RAX] = 0x1000;
 	FAULTS(X86_TRAP_UD, "\xf0\x8b\x08");     /* mov */
 	FAULTS(X86_TRAP_UD, "\xf0\x01\xc8");     /* add, register destination */
@@ -562,9 +359,9 @@ static void knows_where_lock_may_stand(void **state)
 
 static void tries_again_when_memory_changed(void **state)
 {
-	struct machine before;
+	struct emul_machine before;
 
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1000;
 	m.gpr[GPR_RCX] = 5;
 	m.other_cpu = true;
@@ -581,10 +378,10 @@ static void cmpxchg_writes_when_it_fails(void **state)
 {
 	uint32_t old;
 
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RBX] = 0x1000;
 	m.gpr[GPR_RAX] = ~0ull;
-	old = mem_at(0x1000, 4);
+	old = machine_mem(0x1000, 4);
 	assert_int_equal(RUN("\x0f\xb1\x0b"), EMUL_OK); /* cmpxchg %ecx,(%rbx) */
 	assert_int_equal(m.writes, 1);
 	assert_int_equal(m.last_write, old);
@@ -598,44 +395,44 @@ static void cmpxchg_writes_when_it_fails(void **state)
 
 static void cmpxchg16b_wants_alignment(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RSI] = 0x1008;
 	FAULTS(X86_TRAP_GP, "\xf0\x48\x0f\xc7\x0e");
 	m.gpr[GPR_RSI] = 0x1010;
-	m.gpr[GPR_RAX] = mem_at(0x1010, 8);
-	m.gpr[GPR_RDX] = mem_at(0x1018, 8);
+	m.gpr[GPR_RAX] = machine_mem(0x1010, 8);
+	m.gpr[GPR_RDX] = machine_mem(0x1018, 8);
 	m.gpr[GPR_RBX] = 1;
 	m.gpr[GPR_RCX] = 2;
 	assert_int_equal(RUN("\xf0\x48\x0f\xc7\x0e"), EMUL_OK);
 	assert_true(m.ctx.rflags & RFLAGS_ZF);
 	assert_int_equal(m.exchanges, 1);
-	assert_int_equal(mem_at(0x1010, 8), 1);
-	assert_int_equal(mem_at(0x1018, 8), 2);
+	assert_int_equal(machine_mem(0x1010, 8), 1);
+	assert_int_equal(machine_mem(0x1018, 8), 2);
 	FAULTS(X86_TRAP_UD, "\x0f\xc7\xce"); /* of a register */
 }
 
 static void addresses_bit_strings(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1000;
 	m.gpr[GPR_RCX] = (uint64_t)-1; /* the last bit of the word before */
-	set_mem(0xffc, 0, 4);
+	machine_set_mem(0xffc, 0, 4);
 	assert_int_equal(RUN("\x0f\xab\x08"), EMUL_OK); /* bts %ecx,(%rax) */
-	assert_int_equal(mem_at(0xffc, 4), 0x80000000);
+	assert_int_equal(machine_mem(0xffc, 4), 0x80000000);
 	m.ctx.rip = CODE;
 	m.gpr[GPR_RCX] = 65;
-	set_mem(0x1008, 0, 8);
+	machine_set_mem(0x1008, 0, 8);
 	assert_int_equal(RUN("\x48\x0f\xab\x08"), EMUL_OK); /* bts %rcx,(%rax) */
-	assert_int_equal(mem_at(0x1008, 8), 2);
+	assert_int_equal(machine_mem(0x1008, 8), 2);
 	m.ctx.rip = CODE;
-	set_mem(0x1000, 0, 8);
+	machine_set_mem(0x1000, 0, 8);
 	assert_int_equal(RUN("\x0f\xba\x28\x41"), EMUL_OK); /* bts $65,(%rax): no further */
-	assert_int_equal(mem_at(0x1000, 8), 2);
+	assert_int_equal(machine_mem(0x1000, 8), 2);
 }
 
 static void exchanges_nothing_when_it_faults(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x1000;
 	m.gpr[GPR_RCX] = 0x1234;
 	m.read_only = MISSING(1);
@@ -652,7 +449,7 @@ static void exchanges_nothing_when_it_faults(void **state)
 
 static void string_faults_in_the_middle(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RSI] = 0x3000;
 	m.gpr[GPR_RDI] = 0x1ff0;
 	m.gpr[GPR_RCX] = 8;
@@ -676,7 +473,7 @@ static void strings_yield(void **state)
 	unsigned rounds = 0;
 	int r;
 
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RDI] = 0x1000;
 	m.gpr[GPR_RCX] = 0x1000;
 	m.gpr[GPR_RAX] = 0x5a;
@@ -695,7 +492,7 @@ static void strings_yield(void **state)
 
 static void strings_count_in_the_address_size(void **state)
 {
-	start(EMUL_PROT32);
+	machine_start(EMUL_PROT32);
 	m.gpr[GPR_RDI] = 0xffff1000;
 	m.gpr[GPR_RCX] = 0x10002;
 	assert_int_equal(RUN("\x67\xf3\xaa"), EMUL_OK); /* 16-bit: CX and DI */
@@ -713,7 +510,7 @@ static void strings_count_in_the_address_size(void **state)
 
 static void comparisons_stop(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	memcpy(m.mem + 0x1000, "abcdX", 5);
 	memcpy(m.mem + 0x2000, "abcdY", 5);
 	m.gpr[GPR_RSI] = 0x1000;
@@ -735,7 +532,7 @@ static void comparisons_stop(void **state)
 
 static void reads_no_port_in_vain(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RDI] = 0x1ffe;
 	m.gpr[GPR_RDX] = 0x1f0;
 	m.missing = MISSING(2);
@@ -746,12 +543,12 @@ static void reads_no_port_in_vain(void **state)
 	assert_int_equal(RUN("\xf3\x6d"), EMUL_OK);
 	assert_int_equal(m.port_reads, 2);
 	assert_int_equal(m.port, 0x1f0);
-	assert_int_equal(mem_at(0x2002, 4), 0xa1b2c3d4);
+	assert_int_equal(machine_mem(0x2002, 4), 0xa1b2c3d4);
 }
 
 static void sizes_ports(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = ~0ull;
 	m.gpr[GPR_RDX] = 0xffff1234;
 	assert_int_equal(RUN("\xe4\x60"), EMUL_OK); /* in $0x60,%al */
@@ -777,7 +574,7 @@ static void sizes_ports(void **state)
 
 static void traps_after_an_instruction(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.ctx.rflags |= RFLAGS_TF | RFLAGS_RF;
 	assert_int_equal(RUN("\x90"), EMUL_OK);
 	assert_true(m.ctx.trap);
@@ -797,7 +594,7 @@ static void traps_after_an_instruction(void **state)
 
 static void opens_interrupts_one_instruction_late(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	assert_int_equal(RUN("\xfb"), EMUL_OK); /* sti */
 	assert_true(m.ctx.int_shadow);
 	assert_true(m.ctx.rflags & RFLAGS_IF);
@@ -812,8 +609,8 @@ static void opens_interrupts_one_instruction_late(void **state)
 
 static void popf_keeps_what_is_not_its_own(void **state)
 {
-	start(EMUL_PROT32);
-	set_mem(0x4000, 0xffffffff, 4);
+	machine_start(EMUL_PROT32);
+	machine_set_mem(0x4000, 0xffffffff, 4);
 	m.ctx.cpl = 3;
 	assert_int_equal(RUN("\x9d"), EMUL_OK);
 	assert_false(m.ctx.rflags &
@@ -825,7 +622,7 @@ static void popf_keeps_what_is_not_its_own(void **state)
 	assert_true(m.ctx.rflags & RFLAGS_IF);
 	assert_int_equal(m.ctx.rflags & RFLAGS_IOPL, RFLAGS_IOPL);
 
-	start(EMUL_VM86);
+	machine_start(EMUL_VM86);
 	m.ctx.cpl = 3;
 	FAULTS(X86_TRAP_GP, "\x9c"); /* pushf with IOPL 0 */
 	FAULTS(X86_TRAP_GP, "\x9d");
@@ -835,7 +632,7 @@ static void popf_keeps_what_is_not_its_own(void **state)
 
 static void divides_or_faults(void **state)
 {
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	FAULTS(X86_TRAP_DE, "\xf7\xf1"); /* div %ecx: by zero */
 	assert_false(m.ctx.fault.has_error);
 	m.gpr[GPR_RDX] = 1;
@@ -853,26 +650,26 @@ static void divides_or_faults(void **state)
 
 static void branches_stay_in_the_segment(void **state)
 {
-	start(EMUL_PROT32);
-	segments[SEG_CS].limit = 0x8fff;
+	machine_start(EMUL_PROT32);
+	m.seg[SEG_CS].limit = 0x8fff;
 	m.gpr[GPR_RCX] = 2;
 	FAULTS(X86_TRAP_GP, "\xe9\x00\x10\x00\x00"); /* jmp */
 	FAULTS(X86_TRAP_GP, "\xe8\x00\x10\x00\x00"); /* call */
-	set_mem(0x4000, 0x9000, 4);
+	machine_set_mem(0x4000, 0x9000, 4);
 	FAULTS(X86_TRAP_GP, "\xc3"); /* ret */
 	m.ctx.rip = 0x8fd0;
 	FAULTS(X86_TRAP_GP, "\xe2\x7f"); /* loop: counts only when it jumps */
 	m.gpr[GPR_RCX] = 1;
 	assert_int_equal(RUN("\xe2\x7f"), EMUL_OK);
 
-	start(EMUL_LONG64);
+	machine_start(EMUL_LONG64);
 	m.gpr[GPR_RAX] = 0x800000000000;
 	FAULTS(X86_TRAP_GP, "\xff\xe0"); /* jmp *%rax */
-	set_mem(0x1000, 0x8100, 8);
+	machine_set_mem(0x1000, 0x8100, 8);
 	m.gpr[GPR_RAX] = 0x1000;
 	assert_int_equal(RUN("\xff\x10"), EMUL_OK); /* call *(%rax) */
 	assert_int_equal(m.ctx.rip, 0x8100);
-	assert_int_equal(mem_at(0x3ff8, 8), CODE + 2);
+	assert_int_equal(machine_mem(0x3ff8, 8), CODE + 2);
 }
 
 int main(void)

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The emulator's real mode and the way out of it: interrupts through vectors, segment registers,
+ * far transfers, descriptors, and the registers of the system. What a program may do of that is
+ * compared with the CPU in test_emul_native.c; here is what only a system may, and what must
+ * not have happened when it may not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/support/emul_machine.h"
+
+#define FLAGS_ON (RFLAGS_FIXED | RFLAGS_IF | RFLAGS_AC)
+
+static void real(void)
+{
+	machine_start(EMUL_REAL);
+	machine_add_system();
+}
+
+/* --- interrupts of real mode ------------------------------------------------------------------ */
+
+static void set_vector(unsigned vector, uint16_t cs, uint16_t ip)
+{
+	machine_set_mem(4 * vector, ip, 2);
+	machine_set_mem(4 * vector + 2, cs, 2);
+}
+
+static void expect_handler(uint16_t cs, uint16_t ip, uint16_t sp)
+{
+	assert_int_equal(m.ctx.rip, ip);
+	assert_int_equal(m.ctx.seg[SEG_CS].selector, cs);
+	assert_int_equal(m.ctx.seg[SEG_CS].base, cs << 4);
+	assert_true(m.ctx.segs_dirty & BIT(SEG_CS));
+	assert_int_equal(m.gpr[GPR_RSP], sp);
+	assert_false(m.ctx.rflags & (RFLAGS_IF | RFLAGS_TF | RFLAGS_AC));
+}
+
+static void int_goes_through_its_vector(void **state)
+{
+	real();
+	set_vector(0x21, 0x1000, 0x0234);
+	m.seg[SEG_CS].selector = 0x0777;
+	m.ctx.rflags = FLAGS_ON | RFLAGS_CF | RFLAGS_TF;
+	assert_int_equal(RUN("\xcd\x21"), EMUL_OK);
+	expect_handler(0x1000, 0x0234, 0x3ffa);
+	assert_int_equal(machine_mem(0x3ffa, 2), CODE + 2);
+	assert_int_equal(machine_mem(0x3ffc, 2), 0x0777);
+	assert_int_equal(machine_mem(0x3ffe, 2), (FLAGS_ON | RFLAGS_CF | RFLAGS_TF) & 0xffff);
+	assert_false(m.ctx.trap); /* the step ends with the handler */
+}
+
+static void short_forms_have_their_vectors(void **state)
+{
+	static const struct {
+		const char *bytes;
+		unsigned vector;
+	} forms[] = {{"\xcc", 3}, {"\xf1", 1}, {"\xce", 4}};
+
+	for (unsigned n = 0; n < ARRAY_SIZE(forms); n++) {
+		real();
+		set_vector(forms[n].vector, 0, 0x100);
+		m.ctx.rflags |= RFLAGS_OF;
+		assert_int_equal(machine_run(forms[n].bytes, 1), EMUL_OK);
+		expect_handler(0, 0x100, 0x3ffa);
+	}
+	real();
+	assert_int_equal(RUN("\xce"), EMUL_OK); /* INTO without OF */
+	assert_int_equal(m.ctx.rip, CODE + 1);
+}
+
+static void vectors_end_with_the_table(void **state)
+{
+	real();
+	m.table[EMUL_IDT].limit = 0x21 * 4 + 2;
+	FAULTS(X86_TRAP_GP, "\xcd\x21");
+	assert_false(m.ctx.fault.has_error);
+	m.table[EMUL_IDT] = (struct desc_table){.base = 0x5000, .limit = 0x21 * 4 + 3};
+	machine_set_mem(0x5000 + 0x84, 0x00200010, 4);
+	assert_int_equal(RUN("\xcd\x21"), EMUL_OK);
+	expect_handler(0x20, 0x10, 0x3ffa);
+}
+
+static void iret_goes_back(void **state)
+{
+	real();
+	m.ctx.rflags = RFLAGS_FIXED | RFLAGS_ID;
+	machine_set_mem(0x4000, 0x1234, 2);
+	machine_set_mem(0x4002, 0x0050, 2);
+	machine_set_mem(0x4004, RFLAGS_IF | RFLAGS_IOPL | RFLAGS_CF, 2);
+	assert_int_equal(RUN("\xcf"), EMUL_OK);
+	assert_int_equal(m.ctx.rip, 0x1234);
+	assert_int_equal(m.seg[SEG_CS].base, 0x500);
+	assert_int_equal(m.gpr[GPR_RSP], 0x4006);
+	assert_int_equal(m.ctx.rflags,
+			 RFLAGS_FIXED | RFLAGS_ID | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_CF);
+	/* 32 bits: more flags, RF among them, which the next instruction ends. */
+	real();
+	machine_set_mem(0x4000, CODE, 4);
+	machine_set_mem(0x4004, 0xffff0000, 4);
+	machine_set_mem(0x4008, RFLAGS_RF | RFLAGS_AC | RFLAGS_VM | RFLAGS_VIF, 4);
+	assert_int_equal(RUN("\x66\xcf"), EMUL_OK);
+	assert_int_equal(m.gpr[GPR_RSP], 0x400c);
+	assert_int_equal(m.ctx.rflags, RFLAGS_FIXED | RFLAGS_RF | RFLAGS_AC);
+	assert_int_equal(RUN("\x90"), EMUL_OK);
+	assert_false(m.ctx.rflags & RFLAGS_RF);
+	/* An address that CS does not have. */
+	real();
+	machine_set_mem(0x4000, 0x10000, 4);
+	FAULTS(X86_TRAP_GP, "\x66\xcf");
+}
+
+static void interrupts_come_from_outside(void **state)
+{
+	real();
+	set_vector(8, 0x300, 0x44);
+	m.ctx.rflags = FLAGS_ON;
+	assert_int_equal(emul_deliver(&m.ctx, 8, false), EMUL_OK);
+	expect_handler(0x300, 0x44, 0x3ffa);
+	assert_int_equal(machine_mem(0x3ffa, 2), CODE); /* comes back to this instruction */
+}
+
+static void fault_of_a_delivery_is_delivered(void **state)
+{
+	real();
+	set_vector(13, 0x13, 0);
+	m.table[EMUL_IDT].limit = 13 * 4 + 3;
+	assert_int_equal(emul_deliver(&m.ctx, 0x20, false), EMUL_OK); /* beyond the table: #GP */
+	expect_handler(0x13, 0, 0x3ffa);
+}
+
+static void fault_of_a_fault_is_a_double_fault(void **state)
+{
+	real();
+	set_vector(8, 0x88, 0);
+	m.table[EMUL_IDT].limit = 8 * 4 + 3;
+	assert_int_equal(emul_deliver(&m.ctx, X86_TRAP_GP, true), EMUL_OK);
+	expect_handler(0x88, 0, 0x3ffa);
+	/* But the same vector from an interrupt controller is only an interrupt. */
+	real();
+	m.table[EMUL_IDT].limit = 13 * 4 + 3;
+	set_vector(13, 0x13, 0);
+	assert_int_equal(emul_deliver(&m.ctx, 14, false), EMUL_OK);
+	expect_handler(0x13, 0, 0x3ffa);
+}
+
+static void nothing_left_is_a_triple_fault(void **state)
+{
+	real();
+	m.table[EMUL_IDT].limit = 0;
+	assert_int_equal(emul_deliver(&m.ctx, X86_TRAP_GP, true), EMUL_SHUTDOWN);
+	assert_int_equal(emul_deliver(&m.ctx, 0x20, false), EMUL_SHUTDOWN);
+	real(); /* a stack with no room: #SS again and again */
+	m.gpr[GPR_RSP] = 1;
+	assert_int_equal(emul_deliver(&m.ctx, 0x20, false), EMUL_SHUTDOWN);
+	assert_int_equal(m.gpr[GPR_RSP], 1);
+}
+
+static void delivers_in_real_mode_only(void **state)
+{
+	machine_start(EMUL_PROT32);
+	machine_add_system();
+	assert_int_equal(emul_deliver(&m.ctx, 0x20, false), EMUL_UNHANDLED);
+	assert_int_equal(RUN("\xcd\x21"), EMUL_UNHANDLED);
+}
+
+/* --- shadows ---------------------------------------------------------------------------------- */
+
+static void loading_ss_keeps_interrupts_and_steps_out(void **state)
+{
+	real();
+	m.ctx.rflags |= RFLAGS_TF;
+	m.gpr[GPR_RAX] = 0x123;
+	assert_int_equal(RUN("\x8e\xd0"), EMUL_OK); /* mov %ax,%ss */
+	assert_true(m.ctx.int_shadow);
+	assert_false(m.ctx.trap);
+	assert_int_equal(m.seg[SEG_SS].base, 0x1230);
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK); /* mov %ax,%ds */
+	assert_false(m.ctx.int_shadow);
+	assert_true(m.ctx.trap);
+	m.seg[SEG_SS].base = 0;
+	assert_int_equal(RUN("\x17"), EMUL_OK); /* pop %ss */
+	assert_true(m.ctx.int_shadow);
+	assert_int_equal(m.gpr[GPR_RSP], 0x4002);
+}
+
+/* --- segments and far transfers of real mode -------------------------------------------------- */
+
+static void big_segments_stay_big(void **state)
+{
+	real();
+	m.seg[SEG_ES] = (struct segment){.base = 0, .limit = 0xffffffff, .attr = DATA_SEG};
+	m.gpr[GPR_RAX] = 0x400;
+	assert_int_equal(RUN("\x8e\xc0"), EMUL_OK); /* mov %ax,%es */
+	assert_int_equal(m.seg[SEG_ES].base, 0x4000);
+	assert_int_equal(m.seg[SEG_ES].limit, 0xffffffff);
+	/* A null segment of protected mode becomes one that can be used. */
+	m.seg[SEG_ES] = (struct segment){.attr = SEG_ATTR_UNUSABLE};
+	assert_int_equal(RUN("\x8e\xc0"), EMUL_OK);
+	assert_int_equal(m.seg[SEG_ES].limit, 0xffff);
+	assert_int_equal(m.seg[SEG_ES].attr, DATA_SEG);
+}
+
+static void far_pointers_load_both(void **state)
+{
+	real();
+	machine_set_mem(0x100, 0x0500abcd, 4);
+	assert_int_equal(RUN("\xc4\x3e\x00\x01"), EMUL_OK); /* les 0x100,%di */
+	assert_int_equal(m.gpr[GPR_RDI], 0xabcd);
+	assert_int_equal(m.seg[SEG_ES].base, 0x5000);
+	machine_set_mem(0, 0x0600, 2); /* the selector's half comes from the segment's start */
+	machine_set_mem(0xfffe, 0x1111, 2);
+	assert_int_equal(RUN("\xc5\x36\xfe\xff"), EMUL_OK); /* lds 0xfffe,%si */
+	assert_int_equal(m.gpr[GPR_RSI], 0x1111);
+	assert_int_equal(m.seg[SEG_DS].selector, 0x0600);
+}
+
+static void far_calls_come_back(void **state)
+{
+	real();
+	m.seg[SEG_CS].selector = 0x0042;
+	assert_int_equal(RUN("\x9a\x10\x00\x00\x10"), EMUL_OK); /* lcall $0x1000,$0x10 */
+	assert_int_equal(m.ctx.rip, 0x10);
+	assert_int_equal(m.seg[SEG_CS].base, 0x10000);
+	assert_int_equal(machine_mem(0x3ffc, 4), 0x0042 << 16 | (CODE + 5));
+	assert_int_equal(RUN("\xca\x04\x00"), EMUL_OK); /* lret $4 */
+	assert_int_equal(m.ctx.rip, CODE + 5);
+	assert_int_equal(m.seg[SEG_CS].base, 0x420);
+	assert_int_equal(m.gpr[GPR_RSP], 0x4004);
+}
+
+static void far_target_must_be_in_the_segment(void **state)
+{
+	real();
+	FAULTS(X86_TRAP_GP, "\x66\xea\x00\x00\x01\x00\x00\x10"); /* ljmpl $0x1000,$0x10000 */
+	m.seg[SEG_CS].limit = 0xffffffff;
+	assert_int_equal(RUN("\x66\xea\x00\x00\x01\x00\x00\x10"), EMUL_OK);
+	assert_int_equal(m.ctx.rip, 0x10000);
+}
+
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+#define GDT 0x6000
+#define LDT 0x7000
+
+#define CODE32    0x00cf9a000000ffffull /* flat, not yet accessed */
+#define DATA32    0x00cf92000000ffffull
+#define AT_DPL(n) ((uint64_t)(n) << 45)
+#define PRESENT   BIT_ULL(47)
+
+/* Just switched to protected mode: 16-bit code in a real-mode CS. */
+static void switched(void)
+{
+	machine_start(EMUL_PROT16);
+	machine_add_system();
+	m.cr[0] = CR0_PE;
+	m.table[EMUL_GDT] = (struct desc_table){GDT, 0x7f};
+	memset(m.mem + GDT, 0, 0x80);
+	machine_set_mem(GDT + 0x08, CODE32, 8);
+	machine_set_mem(GDT + 0x10, DATA32, 8);
+	m.seg[SEG_LDTR].attr = SEG_ATTR_UNUSABLE;
+}
+
+static void selector_fault(unsigned vector, uint32_t error)
+{
+	assert_int_equal(m.ctx.fault.vector, vector);
+	assert_true(m.ctx.fault.has_error);
+	assert_int_equal(m.ctx.fault.error, error);
+}
+
+static void enters_protected_mode(void **state)
+{
+	switched();
+	assert_int_equal(RUN("\x66\xea\x78\x56\x34\x12\x08\x00"), EMUL_OK);
+	assert_int_equal(m.ctx.rip, 0x12345678);
+	assert_int_equal(m.seg[SEG_CS].selector, 8);
+	assert_int_equal(m.seg[SEG_CS].limit, 0xffffffff);
+	assert_int_equal(m.seg[SEG_CS].attr, CODE_SEG | SEG_ATTR_DB | SEG_ATTR_G);
+	assert_int_equal(machine_mem(GDT + 0x08, 8), CODE32 | BIT_ULL(40)); /* accessed */
+	assert_int_equal(m.exchanges, 1);
+	m.gpr[GPR_RAX] = 0x10;
+	m.ctx.rip = CODE;
+	assert_int_equal(RUN("\x8e\xd0"), EMUL_OK); /* mov %ax,%ss */
+	assert_int_equal(m.seg[SEG_SS].attr, DATA_SEG | SEG_ATTR_DB | SEG_ATTR_G);
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK); /* accessed already: no second write */
+	assert_int_equal(m.exchanges, 2);
+}
+
+static void sixteen_bit_bases_and_limits(void **state)
+{
+	switched();
+	machine_set_mem(GDT + 0x18, 0x120092345678cdefull, 8);
+	m.gpr[GPR_RAX] = 0x18;
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK);
+	assert_int_equal(m.seg[SEG_DS].base, 0x12345678);
+	assert_int_equal(m.seg[SEG_DS].limit, 0xcdef);
+}
+
+/* Somebody else changes the descriptor between its check and the accessed bit. */
+static void descriptor_race_is_run_again(void **state)
+{
+	switched();
+	m.other_cpu = true;
+	m.gpr[GPR_RAX] = 0x10;
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_AGAIN);
+	assert_int_equal(m.ctx.rip, CODE);
+	assert_false(m.ctx.segs_dirty);
+}
+
+static void bad_targets_of_far_jumps(void **state)
+{
+	static const char jump[] = "\xea\x00\x00\x18\x00"; /* ljmp $0x18,$0 */
+
+	switched();
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x03\x00"); /* null */
+	selector_fault(X86_TRAP_GP, 0);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x80\x00"); /* beyond the GDT */
+	selector_fault(X86_TRAP_GP, 0x80);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x0c\x00"); /* in an LDT that is not there */
+	selector_fault(X86_TRAP_GP, 0x0c);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x10\x00"); /* data */
+	selector_fault(X86_TRAP_GP, 0x10);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x0b\x00"); /* RPL 3 */
+	machine_set_mem(GDT + 0x18, CODE32 | AT_DPL(3), 8);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x18\x00");
+	machine_set_mem(GDT + 0x18, CODE32 & ~PRESENT, 8);
+	FAULTS(X86_TRAP_NP, "\xea\x00\x00\x18\x00");
+	selector_fault(X86_TRAP_NP, 0x18);
+	machine_set_mem(GDT + 0x18, 0x00008c0000000000ull, 8); /* a call gate */
+	assert_int_equal(machine_run(jump, sizeof(jump) - 1), EMUL_UNHANDLED);
+	machine_set_mem(GDT + 0x18, 0x0000890000000067ull, 8); /* a TSS */
+	assert_int_equal(machine_run(jump, sizeof(jump) - 1), EMUL_UNHANDLED);
+	machine_set_mem(GDT + 0x18, 0x0000820000000067ull, 8); /* an LDT */
+	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x18\x00");
+	machine_set_mem(GDT + 0x18, 0x00009a0000000fffull, 8); /* 4 KiB of code */
+	machine_set_mem(GDT + 0x1d, 0x9b, 1);
+	FAULTS(X86_TRAP_GP, "\xea\x00\x10\x18\x00");
+	selector_fault(X86_TRAP_GP, 0);
+}
+
+static void bad_data_segments(void **state)
+{
+	switched();
+	m.gpr[GPR_RAX] = 0;
+	FAULTS(X86_TRAP_GP, "\x8e\xd0");            /* null for SS */
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK); /* and for DS */
+	assert_true(m.seg[SEG_DS].attr & SEG_ATTR_UNUSABLE);
+	m.ctx.rip = CODE;
+	m.gpr[GPR_RAX] = 8;
+	FAULTS(X86_TRAP_GP, "\x8e\xd0"); /* code for SS */
+	selector_fault(X86_TRAP_GP, 8);
+	machine_set_mem(GDT + 0x18, DATA32 & ~PRESENT, 8);
+	m.gpr[GPR_RAX] = 0x18;
+	FAULTS(X86_TRAP_SS, "\x8e\xd0");
+	selector_fault(X86_TRAP_SS, 0x18);
+	FAULTS(X86_TRAP_NP, "\x8e\xd8");
+	selector_fault(X86_TRAP_NP, 0x18);
+	machine_set_mem(GDT + 0x18, DATA32 & ~BIT_ULL(41), 8); /* read only */
+	FAULTS(X86_TRAP_GP, "\x8e\xd0");
+	machine_set_mem(GDT + 0x18, CODE32 & ~BIT_ULL(41), 8); /* execute only */
+	FAULTS(X86_TRAP_GP, "\x8e\xd8");
+}
+
+static void local_table_and_task_register(void **state)
+{
+	switched();
+	machine_set_mem(GDT + 0x18, 0x0000820070000017ull, 8); /* LDT at 0x7000 */
+	machine_set_mem(GDT + 0x20, 0x0000890050000067ull, 8);
+	machine_set_mem(LDT + 0x10, DATA32, 8);
+	m.gpr[GPR_RAX] = 0x18;
+	assert_int_equal(RUN("\x0f\x00\xd0"), EMUL_OK); /* lldt %ax */
+	assert_int_equal(m.seg[SEG_LDTR].base, LDT);
+	m.gpr[GPR_RAX] = 0x14;
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK); /* from the LDT */
+	assert_int_equal(machine_mem(LDT + 0x15, 1), 0x93);
+	m.gpr[GPR_RAX] = 0x1c;
+	FAULTS(X86_TRAP_GP, "\x8e\xd8"); /* behind its end */
+	selector_fault(X86_TRAP_GP, 0x1c);
+	m.gpr[GPR_RAX] = 0x20;
+	assert_int_equal(RUN("\x0f\x00\xd8"), EMUL_OK); /* ltr %ax */
+	assert_int_equal(m.seg[SEG_TR].attr, SEG_ATTR_P | 0xb);
+	assert_int_equal(machine_mem(GDT + 0x25, 1), 0x8b); /* busy */
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd8");                /* and so not once more */
+	selector_fault(X86_TRAP_GP, 0x20);
+	assert_int_equal(RUN("\x0f\x00\xc9"), EMUL_OK); /* str %cx */
+	assert_int_equal(m.gpr[GPR_RCX], 0x20);
+}
+
+/* Long mode in one step: CR0 was written with PE and PG, CS is still of real mode. */
+static void enters_64_bit_code(void **state)
+{
+	switched();
+	m.ctx.lma = true;
+	machine_set_mem(GDT + 0x18, 0x00209a0000000000ull, 8);
+	assert_int_equal(RUN("\x66\xea\x78\x56\x34\x12\x18\x00"), EMUL_OK);
+	assert_int_equal(m.seg[SEG_CS].attr, CODE_SEG | SEG_ATTR_L);
+	assert_int_equal(m.ctx.rip, 0x12345678);
+	m.ctx.rip = CODE;
+	m.seg[SEG_CS] = (struct segment){.limit = 0xffff, .attr = CODE_SEG};
+	machine_set_mem(GDT + 0x18, 0x00609b0000000000ull, 8); /* L and D at once */
+	FAULTS(X86_TRAP_GP, "\x66\xea\x78\x56\x34\x12\x18\x00");
+}
+
+/* --- registers of the system ------------------------------------------------------------------ */
+
+static void table_registers(void **state)
+{
+	real();
+	machine_set_mem(0x100, 0x1234, 2);
+	machine_set_mem(0x102, 0x89abcdef, 4);
+	assert_int_equal(RUN("\x0f\x01\x16\x00\x01"), EMUL_OK); /* lgdt 0x100: 24 bits */
+	assert_int_equal(m.table[EMUL_GDT].limit, 0x1234);
+	assert_int_equal(m.table[EMUL_GDT].base, 0xabcdef);
+	assert_int_equal(RUN("\x66\x0f\x01\x1e\x00\x01"), EMUL_OK); /* lidtl 0x100 */
+	assert_int_equal(m.table[EMUL_IDT].base, 0x89abcdef);
+	assert_int_equal(RUN("\x0f\x01\x0e\x00\x02"), EMUL_OK); /* sidt 0x200: all of it */
+	assert_int_equal(machine_mem(0x200, 6), 0x89abcdef1234);
+}
+
+static void control_registers(void **state)
+{
+	real();
+	m.cr[0] = CR0_ET;
+	m.gpr[GPR_RAX] = CR0_ET | CR0_PE;
+	assert_int_equal(RUN("\x0f\x22\xc0"), EMUL_OK); /* mov %eax,%cr0 */
+	assert_int_equal(m.cr[0], CR0_ET | CR0_PE);
+	m.gpr[GPR_RBX] = CR0_TS;
+	assert_int_equal(RUN("\x0f\x01\xf3"), EMUL_OK); /* lmsw %bx: PE stays */
+	assert_int_equal(m.cr[0], CR0_ET | CR0_PE | CR0_TS);
+	assert_int_equal(RUN("\x0f\x01\xe1"), EMUL_OK); /* smsw %cx */
+	assert_int_equal(m.gpr[GPR_RCX], CR0_ET | CR0_PE | CR0_TS);
+	assert_int_equal(RUN("\x0f\x06"), EMUL_OK); /* clts */
+	assert_int_equal(m.cr[0], CR0_ET | CR0_PE);
+	assert_int_equal(RUN("\x0f\x20\xc2"), EMUL_OK); /* mov %cr0,%edx */
+	assert_int_equal(m.gpr[GPR_RDX], CR0_ET | CR0_PE);
+}
+
+static void debug_registers(void **state)
+{
+	real();
+	m.gpr[GPR_RAX] = 0x400;
+	assert_int_equal(RUN("\x0f\x23\xe8"), EMUL_OK); /* mov %eax,%dr5, which is DR7 */
+	assert_int_equal(m.dr[7], 0x400);
+	m.cr[4] = CR4_DE;
+	FAULTS(X86_TRAP_UD, "\x0f\x23\xe8");
+	m.dr[7] = DR7_GD;
+	assert_int_equal(RUN("\x0f\x21\xc3"), EMUL_FAULT); /* mov %dr0,%ebx */
+	assert_int_equal(m.ctx.fault.vector, X86_TRAP_DB);
+	assert_int_equal(m.dr[7], 0); /* so that the handler may */
+	assert_int_equal(m.dr[6], DR6_BD);
+}
+
+static void programs_may_not(void **state)
+{
+	machine_start(EMUL_PROT32);
+	machine_add_system();
+	m.ctx.cpl = 3;
+	FAULTS(X86_TRAP_GP, "\x0f\x20\xc0");           /* mov %cr0,%eax */
+	FAULTS(X86_TRAP_GP, "\x0f\x22\xc0");           /* mov %eax,%cr0 */
+	FAULTS(X86_TRAP_GP, "\x0f\x23\xc0");           /* mov %eax,%dr0 */
+	FAULTS(X86_TRAP_GP, "\x0f\x06");               /* clts */
+	FAULTS(X86_TRAP_GP, "\x0f\x01\xf0");           /* lmsw %ax */
+	FAULTS(X86_TRAP_GP, "\x0f\x01\x15\0\x10\0\0"); /* lgdt */
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd0");           /* lldt %ax */
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd8");           /* ltr %ax */
+	FAULTS(X86_TRAP_GP, "\xf4");                   /* hlt */
+	FAULTS(X86_TRAP_GP, "\x0f\x32");               /* rdmsr */
+	FAULTS(X86_TRAP_GP, "\x0f\x09");               /* wbinvd */
+	assert_int_equal(m.system_insn, 0);
+	assert_int_equal(RUN("\x0f\x01\xe0"), EMUL_OK); /* smsw %eax */
+	m.cr[4] = CR4_UMIP;
+	FAULTS(X86_TRAP_GP, "\x0f\x01\xe0");
+	FAULTS(X86_TRAP_GP, "\x0f\x01\x05\0\x10\0\0"); /* sgdt */
+	assert_int_equal(RUN("\x0f\xa2"), EMUL_OK);    /* cpuid */
+	assert_int_equal(m.system_insn, OP_CPUID);
+}
+
+static void owner_gets_the_rest(void **state)
+{
+	real();
+	assert_int_equal(RUN("\xf4"), EMUL_OK);
+	assert_int_equal(m.system_insn, OP_HLT);
+	assert_int_equal(m.ctx.rip, CODE + 1);
+	FAULTS(X86_TRAP_UD, "\x0f\x00\xc0"); /* sldt: not in real mode */
+	FAULTS(X86_TRAP_UD, "\x0f\x03\xc0"); /* lsl */
+	FAULTS(X86_TRAP_UD, "\xf0\x0f\x22\xc0");
+}
+
+static void fpu_as_firmware_asks_for_it(void **state)
+{
+	real();
+	assert_int_equal(RUN("\xdb\xe3"), EMUL_OK);         /* fninit */
+	assert_int_equal(RUN("\xd9\x3e\x00\x01"), EMUL_OK); /* fnstcw 0x100 */
+	assert_int_equal(machine_mem(0x100, 2), 0x37f);
+	m.gpr[GPR_RAX] = 0xffff;
+	assert_int_equal(RUN("\xdf\xe0"), EMUL_OK); /* fnstsw %ax */
+	assert_int_equal(m.gpr[GPR_RAX], 0);
+	m.cr[0] = CR0_EM;
+	FAULTS(X86_TRAP_NM, "\xdb\xe3");
+	m.cr[0] = CR0_TS;
+	FAULTS(X86_TRAP_NM, "\xd9\x3e\x00\x01");
+	assert_int_equal(RUN("\x9b"), EMUL_OK); /* fwait: with MP only */
+	m.cr[0] = CR0_TS | CR0_MP;
+	FAULTS(X86_TRAP_NM, "\x9b");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(int_goes_through_its_vector),
+		cmocka_unit_test(short_forms_have_their_vectors),
+		cmocka_unit_test(vectors_end_with_the_table),
+		cmocka_unit_test(iret_goes_back),
+		cmocka_unit_test(interrupts_come_from_outside),
+		cmocka_unit_test(fault_of_a_delivery_is_delivered),
+		cmocka_unit_test(fault_of_a_fault_is_a_double_fault),
+		cmocka_unit_test(nothing_left_is_a_triple_fault),
+		cmocka_unit_test(delivers_in_real_mode_only),
+		cmocka_unit_test(loading_ss_keeps_interrupts_and_steps_out),
+		cmocka_unit_test(big_segments_stay_big),
+		cmocka_unit_test(far_pointers_load_both),
+		cmocka_unit_test(far_calls_come_back),
+		cmocka_unit_test(far_target_must_be_in_the_segment),
+		cmocka_unit_test(enters_protected_mode),
+		cmocka_unit_test(sixteen_bit_bases_and_limits),
+		cmocka_unit_test(descriptor_race_is_run_again),
+		cmocka_unit_test(bad_targets_of_far_jumps),
+		cmocka_unit_test(bad_data_segments),
+		cmocka_unit_test(local_table_and_task_register),
+		cmocka_unit_test(enters_64_bit_code),
+		cmocka_unit_test(table_registers),
+		cmocka_unit_test(control_registers),
+		cmocka_unit_test(debug_registers),
+		cmocka_unit_test(programs_may_not),
+		cmocka_unit_test(owner_gets_the_rest),
+		cmocka_unit_test(fpu_as_firmware_asks_for_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
