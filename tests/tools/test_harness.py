@@ -5,9 +5,11 @@ import contextlib
 import io
 import os
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from harness import payloads, targets  # noqa: E402
 from harness.jobs import Group, Job, Runner, read_tap, run_job  # noqa: E402
 
 
@@ -74,8 +76,42 @@ class Sums(unittest.TestCase):
         self.assertEqual(self.last_line(), ("0 passed, 0 failed", 1))
         self.assertEqual(self.last_line(Group("g", [], [])), ("0 passed, 1 failed", 1))
 
+    def test_what_is_for_another_cpu_is_listed_and_does_not_count(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            runner = Runner(2)
+            runner.run([Group("g", [], [Job("good", ["true"]), Job("other", [], not_here="amd only: no such thing")])])
+            runner.finish()
+        self.assertIn("1 tests are not for that CPU:\n  g/other: amd only: no such thing\n", out.getvalue())
+        self.assertTrue(out.getvalue().endswith("\n1 passed, 0 failed\n"))
+
     def test_what_cannot_be_built_has_failed(self):
         self.assertEqual(self.last_line(Group("g", ["no-such-target"], [Job("good", ["true"])])), ("0 passed, 1 failed", 1))
+
+
+class Payloads(unittest.TestCase):
+    """What the opening comment of a payload says about how to run it."""
+
+    def source(self, text):
+        with tempfile.NamedTemporaryFile("w", suffix=".c", delete=False) as file:
+            file.write(text)
+        self.addCleanup(os.unlink, file.name)
+        return file.name
+
+    def test_wishes(self):
+        self.assertEqual(payloads.wishes(self.source("/*\n * run: status=101 vcpus=2\n */\n")), {"status": 101, "vcpus": 2})
+        self.assertEqual(payloads.wishes(self.source("/*\n * A guest.\n */\n")), {})
+
+    def test_one_vendor(self):
+        path = self.source("/*\n * intel only: no such instruction\n */\n")
+        self.assertEqual(payloads.other_vendor(path, "amd"), "intel only: no such instruction")
+        self.assertIsNone(payloads.other_vendor(path, "intel"))
+
+    def test_each_vendor_has_its_machine(self):
+        for cpu, target in targets.ALL.items():
+            job = target.job("x", "kernel", timeout=10)
+            self.assertEqual(job.argv, ["tools/umbra", "run", "--cpu", cpu, "--timeout", "10", "kernel"])
+            self.assertGreater(job.timeout, 10 * target.patience)
 
 
 if __name__ == "__main__":
