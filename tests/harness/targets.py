@@ -10,7 +10,7 @@ class Target:
     cpu: str         # as tools/umbra calls it
     emulator: str    # as the test guests are told, so that they skip what it lacks
     seconds: int     # a run's --timeout, if its test does not say
-    patience: int    # by the clock, a run may take so many times that (Bochs counts instructions)
+    patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     linux: tuple     # (form of the kernel, flavour or all, way to boot, numbers of vCPUs) of the Linux runs
     bios_boots: tuple  # ways to boot, with a BIOS as the guest
     unfit: tuple     # models that cannot run guests
@@ -28,7 +28,7 @@ AMD = Target("amd", "tcg", seconds=120, patience=1,
              linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", None, "bios", (2,)),
                     ("bzImage", "cloud", "bios", (1,)), ("bzImage", "cloud", "uefi", (1, 2))),
              bios_boots=("direct", "bios", "uefi"), unfit=("EPYC,-svm",))
-INTEL = Target("intel", "bochs", seconds=60, patience=4,
+INTEL = Target("intel", "bochs", seconds=120, patience=4,
                linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", "cloud", "bios", (1,))),
                bios_boots=("direct", "bios"), unfit=("core2_penryn_t9600",))
 ALL = {target.cpu: target for target in (AMD, INTEL)}

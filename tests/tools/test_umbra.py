@@ -276,6 +276,12 @@ class Bochs(Launcher):
         self.assertEqual(done.stdout, b"sb 62500000\nc\nq\n")
         self.assertIn(b"no end within 2.5 s, of 25,000,000 instructions each", done.stderr)
 
+    def test_timeout_with_several_cpus(self):
+        """Bochs's time breakpoints do not work there."""
+        done = self.assert_ends(124, "com[1].sendall(commands.encode()); time.sleep(60)", "--timeout", "0.5", "--pcpus", "2")
+        self.assertEqual(done.stdout, b"c\nq\n")
+        self.assertIn(b"no end within 0.5 s", done.stderr)
+
     def test_timeout_by_the_clock(self):
         done = self.assert_ends(124, "com[1].sendall(b'so far'); time.sleep(60)", "--timeout", "0.2")
         self.assertEqual(done.stdout, b"so far")

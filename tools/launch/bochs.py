@@ -2,7 +2,8 @@
 """The Intel machine: Bochs, which emulates VMX (and SVM, for a second opinion on AMD).
 
 Debian's Bochs has its debugger compiled in: it starts at its prompt, hence the rc script, whose
-time breakpoint also is a time-out that counts instructions. The serial lines are TCP connections
+time breakpoint also is a time-out that counts instructions (with one CPU; with several, Bochs
+forgets it). The serial lines are TCP connections
 to us: unlike a pty's, their other end waits for a reader, and does not lose what comes meanwhile.
 Bochs does not end at SIGTERM, and with the status 1 at every end of the machine; what it was says
 its output.
@@ -62,11 +63,14 @@ class Machine(BaseMachine):
         super().__init__(opts)
 
     @property
+    def counts_time(self):
+        """Whether Bochs ends a run by itself after its --timeout."""
+        return self.opts.timeout and self.opts.pcpus == 1 and not self.opts.interactive
+
+    @property
     def wall_seconds(self):
-        """After how long to give up by the clock on the wall; the time breakpoint should come first."""
-        if self.opts.timeout and not self.opts.interactive:
-            return self.opts.timeout * WALL_FACTOR
-        return self.opts.timeout
+        """After how long to give up by the clock on the wall; a time breakpoint should come first."""
+        return self.opts.timeout * WALL_FACTOR if self.counts_time else self.opts.timeout
 
     def start(self):
         listeners = {com: socket.create_server(("127.0.0.1", 0)) for com in self.coms}
@@ -96,7 +100,7 @@ class Machine(BaseMachine):
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
             file.write(text + "\n".join([*lines, *opts.emulator_option, ""]))
         commands = ["c", "q"]
-        if opts.timeout and not opts.interactive:
+        if self.counts_time:
             commands.insert(0, f"sb {int(opts.timeout * TICKS_PER_SECOND)}")
         with open(f"{self.dir}/rc", "w", encoding="utf-8") as file:
             file.write("\n".join([*commands, ""]))

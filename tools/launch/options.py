@@ -99,7 +99,7 @@ def run_options():
     group.add_argument("--interactive", action=argparse.BooleanOptionalAction,
                        help="Bochs: keep pace with real time when idle (default: if stdin is a terminal)")
     group.add_argument("--timeout", metavar="SECONDS", type=seconds,
-                       help="end with status 124 after that time (Bochs: so many times 25 million instructions)")
+                       help="end with status 124 after that time (Bochs with one CPU: so many times 25 million instructions)")
     group.add_argument("--log", metavar="FILE", help="Umbra's log, instead of on stderr")
     group.add_argument("--hv", metavar="WORDS", default="", help="words for Umbra's own command line (loglevel=debug)")
     group.add_argument("--vm", metavar="\"OPTIONS KERNEL -- command line\"", action="append", default=[],
