@@ -282,6 +282,12 @@ class Bochs(Launcher):
         self.assertEqual(done.stdout, b"c\nq\n")
         self.assertIn(b"no end within 0.5 s", done.stderr)
 
+    def test_timeout_tells_where_the_cpus_were(self):
+        line = "(1).[76] [0x0fea6] f000:fea6 (unk. ctxt): push eax"
+        script = f"signal.signal(signal.SIGINT, lambda *_: (print('{line}', flush=True), os._exit(0))); time.sleep(60)"
+        done = self.assert_ends(124, script, "--timeout", "0.5", "--pcpus", "2")
+        self.assertEqual(done.stderr.decode(), f"{line}\numbra: no end within 0.5 s\n")
+
     def test_timeout_by_the_clock(self):
         done = self.assert_ends(124, "com[1].sendall(b'so far'); time.sleep(60)", "--timeout", "0.2")
         self.assertEqual(done.stdout, b"so far")

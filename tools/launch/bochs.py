@@ -8,10 +8,13 @@ to us: unlike a pty's, their other end waits for a reader, and does not lose wha
 Bochs does not end at SIGTERM, and with the status 1 at every end of the machine; what it was says
 its output.
 """
+import contextlib
 import os
 import re
 import select
+import signal
 import socket
+import subprocess
 import time
 
 from . import bootdisk
@@ -21,6 +24,7 @@ from .options import (STATUS_BAD_CONFIG, STATUS_EMULATOR, STATUS_PANIC, STATUS_T
 TICKS_PER_SECOND = 25_000_000  # of --timeout: what Bochs gets done in a second, running an operating system
 WALL_FACTOR = 4                # how much slower than that a busy machine may be
 CONNECT_SECONDS = 60
+TELL_SECONDS = 5
 
 MODELS = {"intel": "tigerlake", "amd": "ryzen"}
 MAX_MEMORY = 2 << 30
@@ -46,10 +50,15 @@ sound: waveoutdrv=dummy
 
 MESSAGE = re.compile(r"Bochs is exiting with the following message:\n(.*)")
 CONFIG_ERROR = re.compile(r"^0{11}[ep]\[ +\] (?:>>PANIC<< )?(.*/bochsrc:.*)$", re.M)
-WHERE = re.compile(r"^\(\d+\)\.\[\d+\] .*$", re.M)  # each CPU's next instruction, at the end
+WHERE = re.compile(r"^\(\d+\)\.\[\d+\] .*$", re.M)
 OUT_OF_TIME = "Caught time breakpoint"
 TRIPLE_FAULT = "exception with no resolution"
 SWITCHED_OFF = re.compile(r"Shutdown port|soft power off")
+
+
+def where_lines(output):
+    """Each CPU's next instruction, from what Bochs says at its end."""
+    return "".join(line + "\n" for line in WHERE.findall(output))
 
 
 class Machine(BaseMachine):
@@ -118,6 +127,13 @@ class Machine(BaseMachine):
             raise UsageError(f"--boot direct: {error}") from None
         return {"boot": "disk", "disk": f"type=disk, mode=flat, path={disk}, cylinders={cylinders}, heads=16, spt=63"}
 
+    def where(self):
+        """SIGINT brings its debugger back, which goes on to the script's last command, and tells."""
+        self.child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(TELL_SECONDS)
+        return where_lines(self.output())
+
     def explain_end(self, status, output, has_run):
         message = MESSAGE.search(output)
         message = message[1].strip() if message else "without a word of its own"
@@ -125,9 +141,8 @@ class Machine(BaseMachine):
             reasons = CONFIG_ERROR.findall(output) or [message]
             return STATUS_BAD_CONFIG, "\n".join([*reasons, "umbra: the emulator refused to start"])
         if OUT_OF_TIME in output:
-            where = WHERE.findall(output)
-            return STATUS_TIMEOUT, "\n".join([*where, f"umbra: no end within {self.opts.timeout:g} s, "
-                                                      f"of {TICKS_PER_SECOND:,} instructions each"])
+            return STATUS_TIMEOUT, (f"{where_lines(output)}umbra: no end within {self.opts.timeout:g} s, "
+                                    f"of {TICKS_PER_SECOND:,} instructions each")
         if TRIPLE_FAULT in message:
             return STATUS_PANIC, f"umbra: the machine ended in a triple fault: {message}"
         if SWITCHED_OFF.search(message):

@@ -79,6 +79,10 @@ class BaseMachine:
         for end in self.ends.values():
             end.close()
 
+    def where(self):
+        """Where the CPUs are, of a machine that is out of time, in lines; only an emulator knows how to tell."""
+        return ""
+
     def output(self):
         """What the emulator said."""
         with open(f"{self.dir}/emulator.out", encoding="utf-8", errors="replace") as file:

@@ -143,10 +143,11 @@ class Session:
             self.machine.start()
             self.child, self.ends = self.machine.child, self.machine.ends
             status = self.watch()
+        where = self.machine.where() if status == STATUS_TIMEOUT else ""
         self.machine.stop()
         for stream in [*self.consoles.values(), self.log]:
             stream.close()
-        return self.explain(status)
+        return self.explain(status, where)
 
     def watch(self):
         """Pass bytes on until the run is decided: its status, or None if the emulator ended without a word."""
@@ -243,13 +244,13 @@ class Session:
                 out += key
         return out
 
-    def explain(self, status):
+    def explain(self, status, where):
         """Say in a line why the run ended, where the log does not; the final status."""
         if status is None:
             status, words = self.machine.explain_end(self.child.returncode, self.machine.output(), not self.log.is_empty)
             print(words, file=sys.stderr)
         elif status == STATUS_TIMEOUT and self.log.status is None:
-            print(f"umbra: no end within {self.machine.wall_seconds:g} s", file=sys.stderr)
+            print(f"{where}umbra: no end within {self.machine.wall_seconds:g} s", file=sys.stderr)
         elif status == 1 and self.expects and self.log.status == 0:
             print("umbra: the guest ended without the expected text on its console", file=sys.stderr)
         return status
