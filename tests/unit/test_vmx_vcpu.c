@@ -417,6 +417,92 @@ static void shadow_is_that_of_sti_and_mov_ss(void **state)
 	assert_true(vmx_irq_shadow(V));
 }
 
+/* MOV SS puts a single step off; the instruction behind it brings it, once. */
+static void shadow_and_single_step_agree(void **state)
+{
+	vmx_set_rflags(V, RFLAGS_FIXED | RFLAGS_TF);
+	fake_cpu_set_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, PENDING_DEBUG_ENABLED | 1);
+	vmx_set_irq_shadow(V);
+	assert_true(vmx_irq_shadow(V));
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
+			 PENDING_DEBUG_ENABLED | PENDING_DEBUG_BS | 1);
+	fake_guest_enter();
+	vmx_clear_irq_shadow(V);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS),
+			 PENDING_DEBUG_ENABLED | 1);
+	fake_guest_enter();
+	vmx_set_rflags(V, RFLAGS_FIXED);
+	vmx_set_irq_shadow(V);
+	fake_guest_enter();
+}
+
+static void without_unrestricted(struct vmx_limits *l)
+{
+	lacks(l, CTL_PROC2, PROC2_UNRESTRICTED_GUEST);
+}
+
+/* Real mode is the emulator's; without paging they run on a map of their own. */
+static void restricted_cpus_run_protected_mode(void **state)
+{
+	begin_on(without_unrestricted);
+	assert_false(virt_caps.unrestricted);
+	assert_false(vmx_can_run(V));
+	vmx_reg_write(V, VREG_CR3, 0x7000);
+	vmx_reg_write(V, VREG_EFER, EFER_LME);
+	vmx_reg_write(V, VREG_CR4, CR4_PAE);
+	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE);
+	assert_true(vmx_can_run(V));
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), VIRT_IDENTITY_GPA);
+	assert_int_equal(vmx_reg_read(V, VREG_CR3), 0x7000);
+	assert_int_equal(vmx_reg_read(V, VREG_CR4), CR4_PAE);
+	assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME);
+	fake_guest_enter();
+	fake_guest_long_mode();
+	assert_true(vmx_can_run(V));
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), 0x7000);
+	fake_guest_enter();
+	begin_on(full);
+	assert_true(vmx_can_run(V));
+}
+
+/* Whatever segment registers hold: it can run exactly if the CPU lets it in. */
+static void restricted_cpus_run_what_they_let_in(void **state)
+{
+	static const uint16_t attrs[] = {0x93,
+					 0x9b,
+					 0x9f,
+					 0xf3,
+					 0xfb,
+					 0xff,
+					 0xf7,
+					 0x97,
+					 SEG_ATTR_UNUSABLE,
+					 SEG_ATTR_UNUSABLE | SEG_ATTR_DPL};
+	static const uint16_t selectors[] = {0, 8, 0xb, 0x1000, 0x1007, 0x1002};
+	unsigned runs = 0, number = 0;
+
+	begin_on(without_unrestricted);
+	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
+	fake_guest_enter();
+	for (unsigned i = 0; i < 40000; i++) {
+		struct vmx_fault fault;
+		unsigned error;
+		enum seg seg = SEG_ES + (number = number * 1103515245 + 12345) / 65536 % 6;
+		uint16_t attr = attrs[(number = number * 1103515245 + 12345) / 65536 % 10];
+		uint16_t sel = selectors[(number = number * 1103515245 + 12345) / 65536 % 6];
+
+		if (seg == SEG_CS && (attr & SEG_ATTR_UNUSABLE))
+			continue; /* CS is never null */
+		vmx_seg_write(V, seg,
+			      &(struct segment){.limit = 0xffff, .selector = sel, .attr = attr});
+		if (vmx_can_run(V) != fake_cpu_may_enter(&fault, &error))
+			fail_msg("can_run %d: %s = %#lx: %s", vmx_can_run(V), fault.name,
+				 fault.value, fault.rule);
+		runs += vmx_can_run(V);
+	}
+	assert_in_range(runs, 20, 20000);
+}
+
 static void cr8_is_the_virtual_tpr(void **state)
 {
 	const uint8_t *page = (const uint8_t *)fake_cpu_field(VMCS_VIRTUAL_APIC_PAGE_ADDR);
@@ -588,6 +674,9 @@ int main(void)
 		cmocka_unit_test_setup(reset_drops_an_event, begin),
 		cmocka_unit_test_setup(windows_open_and_close, begin),
 		cmocka_unit_test_setup(shadow_is_that_of_sti_and_mov_ss, begin),
+		cmocka_unit_test_setup(shadow_and_single_step_agree, begin),
+		cmocka_unit_test(restricted_cpus_run_protected_mode),
+		cmocka_unit_test(restricted_cpus_run_what_they_let_in),
 		cmocka_unit_test_setup(cr8_is_the_virtual_tpr, begin),
 		cmocka_unit_test_setup(a_flush_takes_another_vpid, begin),
 		cmocka_unit_test_setup(vpids_run_out, begin),

@@ -120,19 +120,6 @@ static void update_debug_registers(struct virt_vcpu *v)
 	vmx_reg_write(v, VREG_DR7, vmx_reg_read(v, VREG_DR7) & ~DR7_GD);
 }
 
-/*
- * While STI or MOV SS blocks, an entry with TF set wants a single step to be pending (SDM volume 3,
- * VM-entry checks on guest non-register state). It was, until this exit took it for its own.
- */
-static void restore_pending_step(struct virt_vcpu *v)
-{
-	uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS);
-
-	if (vmx_irq_shadow(v) && (vmx_rflags(v) & RFLAGS_TF) &&
-	    !(vmread(VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
-		vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, pending | PENDING_DEBUG_BS);
-}
-
 /* INT1 is a trap: its handler returns behind it, where nothing blocks any more. */
 static void step_over_int1(struct virt_vcpu *v, const struct vm_exit *exit)
 {
@@ -150,8 +137,8 @@ static void decode_debug(struct virt_vcpu *v, const struct vm_exit *exit, unsign
 	update_debug_registers(v);
 	if (type == INTR_TYPE_PRIV_SOFT)
 		step_over_int1(v, exit);
-	else
-		restore_pending_step(v);
+	else if (vmx_irq_shadow(v))
+		vmx_settle_pending_step(); /* the exit took the step for its own */
 }
 
 /* The host's own NMI and machine check are handled where the interrupt table says. */

@@ -212,6 +212,21 @@ bool vmx_irq_shadow(struct virt_vcpu *v)
 	return vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
 }
 
+/*
+ * While STI or MOV SS blocks, an entry with TF set wants a single step to be pending, and wants
+ * none without (SDM volume 3, VM-entry checks on guest non-register state).
+ */
+void vmx_settle_pending_step(void)
+{
+	uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & ~PENDING_DEBUG_BS;
+
+	if ((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) &&
+	    (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) &&
+	    !(vmread(VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
+		pending |= PENDING_DEBUG_BS;
+	vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, pending);
+}
+
 /* By MOV SS: blocking by STI is refused while IF is clear. */
 void vmx_set_irq_shadow(struct virt_vcpu *v)
 {
@@ -220,16 +235,20 @@ void vmx_set_irq_shadow(struct virt_vcpu *v)
 	(void)v;
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
 		(state & ~(uint64_t)BLOCKING_BY_STI) | BLOCKING_BY_MOV_SS);
+	vmx_settle_pending_step();
 }
 
+/* A step that MOV SS had put off comes with that of the instruction behind it, from vmm/. */
 void vmx_clear_irq_shadow(struct virt_vcpu *v)
 {
 	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
 	(void)v;
-	if (unlikely(state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)))
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			state & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+	if (likely(!(state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))))
+		return;
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		state & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+	vmx_settle_pending_step();
 }
 
 void vmx_irq_window(struct virt_vcpu *v, bool on)

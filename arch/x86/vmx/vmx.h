@@ -99,6 +99,9 @@ bool vmx_enter(uint64_t *gpr, uint64_t *host_rsp, bool resume);
 /* Translate the exit's fields (exit.c). */
 void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 
+/* Make the pending debug exceptions agree with TF and the interrupt shadow (vcpu.c). */
+void vmx_settle_pending_step(void);
+
 /* Name the field of the current VMCS for which an entry failed. */
 void vmx_explain_failure(struct virt_vcpu *v, bool entered);
 
