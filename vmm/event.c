@@ -110,6 +110,21 @@ void vcpu_close_irq_window(struct vcpu *v)
 	vcpu_request(v, REQ_EVENT);
 }
 
+/* Is the NMI handler still running? The exit at its IRET came before that was executed. */
+static bool are_nmis_masked(struct vcpu *v)
+{
+	if (unlikely(v->nmi_iret) && v->virt.rip != v->nmi_iret_rip)
+		v->nmi_masked = v->nmi_iret = false;
+	return v->nmi_masked;
+}
+
+/* An NMI waits for that IRET: an exit behind it is wanted. */
+static void step_over_iret(struct vcpu *v)
+{
+	v->nmi_step = true;
+	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
+}
+
 /*
  * A CPU holds one NMI that waits for the IRET of the one in service. Of two that came since the
  * last look, with none in service, the CPU would have taken the first before the second came.
@@ -117,7 +132,7 @@ void vcpu_close_irq_window(struct vcpu *v)
 void vcpu_latch_nmis(struct vcpu *v)
 {
 	uint32_t count = atomic_exchange(&v->nmis_sent, 0);
-	uint32_t limit = v->nmi_masked ? 1 : 2;
+	uint32_t limit = are_nmis_masked(v) ? 1 : 2;
 
 	count = min(count, limit) + v->nmis_pending;
 	v->nmis_pending = (uint8_t)min(count, limit);
@@ -179,15 +194,18 @@ void vcpu_deliver_events(struct vcpu *v)
 {
 	/* This entry's injection is taken: perhaps before, by a look that no entry has followed. */
 	bool busy = virt_has_event(&v->virt);
+	bool nmi = v->nmis_pending && !are_nmis_masked(v);
 
 	if (!busy && v->pending.type != EVENT_NONE) {
 		inject(v, &v->pending);
 		v->pending.type = EVENT_NONE;
 		busy = true;
-	} else if (!busy && v->nmis_pending && !v->nmi_masked && !virt_irq_shadow(&v->virt)) {
+	} else if (!busy && nmi && !virt_irq_shadow(&v->virt)) {
 		inject_nmi(v);
 		busy = true;
 	}
+	if (unlikely(v->nmi_iret) && v->nmis_pending && !v->nmi_step)
+		step_over_iret(v);
 	if (virt_caps.lax && !busy && has_interrupt(v))
 		step_over_hlt(v);
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))
@@ -199,7 +217,7 @@ void vcpu_deliver_events(struct vcpu *v)
 
 bool vcpu_has_wake_event(struct vcpu *v)
 {
-	if (v->pending.type != EVENT_NONE || (v->nmis_pending && !v->nmi_masked))
+	if (v->pending.type != EVENT_NONE || (v->nmis_pending && !are_nmis_masked(v)))
 		return true;
 	return (virt_rflags(&v->virt) & RFLAGS_IF) && has_interrupt(v);
 }

@@ -49,7 +49,7 @@ static __cold void do_debug(struct vcpu *v)
 		vcpu_inject_exception(v, X86_TRAP_DB);
 		return;
 	}
-	v->nmi_step = v->nmi_masked = false;
+	v->nmi_step = v->nmi_iret = v->nmi_masked = false;
 	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) & ~DR6_BS);
 	vcpu_request(v, REQ_EVENT);
 }
@@ -68,19 +68,15 @@ void exit_exception(struct vcpu *v, const struct vm_exit *exit)
 	}
 }
 
-/* The guest's NMI handler is about to return: the next NMI may go in, behind the IRET. */
+/*
+ * The guest's NMI handler has returned; or it is about to, and the next NMI may go in behind the
+ * IRET: never in front of it, where the handler's stack is still in use.
+ */
 void exit_nmi_window(struct vcpu *v)
 {
 	virt_nmi_window(&v->virt, false);
-	if (!v->nmis_pending) {
-		v->nmi_masked = false;
-		return;
-	}
-	if (!virt_caps.nmi_window_early) {
-		v->nmi_masked = false;
+	v->nmi_iret = v->nmi_masked = virt_caps.nmi_window_early;
+	v->nmi_iret_rip = v->virt.rip;
+	if (v->nmis_pending)
 		vcpu_request(v, REQ_EVENT);
-		return;
-	}
-	v->nmi_step = true;
-	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
 }

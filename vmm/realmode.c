@@ -55,7 +55,7 @@ bool realmode_is_due_now(struct vcpu *v)
 /* The guest's NMI handler is at its end. */
 static void leave_nmi(struct vcpu *v)
 {
-	v->nmi_masked = false;
+	v->nmi_masked = v->nmi_iret = false;
 	virt_nmi_window(&v->virt, false);
 	if (v->nmis_pending)
 		vcpu_request(v, REQ_EVENT);

@@ -102,7 +102,7 @@ static void reset_registers(struct vcpu *v)
 	v->virt.gpr[GPR_RDX] = v->vm->cpuid.basic[1].eax;
 	v->pending.type = EVENT_NONE;
 	v->nmis_pending = 0;
-	v->nmi_masked = v->nmi_step = false;
+	v->nmi_masked = v->nmi_iret = v->nmi_step = false;
 	v->irq_window_open = false;
 	v->code.page = ~0ull;
 	memset(v->known, 0, sizeof(v->known));

@@ -109,11 +109,13 @@ struct vcpu {
 	struct vm_event_info pending; /* to be injected before anything else */
 	uint8_t nmis_pending;         /* NMIs to be taken, at most two (vmm/event.c) */
 	bool nmi_masked;              /* the guest is in its handler (until IRET) */
+	bool nmi_iret;                /* that IRET is the next instruction, or was: it exited */
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
 	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
 	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
 	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */
+	uint64_t nmi_iret_rip;        /* where it is */
 	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */

@@ -13,11 +13,25 @@
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/dev/lapic.h"
+#include "vmm/exit.h"
 #include "vmm/insn.h"
 #include "vmm/realmode.h"
+#include "vmm/sysinsn.h"
 #include "vmm/vm.h"
 
 static unsigned hlt_is_next; /* its length */
+
+unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
+{
+	return 0;
+}
+
+bool sysinsn_xsetbv(struct vcpu *v)
+{
+	return false;
+}
+
+void vm_bug(struct vcpu *v, const char *fmt, ...) {}
 
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
@@ -112,7 +126,7 @@ static int setup(void **state)
 	vcpu.lapic = &lapic;
 	fake_cpu.rflags = RFLAGS_IF;
 	extint = false;
-	virt_caps.lax = false;
+	virt_caps.lax = virt_caps.nmi_window_early = false;
 	hlt_is_next = 0;
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -206,6 +220,55 @@ static void send_nmis(uint32_t count)
 {
 	atomic_fetch_add(&vcpu.nmis_sent, count);
 	vcpu_latch_nmis(&vcpu);
+}
+
+/* The exit at the IRET that ends the handler, before that is executed. */
+static void reach_iret(void)
+{
+	vcpu.nmis_pending = 1;
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_true(fake_cpu.nmi_window);
+	vcpu.virt.rip = 0x5000;
+	fake_cpu.rflags = 0;
+	exit_nmi_window(&vcpu);
+	assert_false(fake_cpu.nmi_window);
+}
+
+/* The handler's stack frame is in use until its IRET is done: Linux would return to it for ever. */
+static void no_nmi_goes_in_front_of_the_iret(void **state)
+{
+	virt_caps.nmi_window_early = true;
+	reach_iret();
+	send_nmis(1);
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_int_equal(fake_cpu.rflags, RFLAGS_TF); /* an exit behind the IRET */
+	vcpu.virt.rip = 0x8000;
+	fake_cpu.rflags = RFLAGS_IF;
+	fake_cpu.vreg[VREG_DR6] = DR6_INIT | DR6_BS;
+	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	assert_int_equal(fake_cpu.vreg[VREG_DR6], DR6_INIT);
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_int_equal(fake_cpu.rflags, RFLAGS_IF);
+	assert_int_equal(vcpu.pending.type, EVENT_NONE);
+}
+
+static void behind_the_iret_nmis_go_in_at_once(void **state)
+{
+	virt_caps.nmi_window_early = true;
+	reach_iret();
+	assert_int_equal(enter().type, EVENT_NONE);
+	vcpu.virt.rip = 0x8000;
+	send_nmis(1);
+	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_int_equal(fake_cpu.rflags, 0);
+}
+
+static void a_window_that_is_not_early_opens(void **state)
+{
+	reach_iret();
+	send_nmis(1);
+	assert_int_equal(enter().type, EVENT_NMI);
 }
 
 static void two_nmis_are_taken_one_waits(void **state)
@@ -387,6 +450,9 @@ int main(void)
 		cmocka_unit_test_setup(second_interrupt_gets_a_window, setup),
 		cmocka_unit_test_setup(exception_precedes_nmi_precedes_interrupt, setup),
 		cmocka_unit_test_setup(nmi_is_masked_until_iret, setup),
+		cmocka_unit_test_setup(no_nmi_goes_in_front_of_the_iret, setup),
+		cmocka_unit_test_setup(behind_the_iret_nmis_go_in_at_once, setup),
+		cmocka_unit_test_setup(a_window_that_is_not_early_opens, setup),
 		cmocka_unit_test_setup(two_nmis_are_taken_one_waits, setup),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
