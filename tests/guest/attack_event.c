@@ -231,11 +231,11 @@ TEST(gates_of_all_types)
 		unsigned type = i & 0x1f, dpl = i >> 5 & 3, present = i >> 7;
 		int vector;
 
+		if (!IS_64BIT && type >= 5 && type <= 7)
+			continue; /* a task gate; gates of 16 bits, which lead elsewhere */
 		trap_set_gate(0x90, 14, 0, 0);
 		idt[0x90 * GATE_WORDS] = (idt[0x90 * GATE_WORDS] & ~0xff0000000000ull) |
 					 (uint64_t)(present << 7 | dpl << 5 | type) << 40;
-		if (!IS_64BIT && type == 5)
-			continue; /* a task gate: see taskswitch */
 		vector = try_int_90();
 		CHECK(vector == 0x90 || vector == GP_VECTOR || vector == NP_VECTOR);
 		if (type == 14 && present)
