@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The bare-metal guests of tests/guest as jobs: under Umbra, or on the bare emulator.
 
-A payload's source may say how it wants to be run, in a line of its opening comment:
-" * run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, the target's). With
+A payload's source may say how it wants to be run, in its opening comment:
+"run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, the target's). With
 icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
 umbra means that the bare emulator has not what is tested; realmode, that it runs a second time with its
-real mode in the instruction emulator (on AMD's CPUs, which could run it). A line " * amd only: REASON" (or intel) says
+real mode in the instruction emulator (on AMD's CPUs, which could run it). "amd only: REASON." (or intel) says
 that it has nothing to test on the other vendor's CPUs.
 """
 import glob
@@ -26,19 +26,23 @@ def source_of(elf):
     return next((s for s in sources if os.path.exists(s)), None)
 
 
+def opening_comment(path):
+    """The comment that says why a source exists, as one line: clang-format breaks it as it likes."""
+    with open(path, encoding="utf-8") as source:
+        comment = re.search(r"^/\*\n(.*?)\*/", source.read(), re.M | re.S)
+    return " ".join(comment[1].replace(" *", " ").split()) if comment else ""
+
+
 def wishes(path):
     """How a payload wants to be run, by its source."""
-    with open(path, encoding="utf-8") as source:
-        line = re.search(r"^ \* run: (.*)$", source.read(4096), re.M)
-    words = dict(word.split("=") for word in line[1].split()) if line else {}
-    return {key: int(value) for key, value in words.items()}
+    words = re.search(r"\brun:((?: \w+=\d+)+)", opening_comment(path))
+    return {key: int(value) for key, value in (word.split("=") for word in words[1].split())} if words else {}
 
 
 def other_vendor(path, cpu):
     """Why a payload is not for this vendor's CPUs; None if it is."""
-    with open(path, encoding="utf-8") as source:
-        line = re.search(r"^ \* (amd|intel) only: (.*)$", source.read(4096), re.M)
-    return line[0][3:] if line and line[1] != cpu else None
+    words = re.search(r"\b(amd|intel) only: [^.]*", opening_comment(path))
+    return words[0] if words and words[1] != cpu else None
 
 
 def umbra_job(target, name, elf, vcpus, wish, options):

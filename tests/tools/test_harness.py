@@ -100,6 +100,8 @@ class Payloads(unittest.TestCase):
 
     def test_wishes(self):
         self.assertEqual(payloads.wishes(self.source("/*\n * run: status=101 vcpus=2\n */\n")), {"status": 101, "vcpus": 2})
+        self.assertEqual(payloads.wishes(self.source("/* x */\n/*\n * A guest. run: status=101\n * vcpus=1\n */\n")),
+                         {"status": 101, "vcpus": 1})
         self.assertEqual(payloads.wishes(self.source("/*\n * A guest.\n */\n")), {})
 
     def test_one_vendor(self):
