@@ -13,7 +13,8 @@
 #include "arch/x86/cpu.h"
 #include "lib/log.h"
 
-enum reg { EAX, EBX, ECX, EDX, MSR_HIGH };
+/* MSR_HIGH: of the half of an MSR that says which controls may be 1. MSR_BIT: of all 64 bits. */
+enum reg { EAX, EBX, ECX, EDX, MSR_HIGH, MSR_BIT };
 
 #define VENDORS_ALL   (BIT(VENDOR_INTEL) | BIT(VENDOR_AMD) | BIT(VENDOR_OTHER))
 #define VENDORS_INTEL BIT(VENDOR_INTEL)
@@ -72,6 +73,32 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_VMX] = {"VMX", 1, ECX, 5, VENDORS_INTEL, true, "no guests"},
 	[FEATURE_VMX_EPT] = {"VMX EPT", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 1, VENDORS_INTEL, false,
 			     "shadow paging"},
+	[FEATURE_VMX_EPT_1G] = {"VMX EPT 1G pages", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 17,
+				VENDORS_INTEL, false, "2M pages"},
+	[FEATURE_VMX_EPT_AD] = {"VMX EPT A/D bits", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 21,
+				VENDORS_INTEL, false, "accesses tracked by present bits"},
+	[FEATURE_VMX_EPT_EXEC_ONLY] = {"VMX EPT exec-only", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 0,
+				       VENDORS_INTEL, false, "code pages can be read"},
+	[FEATURE_VMX_TPR_SHADOW] = {"VMX TPR shadow", MSR_VMX_PROCBASED_CTLS, MSR_HIGH, 21,
+				    VENDORS_INTEL, false, "CR8 accesses exit"},
+	[FEATURE_VMX_MSR_BITMAPS] = {"VMX MSR bitmaps", MSR_VMX_PROCBASED_CTLS, MSR_HIGH, 28,
+				     VENDORS_INTEL, false, "all MSR accesses exit"},
+	[FEATURE_VMX_IO_BITMAPS] = {"VMX I/O bitmaps", MSR_VMX_PROCBASED_CTLS, MSR_HIGH, 25,
+				    VENDORS_INTEL, false, "all port accesses exit"},
+	[FEATURE_VMX_VIRTUAL_NMIS] = {"VMX virtual NMIs", MSR_VMX_PINBASED_CTLS, MSR_HIGH, 5,
+				      VENDORS_INTEL, true, "no guests"},
+	[FEATURE_VMX_LOAD_EFER] = {"VMX load EFER", MSR_VMX_ENTRY_CTLS, MSR_HIGH, 15,
+				   VENDORS_INTEL, false, "switched by an MSR area"},
+	[FEATURE_VMX_LOAD_PAT] = {"VMX load PAT", MSR_VMX_ENTRY_CTLS, MSR_HIGH, 14, VENDORS_INTEL,
+				  false, "switched by an MSR area"},
+	[FEATURE_VMX_RDTSCP] = {"VMX RDTSCP", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 3, VENDORS_INTEL,
+				false, "hidden from guests"},
+	[FEATURE_VMX_INVPCID] = {"VMX INVPCID", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 12,
+				 VENDORS_INTEL, false, "hidden from guests"},
+	[FEATURE_VMX_XSAVES] = {"VMX XSAVES", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 20, VENDORS_INTEL,
+				false, "hidden from guests"},
+	[FEATURE_VMX_WBINVD] = {"VMX WBINVD exits", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 6,
+				VENDORS_INTEL, false, "guests can flush this CPU's caches"},
 	[FEATURE_VMX_VPID] = {"VMX VPID", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 5, VENDORS_INTEL,
 			      false, "TLB flushed at each entry"},
 	[FEATURE_VMX_UNRESTRICTED_GUEST] = {"VMX unrestricted guest", MSR_VMX_PROCBASED_CTLS2,
@@ -133,13 +160,14 @@ static bool detect_cpuid(const struct feature_row *row)
 
 static bool detect_msr(const struct feature_row *row)
 {
+	unsigned bit = row->reg == MSR_HIGH ? 32u + row->bit : row->bit;
 	uint64_t val;
 
 	/* The secondary controls only exist if the primary ones may activate them. */
 	if (row->source == MSR_VMX_PROCBASED_CTLS2 &&
 	    !(rdmsr(MSR_VMX_PROCBASED_CTLS) & BIT_ULL(63)))
 		return false;
-	return !rdmsr_safe(row->source, &val) && (val & BIT_ULL(32 + row->bit));
+	return !rdmsr_safe(row->source, &val) && (val & BIT_ULL(bit));
 }
 
 void features_detect(void)
@@ -151,7 +179,7 @@ void features_detect(void)
 	for (i = 0; i < NR_FEATURES; i++) {
 		if (!(rows[i].vendors & BIT(vendor)))
 			continue;
-		if (rows[i].reg != MSR_HIGH)
+		if (rows[i].reg < MSR_HIGH)
 			has[i] = detect_cpuid(&rows[i]);
 		else if (has[FEATURE_VMX])
 			has[i] = detect_msr(&rows[i]);
