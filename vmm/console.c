@@ -73,13 +73,13 @@ static bool is_machine_port(const struct serial *port)
 	return false;
 }
 
-static bool is_port_taken(const struct serial *port)
+static struct vm *vm_of_port(const struct serial *port)
 {
 	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
 		if (vm->console.port == port)
-			return true;
+			return vm;
 	}
-	return false;
+	return NULL;
 }
 
 static int open_port(struct console *c, const char *name, const char *vm)
@@ -95,7 +95,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		log_error("vm %s: console=%s: this machine has no such port", vm, name);
 		return -ENODEV;
 	}
-	if (is_port_taken(c->port) || is_machine_port(c->port)) {
+	if (vm_of_port(c->port) || is_machine_port(c->port)) {
 		log_error("vm %s: console=%s: in use", vm, name);
 		c->port = NULL;
 		return -EBUSY;
@@ -156,19 +156,21 @@ void console_print(const char *fmt, ...)
 	spin_unlock(&lock);
 }
 
-static struct vm *vm_of_port(const struct serial *port)
+/* Whose input comes in on a port: its VM's, or on the machine's console the attached one's. */
+static struct vm *vm_of_input(const struct serial *port)
 {
-	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
-		if (vm->console.port == port)
-			return vm;
-	}
+	if (!is_machine_port(port))
+		return vm_of_port(port);
 	return attached ? attached->vm : NULL;
 }
 
 static void dispatch(const struct serial *port, uint8_t byte)
 {
-	struct vm *vm = vm_of_port(port);
+	struct vm *vm = vm_of_input(port);
 
+	if (!vm && !is_machine_port(port))
+		return; /* the VM that had this port for itself has ended: nobody else listens there
+			 */
 	if (!vm)
 		monitor_input(byte);
 	else if (byte == MONITOR_ESCAPE && !vm->console.port)

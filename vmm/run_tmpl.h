@@ -131,7 +131,7 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 		insn_emulate_fault(v, exit);
 }
 
-/* One switch over the reasons, each case a line or a call. Their order is that of docs/usage.md. */
+/* One switch over the reasons, each case a line or a call. */
 static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {
 	enum exit_reason reason = exit->reason;
