@@ -7,12 +7,9 @@
  * for this code, in the direct map, and its first GiB at the image's linked address. They live
  * until arch/x86/paging.c has better ones, and again for a moment on each CPU that is started.
  */
-#include "arch/x86/desc.h"
-#include "arch/x86/regs.h"
-#include "arch/x86/layout.h"
+#include "arch/x86/long_mode.h"
 
-#define HPA_OF(sym) ((sym) - IMAGE_VBASE)
-#define PTES	    512
+#define PTES 512
 
 	.section .boot.text, "ax"
 	.code32
@@ -71,18 +68,7 @@ boot_start:
 	movl	$(HPA_OF(boot_pdpt) + PTE_P + PTE_RW), HPA_OF(boot_pml4) + 256 * 8
 	movl	$(HPA_OF(boot_pdpt_image) + PTE_P + PTE_RW), HPA_OF(boot_pml4) + 511 * 8
 
-	movl	$CR4_PAE, %eax
-	movl	%eax, %cr4
-	movl	$HPA_OF(boot_pml4), %eax
-	movl	%eax, %cr3
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	orl	$EFER_LME, %eax
-	wrmsr
-	movl	$(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
-	movl	%eax, %cr0
-	lgdt	HPA_OF(boot_gdt_ptr)
-	ljmp	$SEL_CODE, $HPA_OF(boot_long_mode)
+	enter_long_mode boot_long_mode
 
 /* Say so on COM1 and on the text screen, and stop. */
 no_long_mode:
@@ -106,13 +92,7 @@ boot_long_mode:
 
 	.text
 boot_high:
-	movl	$SEL_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
-	xorl	%eax, %eax
-	movl	%eax, %fs
-	movl	%eax, %gs
+	load_data_segments
 	movq	$(boot_stacks + STACK_TOP), %rsp
 	movl	%edi, %edi
 	movl	%esi, %esi

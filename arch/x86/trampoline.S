@@ -5,12 +5,8 @@
  * page tables, which still map everything at its own address, finds its struct cpu by its APIC
  * id, and with that its stack.
  */
-#include "arch/x86/desc.h"
-#include "arch/x86/layout.h"
+#include "arch/x86/long_mode.h"
 #include "arch/x86/percpu.h"
-#include "arch/x86/regs.h"
-
-#define HPA_OF(sym) ((sym) - IMAGE_VBASE)
 
 	.section .rodata
 	.balign	16
@@ -38,18 +34,7 @@ trampoline_32:
 	movw	%ax, %ds
 	movw	%ax, %es
 	movw	%ax, %ss
-	movl	$CR4_PAE, %eax
-	movl	%eax, %cr4
-	movl	$HPA_OF(boot_pml4), %eax
-	movl	%eax, %cr3
-	movl	$MSR_EFER, %ecx
-	rdmsr
-	orl	$EFER_LME, %eax
-	wrmsr
-	movl	$(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
-	movl	%eax, %cr0
-	lgdt	HPA_OF(boot_gdt_ptr)
-	ljmp	$SEL_CODE, $HPA_OF(ap_long_mode)
+	enter_long_mode ap_long_mode
 
 	.balign	8
 trampoline_gdt:
@@ -72,13 +57,7 @@ ap_long_mode:
 
 	.text
 ap_high:
-	movl	$SEL_DATA, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
-	xorl	%eax, %eax
-	movl	%eax, %fs
-	movl	%eax, %gs
+	load_data_segments
 
 	/* The APIC id: 32 bits from leaf 0xb if it is there, else 8 from leaf 1. */
 	xorl	%eax, %eax

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way into long mode, for the two entries that need it: the boot loader's (boot/entry.S) and
+ * that of the other CPUs (arch/x86/trampoline.S).
+ */
+#ifndef ARCH_X86_LONG_MODE_H
+#define ARCH_X86_LONG_MODE_H
+
+#include "arch/x86/desc.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/regs.h"
+
+/* Where a symbol of the image is in physical memory. */
+#define HPA_OF(sym) ((sym) - IMAGE_VBASE)
+
+#ifdef __ASSEMBLY__
+
+/* From 32-bit code, paging off, to `target` on the boot page tables. Uses EAX, ECX, EDX. */
+	.macro	enter_long_mode target
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$HPA_OF(boot_pml4), %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	orl	$EFER_LME, %eax
+	wrmsr
+	movl	$(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
+	movl	%eax, %cr0
+	lgdt	HPA_OF(boot_gdt_ptr)
+	ljmp	$SEL_CODE, $HPA_OF(\target)
+	.endm
+
+/* In 64-bit code: the data segments of the GDT; FS and GS null. Uses EAX. */
+	.macro	load_data_segments
+	movl	$SEL_DATA, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	xorl	%eax, %eax
+	movl	%eax, %fs
+	movl	%eax, %gs
+	.endm
+
+#endif
+#endif
