@@ -33,7 +33,12 @@ static const uint8_t plain[] = {
 	[SVM_EXIT_MWAIT - FIRST_MISC] = EXIT_MWAIT,
 	[SVM_EXIT_MWAIT_COND - FIRST_MISC] = EXIT_MWAIT,
 	[SVM_EXIT_XSETBV - FIRST_MISC] = EXIT_XSETBV,
+	/* New ones that CPUID does not show to guests: #UD, as of an older CPU. */
 	[SVM_EXIT_RDPRU - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_INVLPGB - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_INVLPGB_BAD - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_MCOMMIT - FIRST_MISC] = EXIT_VIRT_INSN,
+	[SVM_EXIT_TLBSYNC - FIRST_MISC] = EXIT_VIRT_INSN,
 };
 
 static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What SVM's exit codes and their two words of information become (APM volume 2, appendix C). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/regs.h"
+#include "arch/x86/svm/svm.h"
+
+bool svm_has_nrips, svm_has_decode_assists;
+
+static struct vmcb vmcb;
+static struct virt_vcpu v = {.control = &vmcb};
+
+static struct vm_exit decode(uint64_t code, uint64_t info1, uint64_t info2)
+{
+	struct vm_exit exit;
+
+	memset(&exit, 0xa5, sizeof(exit));
+	vmcb.exitcode = code;
+	vmcb.exitinfo1 = info1;
+	vmcb.exitinfo2 = info2;
+	svm_decode_exit(&v, &exit);
+	return exit;
+}
+
+static int setup(void **state)
+{
+	memset(&vmcb, 0, sizeof(vmcb));
+	svm_has_nrips = svm_has_decode_assists = false;
+	return 0;
+}
+
+/* An instruction that is intercepted must not end the VM for want of a reason. */
+static void each_intercepted_instruction_has_its_reason(void **state)
+{
+	static const struct {
+		uint16_t code;
+		enum exit_reason reason;
+	} table[] = {
+		{0x60, EXIT_INTERRUPT},  {0x61, EXIT_NMI},       {0x63, EXIT_NMI},
+		{0x64, EXIT_IRQ_WINDOW}, {0x6f, EXIT_RDPMC},     {0x72, EXIT_CPUID},
+		{0x74, EXIT_NMI_WINDOW}, {0x76, EXIT_WBINVD},    {0x77, EXIT_PAUSE},
+		{0x78, EXIT_HLT},        {0x7a, EXIT_VIRT_INSN}, {0x7f, EXIT_SHUTDOWN},
+		{0x80, EXIT_VIRT_INSN},  {0x81, EXIT_HYPERCALL}, {0x82, EXIT_VIRT_INSN},
+		{0x83, EXIT_VIRT_INSN},  {0x84, EXIT_VIRT_INSN}, {0x85, EXIT_VIRT_INSN},
+		{0x86, EXIT_VIRT_INSN},  {0x89, EXIT_WBINVD},    {0x8a, EXIT_MONITOR},
+		{0x8b, EXIT_MWAIT},      {0x8c, EXIT_MWAIT},     {0x8d, EXIT_XSETBV},
+		{0x8e, EXIT_VIRT_INSN},  {0xa0, EXIT_VIRT_INSN}, {0xa1, EXIT_VIRT_INSN},
+		{0xa3, EXIT_VIRT_INSN},  {0xa4, EXIT_VIRT_INSN},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		assert_int_equal(decode(table[i].code, 0, 0).reason, table[i].reason);
+	assert_int_equal(decode(0x7c, 0, 0).reason, EXIT_RDMSR);
+	assert_int_equal(decode(0x7c, 1, 0).reason, EXIT_WRMSR);
+	assert_int_equal(decode(0x26, 0, 0).reason, EXIT_DR_ACCESS);
+	assert_int_equal(decode(0x3ff, 0, 0).reason, EXIT_UNKNOWN);
+	/* -1 in 64 bits, or in the low half only, as QEMU has it. */
+	assert_int_equal(decode(~0ull, 0, 0).reason, EXIT_INVALID_STATE);
+	assert_int_equal(decode(0xffffffff, 0, 0).reason, EXIT_INVALID_STATE);
+}
+
+static void port_accesses(void **state)
+{
+	struct vm_exit e = decode(0x7b, 0xffffu << 16 | 1 << 6 | 1, 0x1234);
+
+	assert_int_equal(e.reason, EXIT_IO);
+	assert_int_equal(e.io.port, 0xffff);
+	assert_int_equal(e.io.size, 4);
+	assert_true(e.io.flags & IO_IN);
+	assert_false(e.io.flags & IO_STRING);
+	assert_int_equal(e.io.next_rip, 0x1234);
+	e = decode(0x7b, 0x3f8 << 16 | 1 << 4 | 1 << 3 | 1 << 2, 0);
+	assert_int_equal(e.io.size, 1);
+	assert_true(e.io.flags & IO_STRING);
+	assert_true(e.io.flags & IO_REP);
+}
+
+static void memory_faults(void **state)
+{
+	struct vm_exit e = decode(0x400, BIT_ULL(33) | 7, 0xfedcba9876543ull);
+
+	assert_int_equal(e.reason, EXIT_MEMORY_FAULT);
+	assert_int_equal(e.fault.gpa.v, 0xfedcba9876543);
+	assert_int_equal(e.fault.error, 7 | PFERR_GUEST_PT);
+	assert_int_equal(e.fault.insn_bytes, 0);
+	svm_has_decode_assists = true;
+	vmcb.insn_bytes = 0xff; /* more than there are */
+	assert_int_equal(decode(0x400, BIT_ULL(32), 0).fault.insn_bytes, 15);
+}
+
+static void lengths_and_interrupted_events(void **state)
+{
+	vmcb.rip = 0xfffffffffffffffe;
+	vmcb.nrip = 1;
+	assert_int_equal(decode(0x72, 0, 0).insn_len, 0);
+	svm_has_nrips = true;
+	assert_int_equal(decode(0x72, 0, 0).insn_len, 3);
+	assert_int_equal(v.idt_event.type, EVENT_NONE);
+	vmcb.exitintinfo = BIT_ULL(31) | BIT_ULL(11) | 3 << 8 | 14 | 0x2ull << 32;
+	decode(0x400, 0, 0);
+	assert_int_equal(v.idt_event.type, EVENT_EXCEPTION);
+	assert_int_equal(v.idt_event.vector, 14);
+	assert_true(v.idt_event.has_error);
+	assert_int_equal(v.idt_event.error, 2);
+	vmcb.exitintinfo &= ~BIT_ULL(31);
+	decode(0x400, 0, 0);
+	assert_int_equal(v.idt_event.type, EVENT_NONE);
+}
+
+static void control_registers_and_exceptions(void **state)
+{
+	struct vm_exit e = decode(0x18, BIT_ULL(63) | 9, 0);
+
+	assert_int_equal(e.reason, EXIT_CR_WRITE);
+	assert_int_equal(e.cr.cr, 8);
+	assert_int_equal(decode(0x04, 0, 0).reason, EXIT_CR_READ);
+	e = decode(0x40 + 17, 0, 0);
+	assert_int_equal(e.reason, EXIT_EXCEPTION);
+	assert_int_equal(e.exception.vector, X86_TRAP_AC);
+	assert_true(e.exception.has_error);
+	assert_false(decode(0x40 + 1, 0, 0).exception.has_error);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(each_intercepted_instruction_has_its_reason, setup),
+		cmocka_unit_test_setup(port_accesses, setup),
+		cmocka_unit_test_setup(memory_faults, setup),
+		cmocka_unit_test_setup(lengths_and_interrupted_events, setup),
+		cmocka_unit_test_setup(control_registers_and_exceptions, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
