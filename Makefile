@@ -172,6 +172,13 @@ $(BUILD)/bootdisk.bin $(BUILD)/boot/bootsect.img: Makefile
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(basename $@).o
 	$(if $(filter %.img,$@),$(Q)truncate -s 1440K $@)
 
+# A program of real mode.
+$(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m16 -march=i386 -std=gnu17 -O1 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -mgeneral-regs-only $(WARN) -c $< -o $(@:.bin=.o)
+	$(Q)$(LD) -m elf_i386 --oformat binary -T tests/boot/real.ld -o $@ $(@:.bin=.o)
+
 #: make run        Debian's cloud kernel and a shell on 2 CPUs, in Umbra: on QEMU's AMD machine, through GRUB, or
 #:                 with CPU=intel on Bochs's Intel machine
 CPU ?= amd

@@ -26,13 +26,13 @@ bool realmode_may_be_due(const struct vm_config *config)
 	return !virt_caps.unrestricted || config->realmode == REALMODE_EMULATE;
 }
 
-/* A base that only a load in real mode (or virtual-8086 mode) can have made of this selector. */
+/* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */
 static bool is_from_real_mode(struct vcpu *v, enum seg seg)
 {
 	struct segment s;
 
 	virt_seg_read(&v->virt, seg, &s);
-	return s.selector && s.base == (uint32_t)s.selector << 4;
+	return !(s.attr & SEG_ATTR_UNUSABLE) && s.base == (uint32_t)s.selector << 4;
 }
 
 /* realmode=emulate on a CPU that could do it: what a CPU that could not would leave to us. */
@@ -40,7 +40,7 @@ static bool is_wanted(struct vcpu *v)
 {
 	if (!(virt_reg_read(&v->virt, VREG_CR0) & CR0_PE))
 		return true;
-	if (virt_rflags(&v->virt) & RFLAGS_VM)
+	if ((virt_rflags(&v->virt) & RFLAGS_VM) || (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
 		return false;
 	return is_from_real_mode(v, SEG_CS) || is_from_real_mode(v, SEG_SS);
 }

@@ -68,6 +68,10 @@ def realmode(target):
     yield target.job("seabios-emulated", *emulate, "--bios", "--mem", "64M", "--vcpus", "2",
                      "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
                      stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
+    job = target.job("realmode-same", "--mem", "16M", "--set", "proto=flat", "--set", "mode=real", "--set", "load=0x8000",
+                     "--set", "realmode={}", f"{MADE}/realdiff.bin", stdout=[r"^\d+ lines are the same$"])
+    job.argv[:0] = ["tests/boot/same", "auto", "emulate", "--"]
+    yield job
     for name in ("cloud", "686-pae"):
         yield target.job(f"linux-{name}-emulated", *emulate, *linux_words(name, "vmlinux", 2), "--",
                          f"{QUICK} umbra=poweroff", stdout=marker(name, 2))

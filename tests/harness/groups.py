@@ -74,7 +74,7 @@ def guests(target, name):
 
 
 def systems(target, name):
-    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img"], lambda: list(boot.jobs(target)))
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin"], lambda: list(boot.jobs(target)))
 
 
 CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
