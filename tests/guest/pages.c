@@ -5,57 +5,13 @@
  */
 #include <string.h>
 
+#include "access.h"
 #include "apic.h"
 #include "hypercall.h"
 #include "ktap.h"
 #include "paging.h"
-#include "user.h"
 
 #define LINK (PTE_P | PTE_W | PTE_U)
-
-static int try_read(unsigned long va)
-{
-	return TRY(*(volatile uint64_t *)va);
-}
-
-static int try_write(unsigned long va)
-{
-	return TRY(*(volatile uint64_t *)va = 0xc3c3c3c3c3c3c3c3ull);
-}
-
-static int try_fetch(unsigned long va)
-{
-	return TRY(((void (*)(void))va)());
-}
-
-USER_CODE(user_read, "mov user_arg, %rax; mov (%rax), %rax");
-USER_CODE(user_write, "mov user_arg, %rax; movq $-1, (%rax)");
-USER_CODE(user_fetch, "mov user_arg, %rax; call *%rax");
-
-static int try_as_user(const uint8_t *code, unsigned long va)
-{
-	user_arg = va;
-	return try_user(code);
-}
-
-/* A page fault with this error code at this address? */
-static bool is_pf(int vector, unsigned long error, unsigned long va)
-{
-	if (vector == PF_VECTOR && fault()->error == error && fault()->cr2 == va)
-		return true;
-	/* QEMU TCG reports a reserved bit without P, which the manual sets. */
-	if (is_on_tcg() && error & PF_RSVD && vector == PF_VECTOR && fault()->cr2 == va &&
-	    fault()->error == (error & ~PF_P))
-		return true;
-	printf("# vector %d error %#lx cr2 %#lx, expected error %#lx cr2 %#lx\n", vector,
-	       fault()->error, fault()->cr2, error, va);
-	return false;
-}
-
-static void flush(void)
-{
-	write_cr3(read_cr3());
-}
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
@@ -381,7 +337,7 @@ TEST(supervisor_write_without_wp)
 	map_page(TEST_VA, 1, (pte_t)(unsigned long)page | PTE_P | PTE_U);
 	write_cr0(cr0 & ~CR0_WP);
 	CHECK_EQ(try_write(TEST_VA), NO_FAULT);
-	CHECK_EQ(*page, 0xc3c3c3c3c3c3c3c3ull);
+	CHECK_EQ(*page, WRITE_PATTERN);
 	CHECK(is_pf(try_as_user(user_write, TEST_VA), PF_P | PF_W | PF_U, TEST_VA));
 	write_cr0(cr0 | CR0_WP);
 	CHECK(is_pf(try_write(TEST_VA), PF_P | PF_W, TEST_VA));
@@ -512,7 +468,7 @@ TEST(tables_in_untouched_memory)
 	*(volatile pte_t *)(table[2] + 8 * (va >> 12 & 511)) = table[3] | LINK;
 	flush();
 	CHECK_EQ(try_write(va), NO_FAULT);
-	CHECK_EQ(*(volatile uint64_t *)table[3], 0xc3c3c3c3c3c3c3c3ull);
+	CHECK_EQ(*(volatile uint64_t *)table[3], WRITE_PATTERN);
 	*pte_get(va, 4) = 0;
 	flush();
 }

@@ -6,56 +6,13 @@
  */
 #include <string.h>
 
+#include "access.h"
 #include "ktap.h"
 #include "paging.h"
-#include "user.h"
 
 #define SIZE_4M 0x400000ul
 #define VA      0xd0000000ul /* a page that only the tests map */
 #define RIGHTS  (PTE_P | PTE_W | PTE_U)
-#define PATTERN 0xc3c3c3c3u
-
-static int try_read(unsigned long va)
-{
-	return TRY(*(volatile uint32_t *)va);
-}
-
-static int try_write(unsigned long va)
-{
-	return TRY(*(volatile uint32_t *)va = PATTERN);
-}
-
-static int try_fetch(unsigned long va)
-{
-	return TRY(((void (*)(void))va)());
-}
-
-USER_CODE(user_read, "mov user_arg, %eax; mov (%eax), %eax");
-USER_CODE(user_write, "mov user_arg, %eax; movl $-1, (%eax)");
-
-static int try_as_user(const uint8_t *code, unsigned long va)
-{
-	user_arg = va;
-	return try_user(code);
-}
-
-static bool is_pf(int vector, unsigned long error, unsigned long va)
-{
-	if (vector == PF_VECTOR && fault()->error == error && fault()->cr2 == va)
-		return true;
-	/* QEMU TCG reports a reserved bit without P, which the manual sets. */
-	if (is_on_tcg() && error & PF_RSVD && vector == PF_VECTOR && fault()->cr2 == va &&
-	    fault()->error == (error & ~PF_P))
-		return true;
-	printf("# vector %d error %#lx cr2 %#lx, expected error %#lx cr2 %#lx\n", vector,
-	       fault()->error, fault()->cr2, error, va);
-	return false;
-}
-
-static void flush(void)
-{
-	write_cr3(read_cr3());
-}
 
 static void paging_off(void)
 {
@@ -97,7 +54,7 @@ TEST(two_level_4k_pages)
 	two_level_on();
 	*small_entry(0) = (uint32_t)(unsigned long)page | (uint32_t)RIGHTS;
 	CHECK_EQ(try_write(VA + 8), NO_FAULT);
-	CHECK_EQ(page[2], PATTERN);
+	CHECK_EQ(page[2], WRITE_PATTERN);
 	*small_entry(0) = 0;
 	invlpg((void *)VA);
 	CHECK(is_pf(try_read(VA + 4), 0, VA + 4));
@@ -117,7 +74,7 @@ TEST(two_level_4m_pages)
 	directory[VA >> 22] = (uint32_t)(unsigned long)memory | (uint32_t)(RIGHTS | PTE_PS);
 	flush();
 	CHECK_EQ(try_write(VA + 0x3ffffc), NO_FAULT);
-	CHECK_EQ(memory[0xfffff], PATTERN);
+	CHECK_EQ(memory[0xfffff], WRITE_PATTERN);
 	paging_off();
 }
 
@@ -140,7 +97,7 @@ TEST(pse_off_makes_a_table_of_it)
 	write_cr3((unsigned long)directory);
 	write_cr0(read_cr0() | CR0_PG);
 	CHECK_EQ(try_write(VA), NO_FAULT);
-	CHECK_EQ(*page, PATTERN);
+	CHECK_EQ(*page, WRITE_PATTERN);
 	paging_off();
 }
 
@@ -291,12 +248,12 @@ TEST(pae_pages)
 	pae_on();
 	*pae_entry(5) = (unsigned long)page | RIGHTS;
 	CHECK_EQ(try_write(VA + 0x5004), NO_FAULT);
-	CHECK_EQ(page[1], PATTERN);
+	CHECK_EQ(page[1], WRITE_PATTERN);
 	CHECK_EQ(*pae_entry(5) & (PTE_A | PTE_D), PTE_A | PTE_D);
 	*pae_slot() = (unsigned long)memory | RIGHTS | PTE_PS;
 	flush();
 	CHECK_EQ(try_write(VA + 0x1ffffc), NO_FAULT);
-	CHECK_EQ(memory[0x7ffff], PATTERN);
+	CHECK_EQ(memory[0x7ffff], WRITE_PATTERN);
 	*pae_slot() = 0;
 	flush();
 	CHECK(is_pf(try_write(VA), PF_W, VA));

@@ -13,7 +13,11 @@
  */
 #define USER_CODE(label, code)                                                                     \
 	extern const uint8_t label[];                                                              \
-	__asm__(".pushsection .text\n" #label ":\n" code "\nint3\n.popsection")
+	USER_CODE_SHARED(label, code)
+
+/* The same for one that a header has declared. */
+#define USER_CODE_SHARED(label, code)                                                              \
+	__asm__(".pushsection .text\n.globl " #label "\n" #label ":\n" code "\nint3\n.popsection")
 
 extern unsigned long user_arg;
 
