@@ -188,8 +188,8 @@ def machine(target):
 
 def obstacles(target):
     """CPUs that cannot run guests."""
-    for model in target.unfit:
-        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[r"cannot run guests"])
+    for model, words in target.unfit:
+        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
 
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.

@@ -13,7 +13,7 @@ class Target:
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     linux: tuple     # (form of the kernel, flavour or all, way to boot, numbers of vCPUs) of the Linux runs
     bios_boots: tuple  # ways to boot, with a BIOS as the guest
-    unfit: tuple     # models that cannot run guests
+    unfit: tuple     # (model that cannot run guests, what Umbra says of it)
 
     def job(self, name, *words, timeout=None, **expected):
         """A run of the launcher as a test."""
@@ -27,8 +27,8 @@ class Target:
 AMD = Target("amd", "tcg", seconds=120, patience=1,
              linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", None, "bios", (2,)),
                     ("bzImage", "cloud", "bios", (1,)), ("bzImage", "cloud", "uefi", (1, 2))),
-             bios_boots=("direct", "bios", "uefi"), unfit=("EPYC,-svm",))
+             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"),))
 INTEL = Target("intel", "bochs", seconds=120, patience=4,
                linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", "cloud", "bios", (1,))),
-               bios_boots=("direct", "bios"), unfit=("core2_penryn_t9600",))
+               bios_boots=("direct", "bios"), unfit=(("core2_penryn_t9600", "no nested paging"),))
 ALL = {target.cpu: target for target in (AMD, INTEL)}
