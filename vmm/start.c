@@ -161,7 +161,8 @@ void vmm_main(const struct start_options *o)
 	if (virt_probe())
 		refuse("this machine cannot run guests: see the lines above");
 	if (!virt_caps.tdp)
-		refuse("no nested paging (NPT, EPT): guests need the shadow MMU, which is not there yet");
+		refuse("this machine cannot run guests yet: they need the shadow MMU, because "
+		       "nested paging (NPT, EPT) is missing");
 	msr_init();
 	vm_init_formats();
 	read_time_of_day();

@@ -186,6 +186,21 @@ def machine(target):
     yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
 
 
+def steps(target):
+    """CPUs with fewer features: the paging of guests, real mode, and, on the least of them, a whole Linux."""
+    for model in target.steps:
+        for payload in ("pages", "pages32", "realmode32", "cr", "tlb"):
+            vcpus = "2" if payload == "tlb" else "1"
+            yield target.job(f"{payload}-{model}", "--model", model, "--vcpus", vcpus, f"build/guest/{payload}.elf", "--",
+                             f"emulator={target.emulator}", stdout=[r"^ok \d"])
+        yield target.job(f"seabios-{model}", "--model", model, "--bios", "--mem", "64M",
+                         "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
+                         stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
+    for model in target.steps[-1:]:
+        yield target.job(f"linux-{model}", "--model", model, *linux_words("686-pae", "vmlinux", 2), "--",
+                         f"{QUICK} umbra=poweroff", stdout=marker("686-pae", 2))
+
+
 def obstacles(target):
     """CPUs that cannot run guests."""
     for model, words in target.unfit:
@@ -194,7 +209,7 @@ def obstacles(target):
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.
 CASES = {"amd": (linux, endings, bios, realmode, several, attacks, wide, obstacles, mistakes, machine),
-         "intel": (linux, endings, bios, several, attacks, obstacles)}
+         "intel": (linux, endings, bios, several, attacks, steps, obstacles)}
 
 
 def jobs(target):

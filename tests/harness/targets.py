@@ -14,6 +14,7 @@ class Target:
     linux: tuple     # (form of the kernel, flavour or all, way to boot, numbers of vCPUs) of the Linux runs
     bios_boots: tuple  # ways to boot, with a BIOS as the guest
     unfit: tuple     # (model that cannot run guests, what Umbra says of it)
+    steps: tuple     # models with fewer features, which can
 
     def job(self, name, *words, timeout=None, **expected):
         """A run of the launcher as a test."""
@@ -27,8 +28,9 @@ class Target:
 AMD = Target("amd", "tcg", seconds=120, patience=1,
              linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", None, "bios", (2,)),
                     ("bzImage", "cloud", "bios", (1,)), ("bzImage", "cloud", "uefi", (1, 2))),
-             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"),))
+             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"),), steps=())
 INTEL = Target("intel", "bochs", seconds=120, patience=4,
                linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", "cloud", "bios", (1,))),
-               bios_boots=("direct", "bios"), unfit=(("core2_penryn_t9600", "no nested paging"),))
+               bios_boots=("direct", "bios"), unfit=(("core2_penryn_t9600", "need the shadow MMU"),),
+               steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"))
 ALL = {target.cpu: target for target in (AMD, INTEL)}
