@@ -189,6 +189,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 		exit_pause(v, exit);
 		break;
 	case EXIT_PREEMPTION:
+		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */

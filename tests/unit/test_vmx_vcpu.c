@@ -626,6 +626,8 @@ static void host_state_is_that_of_the_cpu(void **state)
 
 static void slices_end_by_the_preemption_timer(void **state)
 {
+	uint64_t longest = 10 * clock_tsc_khz();
+
 	fake_cpu.tsc = 1000;
 	vmx_preempt_at(V, 5000);
 	fake_guest_enter();
@@ -634,12 +636,15 @@ static void slices_end_by_the_preemption_timer(void **state)
 	fake_cpu.tsc = 6000;
 	fake_guest_enter();
 	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), 0);
+	/* No run without an end: not in a long slice, not without slices. */
 	vmx_preempt_at(V, ~0ull);
 	fake_guest_enter();
-	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), 0xffffffff);
+	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), longest);
+	fake_cpu_set_field(VMCS_PREEMPTION_TIMER_VALUE, 0);
 	vmx_preempt_at(V, 0);
 	fake_guest_enter();
-	assert_false(fake_cpu_field(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
+	assert_true(fake_cpu_field(VMCS_PIN_BASED_CONTROLS) & PIN_PREEMPTION_TIMER);
+	assert_int_equal(fake_cpu_field(VMCS_PREEMPTION_TIMER_VALUE), longest);
 }
 
 static void rip_and_rsp_go_both_ways(void **state)

@@ -43,7 +43,7 @@ static const struct control_rule pin_rule = {
 	MSR_VMX_PINBASED_CTLS,
 	MSR_VMX_TRUE_PINBASED_CTLS,
 	PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS,
-	0,
+	PIN_PREEMPTION_TIMER,
 };
 static const struct control_rule proc_rule = {
 	"processor-based",
@@ -165,7 +165,7 @@ static void fill_caps(const struct vmx_setup *s)
 		.xsaves = s->proc2 & PROC2_XSAVES,
 		.invpcid = s->proc2 & PROC2_INVPCID,
 		.rdtscp = s->proc2 & PROC2_RDTSCP,
-		.preemption_timer = rdmsr(MSR_VMX_PINBASED_CTLS) >> 32 & PIN_PREEMPTION_TIMER,
+		.preemption_timer = s->pin & PIN_PREEMPTION_TIMER,
 		.tags = s->proc2 & PROC2_VPID ? 0x10000 : 1,
 	};
 }
