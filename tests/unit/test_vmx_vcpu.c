@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/vmx/vmx.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "tests/unit/support/vmx_states.h"
 #include "tests/unit/vmx/fake_guest.h"
