@@ -58,43 +58,55 @@ static const struct bus_region *search(struct bus *bus, uint64_t addr, unsigned 
 
 	if (at == 0 || !holds(&bus->region[at - 1], addr, size))
 		return NULL;
-	atomic_store_explicit(&bus->hint, at - 1, memory_order_relaxed);
+	atomic_store_explicit(&bus->hint, (at - 1) * sizeof(bus->region[0]), memory_order_relaxed);
 	return &bus->region[at - 1];
 }
 
 /* Accesses come in bursts to one device. Region 0 of an empty bus has no length. */
-static inline const struct bus_region *find(struct bus *bus, uint64_t addr, unsigned size)
+static inline const struct bus_region *guess(const struct bus *bus)
 {
 	unsigned hint = atomic_load_explicit(&bus->hint, memory_order_relaxed);
 
-	if (likely(holds(&bus->region[hint], addr, size)))
-		return &bus->region[hint];
-	return search(bus, addr, size);
+	return (const struct bus_region *)((const char *)bus->region + hint);
 }
 
 const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
 {
-	return find(bus, addr, size);
+	const struct bus_region *r = guess(bus);
+
+	return holds(r, addr, size) ? r : search(bus, addr, size);
 }
 
-bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val)
+static __cold uint64_t read_other(struct bus *bus, uint64_t addr, unsigned size)
 {
-	const struct bus_region *r = find(bus, addr, size);
+	const struct bus_region *r = search(bus, addr, size);
 
-	if (!r) {
-		*val = ~0ull >> (64 - 8 * size);
-		return false;
-	}
-	*val = r->read(r->dev, addr - r->base, size);
-	return true;
+	return r ? r->read(r->dev, addr - r->base, size) : ~0ull >> (64 - 8 * size);
 }
 
-bool bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
+static __cold void write_other(struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
 {
-	const struct bus_region *r = find(bus, addr, size);
+	const struct bus_region *r = search(bus, addr, size);
 
-	if (!r)
-		return false;
-	r->write(r->dev, addr - r->base, size, val);
-	return true;
+	if (r)
+		r->write(r->dev, addr - r->base, size, val);
+}
+
+uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size)
+{
+	const struct bus_region *r = guess(bus);
+
+	if (unlikely(!holds(r, addr, size)))
+		return read_other(bus, addr, size);
+	return r->read(r->dev, addr - r->base, size);
+}
+
+void bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val)
+{
+	const struct bus_region *r = guess(bus);
+
+	if (unlikely(!holds(r, addr, size)))
+		write_other(bus, addr, size, val);
+	else
+		r->write(r->dev, addr - r->base, size, val);
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/bits.h"
+
 #define BUS_MAX_REGIONS 48
 
 struct bus_region {
@@ -23,7 +25,8 @@ struct bus_region {
 
 struct bus {
 	unsigned nr;
-	_Atomic unsigned hint; /* relaxed; index of the region found last, only ever a guess */
+	/* Relaxed; where in region[] the one found last is, in bytes: only ever a guess. */
+	_Atomic unsigned hint;
 	struct bus_region region[BUS_MAX_REGIONS]; /* sorted by base, no two overlap */
 };
 
@@ -40,9 +43,9 @@ const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
 static inline uint64_t bus_read_bytes(uint8_t (*read)(void *dev, uint64_t off), void *dev,
 				      uint64_t off, unsigned size)
 {
-	uint64_t val = 0;
+	uint64_t val = read(dev, off);
 
-	for (unsigned i = 0; i < size; i++)
+	for (unsigned i = 1; unlikely(i < size); i++)
 		val |= (uint64_t)read(dev, off + i) << (8 * i);
 	return val;
 }
@@ -50,12 +53,13 @@ static inline uint64_t bus_read_bytes(uint8_t (*read)(void *dev, uint64_t off), 
 static inline void bus_write_bytes(void (*write)(void *dev, uint64_t off, uint8_t val), void *dev,
 				   uint64_t off, unsigned size, uint64_t val)
 {
-	for (unsigned i = 0; i < size; i++)
+	write(dev, off, (uint8_t)val);
+	for (unsigned i = 1; unlikely(i < size); i++)
 		write(dev, off + i, (uint8_t)(val >> (8 * i)));
 }
 
-/* Nobody there: reads give all ones (returns false), writes are dropped (returns false). */
-bool bus_read(struct bus *bus, uint64_t addr, unsigned size, uint64_t *val);
-bool bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
+/* Nobody there: reads give all ones, writes are dropped. */
+uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size);
+void bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
 
 #endif

@@ -356,8 +356,20 @@ static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
 	}
 }
 
+#define COMPUTED_LEAVES (F(0x1) | F(0x7) | F(0xb) | F(0xd))
+
+/* Leaves that are the same at each time; NULL for others. */
+static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+{
+	static_assert(CPUID_BASIC_LEAVES == 32, "COMPUTED_LEAVES has a bit for each");
+
+	if (leaf < CPUID_BASIC_LEAVES)
+		return F(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
+	return leaf - 0x80000000 < CPUID_EXT_LEAVES ? &t->ext[leaf - 0x80000000] : NULL;
+}
+
 /* A leaf above the maximum of its range reads as zero, as AMD has it. */
-static struct cpuid_entry guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static struct cpuid_entry other_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;
 
@@ -371,22 +383,36 @@ static struct cpuid_entry guest_cpuid(struct vcpu *v, uint32_t leaf, uint32_t su
 	case 0xd:
 		return leaf_d(v, subleaf);
 	}
-	if (leaf < CPUID_BASIC_LEAVES)
-		return t->basic[leaf];
-	if (leaf - 0x80000000 < CPUID_EXT_LEAVES)
-		return t->ext[leaf - 0x80000000];
 	if (leaf >> 8 == 0x400000)
 		return hypervisor_leaf(leaf);
 	return (struct cpuid_entry){0};
 }
 
-void cpuid_execute(struct vcpu *v)
+static inline void put_leaf(struct vcpu *v, const struct cpuid_entry *e)
 {
 	uint64_t *gpr = v->virt.gpr;
-	struct cpuid_entry e = guest_cpuid(v, (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RCX]);
 
-	gpr[GPR_RAX] = e.eax;
-	gpr[GPR_RBX] = e.ebx;
-	gpr[GPR_RCX] = e.ecx;
-	gpr[GPR_RDX] = e.edx;
+	gpr[GPR_RAX] = e->eax;
+	gpr[GPR_RBX] = e->ebx;
+	gpr[GPR_RCX] = e->ecx;
+	gpr[GPR_RDX] = e->edx;
+}
+
+static __cold void execute_other(struct vcpu *v)
+{
+	const uint64_t *gpr = v->virt.gpr;
+	struct cpuid_entry e = other_leaf(v, (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RCX]);
+
+	put_leaf(v, &e);
+}
+
+void cpuid_execute(struct vcpu *v)
+{
+	uint32_t leaf = (uint32_t)v->virt.gpr[GPR_RAX];
+	const struct cpuid_entry *e = constant_leaf(&v->vm->cpuid, leaf);
+
+	if (likely(e))
+		put_leaf(v, e);
+	else
+		execute_other(v);
 }

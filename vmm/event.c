@@ -64,7 +64,7 @@ void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error)
  * The exit came in the middle of delivering an event: deliver it again. Software interrupts are
  * not kept: RIP is still at the INT instruction, which is simply executed again.
  */
-void vcpu_requeue_event(struct vcpu *v)
+__cold void vcpu_requeue_event(struct vcpu *v)
 {
 	const struct vm_event_info *ev = &v->virt.idt_event;
 

@@ -5,7 +5,7 @@
 #include "lib/clock.h"
 #include "vmm/vm.h"
 
-static uint64_t put_byte(struct vcpu *v, uint64_t byte)
+static __cold uint64_t put_byte(struct vcpu *v, uint64_t byte)
 {
 	struct console *console = &v->vm->console;
 
@@ -13,7 +13,13 @@ static uint64_t put_byte(struct vcpu *v, uint64_t byte)
 	return 0;
 }
 
-static uint64_t call(struct vcpu *v, uint64_t number, uint64_t arg)
+static __cold uint64_t end(struct vcpu *v, uint64_t status)
+{
+	vm_end(v->vm, VM_HYPERCALL_EXIT, status & 0xff);
+	return 0;
+}
+
+uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg)
 {
 	switch (number) {
 	case HYPERCALL_NULL:
@@ -21,8 +27,7 @@ static uint64_t call(struct vcpu *v, uint64_t number, uint64_t arg)
 	case HYPERCALL_VERSION:
 		return HYPERCALL_ABI_VERSION;
 	case HYPERCALL_EXIT:
-		vm_end(v->vm, VM_HYPERCALL_EXIT, arg & 0xff);
-		return 0;
+		return end(v, arg);
 	case HYPERCALL_PUTC:
 		return put_byte(v, arg);
 	case HYPERCALL_CLOCK:
@@ -30,14 +35,4 @@ static uint64_t call(struct vcpu *v, uint64_t number, uint64_t arg)
 	default:
 		return HYPERCALL_ENOSYS;
 	}
-}
-
-void hypercall_execute(struct vcpu *v)
-{
-	uint64_t *gpr = v->virt.gpr;
-
-	if (virt_cpl(&v->virt) != 0)
-		gpr[GPR_RAX] = HYPERCALL_EPERM;
-	else
-		gpr[GPR_RAX] = call(v, vcpu_gpr(v, GPR_RAX), vcpu_gpr(v, GPR_RDI));
 }

@@ -6,6 +6,10 @@
 #ifndef VMM_HYPERCALL_H
 #define VMM_HYPERCALL_H
 
+#include <stdint.h>
+
+#include "vmm/vcpu.h"
+
 #define HYPERCALL_NULL    0 /* 0 */
 #define HYPERCALL_VERSION 1 /* major << 16 | minor */
 #define HYPERCALL_EXIT    2 /* end the VM with status RDI (0-255); does not return */
@@ -18,9 +22,17 @@
 
 #define HYPERCALL_ABI_VERSION 0x10000
 
-struct vcpu;
+/* A hypercall from CPL 0, and its result. Owner CPU. */
+uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg);
 
 /* Execute the hypercall that the vCPU's registers describe. Owner CPU. */
-void hypercall_execute(struct vcpu *v);
+static inline void hypercall(struct vcpu *v)
+{
+	uint64_t result = HYPERCALL_EPERM;
+
+	if (likely(virt_cpl(&v->virt) == 0))
+		result = hypercall_execute(v, vcpu_gpr(v, GPR_RAX), vcpu_gpr(v, GPR_RDI));
+	v->virt.gpr[GPR_RAX] = result;
+}
 
 #endif

@@ -164,19 +164,22 @@ int insn_fpu(struct emul_ctx *c, uint16_t *word)
 static int read_tsc(struct emul_ctx *c)
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
-	uint64_t *gpr = c->gpr, tsc, aux;
+	uint64_t *gpr = c->gpr;
+	struct msr_value r;
 
 	if (c->cpl && (virt_reg_read(&v->virt, VREG_CR4) & CR4_TSD))
 		return fault(c, X86_TRAP_GP);
 	if (c->insn.op == OP_RDTSCP) {
-		if (msr_read(v, MSR_TSC_AUX, &aux))
+		r = msr_read(v, MSR_TSC_AUX);
+		if (r.error)
 			return fault(c, X86_TRAP_UD);
-		gpr[GPR_RCX] = (uint32_t)aux;
+		gpr[GPR_RCX] = (uint32_t)r.val;
 	}
-	if (msr_read(v, MSR_TSC, &tsc))
+	r = msr_read(v, MSR_TSC);
+	if (r.error)
 		return fault(c, X86_TRAP_GP);
-	gpr[GPR_RAX] = (uint32_t)tsc;
-	gpr[GPR_RDX] = tsc >> 32;
+	gpr[GPR_RAX] = (uint32_t)r.val;
+	gpr[GPR_RDX] = r.val >> 32;
 	return EMUL_OK;
 }
 
@@ -236,7 +239,7 @@ int insn_system(struct emul_ctx *c)
 		return EMUL_OK;
 	case OP_VMCALL:
 	case OP_VMMCALL:
-		hypercall_execute(v);
+		hypercall(v);
 		return EMUL_OK;
 	case OP_RDPMC: /* no performance counters in the guest's CPUID */
 		return fault(c, X86_TRAP_GP);

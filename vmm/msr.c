@@ -128,7 +128,7 @@ static const struct msr_rule rules[] = {
 	{MSR_AMD_DE_CFG, MSR_IGNORED, BIT_ULL(1), ALL, ANY}, /* LFENCE is serialising */
 };
 
-static const struct msr_rule *search_rule(uint32_t msr)
+static __cold const struct msr_rule *search_rule(uint32_t msr)
 {
 	unsigned lo = 0, hi = ARRAY_SIZE(rules);
 
@@ -160,13 +160,25 @@ static bool is_x2apic(uint32_t msr)
 	return msr - 0x800 < 0x100;
 }
 
+static const struct msr_rule *guess_rule(uint32_t msr)
+{
+	return &rules[shortcut[msr % NR_SHORTCUTS]];
+}
+
 static const struct msr_rule *find_rule(uint32_t msr)
 {
-	const struct msr_rule *r = &rules[shortcut[msr % NR_SHORTCUTS]];
+	const struct msr_rule *r = guess_rule(msr);
 
 	if (likely(r->msr == msr))
 		return r;
 	return is_x2apic(msr) ? NULL : search_rule(msr);
+}
+
+#define NO_MSR ((struct msr_value){.error = -EINVAL})
+
+static struct msr_value msr_value(uint64_t val)
+{
+	return (struct msr_value){.val = val};
 }
 
 static uint64_t guest_tsc(struct vcpu *v)
@@ -186,31 +198,37 @@ static bool has_xsaves(struct vcpu *v)
 	return v->vm->cpuid.xsave[1].eax & BIT(3);
 }
 
-static int read_special(struct vcpu *v, uint32_t msr, uint64_t *val)
+static __cold struct msr_value read_lapic(struct vcpu *v, uint32_t msr)
+{
+	uint64_t val = 0;
+
+	return lapic_msr_read(v->lapic, msr, &val) ? NO_MSR : msr_value(val);
+}
+
+static bool has_tsc_aux(const struct vcpu *v)
+{
+	return cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27);
+}
+
+static __cold struct msr_value read_special(struct vcpu *v, uint32_t msr)
 {
 	switch (msr) {
 	case MSR_XSS:
-		*val = 0;
-		return has_xsaves(v) ? 0 : -EINVAL;
+		return has_xsaves(v) ? msr_value(0) : NO_MSR;
 	case MSR_TSC:
-		*val = guest_tsc(v);
-		return 0;
+		return msr_value(guest_tsc(v));
 	case MSR_TSC_ADJUST:
-		*val = v->msr.tsc_adjust;
-		return 0;
+		return msr_value(v->msr.tsc_adjust);
 	case MSR_PAT:
-		*val = virt_reg_read(&v->virt, VREG_PAT);
-		return 0;
+		return msr_value(virt_reg_read(&v->virt, VREG_PAT));
 	case MSR_TSC_DEADLINE:
-		return lapic_msr_read(v->lapic, msr, val) ? -EINVAL : 0;
+		return read_lapic(v, msr);
 	case MSR_EFER:
-		*val = virt_reg_read(&v->virt, VREG_EFER);
-		return 0;
+		return msr_value(virt_reg_read(&v->virt, VREG_EFER));
 	case MSR_TSC_AUX:
-		*val = v->msr.tsc_aux;
-		return 0;
+		return has_tsc_aux(v) ? msr_value(v->msr.tsc_aux) : NO_MSR;
 	}
-	return -EINVAL;
+	return NO_MSR;
 }
 
 /* EFER: only bits of features the guest has; LME not while paging; LMA is the CPU's. */
@@ -273,6 +291,8 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 	case MSR_EFER:
 		return write_efer(v, val);
 	case MSR_TSC_AUX:
+		if (!has_tsc_aux(v))
+			return -EINVAL;
 		v->msr.tsc_aux = val;
 		sched_load_tsc_aux(v);
 		return 0;
@@ -280,48 +300,52 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 	return -EINVAL;
 }
 
-/* Does the guest's CPU have the MSR: what firmware of AMD's systems uses, TSC_AUX of RDTSCP? */
-static bool is_there(const struct vcpu *v, const struct msr_rule *r)
+/* What firmware of AMD's systems uses. */
+static bool has_ignored(const struct vcpu *v)
 {
-	const struct cpuid_table *t = &v->vm->cpuid;
-
-	if (unlikely(r->kind == MSR_IGNORED))
-		return t->basic[0].ebx == CPUID_VENDOR_AMD_EBX;
-	return likely(r->msr != MSR_TSC_AUX) || cpuid_has(t, CPUID_EXT1_EDX, 27);
+	return v->vm->cpuid.basic[0].ebx == CPUID_VENDOR_AMD_EBX;
 }
 
-/* Not in the table: the x2APIC's registers, which have rules of their own, or none at all. */
-static int read_unruled(struct vcpu *v, uint32_t msr, uint64_t *val)
+/* The kinds that are read seldom, or take a call. */
+static __cold struct msr_value read_by_rule(struct vcpu *v, uint32_t msr, const struct msr_rule *r)
 {
-	return is_x2apic(msr) && !lapic_msr_read(v->lapic, msr, val) ? 0 : -EINVAL;
+	switch (r->kind) {
+	case MSR_IGNORED:
+		return has_ignored(v) ? msr_value(r->arg) : NO_MSR;
+	case MSR_VREG:
+		return msr_value(virt_reg_read(&v->virt, r->arg));
+	default:
+		return read_special(v, msr);
+	}
 }
 
-int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val)
+static inline struct msr_value read_ruled(struct vcpu *v, uint32_t msr, const struct msr_rule *r)
+{
+	if (r->kind == MSR_LAPIC_BASE)
+		return msr_value(lapic_get_base(v->lapic));
+	if (r->kind == MSR_FIELD)
+		return msr_value(*(uint64_t *)((char *)&v->msr + r->arg));
+	if (r->kind == MSR_CONST)
+		return msr_value(r->arg);
+	return read_by_rule(v, msr, r);
+}
+
+/* The x2APIC's registers have rules of their own. */
+static __cold struct msr_value read_other(struct vcpu *v, uint32_t msr)
 {
 	const struct msr_rule *r;
 
-	r = find_rule(msr);
-	if (unlikely(!r))
-		return read_unruled(v, msr, val);
-	if (!is_there(v, r))
-		return -EINVAL;
-	switch (r->kind) {
-	case MSR_CONST:
-	case MSR_IGNORED:
-		*val = r->arg;
-		return 0;
-	case MSR_FIELD:
-		*val = *(uint64_t *)((char *)&v->msr + r->arg);
-		return 0;
-	case MSR_VREG:
-		*val = virt_reg_read(&v->virt, r->arg);
-		return 0;
-	case MSR_LAPIC_BASE:
-		*val = lapic_get_base(v->lapic);
-		return 0;
-	default:
-		return read_special(v, msr, val);
-	}
+	if (is_x2apic(msr))
+		return read_lapic(v, msr);
+	r = search_rule(msr);
+	return r ? read_ruled(v, msr, r) : NO_MSR;
+}
+
+struct msr_value msr_read(struct vcpu *v, uint32_t msr)
+{
+	const struct msr_rule *r = guess_rule(msr);
+
+	return likely(r->msr == msr) ? read_ruled(v, msr, r) : read_other(v, msr);
 }
 
 /*
@@ -380,13 +404,13 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 	r = find_rule(msr);
 	if (!r && is_x2apic(msr))
 		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
-	if (!r || !is_there(v, r) || (val & ~r->writable) || !passes(v, r->check, val))
+	if (!r || (val & ~r->writable) || !passes(v, r->check, val))
 		return -EINVAL;
 	switch (r->kind) {
 	case MSR_CONST:
 		return -EINVAL;
 	case MSR_IGNORED:
-		return 0;
+		return has_ignored(v) ? 0 : -EINVAL;
 	case MSR_FIELD:
 		*(uint64_t *)((char *)&v->msr + r->arg) = val;
 		return 0;

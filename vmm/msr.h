@@ -11,8 +11,14 @@ struct vcpu;
 void msr_init(void);
 void msr_reset(struct vcpu *v);
 
-/* 0; or -EINVAL: the access is #GP(0). Owner CPU. */
-int msr_read(struct vcpu *v, uint32_t msr, uint64_t *val);
+/* A value; or an error (negative errno). It fits into two registers. */
+struct msr_value {
+	uint64_t val;
+	int64_t error;
+};
+
+/* Error 0; or -EINVAL: the access is #GP(0). Owner CPU. */
+struct msr_value msr_read(struct vcpu *v, uint32_t msr);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t val);
 
 #endif

@@ -99,7 +99,7 @@ uint64_t platform_pio_read(struct platform *p, uint16_t port, unsigned size)
 	uint64_t val;
 
 	spin_lock(&p->lock);
-	bus_read(&p->pio, port, size, &val);
+	val = bus_read(&p->pio, port, size);
 	spin_unlock(&p->lock);
 	return val;
 }
@@ -123,7 +123,7 @@ uint64_t platform_mmio_read(struct platform *p, unsigned vcpu, gpa_t gpa, unsign
 	if (is_own_apic(&p->lapic[vcpu], gpa))
 		return lapic_mmio_read(&p->lapic[vcpu], gpa.v & ~PAGE_MASK, size);
 	spin_lock(&p->lock);
-	bus_read(&p->mmio, gpa.v, size, &val);
+	val = bus_read(&p->mmio, gpa.v, size);
 	spin_unlock(&p->lock);
 	return val;
 }

@@ -39,7 +39,7 @@ static void do_hypercall(struct vcpu *v, const struct vm_exit *exit)
 	if (!len)
 		return;
 	vcpu_skip(v, len);
-	hypercall_execute(v);
+	hypercall(v);
 }
 
 static void do_rdmsr(struct vcpu *v, const struct vm_exit *exit)
@@ -132,12 +132,9 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 }
 
 /* One switch over the reasons, each case a line or a call. */
-static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
+			struct vm_exit *exit)
 {
-	enum exit_reason reason = exit->reason;
-
-	if (reason >= NR_EXIT_REASONS)
-		__builtin_unreachable(); /* the vendor fills in one of them */
 	switch (reason) {
 	case EXIT_INTERRUPT:
 		sched_take_interrupts(c);
@@ -206,26 +203,40 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 	case EXIT_INVALID_STATE:
 		vm_bug(v, "the CPU refuses its state");
 		break;
-	default:
-		vm_bug(v, "exit %u (%llx) that nobody asked for", exit->reason,
+	case EXIT_UNKNOWN:
+	case EXIT_DR_ACCESS:
+	case EXIT_INVLPG:
+	case EXIT_RDTSC:
+	case EXIT_TASK_SWITCH:
+		vm_bug(v, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));
+		break;
+	default:
+		__builtin_unreachable(); /* the vendor fills in one of them */
 	}
 }
 
-/* (C) and (D) of vmm/vcpu.h. False: requests came in between, nothing was run. */
-static bool enter(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+/* (C) and (D) of vmm/vcpu.h. False: requests came in between. */
+static bool begin_run(struct vmm_cpu *c, struct vcpu *v)
 {
-	bool run;
-
 	atomic_store(&c->mode, CPU_IN_GUEST);
-	run = !atomic_load(&v->requests);
-	if (likely(run)) {
-		grace_enter_guest(c->grace);
-		virt_vcpu_run(&v->virt, exit);
-		grace_exit_guest(c->grace);
-	}
+	if (likely(!atomic_load(&v->requests)))
+		return true;
 	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
-	return run;
+	return false;
+}
+
+/* The reason of the exit that ended the run. */
+static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
+{
+	enum exit_reason reason;
+
+	grace_enter_guest(c->grace);
+	virt_vcpu_run(&v->virt, exit);
+	reason = exit->reason; /* before the barriers: it is in a register */
+	grace_exit_guest(c->grace);
+	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
+	return reason;
 }
 
 /* What the exit interrupted, and the task priority the guest may have changed without one. */
@@ -254,6 +265,7 @@ static void sync_to_guest(struct vcpu *v)
 
 void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 {
+	enum exit_reason reason;
 	struct vm_exit exit;
 
 	sched_run_timers(c);
@@ -262,12 +274,13 @@ void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 	for (;;) {
 		if (realmode_is_due(v)) {
 			realmode_run(c, v);
-		} else if (likely(enter(c, v, &exit))) {
-			v->exits[exit.reason]++;
+		} else if (likely(begin_run(c, v))) {
+			reason = run(c, v, &exit);
+			v->exits[reason]++;
 			if (unlikely(v->trace))
 				trace_add(v->trace, v, &exit);
 			sync_from_guest(v);
-			handle_exit(c, v, &exit);
+			handle_exit(c, v, reason, &exit);
 			continue;
 		}
 		if (!vcpu_handle_requests(c, v))

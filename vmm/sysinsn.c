@@ -9,17 +9,10 @@
 #include "vmm/msr.h"
 #include "vmm/vm.h"
 
-bool sysinsn_rdmsr(struct vcpu *v)
+__cold bool sysinsn_refuse_rdmsr(const struct vcpu *v)
 {
-	uint64_t *gpr = v->virt.gpr, val;
-
-	if (msr_read(v, (uint32_t)gpr[GPR_RCX], &val)) {
-		log_debug("vm %s: rdmsr %x: #GP", v->vm->name, (uint32_t)gpr[GPR_RCX]);
-		return false;
-	}
-	gpr[GPR_RAX] = (uint32_t)val;
-	gpr[GPR_RDX] = val >> 32;
-	return true;
+	log_debug("vm %s: rdmsr %x: #GP", v->vm->name, (uint32_t)v->virt.gpr[GPR_RCX]);
+	return false;
 }
 
 static uint64_t edx_eax(const struct vcpu *v)

@@ -8,10 +8,25 @@
 
 #include <stdbool.h>
 
-struct vcpu;
+#include "vmm/msr.h"
+#include "vmm/vcpu.h"
+
+/* The rest of sysinsn_rdmsr(): false, and a line for the log. */
+bool sysinsn_refuse_rdmsr(const struct vcpu *v);
 
 /* MSR number in ECX, value in EDX:EAX. False: it is #GP(0), and nothing has changed. */
-bool sysinsn_rdmsr(struct vcpu *v);
+static inline bool sysinsn_rdmsr(struct vcpu *v)
+{
+	uint64_t *gpr = v->virt.gpr;
+	struct msr_value r = msr_read(v, (uint32_t)gpr[GPR_RCX]);
+
+	if (unlikely(r.error))
+		return sysinsn_refuse_rdmsr(v);
+	gpr[GPR_RAX] = (uint32_t)r.val;
+	gpr[GPR_RDX] = r.val >> 32;
+	return true;
+}
+
 bool sysinsn_wrmsr(struct vcpu *v);
 
 /* XCR number in ECX, value in EDX:EAX. False: #GP(0). Looks at the CPL. */

@@ -152,7 +152,9 @@ static inline bool vcpu_runs_64bit_code(struct vcpu *v)
 /* A general register as an operand of the mode's natural width. Owner CPU. */
 static inline uint64_t vcpu_gpr(struct vcpu *v, enum gpr reg)
 {
-	return vcpu_runs_64bit_code(v) ? v->virt.gpr[reg] : (uint32_t)v->virt.gpr[reg];
+	uint64_t val = v->virt.gpr[reg];
+
+	return unlikely(val >> 32) && !vcpu_runs_64bit_code(v) ? (uint32_t)val : val;
 }
 
 /*

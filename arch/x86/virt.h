@@ -177,15 +177,13 @@ enum vmx_resident {
 /* What only VMX keeps of a vCPU (vmx/). */
 struct vmx_vcpu {
 	uint64_t host_rsp;                  /* as the VMCS has it */
-	uint64_t rip, rsp;                  /* the guest's, as the VMCS has them */
+	uint64_t rsp;                       /* the guest's, as the VMCS has it */
 	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
 	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
 	uint64_t eptp;                      /* EPT pointer */
 	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
-	uint32_t exit_reason;               /* of the last exit, whole */
 	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
 	bool launched;                      /* VMRESUME, not VMLAUNCH */
-	bool has_event;                     /* to be injected at the next entry */
 	bool unpaged;                       /* it runs on the identity map */
 	bool new_segments; /* written since the last entry, and not looked at yet */
 	bool flush_tdp;    /* INVEPT before the next entry */

@@ -52,10 +52,10 @@ static int setup(void **state)
 
 static uint64_t get(uint32_t msr)
 {
-	uint64_t val = 0xdead;
+	struct msr_value r = msr_read(&vcpu, msr);
 
-	assert_int_equal(msr_read(&vcpu, msr, &val), 0);
-	return val;
+	assert_int_equal(r.error, 0);
+	return r.val;
 }
 
 static bool is_gp(uint32_t msr, uint64_t val)
@@ -65,9 +65,7 @@ static bool is_gp(uint32_t msr, uint64_t val)
 
 static bool is_readable(uint32_t msr)
 {
-	uint64_t val;
-
-	return msr_read(&vcpu, msr, &val) == 0;
+	return msr_read(&vcpu, msr).error == 0;
 }
 
 /* Of one range: how many MSRs can be read. All others are #GP for reading and for writing. */

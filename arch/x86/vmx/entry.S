@@ -10,17 +10,14 @@
 #define GPR(n)        ((n) * 8)
 #define VMCS_HOST_RSP 0x6c14
 
-	.text
-	.globl vmx_enter
-	.type vmx_enter, @function
-/* bool vmx_enter(uint64_t gpr[16], uint64_t *host_rsp, bool resume) */
-vmx_enter:
+/* The caller has use for RBP, RBX and R12 alone; C would have all that a callee saves kept. */
+	.macro ENTER name, instruction
+	.globl \name
+	.type \name, @function
+\name:
 	push %rbp
 	push %rbx
 	push %r12
-	push %r13
-	push %r14
-	push %r15
 	push %rdi
 
 	cmp %rsp, (%rsi)
@@ -28,8 +25,7 @@ vmx_enter:
 	mov %rsp, (%rsi)
 	mov $VMCS_HOST_RSP, %eax
 	vmwrite %rsp, %rax
-1:	test %dl, %dl		/* no instruction before the jump changes ZF */
-	mov GPR(0)(%rdi), %rax
+1:	mov GPR(0)(%rdi), %rax
 	mov GPR(1)(%rdi), %rcx
 	mov GPR(2)(%rdi), %rdx
 	mov GPR(3)(%rdi), %rbx
@@ -44,16 +40,31 @@ vmx_enter:
 	mov GPR(14)(%rdi), %r14
 	mov GPR(15)(%rdi), %r15
 	mov GPR(7)(%rdi), %rdi
-	jz 2f
-	vmresume
-	jmp 3f
-2:	vmlaunch
+	\instruction
+	jmp vmx_entry_failed
+	.size \name, . - \name
+	.endm
 
-3:	pop %rdi		/* the guest did not run: nothing to store */
-	xor %eax, %eax
-	jmp 4f
+	.text
+/*
+ * RDI: gpr[], RSI: &host_rsp. CF: the entry failed, the guest did not run. Called by vmx_enter()
+ * (vmx/insn.h); all general registers but RBP, RBX and R12 are lost.
+ */
+	ENTER vmx_resume, vmresume
+	ENTER vmx_launch, vmlaunch
+
+	.type vmx_entry_failed, @function
+vmx_entry_failed:
+	pop %rdi		/* the guest did not run: nothing to store */
+	pop %r12
+	pop %rbx
+	pop %rbp
+	stc
+	ret
+	.size vmx_entry_failed, . - vmx_entry_failed
 
 	.globl vmx_exit_entry
+	.type vmx_exit_entry, @function
 vmx_exit_entry:
 	xchg %rdi, (%rsp)	/* gpr[]; the guest's RDI waits on the stack */
 	mov %rax, GPR(0)(%rdi)
@@ -72,7 +83,9 @@ vmx_exit_entry:
 	mov %r15, GPR(15)(%rdi)
 	pop %rcx
 	mov %rcx, GPR(7)(%rdi)
-	mov $1, %eax
+	pop %r12
+	pop %rbx
+	pop %rbp
 
 	/*
 	 * What the guest left in registers must not steer speculation here; RAX to RDI are
@@ -82,12 +95,9 @@ vmx_exit_entry:
 	xor %r9d, %r9d
 	xor %r10d, %r10d
 	xor %r11d, %r11d
-4:	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbx
-	pop %rbp
+	xor %r13d, %r13d
+	xor %r14d, %r14d
+	xor %r15d, %r15d	/* and CF is clear */
 	ret
-	.size vmx_enter, . - vmx_enter
+	.size vmx_exit_entry, . - vmx_exit_entry
 	.section .note.GNU-stack, "", @progbits

@@ -91,8 +91,9 @@ static void decode_io(const struct virt_vcpu *v, struct vm_exit *exit)
 	exit->reason = EXIT_IO;
 	exit->io.port = FIELD_GET(QUAL_IO_PORT, qual);
 	exit->io.size = FIELD_GET(QUAL_IO_SIZE, qual) + 1;
-	exit->io.flags = (qual & QUAL_IO_IN ? IO_IN : 0) | (qual & QUAL_IO_STRING ? IO_STRING : 0) |
-			 (qual & QUAL_IO_REP ? IO_REP : 0);
+	/* The bits' order is the same, their places are not. */
+	exit->io.flags = ((qual / (QUAL_IO_STRING / IO_STRING)) & (IO_STRING | IO_REP)) |
+			 ((qual / (QUAL_IO_IN / IO_IN)) & IO_IN);
 	exit->io.next_rip = v->rip + exit->insn_len;
 }
 
@@ -216,7 +217,6 @@ void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 	uint32_t reason = (uint32_t)vmread(VMCS_EXIT_REASON);
 	uint64_t event = vmread(VMCS_IDT_VECTORING_INFO);
 
-	v->vmx.exit_reason = reason;
 	v->idt_event.type = EVENT_NONE;
 	if (unlikely(event & INTR_VALID))
 		decode_idt_event(v, event);

@@ -125,7 +125,7 @@ static __cold void explain_msr(struct virt_vcpu *v, uint64_t number)
 
 __cold void vmx_explain_failure(struct virt_vcpu *v, bool entered)
 {
-	uint64_t qualification, error;
+	uint64_t reason = vmx_exit_code(v), qualification, error;
 
 	if (!entered) {
 		error = vmread(VMCS_VM_INSTRUCTION_ERROR);
@@ -135,9 +135,9 @@ __cold void vmx_explain_failure(struct virt_vcpu *v, bool entered)
 		return;
 	}
 	qualification = vmread(VMCS_EXIT_QUALIFICATION);
-	log_error("vmx: entry failed, exit reason %x, qualification %llx", v->vmx.exit_reason,
+	log_error("vmx: entry failed, exit reason %llx, qualification %llx", (ull)reason,
 		  (ull)qualification);
-	if (v->vmx.exit_reason == (VMX_EXIT_MSR_LOADING | VMX_EXIT_ENTRY_FAILURE))
+	if (reason == (VMX_EXIT_MSR_LOADING | VMX_EXIT_ENTRY_FAILURE))
 		explain_msr(v, qualification);
 	else
 		explain_fields(v);

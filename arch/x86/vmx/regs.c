@@ -193,7 +193,8 @@ void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 
 uint64_t vmx_exit_code(struct virt_vcpu *v)
 {
-	return v->vmx.exit_reason;
+	(void)v;
+	return vmread(VMCS_EXIT_REASON);
 }
 
 uint16_t vmx_cs_attr(struct virt_vcpu *v)
@@ -244,8 +245,8 @@ void vmx_dump(struct virt_vcpu *v)
 	log_error("  gdtr %016llx/%04llx idtr %016llx/%04llx", (ull)vmread(VMCS_GUEST_GDTR_BASE),
 		  (ull)vmread(VMCS_GUEST_GDTR_LIMIT), (ull)vmread(VMCS_GUEST_IDTR_BASE),
 		  (ull)vmread(VMCS_GUEST_IDTR_LIMIT));
-	log_error("  exit %x qualification %llx interruption %llx vectoring %llx entry %llx",
-		  v->vmx.exit_reason, (ull)vmread(VMCS_EXIT_QUALIFICATION),
+	log_error("  exit %llx qualification %llx interruption %llx vectoring %llx entry %llx",
+		  (ull)vmx_exit_code(v), (ull)vmread(VMCS_EXIT_QUALIFICATION),
 		  (ull)vmread(VMCS_EXIT_INTERRUPTION_INFO), (ull)vmread(VMCS_IDT_VECTORING_INFO),
 		  (ull)vmread(VMCS_ENTRY_INTERRUPTION_INFO));
 }

@@ -83,7 +83,6 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->rip = 0xfff0;
 	v->idt_event.type = EVENT_NONE;
-	v->vmx.has_event = false;
 	v->vmx.unpaged = false;
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
@@ -171,32 +170,45 @@ static __cold void set_timer(const struct virt_vcpu *v)
 	write_timer(min(left, longest_run()));
 }
 
+/* The first entry since the vCPU was loaded. */
+static __cold bool launch(struct virt_vcpu *v)
+{
+	bool entered = vmx_enter(v->gpr, &v->vmx.host_rsp, false);
+
+	v->vmx.launched = entered && !(vmread(VMCS_EXIT_REASON) & VMX_EXIT_ENTRY_FAILURE);
+	return entered;
+}
+
+static __cold void refuse(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	exit->reason = EXIT_INVALID_STATE;
+	vmx_explain_failure(v, false);
+}
+
 void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	struct vmx_cpu *c = vmx_this_cpu();
 	struct vmx_vcpu *x = &v->vmx;
-	bool entered;
 
 	if (unlikely(v->tag_generation != c->tags.generation))
 		take_tag(v, c);
 	if (unlikely(x->preempt_at))
 		set_timer(v);
-	if (v->rip != x->rip)
-		vmwrite(VMCS_GUEST_RIP, v->rip);
+	vmwrite(VMCS_GUEST_RIP, v->rip);
 	if (unlikely(v->gpr[GPR_RSP] != x->rsp))
 		vmwrite(VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
-	entered = vmx_enter(v->gpr, &x->host_rsp, x->launched);
-	v->rip = x->rip = vmread(VMCS_GUEST_RIP);
-	v->gpr[GPR_RSP] = x->rsp = vmread(VMCS_GUEST_RSP);
-	x->has_event = false;
-	if (likely(entered)) {
-		vmx_decode_exit(v, exit);
-		if (unlikely(!x->launched))
-			x->launched = !(x->exit_reason & VMX_EXIT_ENTRY_FAILURE);
-	} else {
-		exit->reason = EXIT_INVALID_STATE;
-		vmx_explain_failure(v, false);
+	if (unlikely(!x->launched)) {
+		if (!launch(v)) {
+			refuse(v, exit);
+			return;
+		}
+	} else if (unlikely(!vmx_enter(v->gpr, &x->host_rsp, true))) {
+		refuse(v, exit);
+		return;
 	}
+	v->rip = vmread(VMCS_GUEST_RIP);
+	v->gpr[GPR_RSP] = x->rsp = vmread(VMCS_GUEST_RSP);
+	vmx_decode_exit(v, exit);
 }
 
 void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
@@ -216,12 +228,12 @@ void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 	if (ev->type == EVENT_SOFT_INT)
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, ev->insn_len);
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
-	v->vmx.has_event = true;
 }
 
 bool vmx_has_event(struct virt_vcpu *v)
 {
-	return v->vmx.has_event;
+	(void)v;
+	return vmread(VMCS_ENTRY_INTERRUPTION_INFO) & INTR_VALID; /* an exit clears it */
 }
 
 bool vmx_irq_shadow(struct virt_vcpu *v)

@@ -90,12 +90,6 @@ void vmx_init_vmcs(struct virt_vcpu *v);
 /* The host state that differs from CPU to CPU. */
 void vmx_write_host_state(void);
 
-/*
- * Swap registers with the guest and run it until its next exit (entry.S). `host_rsp` is what the
- * VMCS has for the host's RSP. False: the entry failed, the guest did not run.
- */
-bool vmx_enter(uint64_t *gpr, uint64_t *host_rsp, bool resume);
-
 /* Translate the exit's fields (exit.c). */
 void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 
