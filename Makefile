@@ -210,7 +210,8 @@ bench: all
 	tools/bench --cpu $(CPU)
 
 # Parts of the lint group that look at one file at a time, and only again when it has changed.
-HEADERS := $(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h drivers/*.h boot/*.h)
+# A template (*_tmpl.h) is no header: it is compiled once for each file that includes it.
+HEADERS := $(filter-out %_tmpl.h,$(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h drivers/*.h boot/*.h))
 LINT := $(BUILD)/lint
 lint-headers: $(HEADERS:%=$(LINT)/%.alone)
 lint-sparse: $(SRCS:%=$(LINT)/%.sparse)
