@@ -14,6 +14,7 @@
 #define HPA_OF(sym) ((sym) - IMAGE_VBASE)
 
 #ifdef __ASSEMBLY__
+/* clang-format off */
 
 /* From 32-bit code, paging off, to `target` on the boot page tables. Uses EAX, ECX, EDX. */
 	.macro	enter_long_mode target

@@ -93,10 +93,13 @@ class Machine(BaseMachine):
         """Wait until the emulator has connected its serial lines, or has ended."""
         deadline = time.monotonic() + CONNECT_SECONDS
         try:
-            while len(self.ends) < len(listeners) and self.child.poll() is None and time.monotonic() < deadline:
+            while len(self.ends) < len(listeners) and time.monotonic() < deadline:
+                has_ended = self.child.poll() is not None  # its connections wait all the same
                 waiting = [end for com, end in listeners.items() if com not in self.ends]
-                ready = select.select(waiting, [], [], 0.1)[0]
+                ready = select.select(waiting, [], [], 0 if has_ended else 0.1)[0]
                 self.ends.update({com: end.accept()[0] for com, end in listeners.items() if end in ready})
+                if has_ended and not ready:
+                    break
         finally:
             for end in listeners.values():
                 end.close()
