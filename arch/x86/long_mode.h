@@ -10,11 +10,12 @@
 #include "arch/x86/layout.h"
 #include "arch/x86/regs.h"
 
+/* clang-format off */
+
 /* Where a symbol of the image is in physical memory. */
 #define HPA_OF(sym) ((sym) - IMAGE_VBASE)
 
 #ifdef __ASSEMBLY__
-/* clang-format off */
 
 /* From 32-bit code, paging off, to `target` on the boot page tables. Uses EAX, ECX, EDX. */
 	.macro	enter_long_mode target
