@@ -131,6 +131,17 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 		insn_emulate_fault(v, exit);
 }
 
+/*
+ * An exception that its own delivery raises again exits before the CPU looks at interrupts or at
+ * the preemption timer, for ever: the host gets its turn here.
+ */
+static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
+{
+	sched_take_interrupts(c);
+	if (rdtsc() >= c->slice_end)
+		vcpu_request(v, REQ_YIELD);
+}
+
 /* One switch over the reasons, each case a line or a call. */
 static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
 			struct vm_exit *exit)
@@ -175,6 +186,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		break;
 	case EXIT_EXCEPTION:
 		exit_exception(v, exit);
+		give_way(c, v);
 		break;
 	case EXIT_XSETBV:
 		exit_xsetbv(v, exit);
