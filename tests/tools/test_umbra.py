@@ -115,11 +115,12 @@ class Launcher(unittest.TestCase):
         return [f"{TOP}/tools/umbra", "run", "--image", self.image, *self.options, *argv]
 
     def run_umbra(self, script, *argv, stdin=b"", **more):
-        return subprocess.run(self.command(*argv), env=self.environment(script, **more), input=stdin,
+        source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(self.command(*argv), env=self.environment(script, **more), **source,
                               capture_output=True, timeout=30, check=False)
 
-    def assert_ends(self, status, script, *argv, **more):
-        done = self.run_umbra(script, *argv, self.kernel, **more)
+    def assert_ends(self, status, script, *argv, stdin=b"", **more):
+        done = self.run_umbra(script, *argv, self.kernel, stdin=stdin, **more)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(os.listdir(self.work), [])
         return done
@@ -312,8 +313,10 @@ class Bochs(Launcher):
     def test_emulator_that_refuses(self):
         script = ("print('00000000000p[      ] >>PANIC<< /x/bochsrc:5: cpu directive malformed.'); "
                   "end_bochs('[      ] /x/bochsrc:5: cpu directive malformed.')")
-        done = self.assert_ends(102, script, UNCONNECTED="1")
-        self.assertEqual(done.stderr, b"/x/bochsrc:5: cpu directive malformed.\numbra: the emulator refused to start\n")
+        for stdin in (b"", b"keys", None):
+            done = self.assert_ends(102, script, stdin=stdin, UNCONNECTED="1")
+            self.assertEqual(done.stderr,
+                             b"/x/bochsrc:5: cpu directive malformed.\numbra: the emulator refused to start\n")
 
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT):

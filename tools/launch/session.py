@@ -142,7 +142,7 @@ class Session:
         with Terminal() as self.terminal:
             self.machine.start()
             self.child, self.ends = self.machine.child, self.machine.ends
-            status = self.watch()
+            status = self.watch() if len(self.ends) == len(self.machine.coms) else None  # it has refused to start
         where = self.machine.where() if status == STATUS_TIMEOUT else ""
         self.machine.stop()
         for stream in [*self.consoles.values(), self.log]:
