@@ -31,14 +31,6 @@ static inline void tdp_count_table(struct tdp *t)
 	atomic_fetch_add_explicit(&t->tables, 1, memory_order_relaxed);
 }
 
-/* For counters that one CPU writes. */
-static inline void tdp_add(_Atomic uint64_t *counter, uint64_t n)
-{
-	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, v + n, memory_order_relaxed);
-}
-
 /*
  * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
  * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.3).

@@ -69,6 +69,14 @@ struct tdp_vcpu {
 	struct list link;          /* tdp->lock; in tdp->vcpus */
 };
 
+/* For counters that one CPU writes. */
+static inline void tdp_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
+
+	atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
 struct tdp {
 	struct guest_memory *mem;      /* const */
 	struct vm *vm;                 /* const; handed to mm/host.h */
@@ -120,6 +128,12 @@ int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root);
  * or a write to a read-only slot. Others: mm/mmu.h.
  */
 enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error);
+
+/* What a fault comes to is known: no memory at its address, emulate. Owner CPU. */
+static inline void tdp_count_mmio(struct tdp_vcpu *tv)
+{
+	tdp_add(&tv->count.faults[RET_PF_EMULATE], 1);
+}
 
 /*
  * Take out all entries for [start, end). On return no hardware uses one of them any more. A large

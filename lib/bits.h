@@ -38,12 +38,21 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* newlib's <sys/cdefs.h> has two of these names, with the same meaning. */
+/* What holds, and the compiler cannot know. */
+#define assume(x)                                                                                  \
+	do {                                                                                       \
+		if (!(x))                                                                          \
+			__builtin_unreachable();                                                   \
+	} while (0)
+
+/* newlib's <sys/cdefs.h> has some of these names, with the same meaning. */
 #undef __packed
 #undef __aligned
+#undef __always_inline
 #define __packed           __attribute__((packed))
 #define __aligned(n)       __attribute__((aligned(n)))
 #define __cold             __attribute__((cold, noinline)) /* keep it out of the fast paths */
+#define __always_inline    inline __attribute__((always_inline))
 #define __noreturn         __attribute__((noreturn))
 #define __printf_fmt(f, a) __attribute__((format(printf, f, a)))
 /* Written during start-up only; read-only (in the page tables) once the guests run. */

@@ -7,9 +7,9 @@
 #include "lib/log.h"
 #include "vmm/sysinsn.h"
 
-void exit_xsetbv(struct vcpu *v, const struct vm_exit *exit)
+void exit_xsetbv(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_XSETBV);
+	unsigned len = exit_insn_len(v, OP_XSETBV);
 
 	if (!len)
 		return;
@@ -20,9 +20,9 @@ void exit_xsetbv(struct vcpu *v, const struct vm_exit *exit)
 }
 
 /* Caches are coherent with all that a guest can reach, so there is nothing to write back. */
-void exit_wbinvd(struct vcpu *v, const struct vm_exit *exit)
+void exit_wbinvd(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_WBINVD);
+	unsigned len = exit_insn_len(v, OP_WBINVD);
 
 	if (!len)
 		len = insn_length(v, OP_INVD);
@@ -30,9 +30,9 @@ void exit_wbinvd(struct vcpu *v, const struct vm_exit *exit)
 		vcpu_skip(v, len);
 }
 
-void exit_pause(struct vcpu *v, const struct vm_exit *exit)
+void exit_pause(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_PAUSE);
+	unsigned len = exit_insn_len(v, OP_PAUSE);
 
 	if (len)
 		vcpu_skip(v, len);

@@ -7,16 +7,16 @@
 #include "vmm/vm.h"
 
 /* The length of the instruction that exited, which is `op`; 0: the guest executes it again. */
-static inline unsigned exit_insn_len(struct vcpu *v, const struct vm_exit *exit, enum emul_op op)
+static __always_inline unsigned exit_insn_len(struct vcpu *v, enum emul_op op)
 {
-	if (likely(exit->insn_len))
-		return exit->insn_len;
-	return insn_length(v, op);
+	unsigned len = virt_insn_len(&v->virt);
+
+	return likely(len) ? len : insn_length(v, op);
 }
 
-void exit_xsetbv(struct vcpu *v, const struct vm_exit *exit);
-void exit_wbinvd(struct vcpu *v, const struct vm_exit *exit);
-void exit_pause(struct vcpu *v, const struct vm_exit *exit);
+void exit_xsetbv(struct vcpu *v);
+void exit_wbinvd(struct vcpu *v);
+void exit_pause(struct vcpu *v);
 void exit_exception(struct vcpu *v, const struct vm_exit *exit);
 void exit_nmi_window(struct vcpu *v);
 

@@ -174,12 +174,34 @@ static void put(void *buf, uint64_t val, unsigned size)
 	}
 }
 
+static uint64_t get(const void *buf, unsigned size)
+{
+	uint64_t val = 0;
+
+	switch (size) {
+	case 1:
+		memcpy(&val, buf, 1);
+		break;
+	case 2:
+		memcpy(&val, buf, 2);
+		break;
+	case 4:
+		memcpy(&val, buf, 4);
+		break;
+	default:
+		memcpy(&val, buf, 8);
+	}
+	return val;
+}
+
 static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
 {
-	while (len) {
+	for (;;) {
 		unsigned n = piece(len);
 
-		put(buf, platform_mmio_read(v->vm->platform, v->id, gpa, n), n);
+		put(buf, platform_mmio_read(v->vm->platform, v->lapic, gpa, n), n);
+		if (likely(n == len))
+			return;
 		buf += n;
 		gpa.v += n;
 		len -= n;
@@ -188,12 +210,12 @@ static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
 
 static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
 {
-	while (len) {
+	for (;;) {
 		unsigned n = piece(len);
-		uint64_t val = 0;
 
-		memcpy(&val, buf, n);
-		platform_mmio_write(v->vm->platform, v->id, gpa, n, val);
+		platform_mmio_write(v->vm->platform, v->lapic, gpa, n, get(buf, n));
+		if (likely(n == len))
+			return;
 		buf += n;
 		gpa.v += n;
 		len -= n;
@@ -330,23 +352,31 @@ static const struct emul_ops ops = {
 	.system = insn_system,
 };
 
+static inline void set_mode(struct insn_ctx *ic)
+{
+	const struct virt_insn_state *s = &ic->state;
+	struct emul_ctx *c = &ic->ctx;
+
+	c->lma = s->efer & EFER_LMA;
+	c->cpl = s->cpl;
+	c->va_bits = s->cr4 & CR4_LA57 ? 57 : 48;
+	c->mode = emul_mode_of(s->cr0 & CR0_PE, c->rflags & RFLAGS_VM, c->lma, s->cs_attr);
+	ic->mode_changed = false;
+}
+
 void insn_update_mode(struct insn_ctx *ic)
 {
-	struct virt_vcpu *v = &ic->v->virt;
-	struct emul_ctx *c = &ic->ctx;
-	bool pe = virt_reg_read(v, VREG_CR0) & CR0_PE;
-
-	c->lma = virt_reg_read(v, VREG_EFER) & EFER_LMA;
-	c->cpl = (uint8_t)virt_cpl(v);
-	c->va_bits = virt_reg_read(v, VREG_CR4) & CR4_LA57 ? 57 : 48;
-	c->mode = emul_mode_of(pe, c->rflags & RFLAGS_VM, c->lma, virt_cs_attr(v));
-	ic->mode_changed = false;
+	virt_insn_state(&ic->v->virt, &ic->state);
+	set_mode(ic);
 }
 
 void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 {
 	struct emul_ctx *c = &ic->ctx;
 
+	virt_insn_state(&v->virt, &ic->state);
+	if (unlikely(ic->state.cr8 != v->cr8))
+		vcpu_sync_task_priority(v);
 	ic->v = v;
 	ic->paging_current = false;
 	ic->halt = false;
@@ -355,11 +385,11 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 	c->ops = &ops;
 	c->gpr = v->virt.gpr;
 	c->rip = v->virt.rip;
-	c->rflags = virt_rflags(&v->virt);
-	c->int_shadow = virt_irq_shadow(&v->virt);
+	c->rflags = ic->state.rflags;
+	c->int_shadow = ic->state.irq_shadow;
 	c->segs_known = c->segs_dirty = 0;
 	c->insn.nr_bytes = 0;
-	insn_update_mode(ic);
+	set_mode(ic);
 }
 
 __cold void insn_inject(struct vcpu *v, const struct emul_fault *f)
@@ -385,26 +415,32 @@ __cold void insn_report_unhandled(struct insn_ctx *ic)
 	       (unsigned long long)ic->ctx.rip, hex);
 }
 
-void insn_commit(struct insn_ctx *ic, unsigned segs)
+static __cold void commit_segments(struct insn_ctx *ic, unsigned segs)
 {
-	struct emul_ctx *c = &ic->ctx;
-	struct virt_vcpu *v = &ic->v->virt;
-
-	v->rip = c->rip;
-	virt_set_rflags(v, c->rflags);
 	for (unsigned i = 0; segs; i++, segs >>= 1) {
 		if (segs & 1)
-			virt_seg_write(v, i, &c->seg[i]);
+			virt_seg_write(&ic->v->virt, i, &ic->ctx.seg[i]);
 	}
-	if (unlikely(c->int_shadow))
-		virt_set_irq_shadow(v);
-	else
-		virt_clear_irq_shadow(v);
+}
+
+static __always_inline void commit_some(struct insn_ctx *ic, unsigned segs)
+{
+	struct emul_ctx *c = &ic->ctx;
+
+	ic->v->virt.rip = c->rip;
+	if (unlikely(segs))
+		commit_segments(ic, segs);
+	virt_set_insn_state(&ic->v->virt, c->rflags, c->int_shadow);
+}
+
+void insn_commit(struct insn_ctx *ic, unsigned segs)
+{
+	commit_some(ic, segs);
 }
 
 static void commit(struct insn_ctx *ic)
 {
-	insn_commit(ic, ic->ctx.segs_dirty);
+	commit_some(ic, ic->ctx.segs_dirty);
 	if (unlikely(ic->ctx.trap))
 		vcpu_raise_single_step(ic->v);
 	if (unlikely(ic->halt))
@@ -427,14 +463,12 @@ static bool has_one_memory_operand(const struct emul_insn *insn)
 	}
 }
 
-static void finish(struct insn_ctx *ic, int result)
+/* The instruction was not executed, or not to its end. */
+static __cold void finish_early(struct insn_ctx *ic, int result)
 {
 	struct vcpu *v = ic->v;
 
 	switch (result) {
-	case EMUL_OK:
-		commit(ic);
-		break;
 	case EMUL_FAULT:
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
 		insn_inject(v, &ic->ctx.fault);
@@ -447,6 +481,14 @@ static void finish(struct insn_ctx *ic, int result)
 	default:
 		insn_report_unhandled(ic);
 	}
+}
+
+static void finish(struct insn_ctx *ic, int result)
+{
+	if (likely(result == EMUL_OK))
+		commit(ic);
+	else
+		finish_early(ic, result);
 }
 
 void insn_emulate(struct vcpu *v)
@@ -469,16 +511,16 @@ static struct decoded_insn *decoded_slot(struct vcpu *v)
 	return &v->decoded[v->virt.rip % NR_DECODED_INSNS];
 }
 
-static bool is_decoded(struct vcpu *v, const struct decoded_insn *d, unsigned mode)
+/* What was never filled in has a generation that no slots have. */
+static bool is_decoded(const struct insn_ctx *ic, const struct decoded_insn *d)
 {
-	uint64_t differs = (d->rip ^ v->virt.rip) | (d->cs_base ^ virt_cs_base(&v->virt)) |
-			   (d->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) | (d->mode ^ mode) |
+	struct vcpu *v = ic->v;
+	uint64_t differs = (d->rip ^ v->virt.rip) | (d->cs_base ^ ic->state.cs_base) |
+			   (d->cr3 ^ ic->state.cr3) | (d->mode ^ ic->ctx.mode) |
 			   (d->slots_generation ^ slots_generation(&v->vm->mem));
 
-	if (differs || !d->bytes)
-		return false;
-	return !(((d->bytes[0] & d->mask[0]) ^ d->value[0]) |
-		 ((d->bytes[1] & d->mask[1]) ^ d->value[1]));
+	return !differs && !(((d->bytes[0] & d->mask[0]) ^ d->value[0]) |
+			     ((d->bytes[1] & d->mask[1]) ^ d->value[1]));
 }
 
 static void remember_decoded(struct vcpu *v, const struct emul_ctx *c)
@@ -519,7 +561,7 @@ int insn_decode(struct insn_ctx *ic)
 {
 	const struct decoded_insn *d = decoded_slot(ic->v);
 
-	if (unlikely(!is_decoded(ic->v, d, ic->ctx.mode)))
+	if (unlikely(!is_decoded(ic, d)))
 		return decode_anew(ic);
 	ic->ctx.insn = d->insn;
 	return EMUL_OK;
@@ -549,35 +591,21 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 	finish(&ic, r);
 }
 
-/* The encodings without prefixes, which is how compilers and kernels write them. */
-static const struct {
-	uint8_t len, bytes[3];
-} plain_insns[] = {
-	[OP_CPUID] = {2, {0x0f, 0xa2}},         [OP_RDMSR] = {2, {0x0f, 0x32}},
-	[OP_WRMSR] = {2, {0x0f, 0x30}},         [OP_HLT] = {1, {0xf4}},
-	[OP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [OP_WBINVD] = {2, {0x0f, 0x09}},
-};
-
-/* Remember an instruction in its plain encoding, if its bytes are in a page we know. */
-static void learn(struct vcpu *v, enum emul_op op)
+/* Remember where an instruction is, if that is in a page we know. */
+static void learn(struct vcpu *v)
 {
 	gva_t gva = linear_rip(v);
 	const uint8_t *bytes = cached_code(v, gva);
-	unsigned len = op < ARRAY_SIZE(plain_insns) ? plain_insns[op].len : 0;
-	struct known_insn k = {
+
+	if (!bytes || (gva.v & ~PAGE_MASK) > PAGE_SIZE - sizeof(uint32_t))
+		return;
+	*insn_known(v) = (struct known_insn){
 		.rip = v->virt.rip,
 		.cr3 = v->code.cr3,
 		.cs_base = virt_cs_base(&v->virt),
 		.slots_generation = v->code.slots_generation,
 		.bytes = (const uint32_t *)bytes,
-		.len = len,
 	};
-
-	if (!bytes || !len || (gva.v & ~PAGE_MASK) > PAGE_SIZE - sizeof(*k.bytes))
-		return;
-	memcpy(&k.value, plain_insns[op].bytes, len);
-	k.mask = ~0u >> (32 - 8 * len);
-	v->known[insn_slot(v)] = k;
 }
 
 unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
@@ -594,7 +622,7 @@ unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 	}
 	len = r == EMUL_OK && ic.ctx.insn.op == op ? ic.ctx.insn.len : 0;
 	if (len)
-		learn(v, op);
+		learn(v);
 	return len;
 }
 

@@ -22,21 +22,49 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
  */
 unsigned insn_length_slow(struct vcpu *v, enum emul_op op);
 
-static inline unsigned insn_slot(const struct vcpu *v)
+/* An encoding without prefixes, which is how compilers and kernels write it. */
+struct plain_insn {
+	uint32_t value; /* the bytes, the first in bits 7:0 */
+	uint8_t len;    /* 0: there is none */
+};
+
+static __always_inline struct plain_insn insn_plain(enum emul_op op)
 {
-	return (v->virt.rip >> 1) % NR_KNOWN_INSNS;
+	switch (op) {
+	case OP_CPUID:
+		return (struct plain_insn){0xa20f, 2};
+	case OP_RDMSR:
+		return (struct plain_insn){0x320f, 2};
+	case OP_WRMSR:
+		return (struct plain_insn){0x300f, 2};
+	case OP_WBINVD:
+		return (struct plain_insn){0x090f, 2};
+	case OP_VMMCALL:
+		return (struct plain_insn){0xd9010f, 3};
+	case OP_HLT:
+		return (struct plain_insn){0xf4, 1};
+	default:
+		return (struct plain_insn){};
+	}
 }
 
-static inline unsigned insn_length(struct vcpu *v, enum emul_op op)
+static inline struct known_insn *insn_known(struct vcpu *v)
 {
-	const struct known_insn *k = &v->known[insn_slot(v)];
+	return &v->known[(v->virt.rip >> 1) % NR_KNOWN_INSNS];
+}
 
+static __always_inline unsigned insn_length(struct vcpu *v, enum emul_op op)
+{
+	const struct known_insn *k = insn_known(v);
+	struct plain_insn plain = insn_plain(op);
+	uint32_t mask = plain.len ? ~0u >> (32 - 8 * plain.len) : 0;
 	uint64_t differs = (k->rip ^ v->virt.rip) | (k->cs_base ^ virt_cs_base(&v->virt)) |
 			   (k->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) |
 			   (k->slots_generation ^ slots_generation(&v->vm->mem));
 
-	if (likely(!differs && (*k->bytes & k->mask) == k->value))
-		return k->len;
+	/* What was never filled in has a generation that no slots have. */
+	if (likely(plain.len && !differs && (*k->bytes & mask) == plain.value))
+		return plain.len;
 	return insn_length_slow(v, op);
 }
 

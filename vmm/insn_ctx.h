@@ -19,6 +19,7 @@ struct insn_ctx {
 	bool device;          /* `fault_gpa` is not RAM */
 	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
 	gpa_t fault_gpa;
+	struct virt_insn_state state; /* as the instruction found it */
 };
 
 static inline struct insn_ctx *insn_ctx_of(struct emul_ctx *c)

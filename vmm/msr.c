@@ -202,7 +202,14 @@ static __cold struct msr_value read_lapic(struct vcpu *v, uint32_t msr)
 {
 	uint64_t val = 0;
 
+	vcpu_sync_task_priority(v);
 	return lapic_msr_read(v->lapic, msr, &val) ? NO_MSR : msr_value(val);
+}
+
+static int write_lapic(struct vcpu *v, uint32_t msr, uint64_t val)
+{
+	vcpu_sync_task_priority(v);
+	return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
 }
 
 static bool has_tsc_aux(const struct vcpu *v)
@@ -287,7 +294,7 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 	case MSR_PAT:
 		return write_pat(v, val);
 	case MSR_TSC_DEADLINE:
-		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
+		return write_lapic(v, msr, val);
 	case MSR_EFER:
 		return write_efer(v, val);
 	case MSR_TSC_AUX:
@@ -403,7 +410,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 
 	r = find_rule(msr);
 	if (!r && is_x2apic(msr))
-		return lapic_msr_write(v->lapic, msr, val) ? -EINVAL : 0;
+		return write_lapic(v, msr, val);
 	if (!r || (val & ~r->writable) || !passes(v, r->check, val))
 		return -EINVAL;
 	switch (r->kind) {

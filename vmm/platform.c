@@ -116,22 +116,23 @@ static bool is_own_apic(const struct lapic *l, gpa_t gpa)
 	return (gpa.v & PAGE_MASK) == lapic_mmio_base(l);
 }
 
-uint64_t platform_mmio_read(struct platform *p, unsigned vcpu, gpa_t gpa, unsigned size)
+uint64_t platform_mmio_read(struct platform *p, struct lapic *own, gpa_t gpa, unsigned size)
 {
 	uint64_t val;
 
-	if (is_own_apic(&p->lapic[vcpu], gpa))
-		return lapic_mmio_read(&p->lapic[vcpu], gpa.v & ~PAGE_MASK, size);
+	if (is_own_apic(own, gpa))
+		return lapic_mmio_read(own, gpa.v & ~PAGE_MASK, size);
 	spin_lock(&p->lock);
 	val = bus_read(&p->mmio, gpa.v, size);
 	spin_unlock(&p->lock);
 	return val;
 }
 
-void platform_mmio_write(struct platform *p, unsigned vcpu, gpa_t gpa, unsigned size, uint64_t val)
+void platform_mmio_write(struct platform *p, struct lapic *own, gpa_t gpa, unsigned size,
+			 uint64_t val)
 {
-	if (is_own_apic(&p->lapic[vcpu], gpa)) {
-		lapic_mmio_write(&p->lapic[vcpu], gpa.v & ~PAGE_MASK, size, val);
+	if (is_own_apic(own, gpa)) {
+		lapic_mmio_write(own, gpa.v & ~PAGE_MASK, size, val);
 		return;
 	}
 	spin_lock(&p->lock);

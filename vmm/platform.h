@@ -87,11 +87,15 @@ void platform_reset(struct platform *p);
 /* Where the ACPI RSDP is; 0 when the board has no tables. */
 gpa_t platform_rsdp(const struct platform *p);
 
-/* Port and MMIO accesses of a vCPU; size in bytes (1, 2, 4; MMIO also 8). Take the device lock. */
+/*
+ * Port and MMIO accesses of a vCPU, whose local APIC is `own`; size in bytes (1, 2, 4; MMIO also
+ * 8). Take the device lock.
+ */
 uint64_t platform_pio_read(struct platform *p, uint16_t port, unsigned size);
 void platform_pio_write(struct platform *p, uint16_t port, unsigned size, uint64_t val);
-uint64_t platform_mmio_read(struct platform *p, unsigned vcpu, gpa_t gpa, unsigned size);
-void platform_mmio_write(struct platform *p, unsigned vcpu, gpa_t gpa, unsigned size, uint64_t val);
+uint64_t platform_mmio_read(struct platform *p, struct lapic *own, gpa_t gpa, unsigned size);
+void platform_mmio_write(struct platform *p, struct lapic *own, gpa_t gpa, unsigned size,
+			 uint64_t val);
 
 /* The local APIC of a vCPU (const after create). */
 struct lapic *platform_lapic(struct platform *p, unsigned vcpu);

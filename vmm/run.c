@@ -105,6 +105,7 @@ static void reset_registers(struct vcpu *v)
 	v->nmi_masked = v->nmi_iret = v->nmi_step = false;
 	v->irq_window_open = false;
 	v->code.page = ~0ull;
+	v->mmio_gfn = ~0ull;
 	memset(v->known, 0, sizeof(v->known));
 	memset(v->decoded, 0, sizeof(v->decoded));
 }
@@ -211,10 +212,11 @@ static bool act_on(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 	return !(requests & REQ_YIELD);
 }
 
-bool vcpu_handle_requests(struct vmm_cpu *c, struct vcpu *v)
+__attribute__((noinline)) bool vcpu_handle_requests(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool run;
 
+	vcpu_sync_task_priority(v);
 	if (unlikely(v->counted_dead))
 		count_alive(v); /* before the requests are taken */
 	run = act_on(c, v, atomic_exchange(&v->requests, 0));

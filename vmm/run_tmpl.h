@@ -22,9 +22,9 @@
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
-static void do_cpuid(struct vcpu *v, const struct vm_exit *exit)
+static void do_cpuid(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_CPUID);
+	unsigned len = exit_insn_len(v, OP_CPUID);
 
 	if (!len)
 		return;
@@ -32,9 +32,9 @@ static void do_cpuid(struct vcpu *v, const struct vm_exit *exit)
 	vcpu_skip(v, len);
 }
 
-static void do_hypercall(struct vcpu *v, const struct vm_exit *exit)
+static void do_hypercall(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_VMMCALL);
+	unsigned len = exit_insn_len(v, OP_VMMCALL);
 
 	if (!len)
 		return;
@@ -42,9 +42,9 @@ static void do_hypercall(struct vcpu *v, const struct vm_exit *exit)
 	hypercall(v);
 }
 
-static void do_rdmsr(struct vcpu *v, const struct vm_exit *exit)
+static void do_rdmsr(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_RDMSR);
+	unsigned len = exit_insn_len(v, OP_RDMSR);
 
 	if (!len)
 		return;
@@ -54,9 +54,9 @@ static void do_rdmsr(struct vcpu *v, const struct vm_exit *exit)
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
 }
 
-static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
+static void do_wrmsr(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_WRMSR);
+	unsigned len = exit_insn_len(v, OP_WRMSR);
 
 	if (!len)
 		return;
@@ -66,9 +66,9 @@ static void do_wrmsr(struct vcpu *v, const struct vm_exit *exit)
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
 }
 
-static void do_hlt(struct vcpu *v, const struct vm_exit *exit)
+static void do_hlt(struct vcpu *v)
 {
-	unsigned len = exit_insn_len(v, exit, OP_HLT);
+	unsigned len = exit_insn_len(v, OP_HLT);
 
 	if (!len)
 		return;
@@ -94,7 +94,7 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 	uint64_t *rax = &v->virt.gpr[GPR_RAX];
 	unsigned size = exit->io.size;
 
-	if ((exit->io.flags & IO_STRING) || !exit->io.next_rip) {
+	if (exit->io.flags & IO_STRING) {
 		insn_emulate(v);
 		return;
 	}
@@ -104,23 +104,12 @@ static void do_io(struct vcpu *v, const struct vm_exit *exit)
 	else
 		platform_pio_write(v->vm->platform, exit->io.port, size,
 				   *rax & (~0ull >> (64 - 8 * size)));
-	vcpu_skip_to(v, exit->io.next_rip);
+	vcpu_skip(v, exit->io.len);
 }
 
-static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
+/* The devices' memory and the holes: no RAM there, and nothing to map. */
+static void emulate_access(struct vcpu *v, const struct vm_exit *exit)
 {
-	switch (tdp_fault(&v->tdp, exit->fault.gpa, exit->fault.error)) {
-	case RET_PF_FIXED:
-	case RET_PF_SPURIOUS:
-	case RET_PF_RETRY:
-		return;
-	case RET_PF_EMULATE:
-		break;
-	default:
-		vm_bug(v, "no memory for its page tables at gpa %llx",
-		       (unsigned long long)exit->fault.gpa.v);
-		return;
-	}
 	if (exit->fault.error & PFERR_GUEST_PT)
 		vm_bug(v, "page tables in memory that is not there, at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
@@ -129,6 +118,42 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
 	else
 		insn_emulate_fault(v, exit);
+}
+
+static __attribute__((noinline)) void resolve_fault(struct vcpu *v, const struct vm_exit *exit)
+{
+	uint64_t generation = slots_generation(&v->vm->mem);
+
+	switch (tdp_fault(&v->tdp, exit->fault.gpa, exit->fault.error)) {
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+	case RET_PF_RETRY:
+		break;
+	case RET_PF_EMULATE:
+		if ((exit->fault.error & PFERR_RSVD) && !(generation & SLOTS_GEN_IN_PROGRESS)) {
+			v->mmio_gfn = gpa_to_gfn(exit->fault.gpa).v;
+			v->mmio_generation = generation;
+		}
+		emulate_access(v, exit);
+		break;
+	default:
+		vm_bug(v, "no memory for its page tables at gpa %llx",
+		       (unsigned long long)exit->fault.gpa.v);
+	}
+}
+
+/* Guests go on to use the device that they have just used. */
+static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
+{
+	bool known = v->mmio_gfn == gpa_to_gfn(exit->fault.gpa).v &&
+		     v->mmio_generation == slots_generation(&v->vm->mem);
+
+	if (likely(known && (exit->fault.error & PFERR_RSVD))) {
+		tdp_count_mmio(&v->tdp);
+		emulate_access(v, exit);
+	} else {
+		resolve_fault(v, exit);
+	}
 }
 
 /*
@@ -160,19 +185,19 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		exit_nmi_window(v);
 		break;
 	case EXIT_HLT:
-		do_hlt(v, exit);
+		do_hlt(v);
 		break;
 	case EXIT_CPUID:
-		do_cpuid(v, exit);
+		do_cpuid(v);
 		break;
 	case EXIT_HYPERCALL:
-		do_hypercall(v, exit);
+		do_hypercall(v);
 		break;
 	case EXIT_RDMSR:
-		do_rdmsr(v, exit);
+		do_rdmsr(v);
 		break;
 	case EXIT_WRMSR:
-		do_wrmsr(v, exit);
+		do_wrmsr(v);
 		break;
 	case EXIT_IO:
 		do_io(v, exit);
@@ -189,13 +214,13 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		give_way(c, v);
 		break;
 	case EXIT_XSETBV:
-		exit_xsetbv(v, exit);
+		exit_xsetbv(v);
 		break;
 	case EXIT_WBINVD:
-		exit_wbinvd(v, exit);
+		exit_wbinvd(v);
 		break;
 	case EXIT_PAUSE:
-		exit_pause(v, exit);
+		exit_pause(v);
 		break;
 	case EXIT_PREEMPTION:
 		sched_take_interrupts(c);
@@ -238,30 +263,23 @@ static bool begin_run(struct vmm_cpu *c, struct vcpu *v)
 	return false;
 }
 
-/* The reason of the exit that ended the run. */
+/*
+ * The reason of the exit that ended the run. What it interrupted is queued before this CPU is a
+ * reader again: between the barriers the compiler keeps in registers what it knows.
+ */
 static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {
 	enum exit_reason reason;
 
 	grace_enter_guest(c->grace);
 	virt_vcpu_run(&v->virt, exit);
-	reason = exit->reason; /* before the barriers: it is in a register */
-	grace_exit_guest(c->grace);
+	reason = exit->reason;
 	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
-	return reason;
-}
-
-/* What the exit interrupted, and the task priority the guest may have changed without one. */
-static void sync_from_guest(struct vcpu *v)
-{
-	uint8_t cr8 = virt_cr8_read(&v->virt);
-
-	if (unlikely(cr8 != v->cr8)) {
-		v->cr8 = cr8;
-		lapic_set_cr8(v->lapic, cr8);
-	}
 	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
 		vcpu_requeue_event(v);
+	grace_exit_guest(c->grace);
+	v->exits[reason]++;
+	return reason;
 }
 
 /* The guest's xAPIC writes change the task priority as well. */
@@ -288,10 +306,8 @@ void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 			realmode_run(c, v);
 		} else if (likely(begin_run(c, v))) {
 			reason = run(c, v, &exit);
-			v->exits[reason]++;
 			if (unlikely(v->trace))
 				trace_add(v->trace, v, &exit);
-			sync_from_guest(v);
 			handle_exit(c, v, reason, &exit);
 			continue;
 		}

@@ -57,6 +57,7 @@ bool sysinsn_xsetbv(struct vcpu *v)
 /* Closed interrupts may open in the handler of an NMI; until then only that can wake it. */
 void sysinsn_hlt(struct vcpu *v)
 {
+	vcpu_sync_task_priority(v);
 	if (!vcpu_has_wake_event(v))
 		sched_halt(v);
 	else

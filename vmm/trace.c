@@ -7,6 +7,7 @@
 #include "vmm/vm.h"
 
 static const char *const names[NR_EXIT_REASONS] = {
+	[EXIT_NONE] = "none",
 	[EXIT_UNKNOWN] = "unknown",
 	[EXIT_INTERRUPT] = "interrupt",
 	[EXIT_NMI] = "nmi",

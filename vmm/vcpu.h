@@ -26,6 +26,7 @@
 #include "lib/list.h"
 #include "lib/types.h"
 #include "mm/walk.h"
+#include "vmm/dev/lapic.h"
 #include "vmm/emulate/insn.h"
 
 struct vm;
@@ -68,21 +69,19 @@ struct code_page {
 };
 
 /*
- * An instruction that exited before (vmm/insn.c): where its bytes are, and what they have to be
- * for `len` to be right again. Valid for one RIP, address space, code segment base and set of
- * slots.
+ * An instruction that exited before (vmm/insn.h): where its bytes are. Valid for one RIP, address
+ * space, code segment base and set of slots.
  */
 struct known_insn {
 	uint64_t rip, cr3, cs_base;
 	uint64_t slots_generation;
-	const uint32_t *bytes;
-	uint32_t mask, value;
-	uint32_t len;
+	const uint32_t *bytes; /* 4 of them, in one page */
 } __aligned(64);
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before; valid as a known_insn, in one mode. */
+/* A decoded instruction that was emulated before (vmm/insn.c); valid as a known_insn, in one mode.
+ */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
 	uint64_t slots_generation;
@@ -113,6 +112,8 @@ struct vcpu {
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
 	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
+	uint64_t mmio_gfn;            /* where a fault last found no memory ... */
+	uint64_t mmio_generation;     /* ... in this state of the slots (do_memory_fault) */
 	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
 	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */
 	uint64_t nmi_iret_rip;        /* where it is */
@@ -158,26 +159,37 @@ static inline uint64_t vcpu_gpr(struct vcpu *v, enum gpr reg)
 }
 
 /*
- * Go on behind the instruction that exited: at `rip`, or `len` bytes on. Ends an interrupt shadow
- * and raises the single-step trap that a set RFLAGS.TF asks for. Owner CPU.
+ * Go on `len` bytes behind the instruction that exited. Ends an interrupt shadow and raises the
+ * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
-static inline void vcpu_skip_to(struct vcpu *v, uint64_t rip)
+static inline void vcpu_skip(struct vcpu *v, unsigned len)
 {
-	if (unlikely((rip ^ v->virt.rip) >> 32) && !vcpu_runs_64bit_code(v))
-		rip = (uint32_t)rip; /* EIP wraps */
-	v->virt.rip = rip;
+	uint32_t *eip = (uint32_t *)&v->virt.rip; /* its lower half */
+	bool wraps = __builtin_add_overflow(*eip, len, eip);
+
+	if (unlikely(wraps) && vcpu_runs_64bit_code(v))
+		v->virt.rip += BIT_ULL(32);
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
 		vcpu_raise_single_step(v);
 }
 
-static inline void vcpu_skip(struct vcpu *v, unsigned len)
-{
-	vcpu_skip_to(v, v->virt.rip + len);
-}
-
 /* The state after RESET, MSRs included. Owner CPU, or before the vCPU first runs. */
 void vcpu_reset(struct vcpu *v);
+
+/*
+ * The guest writes its task priority to CR8 without an exit: tell the local APIC, before it is
+ * asked or written. Owner CPU.
+ */
+static inline void vcpu_sync_task_priority(struct vcpu *v)
+{
+	uint8_t cr8 = virt_cr8_read(&v->virt);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		lapic_set_cr8(v->lapic, cr8);
+	}
+}
 
 /* Decide what to inject at the next entry, or ask for a window (vmm/event.c). Owner CPU. */
 void vcpu_deliver_events(struct vcpu *v);

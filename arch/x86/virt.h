@@ -86,7 +86,8 @@ enum vreg {
 };
 
 enum exit_reason {
-	EXIT_UNKNOWN,    /* `code` has the vendor's number */
+	EXIT_NONE,       /* none of them */
+	EXIT_UNKNOWN,    /* virt_exit_code() has the vendor's number */
 	EXIT_INTERRUPT,  /* a host interrupt, not yet taken */
 	EXIT_NMI,        /* a host NMI */
 	EXIT_IRQ_WINDOW, /* the guest can take the interrupt that waits */
@@ -118,14 +119,13 @@ enum exit_reason {
 	NR_EXIT_REASONS,
 };
 
-/* Flags of a port access; the other bits have no meaning. */
-#define IO_IN     (1u << 0)
-#define IO_STRING (1u << 2)
-#define IO_REP    (1u << 3)
+/* Flags of a port access, where VMX has them; the other bits have no meaning. */
+#define IO_IN     (1u << 3)
+#define IO_STRING (1u << 4)
+#define IO_REP    (1u << 5)
 
 struct vm_exit {
 	enum exit_reason reason;
-	uint32_t insn_len; /* bytes; 0 if the CPU does not say */
 	union {
 		struct {
 			gpa_t gpa;
@@ -135,9 +135,9 @@ struct vm_exit {
 		} fault;
 		struct {
 			uint16_t port;
-			uint8_t size;      /* 1, 2, 4 */
-			uint8_t flags;     /* IO_* */
-			uint64_t next_rip; /* 0 if the CPU does not say */
+			uint8_t size;  /* 1, 2, 4 */
+			uint8_t flags; /* IO_* */
+			uint8_t len;   /* of the instruction */
 		} io;
 		struct {
 			uint8_t cr; /* 0, 2, 3, 4, 8 */
@@ -158,6 +158,7 @@ struct vm_exit {
 
 /* What only SVM keeps of a vCPU (svm/). */
 struct svm_vcpu {
+	hpa_t host_vmcb;   /* of the CPU that it is loaded on */
 	bool lme_withheld; /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
 };
 
@@ -176,14 +177,12 @@ enum vmx_resident {
 
 /* What only VMX keeps of a vCPU (vmx/). */
 struct vmx_vcpu {
-	uint64_t host_rsp;                  /* as the VMCS has it */
 	uint64_t rsp;                       /* the guest's, as the VMCS has it */
 	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
 	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
 	uint64_t eptp;                      /* EPT pointer */
 	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
 	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
-	bool launched;                      /* VMRESUME, not VMLAUNCH */
 	bool unpaged;                       /* it runs on the identity map */
 	bool new_segments; /* written since the last entry, and not looked at yet */
 	bool flush_tdp;    /* INVEPT before the next entry */
@@ -228,9 +227,11 @@ struct virt_caps {
 struct virt_vcpu {
 	uint64_t gpr[NR_GPRS];
 	uint64_t rip;
-	void *control; /* VIRT_VCPU_PAGES: VMCB; or VMCS and what it points to */
+	uint64_t host_rsp; /* VMX: as the VMCS has it; vmx/entry.S knows where this is */
+	void *control;     /* VIRT_VCPU_PAGES: VMCB; or VMCS and what it points to */
 	hpa_t control_pa;
-	uint64_t tag_generation; /* of the tag; not this CPU's present one: take a new tag */
+	uint64_t tag_generation; /* of the tag; not this CPU's present one: it is void */
+	uint32_t due;            /* what the next entry has to do first, in the vendor's bits */
 	struct vm_event_info
 		idt_event; /* after a run: an event whose delivery the exit cut short */
 	union {
@@ -316,9 +317,23 @@ VIRT_OP(void, gdtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v
 VIRT_OP(void, idtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v, t))
 VIRT_OP(void, gdtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
 VIRT_OP(void, idtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
+/* What the emulator begins with, in one. */
+struct virt_insn_state {
+	uint64_t rflags, cs_base, cr3;
+	uint16_t cs_attr; /* SEG_ATTR_* */
+	uint8_t cpl, cr8;
+	bool irq_shadow;
+	uint64_t cr0, cr4, efer; /* of these PE, LA57 and LMA; the rest has no meaning */
+};
+VIRT_OP(void, insn_state, (struct virt_vcpu * v, struct virt_insn_state *s), (v, s))
+/* ... and ends with: virt_set_rflags(), and virt_set_irq_shadow() or virt_clear_irq_shadow(). */
+VIRT_OP(void, set_insn_state, (struct virt_vcpu * v, uint64_t rflags, bool irq_shadow),
+	(v, rflags, irq_shadow))
 /* RFLAGS: kept where the vendor has it, most exits never look at it. */
 VIRT_OP(uint64_t, rflags, (struct virt_vcpu * v), (v))
 VIRT_OP(void, set_rflags, (struct virt_vcpu * v, uint64_t rflags), (v, rflags))
+/* The length of the instruction that exited, after an exit for one; 0: the CPU does not say. */
+VIRT_OP(unsigned, insn_len, (struct virt_vcpu * v), (v))
 /* The vendor's number of the last exit, for reports. */
 VIRT_OP(uint64_t, exit_code, (struct virt_vcpu * v), (v))
 /* Of CS: SEG_ATTR_*, and the base. */

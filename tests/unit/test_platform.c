@@ -102,8 +102,10 @@ static void out(uint16_t port, unsigned size, uint64_t val)
 static void ioapic_set(unsigned pin, uint64_t entry)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		platform_mmio_write(t.p, 0, GPA(0xfec00000), 4, 0x10 + 2 * pin + i);
-		platform_mmio_write(t.p, 0, GPA(0xfec00010), 4, (uint32_t)(entry >> 32 * i));
+		platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfec00000), 4,
+				    0x10 + 2 * pin + i);
+		platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfec00010), 4,
+				    (uint32_t)(entry >> 32 * i));
 	}
 }
 
@@ -118,8 +120,9 @@ static void test_unclaimed(void **state)
 	assert_int_equal(in(0x1234, 2), 0xffff);
 	assert_int_equal(in(0x1234, 4), 0xffffffff);
 	assert_int_equal(in(0xffff, 4), 0xffffffff);
-	assert_int_equal(platform_mmio_read(t.p, 0, GPA(0xfd000000), 8), UINT64_MAX);
-	platform_mmio_write(t.p, 0, GPA(0xfd000000), 8, 0);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 0), GPA(0xfd000000), 8),
+			 UINT64_MAX);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfd000000), 8, 0);
 	assert_int_equal(t.events.nr, 0);
 }
 
@@ -145,8 +148,9 @@ static void test_who_answers(void **state)
 	assert_int_equal(in(0x608, 4), 3579545);
 	out(0xe0, 4, 0xcafe);
 	assert_int_equal(in(0xe1, 1), 0xca);
-	platform_mmio_write(t.p, 0, GPA(0xff000100), 8, 0x1122334455667788);
-	assert_int_equal(platform_mmio_read(t.p, 1, GPA(0xff000104), 4), 0x11223344);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xff000100), 8, 0x1122334455667788);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 1), GPA(0xff000104), 4),
+			 0x11223344);
 	assert_int_equal(in(0x71, 1) != 0xff || in(0x70, 1) != 0xff, true);
 	assert_int_not_equal(in(0x61, 1), 0xff);
 }
@@ -154,13 +158,15 @@ static void test_who_answers(void **state)
 /* Each vCPU sees its own local APIC at the same address, and only where its base says. */
 static void test_own_apic(void **state)
 {
-	assert_int_equal(platform_mmio_read(t.p, 0, GPA(0xfee00020), 4), 0);
-	assert_int_equal(platform_mmio_read(t.p, 1, GPA(0xfee00020), 4), 1u << 24);
-	platform_mmio_write(t.p, 1, GPA(0xfee00080), 4, 0x50);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 0), GPA(0xfee00020), 4), 0);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 1), GPA(0xfee00020), 4),
+			 1u << 24);
+	platform_mmio_write(t.p, platform_lapic(t.p, 1), GPA(0xfee00080), 4, 0x50);
 	assert_int_equal(lapic_get_cr8(platform_lapic(t.p, 1)), 5);
 	assert_int_equal(lapic_get_cr8(platform_lapic(t.p, 0)), 0);
 	assert_int_equal(lapic_set_base(platform_lapic(t.p, 1), 0xfee00000), 0); /* disabled */
-	assert_int_equal(platform_mmio_read(t.p, 1, GPA(0xfee00020), 4), UINT32_MAX);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 1), GPA(0xfee00020), 4),
+			 UINT32_MAX);
 }
 
 static void test_events(void **state)
@@ -202,7 +208,7 @@ static void test_extint(void **state)
 /* And through the IOAPIC, to the second CPU. */
 static void test_ioapic(void **state)
 {
-	platform_mmio_write(t.p, 1, GPA(0xfee000f0), 4, 0x1ff);
+	platform_mmio_write(t.p, platform_lapic(t.p, 1), GPA(0xfee000f0), 4, 0x1ff);
 	ioapic_set(4, 1ull << 56 | 0x44);
 	out(0x3fc, 1, 0x08);
 	out(0x3f9, 1, 0x01);
@@ -214,7 +220,7 @@ static void test_ioapic(void **state)
 /* IRQ 0 is wired to pin 2, and pin 0 is the 8259s' which nobody drives. */
 static void test_timer_pin(void **state)
 {
-	platform_mmio_write(t.p, 0, GPA(0xfee000f0), 4, 0x1ff);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee000f0), 4, 0x1ff);
 	ioapic_set(0, 0x40);
 	ioapic_set(2, 0x42);
 	out(0x43, 1, 0x34); /* channel 0, rate generator */
@@ -230,18 +236,18 @@ static void test_sci_level(void **state)
 {
 	struct lapic *l = platform_lapic(t.p, 0);
 
-	platform_mmio_write(t.p, 0, GPA(0xfee000f0), 4, 0x1ff);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee000f0), 4, 0x1ff);
 	ioapic_set(9, 0x8059); /* level */
 	out(0x602, 2, 0x100);
 	platform_power_button(t.p);
 	assert_int_equal(lapic_pending(l), 0x59);
 	lapic_ack(l, 0x59);
 	assert_int_equal(lapic_pending(l), -1);
-	platform_mmio_write(t.p, 0, GPA(0xfee000b0), 4, 0); /* EOI */
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee000b0), 4, 0); /* EOI */
 	assert_int_equal(lapic_pending(l), 0x59);
 	lapic_ack(l, 0x59);
 	out(0x600, 2, 0x100);
-	platform_mmio_write(t.p, 0, GPA(0xfee000b0), 4, 0);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee000b0), 4, 0);
 	assert_int_equal(lapic_pending(l), -1);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A run of an SVM guest on an emulator whose VMRUN loses the host interrupt that comes while it
- * takes over a virtual one: the interrupt is known again when the run is over.
+ * A run of an SVM guest: the ASID it has, the length of what it exits for; and an emulator whose
+ * VMRUN loses the host interrupt that comes while it takes over a virtual one, which is known again
+ * when the run is over.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@ static bool is_in_irr, is_known_to_cpu;
 static unsigned offers;
 
 hpa_t svm_iopm, svm_msrpm;
+bool svm_has_nrips;
 
 struct svm_cpu *svm_this_cpu(void)
 {
@@ -34,8 +36,12 @@ void apic_offer_pending(void)
 
 static struct vmcb vmcb;
 
-/* The timer expires in the middle of VMRUN. */
-void svm_enter(uint64_t *gpr, hpa_t control, hpa_t host_vmcb)
+void svm_run_guest(void);
+
+/* In place of entry.S, and without its registers. The timer expires in the middle of VMRUN. */
+__attribute__((no_caller_saved_registers, target("general-regs-only"),
+	       no_sanitize("address", "undefined"))) void
+svm_run_guest(void)
 {
 	is_in_irr = true;
 	is_known_to_cpu = !(virt_caps.lax && (vmcb.vintr & SVM_V_IRQ));
@@ -52,10 +58,12 @@ static int setup(void **state)
 {
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&v, 0, sizeof(v));
-	is_in_irr = is_known_to_cpu = false;
+	is_in_irr = is_known_to_cpu = svm_has_nrips = false;
 	offers = 0;
+	tag_pool_init(&cpu.tags, 0);
 	virt_caps = (struct virt_caps){.tags = 16};
 	svm_vcpu_init(&v, &vmcb, HPA(0x1000));
+	svm_vcpu_load(&v);
 	svm_vcpu_reset(&v);
 	return 0;
 }
@@ -92,12 +100,83 @@ static void real_cpus_are_left_alone(void **state)
 	assert_int_equal(offers, 0);
 }
 
+/* The tag of the next entry, and whether that flushes. */
+static uint32_t enter(uint8_t *flush)
+{
+	vmcb.tlb_control = 0xff; /* what an entry leaves alone */
+	run();
+	*flush = vmcb.tlb_control;
+	return vmcb.asid;
+}
+
+static void a_flush_takes_an_unused_asid(void **state)
+{
+	uint8_t control;
+	uint32_t first = enter(&control), second;
+
+	assert_int_equal(first, 1);
+	assert_int_equal(enter(&control), first);
+	assert_int_equal(control, 0xff);
+	svm_flush(&v);
+	second = enter(&control);
+	assert_int_equal(second, 2);
+	assert_int_equal(control, SVM_TLB_KEEP);
+	svm_flush_tdp(&v);
+	assert_int_equal(enter(&control), 3);
+}
+
+/* After the entry that flushes everything, one that does not: and no ASID of before. */
+static void used_up_asids_cost_one_flush(void **state)
+{
+	uint8_t control;
+
+	cpu.tags.next = 16;
+	assert_int_equal(enter(&control), 1);
+	assert_int_equal(control, SVM_TLB_FLUSH_ALL);
+	assert_int_equal(enter(&control), 2);
+	assert_int_equal(control, SVM_TLB_KEEP);
+	assert_int_equal(enter(&control), 2);
+	assert_int_equal(control, 0xff);
+}
+
+/* While it was away: somebody else has used all tags up, or it comes to another CPU. */
+static void a_vcpu_that_comes_back_has_no_void_asid(void **state)
+{
+	uint8_t control;
+
+	enter(&control);
+	svm_vcpu_unload(&v);
+	svm_vcpu_load(&v);
+	assert_int_equal(enter(&control), 1);
+	cpu.tags.generation++;
+	cpu.tags.next = 5;
+	svm_vcpu_load(&v);
+	assert_int_equal(enter(&control), 5);
+	tag_pool_init(&cpu.tags, 1);
+	svm_vcpu_load(&v);
+	assert_int_equal(enter(&control), 1);
+	assert_int_equal(control, SVM_TLB_KEEP);
+}
+
+static void the_length_is_known_with_next_rip(void **state)
+{
+	vmcb.rip = 0xfffffffffffffffe;
+	vmcb.nrip = 1;
+	assert_int_equal(svm_insn_len(&v), 0);
+	svm_has_nrips = true;
+	assert_int_equal(svm_insn_len(&v), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(an_interrupt_that_vmrun_lost_is_offered_again, setup),
 		cmocka_unit_test_setup(runs_without_a_window_lose_nothing, setup),
 		cmocka_unit_test_setup(real_cpus_are_left_alone, setup),
+		cmocka_unit_test_setup(a_flush_takes_an_unused_asid, setup),
+		cmocka_unit_test_setup(used_up_asids_cost_one_flush, setup),
+		cmocka_unit_test_setup(a_vcpu_that_comes_back_has_no_void_asid, setup),
+		cmocka_unit_test_setup(the_length_is_known_with_next_rip, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,22 +11,23 @@
 #define GPR(n) ((n) * 8)
 
 	.text
-	.globl svm_enter
-	.type svm_enter, @function
-/* void svm_enter(uint64_t gpr[16], hpa_t vmcb, hpa_t host_vmcb) */
-svm_enter:
+	.globl svm_run_guest
+	.type svm_run_guest, @function
+/*
+ * RDI: gpr[], RAX: the VMCB, RDX: the host's, both physical. Called by svm_enter() (svm/svm.h); all
+ * general registers but RBP, RBX, R12 and R13 are lost: the caller has use for these, and C would have
+ * all that a callee saves kept.
+ */
+svm_run_guest:
 	push %rbp
 	push %rbx
 	push %r12
 	push %r13
-	push %r14
-	push %r15
 	push %rdx
 	push %rdi
 
 	clgi
 	sti
-	mov %rsi, %rax
 	vmload %rax
 
 	mov GPR(1)(%rdi), %rcx
@@ -69,6 +70,11 @@ svm_enter:
 	cli
 	stgi
 
+	pop %r13
+	pop %r12
+	pop %rbx
+	pop %rbp
+
 	/*
 	 * What the guest left in registers must not steer speculation here; RAX to RDI are
 	 * overwritten at once by whoever called.
@@ -77,12 +83,8 @@ svm_enter:
 	xor %r9d, %r9d
 	xor %r10d, %r10d
 	xor %r11d, %r11d
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbx
-	pop %rbp
+	xor %r14d, %r14d
+	xor %r15d, %r15d
 	ret
-	.size svm_enter, . - svm_enter
+	.size svm_run_guest, . - svm_run_guest
 	.section .note.GNU-stack, "", @progbits

@@ -62,8 +62,9 @@ static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 	exit->reason = EXIT_IO;
 	exit->io.port = FIELD_GET(SVM_IOIO_PORT, info);
 	exit->io.size = FIELD_GET(SVM_IOIO_SIZE, info);
-	exit->io.flags = (uint8_t)info; /* IO_* are where the VMCB has them */
-	exit->io.next_rip = vmcb->exitinfo2;
+	exit->io.flags = (uint8_t)(FIELD_GET(SVM_IOIO_IN, info) * IO_IN +
+				   FIELD_GET(SVM_IOIO_STRING_REP, info) * IO_STRING);
+	exit->io.len = (uint8_t)(vmcb->exitinfo2 - vmcb->rip);
 }
 
 static void decode_cr(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
@@ -120,7 +121,6 @@ void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 	const struct vmcb *vmcb = svm_vmcb(v);
 	uint32_t code = (uint32_t)vmcb->exitcode;
 
-	exit->insn_len = svm_has_nrips ? (uint32_t)(vmcb->nrip - vmcb->rip) : 0;
 	v->idt_event.type = EVENT_NONE;
 	if (unlikely(vmcb->exitintinfo & SVM_EVENT_VALID))
 		decode_idt_event(v, vmcb->exitintinfo);

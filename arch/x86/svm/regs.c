@@ -164,6 +164,31 @@ void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 	svm_vmcb(v)->rflags = rflags;
 }
 
+void svm_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
+{
+	const struct vmcb *vmcb = svm_vmcb(v);
+
+	s->rflags = vmcb->rflags;
+	s->cs_base = vmcb->cs.base;
+	s->cr3 = vmcb->cr3;
+	s->cs_attr = vmcb->cs.attr;
+	s->cpl = vmcb->cpl;
+	s->cr8 = vmcb->vintr & 0xf;
+	s->cr0 = vmcb->cr0;
+	s->cr4 = vmcb->cr4;
+	s->efer = vmcb->efer;
+	s->irq_shadow = vmcb->interrupt_shadow & SVM_INT_SHADOW;
+}
+
+void svm_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)
+{
+	svm_set_rflags(v, rflags);
+	if (unlikely(irq_shadow))
+		svm_set_irq_shadow(v);
+	else
+		svm_clear_irq_shadow(v);
+}
+
 uint64_t svm_exit_code(struct virt_vcpu *v)
 {
 	return svm_vmcb(v)->exitcode;

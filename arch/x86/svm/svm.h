@@ -30,8 +30,20 @@ static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
 	vmcb->clean &= ~group;
 }
 
+/* What an entry may have to do first (virt_vcpu.due). */
+#define SVM_DUE_TAG BIT(0) /* take a new ASID */
+
+/* What a run of a guest loses besides its arguments: all that is not RBP, RBX, R12 or R13. */
+#define SVM_CLOBBERS "rcx", "rsi", "r8", "r9", "r10", "r11", "r14", "r15", "cc", "memory"
+
 /* Swap registers with the guest and run it until its next exit (entry.S). */
-void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);
+static inline void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
+{
+	__asm__ volatile("call svm_run_guest"
+			 : "+D"(gpr), "+a"(vmcb.v), "+d"(host_vmcb.v)
+			 :
+			 : SVM_CLOBBERS);
+}
 
 /* Translate the VMCB's exit fields (exit.c). */
 void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);

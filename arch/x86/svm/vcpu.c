@@ -93,7 +93,12 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 
 void svm_vcpu_load(struct virt_vcpu *v)
 {
+	const struct svm_cpu *c = svm_this_cpu();
+
 	svm_vmcb(v)->clean = 0;
+	v->svm.host_vmcb = c->host_vmcb;
+	if (v->tag_generation != c->tags.generation)
+		v->due |= SVM_DUE_TAG;
 }
 
 /* VMSAVE has put everything into the VMCB. */
@@ -108,10 +113,9 @@ void svm_set_root(struct virt_vcpu *v, hpa_t root)
 	svm_dirty(svm_vmcb(v), SVM_CLEAN_NP);
 }
 
-/* A tag of another generation than the CPU's is no longer valid: the next entry takes a new one. */
 void svm_flush(struct virt_vcpu *v)
 {
-	v->tag_generation = 0;
+	v->due |= SVM_DUE_TAG;
 }
 
 /* An ASID tags both kinds of translation. */
@@ -136,16 +140,17 @@ void svm_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
 /*
  * Give the vCPU an ASID that no stale translation of this CPU carries: the next one never used
  * since the last full flush, or, when they are used up, the first after another full flush. The
- * entry that flushes leaves the vCPU without a valid tag: the next one takes another and no longer
- * asks for a flush.
+ * entry that flushes leaves the vCPU without a tag of its own: the next one takes another and no
+ * longer asks for a flush.
  */
-static void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
+static __cold void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb *vmcb)
 {
 	bool flush;
 
 	vmcb->asid = tag_take(&c->tags, virt_caps.tags, &flush);
 	vmcb->tlb_control = flush ? SVM_TLB_FLUSH_ALL : SVM_TLB_KEEP;
 	v->tag_generation = flush ? 0 : c->tags.generation;
+	v->due = flush ? SVM_DUE_TAG : 0;
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
 }
 
@@ -169,15 +174,14 @@ static void offer_lost_interrupt(void)
 
 void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 {
-	struct svm_cpu *c = svm_this_cpu();
 	struct vmcb *vmcb = svm_vmcb(v);
 
-	if (unlikely(v->tag_generation != c->tags.generation))
-		take_tag(v, c, vmcb);
+	if (unlikely(v->due))
+		take_tag(v, svm_this_cpu(), vmcb);
 	vmcb->rax = v->gpr[GPR_RAX];
 	vmcb->rsp = v->gpr[GPR_RSP];
 	vmcb->rip = v->rip;
-	svm_enter(v->gpr, v->control_pa, c->host_vmcb);
+	svm_enter(v->gpr, v->control_pa, v->svm.host_vmcb);
 	if (unlikely(vmcb->vintr & SVM_V_IRQ))
 		offer_lost_interrupt();
 	v->gpr[GPR_RAX] = vmcb->rax;
@@ -186,6 +190,13 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	vmcb->eventinj = 0; /* delivered, or told in exitintinfo */
 	vmcb->clean = SVM_CLEAN_ALL;
 	svm_decode_exit(v, exit);
+}
+
+unsigned svm_insn_len(struct virt_vcpu *v)
+{
+	const struct vmcb *vmcb = svm_vmcb(v);
+
+	return svm_has_nrips ? (unsigned)(vmcb->nrip - vmcb->rip) : 0;
 }
 
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)

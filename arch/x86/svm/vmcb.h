@@ -130,8 +130,10 @@
 #define SVM_EXIT_INVALID     0xffffffffu /* QEMU fills only the low half */
 
 /* exitinfo1 of SVM_EXIT_IOIO. */
-#define SVM_IOIO_SIZE GENMASK_ULL(6, 4) /* one of three bits: bytes */
-#define SVM_IOIO_PORT GENMASK_ULL(31, 16)
+#define SVM_IOIO_IN         BIT_ULL(0)
+#define SVM_IOIO_STRING_REP GENMASK_ULL(3, 2)
+#define SVM_IOIO_SIZE       GENMASK_ULL(6, 4) /* one of three bits: bytes */
+#define SVM_IOIO_PORT       GENMASK_ULL(31, 16)
 
 /* exitinfo1 of SVM_EXIT_NPF above the page-fault error code. */
 #define SVM_NPF_FINAL    BIT_ULL(32) /* the guest's own access */

@@ -8,9 +8,10 @@
  * whatever IF is. GS is the host's again when the first instruction after the exit is executed.
  */
 #define GPR(n)        ((n) * 8)
+#define HOST_RSP      GPR(17)
 #define VMCS_HOST_RSP 0x6c14
 
-/* The caller has use for RBP, RBX and R12 alone; C would have all that a callee saves kept. */
+/* The caller has use for RBP, RBX, R12 and R13; C would have all that a callee saves kept. */
 	.macro ENTER name, instruction
 	.globl \name
 	.type \name, @function
@@ -18,11 +19,12 @@
 	push %rbp
 	push %rbx
 	push %r12
+	push %r13
 	push %rdi
 
-	cmp %rsp, (%rsi)
+	cmp %rsp, HOST_RSP(%rdi)
 	je 1f
-	mov %rsp, (%rsi)
+	mov %rsp, HOST_RSP(%rdi)
 	mov $VMCS_HOST_RSP, %eax
 	vmwrite %rsp, %rax
 1:	mov GPR(0)(%rdi), %rax
@@ -47,8 +49,8 @@
 
 	.text
 /*
- * RDI: gpr[], RSI: &host_rsp. CF: the entry failed, the guest did not run. Called by vmx_enter()
- * (vmx/insn.h); all general registers but RBP, RBX and R12 are lost.
+ * RDI: struct virt_vcpu, which begins with gpr[]. CF: the entry failed, the guest did not run.
+ * Called by vmx_enter() (vmx/insn.h); all general registers but RBP, RBX, R12 and R13 are lost.
  */
 	ENTER vmx_resume, vmresume
 	ENTER vmx_launch, vmlaunch
@@ -56,6 +58,7 @@
 	.type vmx_entry_failed, @function
 vmx_entry_failed:
 	pop %rdi		/* the guest did not run: nothing to store */
+	pop %r13
 	pop %r12
 	pop %rbx
 	pop %rbp
@@ -83,6 +86,7 @@ vmx_exit_entry:
 	mov %r15, GPR(15)(%rdi)
 	pop %rcx
 	mov %rcx, GPR(7)(%rdi)
+	pop %r13
 	pop %r12
 	pop %rbx
 	pop %rbp
@@ -95,7 +99,6 @@ vmx_exit_entry:
 	xor %r9d, %r9d
 	xor %r10d, %r10d
 	xor %r11d, %r11d
-	xor %r13d, %r13d
 	xor %r14d, %r14d
 	xor %r15d, %r15d	/* and CF is clear */
 	ret

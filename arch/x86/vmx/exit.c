@@ -84,17 +84,15 @@ static void decode_ept_misconfig(struct vm_exit *exit)
 	exit->fault.insn_bytes = 0;
 }
 
-static void decode_io(const struct virt_vcpu *v, struct vm_exit *exit)
+static void decode_io(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
 
 	exit->reason = EXIT_IO;
 	exit->io.port = FIELD_GET(QUAL_IO_PORT, qual);
 	exit->io.size = FIELD_GET(QUAL_IO_SIZE, qual) + 1;
-	/* The bits' order is the same, their places are not. */
-	exit->io.flags = ((qual / (QUAL_IO_STRING / IO_STRING)) & (IO_STRING | IO_REP)) |
-			 ((qual / (QUAL_IO_IN / IO_IN)) & IO_IN);
-	exit->io.next_rip = v->rip + exit->insn_len;
+	exit->io.flags = (uint8_t)qual;
+	exit->io.len = (uint8_t)vmx_insn_len(v);
 }
 
 static void decode_cr(struct vm_exit *exit)
@@ -122,22 +120,22 @@ static void update_debug_registers(struct virt_vcpu *v)
 }
 
 /* INT1 is a trap: its handler returns behind it, where nothing blocks any more. */
-static void step_over_int1(struct virt_vcpu *v, const struct vm_exit *exit)
+static void step_over_int1(struct virt_vcpu *v)
 {
 	bool is_64bit =
 		(vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE) && (vmx_cs_attr(v) & SEG_ATTR_L);
 
-	v->rip += exit->insn_len;
+	v->rip += vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
 	if (!is_64bit)
 		v->rip = (uint32_t)v->rip;
 	vmx_clear_irq_shadow(v);
 }
 
-static void decode_debug(struct virt_vcpu *v, const struct vm_exit *exit, unsigned type)
+static void decode_debug(struct virt_vcpu *v, unsigned type)
 {
 	update_debug_registers(v);
 	if (type == INTR_TYPE_PRIV_SOFT)
-		step_over_int1(v, exit);
+		step_over_int1(v);
 	else if (vmx_irq_shadow(v))
 		vmx_settle_pending_step(); /* the exit took the step for its own */
 }
@@ -157,7 +155,7 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	if (vector == X86_TRAP_MC)
 		vmx_handle_machine_check();
 	if (vector == X86_TRAP_DB)
-		decode_debug(v, exit, type);
+		decode_debug(v, type);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
 		block_nmis_again();
 	exit->reason = EXIT_EXCEPTION;
@@ -220,7 +218,6 @@ void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 	v->idt_event.type = EVENT_NONE;
 	if (unlikely(event & INTR_VALID))
 		decode_idt_event(v, event);
-	exit->insn_len = (uint32_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
 	if (likely(reason < VMX_NR_EXITS && plain[reason]))
 		exit->reason = plain[reason];
 	else if (reason == VMX_EXIT_IO)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/virt.h"
 #include "arch/x86/vmx/vmcs.h"
 #include "lib/types.h"
 
@@ -65,28 +66,22 @@ static inline void invvpid(uint64_t type, uint16_t vpid)
 	__asm__ volatile("invvpid %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
 }
 
-/* What a run of a guest loses besides its arguments: all that is not RBP, RBX or R12. */
+/* What a run of a guest loses besides its argument: all that is not RBP, RBX, R12 or R13. */
 #define GUEST_CLOBBERS                                                                             \
-	"rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r13", "r14", "r15", "cc", "memory"
+	"rax", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r14", "r15", "cc", "memory"
 
 /*
- * Swap registers with the guest and run it until its next exit (entry.S). `host_rsp` is what the
- * VMCS has for the host's RSP. False: the entry failed, the guest did not run.
+ * Swap registers with the guest and run it until its next exit (entry.S). False: the entry failed,
+ * the guest did not run.
  */
-static inline bool vmx_enter(uint64_t *gpr, uint64_t *host_rsp, bool resume)
+static inline bool vmx_enter(struct virt_vcpu *v, bool resume)
 {
 	bool failed;
 
 	if (resume)
-		__asm__ volatile("call vmx_resume"
-				 : "=@ccc"(failed), "+D"(gpr), "+S"(host_rsp)
-				 :
-				 : GUEST_CLOBBERS);
+		__asm__ volatile("call vmx_resume" : "=@ccc"(failed), "+D"(v) : : GUEST_CLOBBERS);
 	else
-		__asm__ volatile("call vmx_launch"
-				 : "=@ccc"(failed), "+D"(gpr), "+S"(host_rsp)
-				 :
-				 : GUEST_CLOBBERS);
+		__asm__ volatile("call vmx_launch" : "=@ccc"(failed), "+D"(v) : : GUEST_CLOBBERS);
 	return !failed;
 }
 

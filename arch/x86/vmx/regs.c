@@ -191,6 +191,42 @@ void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 	vmwrite(VMCS_GUEST_RFLAGS, rflags);
 }
 
+/* LMA and LA57 where no mask is in front of them. */
+void vmx_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
+{
+	bool lma = vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE;
+
+	s->rflags = vmread(VMCS_GUEST_RFLAGS);
+	s->cs_base = vmread(VMCS_GUEST_CS_BASE);
+	s->cr3 = vmx_read_cr3(v);
+	s->cs_attr = vmx_cs_attr(v);
+	s->cpl = (uint8_t)vmx_cpl(v);
+	s->cr8 = vmx_cr8_read(v);
+	s->cr0 = lma ? CR0_PE : vmx_read_cr0();
+	s->cr4 = vmread(VMCS_GUEST_CR4);
+	s->efer = lma ? EFER_LMA : 0;
+	s->irq_shadow = vmx_irq_shadow(v);
+}
+
+void vmx_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)
+{
+	vmx_set_rflags(v, rflags);
+	if (unlikely(irq_shadow))
+		vmx_set_irq_shadow(v);
+	else
+		vmx_clear_irq_shadow(v);
+}
+
+/* Every exit for an instruction tells it (SDM volume 3, 27.2.5), so nobody needs to ask for 0. */
+unsigned vmx_insn_len(struct virt_vcpu *v)
+{
+	unsigned len = (unsigned)vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
+
+	(void)v;
+	assume(len);
+	return len;
+}
+
 uint64_t vmx_exit_code(struct virt_vcpu *v)
 {
 	(void)v;

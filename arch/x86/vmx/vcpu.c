@@ -5,6 +5,8 @@
  * CR2, DR6 and the MSRs of SYSCALL and SWAPGS are in no VMCS. The hypervisor uses none of them, so
  * the guest's stay in the CPU as long as its vCPU is loaded.
  */
+#include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "arch/x86/cpu.h"
@@ -14,6 +16,8 @@
 #include "lib/clock.h"
 
 #define LONGEST_RUN_MS 10
+
+static_assert(offsetof(struct virt_vcpu, host_rsp) == 17 * 8, "as entry.S has it");
 
 static const uint32_t resident_msrs[VMX_NR_MSRS] = {
 	[VMX_STAR] = MSR_STAR,
@@ -29,6 +33,7 @@ void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
 	v->control = pages;
 	v->control_pa = pages_pa;
 	v->vmx.resident[VMX_DR6] = DR6_INIT;
+	v->due = VMX_DUE_LAUNCH;
 	*(uint32_t *)pages = vmx_setup.revision;
 	vmclear(pages_pa);
 }
@@ -51,6 +56,8 @@ void vmx_vcpu_load(struct virt_vcpu *v)
 		vmx_init_vmcs(v);
 	if (v->vmx.host_cpu != cpu_id() + 1)
 		move_here(v);
+	if (v->tag_generation != vmx_this_cpu()->tags.generation)
+		v->due |= VMX_DUE_TAG;
 	for (unsigned i = 0; i < VMX_NR_MSRS; i++)
 		wrmsr(resident_msrs[i], v->vmx.resident[i]);
 	write_cr2(v->vmx.resident[VMX_CR2]);
@@ -64,7 +71,7 @@ void vmx_vcpu_unload(struct virt_vcpu *v)
 	v->vmx.resident[VMX_CR2] = read_cr2();
 	v->vmx.resident[VMX_DR6] = read_dr6();
 	vmclear(v->control_pa);
-	v->vmx.launched = false;
+	v->due |= VMX_DUE_LAUNCH;
 }
 
 /* The registers in front of vmm/'s own idea of the reset state, which it writes next. */
@@ -107,16 +114,15 @@ void vmx_set_root(struct virt_vcpu *v, hpa_t root)
 	vmwrite(VMCS_EPT_POINTER, v->vmx.eptp);
 }
 
-/* A tag of another generation than the CPU's is no longer valid: the next entry takes a new one. */
 void vmx_flush(struct virt_vcpu *v)
 {
-	v->tag_generation = 0;
+	v->due |= VMX_DUE_TAG;
 }
 
 /* Whatever came through the EPT tables is tagged by their root: a VPID would not do. */
 void vmx_flush_tdp(struct virt_vcpu *v)
 {
-	v->tag_generation = 0;
+	v->due |= VMX_DUE_TAG;
 	v->vmx.flush_tdp = true;
 }
 
@@ -124,11 +130,12 @@ void vmx_flush_tdp(struct virt_vcpu *v)
  * A VPID that no stale translation of this CPU carries. Without VPIDs every entry and exit flushes
  * what the guest's tables gave, and nothing is to be done here.
  */
-static __cold void take_tag(struct virt_vcpu *v, struct vmx_cpu *c)
+static void take_tag(struct virt_vcpu *v, struct vmx_cpu *c)
 {
 	uint32_t vpid;
 	bool flush;
 
+	v->due &= ~(uint32_t)VMX_DUE_TAG;
 	if (virt_caps.tags > 1) {
 		vpid = tag_take(&c->tags, virt_caps.tags, &flush);
 		if (flush)
@@ -162,7 +169,7 @@ static void write_timer(uint64_t ticks)
 }
 
 /* The time slice, as the timer counts it from this entry on. */
-static __cold void set_timer(const struct virt_vcpu *v)
+static void set_timer(const struct virt_vcpu *v)
 {
 	uint64_t now = rdtsc();
 	uint64_t left = v->vmx.preempt_at > now ? v->vmx.preempt_at - now : 0;
@@ -170,13 +177,32 @@ static __cold void set_timer(const struct virt_vcpu *v)
 	write_timer(min(left, longest_run()));
 }
 
-/* The first entry since the vCPU was loaded. */
-static __cold bool launch(struct virt_vcpu *v)
+/* False: the entry failed, the guest did not run. */
+static inline bool enter(struct virt_vcpu *v, bool resume)
 {
-	bool entered = vmx_enter(v->gpr, &v->vmx.host_rsp, false);
+	vmwrite(VMCS_GUEST_RIP, v->rip);
+	if (unlikely(v->gpr[GPR_RSP] != v->vmx.rsp))
+		vmwrite(VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
+	return vmx_enter(v, resume);
+}
 
-	v->vmx.launched = entered && !(vmread(VMCS_EXIT_REASON) & VMX_EXIT_ENTRY_FAILURE);
+static bool launch(struct virt_vcpu *v)
+{
+	bool entered = enter(v, false);
+
+	if (entered && !(vmread(VMCS_EXIT_REASON) & VMX_EXIT_ENTRY_FAILURE))
+		v->due &= ~(uint32_t)VMX_DUE_LAUNCH;
 	return entered;
+}
+
+/* The entries before which there is something to do. */
+static __cold bool enter_prepared(struct virt_vcpu *v)
+{
+	if (v->due & VMX_DUE_TAG)
+		take_tag(v, vmx_this_cpu());
+	if (v->due & VMX_DUE_TIMER)
+		set_timer(v);
+	return v->due & VMX_DUE_LAUNCH ? launch(v) : enter(v, true);
 }
 
 static __cold void refuse(struct virt_vcpu *v, struct vm_exit *exit)
@@ -187,27 +213,17 @@ static __cold void refuse(struct virt_vcpu *v, struct vm_exit *exit)
 
 void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 {
-	struct vmx_cpu *c = vmx_this_cpu();
-	struct vmx_vcpu *x = &v->vmx;
-
-	if (unlikely(v->tag_generation != c->tags.generation))
-		take_tag(v, c);
-	if (unlikely(x->preempt_at))
-		set_timer(v);
-	vmwrite(VMCS_GUEST_RIP, v->rip);
-	if (unlikely(v->gpr[GPR_RSP] != x->rsp))
-		vmwrite(VMCS_GUEST_RSP, v->gpr[GPR_RSP]);
-	if (unlikely(!x->launched)) {
-		if (!launch(v)) {
+	if (unlikely(v->due)) {
+		if (!enter_prepared(v)) {
 			refuse(v, exit);
 			return;
 		}
-	} else if (unlikely(!vmx_enter(v->gpr, &x->host_rsp, true))) {
+	} else if (unlikely(!enter(v, true))) {
 		refuse(v, exit);
 		return;
 	}
 	v->rip = vmread(VMCS_GUEST_RIP);
-	v->gpr[GPR_RSP] = x->rsp = vmread(VMCS_GUEST_RSP);
+	v->gpr[GPR_RSP] = v->vmx.rsp = vmread(VMCS_GUEST_RSP);
 	vmx_decode_exit(v, exit);
 }
 
@@ -325,8 +341,11 @@ void vmx_exit_on_pause(struct virt_vcpu *v, bool on)
 void vmx_preempt_at(struct virt_vcpu *v, uint64_t tsc)
 {
 	v->vmx.preempt_at = tsc;
-	if (!tsc)
-		write_timer(longest_run());
+	v->due |= VMX_DUE_TIMER;
+	if (tsc)
+		return;
+	v->due &= ~(uint32_t)VMX_DUE_TIMER;
+	write_timer(longest_run());
 }
 
 void vmx_exit_on_cr8_write(struct virt_vcpu *v, bool on)

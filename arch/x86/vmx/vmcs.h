@@ -375,12 +375,9 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define VMX_NR_EXITS                78
 #define VMX_EXIT_ENTRY_FAILURE      BIT(31)
 
-/* Exit qualification of port accesses. */
-#define QUAL_IO_SIZE   GENMASK_ULL(2, 0) /* bytes - 1 */
-#define QUAL_IO_IN     BIT_ULL(3)
-#define QUAL_IO_STRING BIT_ULL(4)
-#define QUAL_IO_REP    BIT_ULL(5)
-#define QUAL_IO_PORT   GENMASK_ULL(31, 16)
+/* Exit qualification of port accesses; bits 5:3 are IO_* of arch/x86/virt.h. */
+#define QUAL_IO_SIZE GENMASK_ULL(2, 0) /* bytes - 1 */
+#define QUAL_IO_PORT GENMASK_ULL(31, 16)
 
 /* Exit qualification of control-register accesses. */
 #define QUAL_CR_NUMBER    GENMASK_ULL(3, 0)

@@ -279,6 +279,13 @@ bool fake_cpu_may_enter(struct vmx_fault *fault, unsigned *error)
 	return vmx_check_guest(&env, fault);
 }
 
+/* No instruction has none. A test that wants another length sets the field. */
+static void set_length(void)
+{
+	if (!fake_cpu_field(VMCS_EXIT_INSTRUCTION_LENGTH))
+		fake_cpu_set_field(VMCS_EXIT_INSTRUCTION_LENGTH, 1);
+}
+
 /* An exit leaves the valid bit of the injected event clear; a failed entry does not (26.7). */
 static void run_guest(uint64_t *gpr)
 {
@@ -286,6 +293,7 @@ static void run_guest(uint64_t *gpr)
 	fake_cpu.current->launched = true;
 	fake_cpu_set_field(VMCS_IDT_VECTORING_INFO, 0);
 	fake_cpu_set_field(VMCS_EXIT_REASON, VMX_EXIT_CPUID);
+	set_length();
 	if (fake_cpu.guest)
 		fake_cpu.guest(gpr);
 	fake_cpu_set_field(VMCS_ENTRY_INTERRUPTION_INFO,
@@ -293,17 +301,17 @@ static void run_guest(uint64_t *gpr)
 }
 
 /* In place of entry.S. */
-bool vmx_enter(uint64_t *gpr, uint64_t *host_rsp, bool resume)
+bool vmx_enter(struct virt_vcpu *v, bool resume)
 {
 	struct vmx_fault fault;
 	unsigned error;
 
 	assert_non_null(fake_cpu.current);
 	assert_int_equal(resume, fake_cpu.current->launched);
-	*host_rsp = 0x1000;
-	vmwrite(VMCS_HOST_RSP, *host_rsp);
+	v->host_rsp = 0x1000;
+	vmwrite(VMCS_HOST_RSP, v->host_rsp);
 	if (fake_cpu_may_enter(&fault, &error)) {
-		run_guest(gpr);
+		run_guest(v->gpr);
 		return true;
 	}
 	if (error) {

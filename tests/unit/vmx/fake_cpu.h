@@ -119,7 +119,7 @@ static inline hpa_t direct_map_hpa(const void *va)
 	return HPA((uint64_t)va);
 }
 
-bool vmx_enter(uint64_t *gpr, uint64_t *host_rsp, bool resume);
+bool vmx_enter(struct virt_vcpu *v, bool resume);
 bool vmxon(hpa_t region);
 uint64_t vmread(enum vmcs_field field);
 void vmwrite(enum vmcs_field field, uint64_t val);
