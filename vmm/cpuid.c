@@ -147,7 +147,7 @@ static void hide_unserved(struct cpuid_table *t)
 		t->basic[7].ecx &= ~F(22); /* RDPID */
 		t->ext[1].edx &= ~F(27);
 	}
-	if (t->basic[0].ebx != CPUID_VENDOR_AMD_EBX)
+	if (!cpuid_is_amd(t))
 		t->ext[1].edx &= F(11) | F(20) | F(26) | F(27) | F(29);
 }
 

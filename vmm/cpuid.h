@@ -29,6 +29,11 @@ struct cpuid_table {
 	uint64_t cr4_exits;                           /* ... and those the CPU would let through */
 };
 
+static inline bool cpuid_is_amd(const struct cpuid_table *t)
+{
+	return t->basic[0].ebx == CPUID_VENDOR_AMD_EBX;
+}
+
 struct vcpu;
 
 /* CPUID of this machine (vmm/cpuid_host.c). */

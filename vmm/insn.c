@@ -33,7 +33,7 @@ static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t e
 	p->efer = efer;
 	p->maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff;
 	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 26);
-	p->amd = v->vm->cpuid.basic[0].ebx == CPUID_VENDOR_AMD_EBX;
+	p->amd = cpuid_is_amd(&v->vm->cpuid);
 	guest_paging_update(p);
 }
 
@@ -342,6 +342,7 @@ static const struct emul_ops ops = {
 	.pio_in = pio_in,
 	.pio_out = pio_out,
 	.get_segment = get_segment,
+	.is_amd = insn_is_amd,
 	.cr_read = insn_cr_read,
 	.cr_write = insn_cr_write,
 	.dr_read = insn_dr_read,

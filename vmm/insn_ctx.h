@@ -52,6 +52,7 @@ void insn_inject(struct vcpu *v, const struct emul_fault *f);
 void insn_report_unhandled(struct insn_ctx *ic);
 
 /* The callbacks for system instructions (vmm/insn_system.c). */
+bool insn_is_amd(struct emul_ctx *c);
 int insn_cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val);
 int insn_cr_write(struct emul_ctx *c, unsigned cr, uint64_t val);
 int insn_dr_read(struct emul_ctx *c, unsigned dr, uint64_t *val);

@@ -17,6 +17,11 @@ static int fault(struct emul_ctx *c, uint8_t vector)
 	return emul_set_fault(c, vector, 0);
 }
 
+bool insn_is_amd(struct emul_ctx *c)
+{
+	return cpuid_is_amd(&insn_ctx_of(c)->v->vm->cpuid);
+}
+
 int insn_cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val)
 {
 	static const enum vreg vregs[] = {

@@ -310,7 +310,7 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 /* What firmware of AMD's systems uses. */
 static bool has_ignored(const struct vcpu *v)
 {
-	return v->vm->cpuid.basic[0].ebx == CPUID_VENDOR_AMD_EBX;
+	return cpuid_is_amd(&v->vm->cpuid);
 }
 
 /* The kinds that are read seldom, or take a call. */

@@ -138,6 +138,11 @@ static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_ta
 
 static void table_write(struct emul_ctx *c, enum emul_table table, const struct desc_table *t) {}
 
+static bool is_amd(struct emul_ctx *c)
+{
+	return gpr[GPR_R15] & 1;
+}
+
 static int fpu(struct emul_ctx *c, uint16_t *word)
 {
 	*word ^= 0x37f;
@@ -157,6 +162,7 @@ static const struct emul_ops ops = {
 	.pio_in = pio_in,
 	.pio_out = pio_out,
 	.get_segment = get_segment,
+	.is_amd = is_amd,
 	.cr_read = cr_read,
 	.cr_write = cr_write,
 	.dr_read = dr_read,

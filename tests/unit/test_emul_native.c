@@ -189,6 +189,11 @@ static int system_insn(struct emul_ctx *c)
 	return EMUL_UNHANDLED;
 }
 
+static bool is_amd(struct emul_ctx *c)
+{
+	return native_is_amd();
+}
+
 static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t)
 {
 	*t = (struct desc_table){FAKE_GDT, 16 * 8 - 1};
@@ -200,6 +205,7 @@ static const struct emul_ops ops = {
 	.cmpxchg = mem_cmpxchg,
 	.pio_in = pio_in,
 	.pio_out = pio_out,
+	.is_amd = is_amd,
 	.table_read = table_read,
 	.system = system_insn,
 };
@@ -466,7 +472,7 @@ static bool is_safe_target(const struct emulation *e)
 /* A fault in a repeated CMPS or SCAS gives Intel's CPUs the flags from before back (SDM, REP). */
 static uint64_t undefined_at_fault(const struct emul_insn *i)
 {
-	return i->op == OP_CMPS || i->op == OP_SCAS ? ARITH : 0;
+	return !native_is_amd() && (i->op == OP_CMPS || i->op == OP_SCAS) ? ARITH : 0;
 }
 
 static struct {
@@ -511,13 +517,13 @@ static uint64_t undefined(const struct emul_insn *i, const struct native_regs *b
 
 /*
  * In 64-bit mode a repeated MOVS or STOS with 32-bit addresses and a count of 0 clears the upper
- * halves of the index registers in Intel's CPUs, and does nothing in AMD's.
+ * halves of the index registers in Intel's CPUs, and does nothing in AMD's and in the emulator.
  */
 static bool is_empty_string(const struct emulation *e, const struct native_regs *before)
 {
 	const struct emul_insn *i = &e->ctx.insn;
 
-	return e->ctx.mode == EMUL_LONG64 && i->adsize == 4 &&
+	return !native_is_amd() && e->ctx.mode == EMUL_LONG64 && i->adsize == 4 &&
 	       (i->op == OP_MOVS || i->op == OP_STOS) && !(uint32_t)before->gpr[GPR_RCX];
 }
 
@@ -539,7 +545,7 @@ static bool same_end(const struct emulation *e, const struct native_end *end)
 		const struct emul_fault *f = &e->ctx.fault;
 
 		/* Intel's CPUs compare with the first bound before they read the second. */
-		if (e->ctx.insn.op == OP_BOUND && end->vector == X86_TRAP_BR)
+		if (e->ctx.insn.op == OP_BOUND && end->vector == X86_TRAP_BR && !native_is_amd())
 			return end->exception && rip == end->rip;
 		return end->exception && f->vector == end->vector && rip == end->rip &&
 		       (!f->has_error || f->error == end->error) &&
@@ -640,6 +646,23 @@ static void report(const struct emulation *e, const struct config *cfg,
 	       (unsigned long long)end->cr2, same_memory(e) ? "same" : "differs");
 }
 
+/*
+ * Of two bad operands of a CMPS, Intel's CPUs and the emulator report the destination, AMD's the
+ * source: no manual says which.
+ */
+static void report_source(struct emulation *e)
+{
+	struct emul_ctx *c = &e->ctx;
+	unsigned size = c->insn.opnd[0].size;
+	uint64_t val;
+	gva_t la;
+
+	if (c->insn.op != OP_CMPS || e->result != EMUL_FAULT || !native_is_amd())
+		return;
+	if (!emul_linear(c, c->insn.mem.seg, cut_address(c, c->gpr[GPR_RSI]), size, 0, &la))
+		emul_mem_read(c, la, &val, size, 0);
+}
+
 static void emulate(struct emulation *e, const struct native_regs *before)
 {
 	e->regs = *before;
@@ -649,6 +672,7 @@ static void emulate(struct emulation *e, const struct native_regs *before)
 	do {
 		e->result = emul_execute(&e->ctx);
 	} while (e->result == EMUL_AGAIN);
+	report_source(e);
 }
 
 /*
@@ -693,10 +717,13 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 	count.per_op[e->ctx.insn.op]++;
 }
 
-/* A frame pointer wider than the stack pointer: the rest is zeros (Intel) or rSP's (AMD). */
+/*
+ * A frame pointer wider than the stack pointer: the rest is zeros on Intel's CPUs, and rSP's on
+ * AMD's and in the emulator.
+ */
 static bool is_wide_frame(const struct emulation *e)
 {
-	return e->ctx.insn.op == OP_ENTER && e->ctx.mode != EMUL_LONG64 &&
+	return !native_is_amd() && e->ctx.insn.op == OP_ENTER && e->ctx.mode != EMUL_LONG64 &&
 	       e->ctx.insn.opsize == 4 && !(e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB);
 }
 
@@ -730,7 +757,31 @@ static bool is_left_out(const struct emul_insn *i)
 	case OP_LOAD_FAR:
 		return i->opnd[2].reg == SEG_FS;
 	case OP_PUSH_SEG: /* Intel's newer CPUs write two bytes (SDM volume 2, PUSH), AMD's four */
-		return i->opsize == 4;
+		return i->opsize == 4 && !native_is_amd();
+	default:
+		return false;
+	}
+}
+
+/*
+ * A far call between 64-bit and compatibility mode: AMD's CPUs address the stack as the new mode
+ * does, the emulator as the old one.
+ */
+static bool is_call_to_other_mode(struct emulation *e)
+{
+	bool long64 = e->ctx.mode == EMUL_LONG64;
+	uint64_t offset;
+	uint16_t selector;
+
+	if (!native_is_amd() || e->ctx.insn.op != OP_CALLF ||
+	    emul_far_pointer(&e->ctx, 0, &selector, &offset))
+		return false;
+	switch (selector | 3) {
+	case 0x33:
+		return !long64;
+	case 0x23:
+	case NATIVE_LDT(LDT_CODE16):
+		return long64;
 	default:
 		return false;
 	}
@@ -762,7 +813,8 @@ static void one_case(struct emul_random *r, struct emulation *e, const struct co
 		tame_popf(e);
 	put_selector(r, e);
 	before = e->regs;
-	if (is_undefined_result(&e->ctx.insn, &before) || is_empty_string(e, &before))
+	if (is_undefined_result(&e->ctx.insn, &before) || is_empty_string(e, &before) ||
+	    is_call_to_other_mode(e))
 		return;
 	run_both(e, cfg, bytes, &before);
 }

@@ -406,6 +406,72 @@ static void enters_64_bit_code(void **state)
 	FAULTS(X86_TRAP_GP, "\x66\xea\x78\x56\x34\x12\x18\x00");
 }
 
+/* --- the vendors ------------------------------------------------------------------------------ */
+
+/* The page behind the stack is missing. */
+static void stack_ends_at_5000(enum emul_mode mode, bool amd)
+{
+	switched();
+	m.ctx.mode = mode;
+	m.amd = amd;
+	for (unsigned n = 0; n < NR_SEGS; n++)
+		m.seg[n] = (struct segment){.limit = 0xffffffff, .attr = DATA_SEG | SEG_ATTR_DB};
+	m.seg[SEG_CS].attr = CODE_SEG | (mode == EMUL_LONG64 ? SEG_ATTR_L : SEG_ATTR_DB);
+	m.missing = MISSING(5);
+}
+
+static void slots_of_selectors(void **state)
+{
+	stack_ends_at_5000(EMUL_PROT32, false);
+	m.gpr[GPR_RSP] = 0x4ffe;
+	machine_set_mem(0x4ffe, 0x10, 2);
+	assert_int_equal(RUN("\x1f"), EMUL_OK); /* pop %ds: two bytes are enough for Intel's CPUs */
+	assert_int_equal(m.seg[SEG_DS].selector, 0x10);
+	assert_int_equal(m.gpr[GPR_RSP], 0x5002);
+	stack_ends_at_5000(EMUL_PROT32, true);
+	m.gpr[GPR_RSP] = 0x4ffe;
+	FAULTS(X86_TRAP_PF, "\x1f");
+	assert_int_equal(m.ctx.fault.cr2, 0x5000);
+	m.gpr[GPR_RSP] = 0x4ffa;
+	machine_set_mem(0x4ffa, 0x1234, 4);
+	machine_set_mem(0x4ffe, 8, 2);
+	FAULTS(X86_TRAP_PF, "\xcb"); /* lret */
+	m.amd = false;
+	assert_int_equal(RUN("\xcb"), EMUL_OK);
+	assert_int_equal(m.ctx.rip, 0x1234);
+}
+
+static void offsets_of_far_pointers(void **state)
+{
+	stack_ends_at_5000(EMUL_LONG64, false);
+	machine_set_mem(0x4000, 0x12345678, 4);
+	machine_set_mem(0x4004, 0x10, 4);
+	machine_set_mem(0x4008, 0x10, 2);
+	m.gpr[GPR_RSP] = 0x4000;
+	assert_int_equal(RUN("\x48\x0f\xb5\x04\x24"), EMUL_OK); /* lgs (%rsp),%rax */
+	assert_int_equal(m.gpr[GPR_RAX], 0x1012345678);
+	m.amd = true;
+	machine_set_mem(0x4008, 0xfff8, 2);
+	assert_int_equal(RUN("\x48\x0f\xb5\x04\x24"), EMUL_OK);
+	assert_int_equal(m.gpr[GPR_RAX], 0x12345678);
+	assert_int_equal(m.seg[SEG_GS].selector, 0x10);
+}
+
+static void return_to_an_inner_level(void **state)
+{
+	stack_ends_at_5000(EMUL_PROT32, false);
+	m.ctx.cpl = 3;
+	m.gpr[GPR_RSP] = 0x4ff0;
+	machine_set_mem(0x4ff4, 8, 4);
+	FAULTS(X86_TRAP_GP, "\xca\x08\x00"); /* lret $8 */
+	selector_fault(X86_TRAP_GP, 8);
+	m.amd = true; /* to whom the outer stack is part of the frame all the same */
+	FAULTS(X86_TRAP_PF, "\xca\x08\x00");
+	assert_int_equal(m.ctx.fault.cr2, 0x5004);
+	FAULTS(X86_TRAP_GP, "\xcb");
+	selector_fault(X86_TRAP_GP, 8);
+}
+
 /* --- registers of the system ------------------------------------------------------------------ */
 
 static void table_registers(void **state)
@@ -533,6 +599,9 @@ int main(void)
 		cmocka_unit_test(bad_data_segments),
 		cmocka_unit_test(local_table_and_task_register),
 		cmocka_unit_test(enters_64_bit_code),
+		cmocka_unit_test(slots_of_selectors),
+		cmocka_unit_test(offsets_of_far_pointers),
+		cmocka_unit_test(return_to_an_inner_level),
 		cmocka_unit_test(table_registers),
 		cmocka_unit_test(control_registers),
 		cmocka_unit_test(debug_registers),

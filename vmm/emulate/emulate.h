@@ -77,6 +77,8 @@ struct emul_ops {
 	 * NULL, and get EMUL_UNHANDLED for them. The emulator has checked the privilege.
 	 */
 
+	/* Is the guest's CPU an AMD one? Asked only where the vendors' CPUs differ. */
+	bool (*is_amd)(struct emul_ctx *c);
 	/* CR0, 2, 3, 4, 8; DR0-3, 6, 7. Writes check the value, and #GP is theirs to give. */
 	int (*cr_read)(struct emul_ctx *c, unsigned cr, uint64_t *val);
 	int (*cr_write)(struct emul_ctx *c, unsigned cr, uint64_t val);

@@ -13,7 +13,10 @@ static int load_part(struct emul_ctx *c, uint64_t ea, unsigned size, void *val)
 	return err ? err : emul_mem_read(c, la, val, size, 0);
 }
 
-/* Two accesses: the second may have wrapped around the end of the segment. */
+/*
+ * Two accesses: the second may have wrapped around the end of the segment. AMD's CPUs have no far
+ * pointers with an offset of 64 bits: REX.W is like none (APM volume 3, "LFS", "JMP (Far)").
+ */
 int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset)
 {
 	const struct emul_insn *i = &c->insn;
@@ -25,6 +28,8 @@ int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_
 		*offset = i->imm;
 		return EMUL_OK;
 	}
+	if (i->opsize == 8 && c->ops->is_amd(c))
+		c->insn.opsize = 4;
 	ea = emul_effective_address(c);
 	*offset = 0;
 	err = load_part(c, ea, i->opsize, offset);
@@ -137,32 +142,50 @@ int emul_exec_callf(struct emul_ctx *c)
 	return EMUL_OK;
 }
 
-int emul_return_level(struct emul_ctx *c, uint16_t selector)
+/* The outer stack's pointer and selector; the last is read first. */
+static int check_outer_stack(struct emul_ctx *c, uint64_t sp)
+{
+	unsigned size = c->insn.opsize;
+	uint64_t val;
+	int err = emul_stack_read(c, sp + size, size, &val);
+
+	return err ? err : emul_stack_read(c, sp, size, &val);
+}
+
+/* AMD's CPUs read the outer stack before they look at the selector (APM volume 3, RET (Far)). */
+int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp)
 {
 	unsigned rpl = selector & SELECTOR_RPL;
+	int err;
 
-	if (!is_protected(c) || rpl == c->cpl || is_null_selector(selector))
+	if (!is_protected(c) || rpl == c->cpl)
 		return EMUL_OK;
-	return rpl > c->cpl ? EMUL_UNHANDLED : emul_selector_fault(c, X86_TRAP_GP, selector);
+	if (rpl > c->cpl && !is_null_selector(selector))
+		return EMUL_UNHANDLED;
+	err = c->ops->is_amd(c) ? check_outer_stack(c, sp) : EMUL_OK;
+	if (err || is_null_selector(selector))
+		return err;
+	return emul_selector_fault(c, X86_TRAP_GP, selector);
 }
 
 int emul_exec_retf(struct emul_ctx *c)
 {
 	const struct emul_insn *i = &c->insn;
 	uint64_t sp = c->gpr[GPR_RSP], extra = i->opnd[0].kind == OPND_IMM ? i->imm : 0;
-	uint64_t offset, selector;
+	uint64_t end = sp + 2 * i->opsize + extra, offset;
+	uint16_t selector;
 	struct segment cs;
-	int err = emul_stack_read(c, sp + i->opsize, 2, &selector);
+	int err = emul_stack_read_selector(c, sp + i->opsize, &selector);
 
 	if (!err)
 		err = emul_stack_read(c, sp, i->opsize, &offset);
 	if (!err)
-		err = emul_return_level(c, selector);
+		err = emul_return_level(c, selector, end);
 	if (!err)
 		err = emul_far_target(c, selector, &offset, &cs);
 	if (err)
 		return err;
-	emul_stack_set(c, sp + 2 * i->opsize + extra);
+	emul_stack_set(c, end);
 	emul_far_commit(c, &cs, offset);
 	return EMUL_OK;
 }

@@ -213,8 +213,11 @@ int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_
 int emul_far_target(struct emul_ctx *c, uint16_t selector, uint64_t *offset, struct segment *cs);
 /* Commit. */
 void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offset);
-/* RETF and IRET: does the selector lead back to this level? To a lower one: EMUL_UNHANDLED. */
-int emul_return_level(struct emul_ctx *c, uint16_t selector);
+/*
+ * RETF and IRET: does the selector lead back to this level? To a lower one: EMUL_UNHANDLED. The
+ * frame of that goes on at `sp`.
+ */
+int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp);
 /* SLDT STR SGDT SIDT SMSW outside CPL 0: #GP with CR4.UMIP. */
 int emul_check_umip(struct emul_ctx *c);
 
@@ -223,6 +226,8 @@ int emul_check_umip(struct emul_ctx *c);
 /* Write or read a value at `sp`, cut to the stack's address size; rSP stays. */
 int emul_stack_write(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t val);
 int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *val);
+/* Read a selector from its slot of the operand size. Only for owners of system instructions. */
+int emul_stack_read_selector(struct emul_ctx *c, uint64_t sp, uint16_t *selector);
 /* Move rSP, or its lower part if that is the stack pointer. */
 void emul_stack_set(struct emul_ctx *c, uint64_t sp);
 /* Push a value of the operand size. */

@@ -74,16 +74,16 @@ int emul_exec_int(struct emul_ctx *c)
 	return enter_handler(c, vector_of(&c->insn), c->next_rip, &c->next_rip);
 }
 
-/* The frame: rIP, CS (16 bits of it), rFLAGS; the last is read first. */
-static int pop_frame(struct emul_ctx *c, uint64_t frame[3])
+/* The frame: rIP, CS, rFLAGS; the last is read first. */
+static int pop_frame(struct emul_ctx *c, uint64_t *rip, uint16_t *selector, uint64_t *rflags)
 {
 	uint64_t sp = c->gpr[GPR_RSP];
 	unsigned size = c->insn.opsize;
-	int err = emul_stack_read(c, sp + 2 * size, size, &frame[2]);
+	int err = emul_stack_read(c, sp + 2 * size, size, rflags);
 
 	if (!err)
-		err = emul_stack_read(c, sp + size, 2, &frame[1]);
-	return err ? err : emul_stack_read(c, sp, size, &frame[0]);
+		err = emul_stack_read_selector(c, sp + size, selector);
+	return err ? err : emul_stack_read(c, sp, size, rip);
 }
 
 /* By a task switch, of which long mode has none, or with a stack in any case: not by us. */
@@ -107,25 +107,27 @@ static bool is_return_to_vm86(const struct emul_ctx *c, uint64_t flags)
 int emul_exec_iret(struct emul_ctx *c)
 {
 	unsigned size = c->insn.opsize;
-	uint64_t frame[3], mask = emul_writable_flags(c, size);
+	uint64_t end = c->gpr[GPR_RSP] + 3 * size, mask = emul_writable_flags(c, size);
+	uint64_t rip, rflags;
+	uint16_t selector;
 	struct segment cs;
 	int err = check_return(c);
 
 	if (!err)
-		err = pop_frame(c, frame);
-	if (!err && size > 2 && is_return_to_vm86(c, frame[2]))
+		err = pop_frame(c, &rip, &selector, &rflags);
+	if (!err && size > 2 && is_return_to_vm86(c, rflags))
 		err = EMUL_UNHANDLED;
 	if (!err)
-		err = emul_return_level(c, frame[1]);
+		err = emul_return_level(c, selector, end);
 	if (!err)
-		err = emul_far_target(c, frame[1], &frame[0], &cs);
+		err = emul_far_target(c, selector, &rip, &cs);
 	if (err)
 		return err;
 	if (size > 2)
 		mask |= RFLAGS_RF;
-	c->rflags = (c->rflags & ~(mask | RFLAGS_RF)) | (frame[2] & mask);
-	emul_stack_set(c, c->gpr[GPR_RSP] + 3 * size);
-	emul_far_commit(c, &cs, frame[0]);
+	c->rflags = (c->rflags & ~(mask | RFLAGS_RF)) | (rflags & mask);
+	emul_stack_set(c, end);
+	emul_far_commit(c, &cs, rip);
 	return EMUL_OK;
 }
 

@@ -117,9 +117,10 @@ int emul_exec_mov_seg(struct emul_ctx *c)
 int emul_exec_pop_seg(struct emul_ctx *c)
 {
 	enum seg seg = c->insn.opnd[0].reg;
-	uint64_t sp = c->gpr[GPR_RSP], selector;
+	uint64_t sp = c->gpr[GPR_RSP];
+	uint16_t selector;
 	struct segment s;
-	int err = emul_stack_read(c, sp, 2, &selector); /* whatever the operand size */
+	int err = emul_stack_read_selector(c, sp, &selector);
 
 	if (!err)
 		err = emul_segment_check(c, seg, selector, &s);

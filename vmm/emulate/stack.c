@@ -41,6 +41,17 @@ int emul_stack_read(struct emul_ctx *c, uint64_t sp, unsigned size, uint64_t *va
 	return err ? err : emul_mem_read(c, la, val, size, 0);
 }
 
+/* AMD's CPUs read the whole slot (POP.v in APM volume 3); Intel's look at the selector alone. */
+int emul_stack_read_selector(struct emul_ctx *c, uint64_t sp, uint16_t *selector)
+{
+	bool whole = c->insn.opsize > 2 && c->ops->is_amd(c);
+	uint64_t val;
+	int err = emul_stack_read(c, sp, whole ? c->insn.opsize : 2, &val);
+
+	*selector = val;
+	return err;
+}
+
 static int probe_write(struct emul_ctx *c, uint64_t sp, unsigned size)
 {
 	gva_t la;

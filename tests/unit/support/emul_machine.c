@@ -188,6 +188,11 @@ void machine_set_mem(unsigned addr, uint64_t val, unsigned len)
 
 /* --- system instructions ---------------------------------------------------------------------- */
 
+static bool is_amd(struct emul_ctx *c)
+{
+	return m.amd;
+}
+
 static int cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val)
 {
 	*val = m.cr[cr];
@@ -258,6 +263,7 @@ static const struct emul_ops system_ops = {
 	.pio_in = pio_in,
 	.pio_out = pio_out,
 	.get_segment = get_segment,
+	.is_amd = is_amd,
 	.cr_read = cr_read,
 	.cr_write = cr_write,
 	.dr_read = dr_read,

@@ -34,6 +34,7 @@ struct emul_machine {
 	struct segment seg[NR_SEGS]; /* what it has; a successful run takes loads over */
 
 	/* With machine_add_system(). */
+	bool amd;
 	uint64_t cr[9], dr[8];
 	struct desc_table table[2]; /* enum emul_table */
 	uint16_t fcw, fsw;

@@ -7,6 +7,7 @@
  */
 #include <asm/ldt.h>
 #include <assert.h>
+#include <cpuid.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -113,6 +114,13 @@ struct segment native_segment(uint16_t selector)
 	return s;
 }
 
+static bool is_amd;
+
+bool native_is_amd(void)
+{
+	return is_amd;
+}
+
 uint64_t native_fs_base(void)
 {
 	uint64_t base;
@@ -161,6 +169,7 @@ static bool map_sandbox(void)
 		return false;
 	mprotect((void *)NATIVE_DATA, NATIVE_DATA_LEN, PROT_READ | PROT_WRITE);
 	mprotect((void *)NATIVE_RO, 0x1000, PROT_READ);
+	(void)*(volatile char *)NATIVE_RO; /* a write before all reads would find it not present */
 	memset(code, 0xcc, NATIVE_CODE_LEN);
 	/* jmp *0(%rip), and the address: how 32-bit code reaches native_exit */
 	memcpy(code + NATIVE_CODE_LEN, "\xff\x25\0\0\0\0", 6);
@@ -174,7 +183,10 @@ const char *native_init(void)
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	static char signal_stack[1 << 16];
 	stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
+	unsigned eax, ebx, ecx, edx;
 
+	__cpuid(0, eax, ebx, ecx, edx);
+	is_amd = ebx == signature_AMD_ebx;
 	if (!map_sandbox())
 		return "no memory at fixed addresses below 4 GiB";
 	for (unsigned n = 1; n < NR_LDT; n++)

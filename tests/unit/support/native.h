@@ -49,6 +49,8 @@ struct native_end {
 
 /* Build the sandbox. NULL, or what this machine lacks. */
 const char *native_init(void);
+/* Is this machine's CPU an AMD one? After native_init(). */
+bool native_is_amd(void);
 /* A segment as the LDT and GDT have it. */
 struct segment native_segment(uint16_t selector);
 uint64_t native_fs_base(void);
