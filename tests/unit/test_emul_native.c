@@ -676,8 +676,8 @@ static void emulate(struct emulation *e, const struct native_regs *before)
 }
 
 /*
- * Run both and compare. A host interrupt on a 16-bit stack costs the upper half of ESP, so a
- * difference counts when it comes again.
+ * Run both and compare. A host interrupt on a 16-bit stack costs the upper half of ESP, and one
+ * behind a load of a null selector its RPL, so a difference counts when it comes again.
  */
 static void run_both(struct emulation *e, const struct config *cfg, const uint8_t *bytes,
 		     const struct native_regs *before)
@@ -710,6 +710,7 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 		count.transient++;
 		undo_writes(e);
 		memcpy((void *)NATIVE_DATA, shadow, NATIVE_DATA_LEN);
+		set_segments(e, &cfg->env);
 		e->ctx.rip = insn_rip(cfg);
 	}
 	count.run++;
