@@ -172,17 +172,6 @@ static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const voi
 	return mem_write(c, gva, val, len, EMUL_ACC_WRITE);
 }
 
-/* No program may use ports. */
-static int pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
-{
-	return emul_set_fault(c, X86_TRAP_GP, 0);
-}
-
-static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
-{
-	return emul_set_fault(c, X86_TRAP_GP, 0);
-}
-
 /* What is let through has no effect that could be compared. */
 static int system_insn(struct emul_ctx *c)
 {
@@ -203,8 +192,6 @@ static const struct emul_ops ops = {
 	.read = mem_read,
 	.write = mem_write,
 	.cmpxchg = mem_cmpxchg,
-	.pio_in = pio_in,
-	.pio_out = pio_out,
 	.is_amd = is_amd,
 	.table_read = table_read,
 	.system = system_insn,
@@ -231,6 +218,7 @@ static void set_segments(struct emulation *e, const struct native_env *env)
 	seg[SEG_GS] = native_segment(env->cs == 0x33 ? 0 : env->gs);
 	seg[SEG_LDTR] =
 		(struct segment){.base = FAKE_LDT, .limit = NR_LDT * 8 - 1, .attr = SEG_ATTR_P | 2};
+	seg[SEG_TR] = (struct segment){.attr = SEG_ATTR_P | 0xb}; /* with no port */
 	if (env->cs == 0x33) {
 		seg[SEG_FS].base = native_fs_base();
 		seg[SEG_GS].base = NATIVE_GS_BASE;
@@ -518,11 +506,14 @@ static uint64_t undefined(const struct emul_insn *i, const struct native_regs *b
 /*
  * In 64-bit mode a repeated MOVS or STOS with 32-bit addresses and a count of 0 clears the upper
  * halves of the index registers in Intel's CPUs, and does nothing in AMD's and in the emulator.
+ * In all modes a repeated INS or OUTS with a count of 0 checks its port all the same in AMD's.
  */
 static bool is_empty_string(const struct emulation *e, const struct native_regs *before)
 {
 	const struct emul_insn *i = &e->ctx.insn;
 
+	if (i->op == OP_INS || i->op == OP_OUTS)
+		return !cut_address(&e->ctx, before->gpr[GPR_RCX]);
 	return !native_is_amd() && e->ctx.mode == EMUL_LONG64 && i->adsize == 4 &&
 	       (i->op == OP_MOVS || i->op == OP_STOS) && !(uint32_t)before->gpr[GPR_RCX];
 }
@@ -728,15 +719,13 @@ static bool is_wide_frame(const struct emulation *e)
 	       e->ctx.insn.opsize == 4 && !(e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB);
 }
 
-/* Not compared: ports, whose checks are the callbacks'; and what no manual defines. */
+/* Not compared: what no manual defines, and what is not the program's. */
 static bool is_left_out(const struct emul_insn *i)
 {
 	switch (i->op) {
-	case OP_IN:
-	case OP_OUT:
 	case OP_INS:
-	case OP_OUTS:
-		return true;
+	case OP_OUTS: /* which is checked first, port or memory? Known of AMD's CPUs only */
+		return !native_is_amd();
 	case OP_LOOPE:
 	case OP_LOOPNE: /* a repeat prefix replaces the condition on AMD's CPUs */
 		return i->prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE);
@@ -801,7 +790,7 @@ static void one_case(struct emul_random *r, struct emulation *e, const struct co
 	if (is_left_out(&e->ctx.insn) || is_wide_frame(e))
 		return;
 	random_regs(r, e);
-	if (op >= OP_MOVS && op <= OP_SCAS) /* how often */
+	if (op >= OP_MOVS && op <= OP_OUTS) /* how often */
 		e->regs.gpr[GPR_RCX] = emul_random_below(r, emul_random_below(r, 64) ? 8 : 200);
 	if (emul_random_below(r, 64))
 		aim_implicit(r, e);

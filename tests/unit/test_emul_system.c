@@ -472,6 +472,70 @@ static void return_to_an_inner_level(void **state)
 	selector_fault(X86_TRAP_GP, 8);
 }
 
+/* --- ports of programs ------------------------------------------------------------------------ */
+
+#define TSS 0x5000
+
+static void port_program(enum emul_mode mode)
+{
+	machine_start(mode);
+	m.ctx.cpl = 3;
+	m.seg[SEG_TR] = (struct segment){.base = TSS, .limit = 0x6a, .attr = SEG_ATTR_P | 0xb};
+	machine_set_mem(TSS + 102, 0x68, 2);
+	machine_set_mem(TSS + 0x68, 0xff7ffe, 3); /* ports 0 and 15 */
+}
+
+static void ports_by_bitmap(void **state)
+{
+	port_program(EMUL_PROT32);
+	assert_int_equal(RUN("\xe4\x00"), EMUL_OK); /* in $0,%al */
+	assert_int_equal(m.port_reads, 1);
+	FAULTS(X86_TRAP_GP, "\xe4\x01");
+	assert_int_equal(m.ctx.fault.error, 0);
+	FAULTS(X86_TRAP_GP, "\xe5\x00"); /* in $0,%eax: of 1 to 3 none is allowed */
+	FAULTS(X86_TRAP_GP, "\xe7\x0f");
+	assert_int_equal(RUN("\xe6\x0f"), EMUL_OK); /* out %al,$15 */
+	machine_set_mem(TSS + 0x6a, 0xf8, 1);
+	assert_int_equal(RUN("\x66\xe7\x0f"), EMUL_OK); /* out %ax,$15: over the byte's end */
+	assert_int_equal(m.port_writes, 2);
+	FAULTS(X86_TRAP_GP, "\xe4\x10"); /* its two bytes are not both in the TSS */
+	m.gpr[GPR_RDX] = 1;
+	m.gpr[GPR_RDI] = 0x1000;
+	FAULTS(X86_TRAP_GP, "\xee"); /* out %al,%dx */
+	FAULTS(X86_TRAP_GP, "\x6c"); /* insb */
+	FAULTS(X86_TRAP_GP, "\x6e"); /* outsb */
+	assert_int_equal(m.port_reads, 1);
+	assert_int_equal(m.port_writes, 2);
+	m.ctx.rflags |= RFLAGS_IOPL;
+	assert_int_equal(RUN("\xee"), EMUL_OK);
+}
+
+static void ports_of_virtual_8086_mode(void **state)
+{
+	port_program(EMUL_VM86);
+	m.ctx.rflags |= RFLAGS_IOPL; /* counts for nothing */
+	FAULTS(X86_TRAP_GP, "\xe4\x01");
+	assert_int_equal(RUN("\xe4\x00"), EMUL_OK);
+}
+
+static void no_ports_without_a_bitmap(void **state)
+{
+	port_program(EMUL_PROT32);
+	m.seg[SEG_TR].limit = 102;
+	FAULTS(X86_TRAP_GP, "\xe4\x00");
+	m.seg[SEG_TR].limit = 0x6a;
+	m.seg[SEG_TR].attr = SEG_ATTR_P | 3; /* of 16 bits */
+	FAULTS(X86_TRAP_GP, "\xe4\x00");
+	m.seg[SEG_TR].attr = SEG_ATTR_UNUSABLE;
+	FAULTS(X86_TRAP_GP, "\xe4\x00");
+	m.seg[SEG_TR].attr = SEG_ATTR_P | 0xb;
+	machine_set_mem(TSS + 102, 0xffff, 2);
+	FAULTS(X86_TRAP_GP, "\xe4\x00");
+	machine_set_mem(TSS + 102, 0x68, 2);
+	m.missing = MISSING(5);
+	FAULTS(X86_TRAP_PF, "\xe4\x00");
+}
+
 /* --- registers of the system ------------------------------------------------------------------ */
 
 static void table_registers(void **state)
@@ -602,6 +666,9 @@ int main(void)
 		cmocka_unit_test(slots_of_selectors),
 		cmocka_unit_test(offsets_of_far_pointers),
 		cmocka_unit_test(return_to_an_inner_level),
+		cmocka_unit_test(ports_by_bitmap),
+		cmocka_unit_test(ports_of_virtual_8086_mode),
+		cmocka_unit_test(no_ports_without_a_bitmap),
 		cmocka_unit_test(table_registers),
 		cmocka_unit_test(control_registers),
 		cmocka_unit_test(debug_registers),

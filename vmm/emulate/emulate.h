@@ -66,7 +66,7 @@ struct emul_ops {
 	 */
 	int (*cmpxchg)(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
 		       unsigned len, unsigned access);
-	/* Ports. size: 1, 2, 4 bytes. The TSS's permission bitmap is the callee's matter. */
+	/* Ports, which the code may use. size: 1, 2, 4 bytes. */
 	int (*pio_in)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
 	int (*pio_out)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
 	/* Fill in c->seg[seg]; called for a segment that is not in c->segs_known. */

@@ -6,6 +6,51 @@
 #include "vmm/emulate/flags.h"
 #include "vmm/emulate/internal.h"
 
+/* --- who may use a port (APM volume 2, 12.2.4; SDM volume 1, 19.5) ------------------- */
+
+#define TYPE_TSS32      0x9 /* 64-bit in long mode; busy or not */
+#define TYPE_TSS_BUSY   0x2
+#define TSS_MAP_BASE    102 /* where the TSS says where its bitmap begins */
+#define TSS_LIMIT_LEAST 103
+
+static int read_tss(struct emul_ctx *c, const struct segment *tr, unsigned offset, uint16_t *val)
+{
+	uint64_t la = tr->base + offset;
+
+	return emul_mem_read(c, GVA(c->lma ? la : (uint32_t)la), val, 2, EMUL_ACC_SYSTEM);
+}
+
+/* The bit of each port that is touched must be there, and be 0. */
+static int check_bitmap(struct emul_ctx *c, uint16_t port, unsigned size)
+{
+	const struct segment *tr = emul_segment(c, SEG_TR);
+	unsigned type = tr->attr & (SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_TYPE) & ~TYPE_TSS_BUSY, at;
+	uint16_t base, bits;
+	int err;
+
+	if (type != (SEG_ATTR_P | TYPE_TSS32) || tr->limit < TSS_LIMIT_LEAST)
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	err = read_tss(c, tr, TSS_MAP_BASE, &base);
+	if (err)
+		return err;
+	at = base + port / 8u;
+	if (at + 1 > tr->limit) /* always two bytes */
+		return emul_set_fault(c, X86_TRAP_GP, 0);
+	err = read_tss(c, tr, at, &bits);
+	if (err)
+		return err;
+	return (bits >> port % 8) & (BIT(size) - 1) ? emul_set_fault(c, X86_TRAP_GP, 0) : EMUL_OK;
+}
+
+static int check_port(struct emul_ctx *c, uint16_t port, unsigned size)
+{
+	bool free = c->mode != EMUL_VM86 && c->cpl <= FIELD_GET(RFLAGS_IOPL, c->rflags);
+
+	return free ? EMUL_OK : check_bitmap(c, port, size);
+}
+
+/* --- string instructions ------------------------------------------------------------- */
+
 /* Iterations before the caller gets a chance to take an interrupt. */
 #define MAX_ITERATIONS 128
 
@@ -119,14 +164,17 @@ static int scas(struct emul_ctx *c, unsigned size)
 /* A port may not be read before it is sure that the value has a place to go. */
 static int ins(struct emul_ctx *c, unsigned size)
 {
+	uint16_t port = c->gpr[GPR_RDX];
 	uint32_t val = 0;
 	gva_t la;
-	int err = dest_address(c, size, EMUL_ACC_WRITE, &la);
+	int err = check_port(c, port, size);
 
+	if (!err)
+		err = dest_address(c, size, EMUL_ACC_WRITE, &la);
 	if (!err)
 		err = emul_mem_probe_write(c, la, size);
 	if (!err)
-		err = c->ops->pio_in(c, c->gpr[GPR_RDX], size, &val);
+		err = c->ops->pio_in(c, port, size, &val);
 	if (!err)
 		err = emul_mem_write(c, la, &val, size);
 	if (!err)
@@ -136,11 +184,14 @@ static int ins(struct emul_ctx *c, unsigned size)
 
 static int outs(struct emul_ctx *c, unsigned size)
 {
+	uint16_t port = c->gpr[GPR_RDX];
 	uint64_t val;
-	int err = load_source(c, size, &val);
+	int err = check_port(c, port, size);
 
 	if (!err)
-		err = c->ops->pio_out(c, c->gpr[GPR_RDX], size, val);
+		err = load_source(c, size, &val);
+	if (!err)
+		err = c->ops->pio_out(c, port, size, val);
 	if (!err)
 		advance(c, GPR_RSI, size);
 	return err;
@@ -209,6 +260,8 @@ int emul_exec_in(struct emul_ctx *c)
 	int err = emul_load(c, 1, 0, &port);
 
 	if (!err)
+		err = check_port(c, port, dst->size);
+	if (!err)
 		err = c->ops->pio_in(c, port, dst->size, &val);
 	return err ? err : emul_store(c, 0, val);
 }
@@ -220,5 +273,7 @@ int emul_exec_out(struct emul_ctx *c)
 
 	if (!err)
 		err = emul_load(c, 1, 0, &val);
+	if (!err)
+		err = check_port(c, port, c->insn.opnd[1].size);
 	return err ? err : c->ops->pio_out(c, port, c->insn.opnd[1].size, val);
 }
