@@ -472,6 +472,21 @@ static void return_to_an_inner_level(void **state)
 	selector_fault(X86_TRAP_GP, 8);
 }
 
+static void cr8_in_32_bit_code(void **state)
+{
+	switched();
+	m.cr[8] = 5;
+	FAULTS(X86_TRAP_UD, "\xf0\x0f\x20\xc0"); /* lock mov %cr0,%eax */
+	m.amd = true;
+	assert_int_equal(RUN("\xf0\x0f\x20\xc0"), EMUL_OK);
+	assert_int_equal(m.gpr[GPR_RAX], 5);
+	m.gpr[GPR_RAX] = 7;
+	assert_int_equal(RUN("\xf0\x0f\x22\xc0"), EMUL_OK);
+	assert_int_equal(m.cr[8], 7);
+	assert_int_equal(m.cr[0], CR0_PE);
+	FAULTS(X86_TRAP_UD, "\xf0\x0f\x22\xd8"); /* CR3 has no such name */
+}
+
 /* --- ports of programs ------------------------------------------------------------------------ */
 
 #define TSS 0x5000
@@ -666,6 +681,7 @@ int main(void)
 		cmocka_unit_test(slots_of_selectors),
 		cmocka_unit_test(offsets_of_far_pointers),
 		cmocka_unit_test(return_to_an_inner_level),
+		cmocka_unit_test(cr8_in_32_bit_code),
 		cmocka_unit_test(ports_by_bitmap),
 		cmocka_unit_test(ports_of_virtual_8086_mode),
 		cmocka_unit_test(no_ports_without_a_bitmap),

@@ -231,13 +231,27 @@ static bool lacks_memory(const struct emul_insn *i, const struct opcode *row)
 	return false;
 }
 
-static noinline bool is_invalid(const struct emul_ctx *c, const struct opcode *row)
+/* AMD's CPUs let 32-bit code name CR8 as CR0 with LOCK (APM volume 3, MOV CRn). */
+static noinline bool is_cr8_by_lock(struct emul_ctx *c)
+{
+	struct emul_insn *i = &c->insn;
+	struct emul_opnd *o = &i->opnd[i->op == OP_MOV_FROM_CR];
+
+	if ((i->op != OP_MOV_TO_CR && i->op != OP_MOV_FROM_CR) || o->reg != 0 || !c->ops->is_amd ||
+	    !c->ops->is_amd(c))
+		return false;
+	o->reg = 8;
+	return true;
+}
+
+static noinline bool is_invalid(struct emul_ctx *c, const struct opcode *row)
 {
 	const struct emul_insn *i = &c->insn;
 	unsigned flags = row->flags;
 	bool long64 = c->mode == EMUL_LONG64;
 
-	if ((i->prefixes & EMUL_PFX_LOCK) && !((flags & FL_LOCK) && i->opnd[0].kind == OPND_MEM))
+	if ((i->prefixes & EMUL_PFX_LOCK) && !((flags & FL_LOCK) && i->opnd[0].kind == OPND_MEM) &&
+	    !is_cr8_by_lock(c))
 		return true;
 	if ((flags & FL_SREG) &&
 	    (is_bad_register(i, &i->opnd[0]) || is_bad_register(i, &i->opnd[1])))
