@@ -406,6 +406,29 @@ static void enters_64_bit_code(void **state)
 	FAULTS(X86_TRAP_GP, "\x66\xea\x78\x56\x34\x12\x18\x00");
 }
 
+static void system_descriptors_of_long_mode(void **state)
+{
+	switched();
+	m.ctx.lma = true;
+	m.gpr[GPR_RAX] = 0x18;
+	machine_set_mem(GDT + 0x18, 0x0000820070000017ull, 8);
+	machine_set_mem(GDT + 0x20, 0x00007fff, 8);
+	assert_int_equal(RUN("\x0f\x00\xd0"), EMUL_OK); /* lldt %ax */
+	assert_int_equal(m.seg[SEG_LDTR].base, 0x7fff00007000);
+	machine_set_mem(GDT + 0x20, 0x00008000, 8);
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd0"); /* in the canonical hole */
+	selector_fault(X86_TRAP_GP, 0x18);
+	machine_set_mem(GDT + 0x20, 0x0000010000000000ull, 8);
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd0"); /* a type in the second half */
+	machine_set_mem(GDT + 0x18, 0x0000890050000067ull, 8);
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd8"); /* ltr %ax */
+	machine_set_mem(GDT + 0x20, 0x00008000, 8);
+	FAULTS(X86_TRAP_GP, "\x0f\x00\xd8");
+	selector_fault(X86_TRAP_GP, 0x18);
+	machine_set_mem(GDT + 0x20, 0, 8);
+	assert_int_equal(RUN("\x0f\x00\xd8"), EMUL_OK);
+}
+
 /* --- the vendors ------------------------------------------------------------------------------ */
 
 /* The page behind the stack is missing. */
@@ -678,6 +701,7 @@ int main(void)
 		cmocka_unit_test(bad_data_segments),
 		cmocka_unit_test(local_table_and_task_register),
 		cmocka_unit_test(enters_64_bit_code),
+		cmocka_unit_test(system_descriptors_of_long_mode),
 		cmocka_unit_test(slots_of_selectors),
 		cmocka_unit_test(offsets_of_far_pointers),
 		cmocka_unit_test(return_to_an_inner_level),

@@ -177,6 +177,14 @@ static int read_system(struct emul_ctx *c, uint16_t *selector, struct descriptor
 	return emul_descriptor_read(c, val, d);
 }
 
+/* In long mode the second half has no type, and the base 64 bits (APM volume 3, LLDT and LTR). */
+static bool is_bad_in_long_mode(const struct emul_ctx *c, const struct descriptor *d,
+				const struct segment *s)
+{
+	return c->lma &&
+	       ((d->high >> 40 & (SEG_ATTR_S | SEG_ATTR_TYPE)) || !is_canonical(c, s->base));
+}
+
 int emul_exec_lldt(struct emul_ctx *c)
 {
 	struct segment s = {.attr = SEG_ATTR_UNUSABLE};
@@ -189,7 +197,8 @@ int emul_exec_lldt(struct emul_ctx *c)
 	s.selector = selector;
 	if (!is_null_selector(selector)) {
 		s = emul_descriptor_segment(&d, selector);
-		if ((s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_LDT)
+		if ((s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_LDT ||
+		    is_bad_in_long_mode(c, &d, &s))
 			return emul_selector_fault(c, X86_TRAP_GP, selector);
 		if (!(s.attr & SEG_ATTR_P))
 			return emul_selector_fault(c, X86_TRAP_NP, selector);
@@ -212,7 +221,8 @@ int emul_exec_ltr(struct emul_ctx *c)
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	s = emul_descriptor_segment(&d, selector);
 	type = s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE);
-	if (type != TYPE_TSS32 && (type != TYPE_TSS16 || c->lma))
+	if ((type != TYPE_TSS32 && (type != TYPE_TSS16 || c->lma)) ||
+	    is_bad_in_long_mode(c, &d, &s))
 		return emul_selector_fault(c, X86_TRAP_GP, selector);
 	if (!(s.attr & SEG_ATTR_P))
 		return emul_selector_fault(c, X86_TRAP_NP, selector);
