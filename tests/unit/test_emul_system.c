@@ -429,6 +429,20 @@ static void system_descriptors_of_long_mode(void **state)
 	assert_int_equal(RUN("\x0f\x00\xd8"), EMUL_OK);
 }
 
+/* 32-bit code, with its LDT where only 64-bit code could look. */
+static void tables_beyond_4_gib(void **state)
+{
+	switched();
+	m.ctx.lma = true;
+	m.window = 0x100010000ull;
+	m.seg[SEG_LDTR] =
+		(struct segment){.base = m.window + 0xffc, .limit = 0xff, .attr = SEG_ATTR_P | 2};
+	m.gpr[GPR_RAX] = 0x4;
+	machine_set_mem(0xffc, DATA32, 8);
+	assert_int_equal(RUN("\x8e\xd8"), EMUL_OK); /* mov %ax,%ds */
+	assert_int_equal(m.seg[SEG_DS].attr, DATA_SEG | SEG_ATTR_DB | SEG_ATTR_G);
+}
+
 /* --- the vendors ------------------------------------------------------------------------------ */
 
 /* The page behind the stack is missing. */
@@ -702,6 +716,7 @@ int main(void)
 		cmocka_unit_test(local_table_and_task_register),
 		cmocka_unit_test(enters_64_bit_code),
 		cmocka_unit_test(system_descriptors_of_long_mode),
+		cmocka_unit_test(tables_beyond_4_gib),
 		cmocka_unit_test(slots_of_selectors),
 		cmocka_unit_test(offsets_of_far_pointers),
 		cmocka_unit_test(return_to_an_inner_level),

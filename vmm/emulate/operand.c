@@ -65,11 +65,12 @@ static inline unsigned len_in_page(gva_t la, unsigned len)
 	return room < len ? room : len;
 }
 
+/* Around the end of 4 GiB, unless it is a table of long mode beyond, used by 32-bit code. */
 static gva_t next_page(const struct emul_ctx *c, gva_t la)
 {
 	uint64_t next = (la.v & PAGE_MASK) + PAGE_SIZE;
 
-	return GVA(c->mode == EMUL_LONG64 ? next : (uint32_t)next);
+	return GVA(c->mode == EMUL_LONG64 || la.v >> 32 ? next : (uint32_t)next);
 }
 
 int emul_mem_read_split(struct emul_ctx *c, gva_t la, void *buf, unsigned len, unsigned access)

@@ -16,6 +16,8 @@ static uint8_t *host_address(gva_t gva)
 {
 	uint64_t top = m.ctx.mode == EMUL_LONG64 ? ~0ull << PAGE_SHIFT : MEM_TOP;
 
+	if (m.window && gva.v >= m.window)
+		gva.v -= m.window;
 	if (gva.v >= top)
 		return &m.mem[MEM_LEN + (gva.v & ~PAGE_MASK)];
 	return gva.v < MEM_LEN ? &m.mem[gva.v] : NULL;

@@ -25,6 +25,7 @@ struct emul_machine {
 	uint8_t mem[MEM_LEN + 0x1000];
 	uint64_t missing;   /* pages of the first 32 that are not present */
 	uint64_t read_only; /* likewise */
+	uint64_t window;    /* not 0: memory is also here, beyond 4 GiB */
 	unsigned reads, writes, exchanges, probes, fetches, segments_asked;
 	unsigned last_access, last_len;
 	uint64_t last_write;
