@@ -23,6 +23,17 @@ void cr_set_intercepts(struct vcpu *v)
 	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
 }
 
+#define TYPE_TSS16_BUSY 0x3
+
+/* Which cannot come along into long mode, for Intel's CPUs (SDM volume 2, MOV to CR). */
+static bool has_16_bit_tss(struct vcpu *v)
+{
+	struct segment tr;
+
+	virt_seg_read(&v->virt, SEG_TR, &tr);
+	return (tr.attr & SEG_ATTR_TYPE) == TYPE_TSS16_BUSY && !cpuid_is_amd(&v->vm->cpuid);
+}
+
 /* Paging goes on: long mode becomes active when it was asked for, and then wants PAE. */
 static bool enter_paging(struct vcpu *v)
 {
@@ -31,6 +42,8 @@ static bool enter_paging(struct vcpu *v)
 
 	if (!(efer & EFER_LME))
 		return true;
+	if (has_16_bit_tss(v))
+		return false;
 	virt_seg_read(&v->virt, SEG_CS, &cs);
 	if (!(virt_reg_read(&v->virt, VREG_CR4) & CR4_PAE) || (cs.attr & SEG_ATTR_L))
 		return false;

@@ -109,6 +109,13 @@ static void paging_with_lme_is_long_mode(void **state)
 	fake_cpu.seg[SEG_CS].attr = SEG_ATTR_P | SEG_ATTR_L;
 	assert_false(mov(0, CR0_PE | CR0_PG)); /* from a segment that is 64-bit already */
 	fake_cpu.seg[SEG_CS].attr = SEG_ATTR_P | SEG_ATTR_DB;
+	fake_cpu.seg[SEG_TR].attr = SEG_ATTR_P | 0x3;
+	assert_false(mov(0, CR0_PE | CR0_PG));        /* with a task of 16 bits */
+	vm.cpuid.basic[0].ebx = CPUID_VENDOR_AMD_EBX; /* who does not mind */
+	assert_true(mov(0, CR0_PE | CR0_PG));
+	assert_true(mov(0, CR0_PE));
+	vm.cpuid.basic[0].ebx = 0;
+	fake_cpu.seg[SEG_TR].attr = SEG_ATTR_P | 0xb;
 	assert_true(mov(0, CR0_PE | CR0_PG));
 	assert_int_equal(cr(VREG_EFER), EFER_LME | EFER_LMA | EFER_NXE);
 	assert_true(mov(0, CR0_PE | CR0_PG | CR0_WP));

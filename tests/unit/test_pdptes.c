@@ -49,8 +49,8 @@ uint16_t vmx_cs_attr(struct virt_vcpu *v)
 void vmx_seg_read(struct virt_vcpu *v, enum seg seg, struct segment *out)
 {
 	(void)v;
-	assert_int_equal(seg, SEG_CS);
-	*out = (struct segment){.attr = cpu.cs_attr};
+	assert_true(seg == SEG_CS || seg == SEG_TR);
+	*out = (struct segment){.attr = seg == SEG_CS ? cpu.cs_attr : SEG_ATTR_P | 0xb};
 }
 
 void vmx_flush(struct virt_vcpu *v)
