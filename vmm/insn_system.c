@@ -211,6 +211,7 @@ static int write_msr(struct emul_ctx *c)
 
 	ic->paging_current = false; /* EFER, for one */
 	ic->mode_changed = true;
+	c->segs_known = 0; /* the bases of FS and GS are MSRs, too */
 	return sysinsn_wrmsr(ic->v) ? EMUL_OK : fault(c, X86_TRAP_GP);
 }
 

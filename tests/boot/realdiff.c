@@ -66,6 +66,9 @@ PIECE(p_segments,
       "mov $0x0400, %ax; mov %ax, %ds; mov %bx, 0x10; mov %ax, %fs; mov %fs:0x10, %cx; movw $0x0022, 0x20; movw $0x0410, 0x22;"
       "les 0x20, %di; mov %es, %dx; mov %cx, %es:(%di); lgs 0x20, %si; mov %gs:(%si), %bp; push %fs; pop %gs; mov %gs, %ax;"
       "xor %si, %si; mov %si, %ds; mov %si, %es");
+PIECE(p_bases, /* FS by its MSR */
+      "movl $0x11112222, 0x4000; mov $0x0400, %ax; mov %ax, %fs; mov %fs:0, %bp; mov $0xc0000100, %ecx; mov $0x4002, %eax; xor %edx, %edx; wrmsr;"
+      "mov %fs:0, %di; mov %fs, %si; mov %si, %fs; mov %fs:0, %bx; cmp %ax, %ax");
 PIECE(p_stack_segment,
       "mov %ss, %bp; mov %sp, %di; mov $0x0600, %ax; mov %ax, %ss; mov $0x0200, %sp; push %bx; mov %bp, %ss; mov %di, %sp;"
       "mov 0x61fe, %cx; mov %sp, %dx; cmp %ax, %ax");
@@ -106,6 +109,7 @@ PIECE(p_protected, /* there and back, with a "big" data segment to show for it *
 #name, p_##name, flags                                                             \
 	}
 
+/* clang-format off */
 static const struct piece pieces[] = {
 	ROW(alu, ARITH),
 	ROW(shift, 1),
@@ -123,6 +127,7 @@ static const struct piece pieces[] = {
 	ROW(down, 0),
 	ROW(wrap, ARITH),
 	ROW(segments, 0xc4),
+	ROW(bases, ARITH),
 	ROW(stack_segment, ARITH),
 	ROW(loops, 0),
 	ROW(near, ARITH),
@@ -138,6 +143,7 @@ static const struct piece pieces[] = {
 	ROW(ports, 0),
 	ROW(protected, ARITH),
 };
+/* clang-format on */
 
 void run_piece(void);
 extern struct regs regs;
