@@ -389,6 +389,23 @@ static void lowering_cr8_exits_while_something_waits(void **state)
 	assert_false(fake_cpu.cr8_exits);
 }
 
+/* Of MOV CR8 without an exit and a write of the APIC's own register, the later one counts. */
+static void task_priority_has_two_writers(void **state)
+{
+	(void)state;
+	fake_cpu.cr8 = 5;
+	vcpu_sync_task_priority(&vcpu);
+	assert_int_equal(lapic_get_cr8(&lapic), 5);
+	lapic_post(&lapic, 0x40, false);
+	assert_int_equal(enter().type, EVENT_NONE);
+	fake_cpu.cr8 = 3;
+	vcpu_sync_task_priority(&vcpu);
+	assert_int_equal(enter().vector, 0x40);
+	lapic_set_cr8(&lapic, 9); /* the register, after the look at CR8 */
+	vcpu_sync_task_priority(&vcpu);
+	assert_int_equal(lapic_get_cr8(&lapic), 9);
+}
+
 /* On a CPU that forgets the shadow of STI, an HLT behind it must not wait for ever. */
 static void interrupt_before_hlt_comes_after_it(void **state)
 {
@@ -461,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup(interrupted_delivery_comes_again, setup),
 		cmocka_unit_test_setup(skipping_ends_shadow_and_steps, setup),
 		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
+		cmocka_unit_test_setup(task_priority_has_two_writers, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
 		cmocka_unit_test_setup(emulated_modes_take_their_events_at_once, setup),
