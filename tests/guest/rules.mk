@@ -60,14 +60,14 @@ $(BUILD)/bench/bench.elf: $(GUEST)/obj64/tests/bench/bench.o $(GUEST_LIB64) test
 .PRECIOUS: $(GUEST)/obj64/%.o $(GUEST)/obj32/%.o
 .PHONY: guest-payloads
 
-# --- the benchmark: a counting plugin for QEMU, and the process that ends the Linux run ---------
+# --- the benchmark: plugins for QEMU, and the process that ends the Linux run --------------------
 BENCH_USER := 0x13370000 # where that process starts; tools/bench counts up to there
 
-bench-programs: $(BUILD)/bench/bench.elf $(BUILD)/bench/count.so $(BUILD)/bench/init
+bench-programs: $(BUILD)/bench/bench.elf $(BUILD)/bench/count.so $(BUILD)/bench/path.so $(BUILD)/bench/init
 
-$(BUILD)/bench/count.so: tests/bench/count.c
+$(BUILD)/bench/%.so: tests/bench/%.c tests/bench/qemu_plugin.h
 	@mkdir -p $(@D)
-	$(HOSTCC) -std=gnu17 -O2 -shared -fPIC -fvisibility=hidden $(WARN) -o $@ $<
+	$(HOSTCC) -std=gnu17 -O2 -shared -fPIC -fvisibility=hidden $(WARN) -I. -o $@ $<
 
 $(BUILD)/bench/init: tests/bench/init.S
 	@mkdir -p $(@D)

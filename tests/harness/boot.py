@@ -186,6 +186,12 @@ def machine(target):
     yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
 
 
+def tools(target):
+    """The tool that shows the ways of exits."""
+    yield Job("path", ["tools/path", "-n", "0", HELLO], timeout=target.seconds,
+              stdout=[r"^ +0 +\d+ times +\d+ instructions: \d+ the guest, \d+ svm_run_guest", r"vmrun +entry\.S:\d+$"])
+
+
 def steps(target):
     """CPUs with fewer features: the paging of guests, real mode, and, on the least of them, a whole Linux."""
     for model in target.steps:
@@ -208,7 +214,7 @@ def obstacles(target):
 
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.
-CASES = {"amd": (linux, endings, bios, realmode, several, attacks, wide, obstacles, mistakes, machine),
+CASES = {"amd": (linux, endings, bios, realmode, several, attacks, wide, obstacles, mistakes, machine, tools),
          "intel": (linux, endings, bios, several, attacks, steps, obstacles)}
 
 
