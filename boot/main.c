@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The start of the hypervisor, in one straight line: what the boot loader says, a console, the
- * preflight, memory, firmware tables, interrupts, the clock, the other CPUs, and off to the vmm.
+ * preflight table, memory, the screen, firmware tables, interrupts, the clock, the other CPUs, and
+ * off to the vmm.
  */
 #include <stdio.h>
 #include <string.h>
@@ -28,8 +29,7 @@
 #include "lib/panic.h"
 #include "vmm/start.h"
 
-#define MB2_MAX_LEN       (1u << 20)
-#define STATUS_BAD_CONFIG 102 /* docs/usage.md */
+#define MB2_MAX_LEN (1u << 20)
 
 extern uintptr_t __stack_chk_guard;
 static_assert(CMDLINE_MAX_CONSOLES <= START_MAX_CONSOLES, "a console for each option");
@@ -149,17 +149,13 @@ static void start_log(void)
 			 info.problems);
 }
 
-static void preflight(void)
+/* Not before there are a screen to say so, and a clock and ACPI for a power-off. */
+static void end_if_unfit(void)
 {
-	const char *obstacle;
+	const char *obstacle = features_obstacle();
 
-	features_print();
-	obstacle = features_obstacle();
-	if (!obstacle)
-		return;
-	log_error("umbra: %s", obstacle);
-	log_info("umbra: exit status %u", STATUS_BAD_CONFIG);
-	machine_power_off(STATUS_BAD_CONFIG);
+	if (obstacle)
+		vmm_refuse(obstacle, cmdline.onexit);
 }
 
 static void start_cpu(void)
@@ -222,12 +218,13 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	start_log();
 	if (err)
 		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
-	preflight();
+	features_print();
 	start_cpu();
 	memmap_init(&memmap, &info);
 	memory_init(&info, &memmap);
 	open_screen_console();
 	start_interrupts();
+	end_if_unfit();
 	start_cpus();
 	fill_options(entry_tsc);
 	vmm_main(&options);

@@ -112,6 +112,14 @@ __noreturn void machine_power_off(uint32_t status)
 	panic_stop_this_cpu();
 }
 
+__noreturn void machine_halt(uint32_t status)
+{
+	quiesce();
+	write_exit_port(status);
+	panic_stop_others();
+	panic_stop_this_cpu();
+}
+
 static void acpi_reset(void)
 {
 	const struct acpi_register *r = acpi ? &acpi->reset : NULL;

@@ -21,10 +21,13 @@ void machine_set_acpi(const struct acpi_info *info);
 /* Write `status` (0 ... 127) to the exit port; else power off; else say so and halt. */
 __noreturn void machine_power_off(uint32_t status);
 
+/* Write `status` to the exit port; else halt, with the last words on the screen. */
+__noreturn void machine_halt(uint32_t status);
+
 /* ACPI reset register, port 0xcf9, keyboard controller, triple fault: whatever works. */
 __noreturn void machine_reboot(void);
 
-/* After a panic: the same as machine_power_off() if there is an exit port, else returns. */
+/* After a panic: the same as machine_halt() if there is an exit port, else returns. */
 void machine_end_after_panic(void);
 
 #endif

@@ -145,12 +145,23 @@ static void describe_guest(char *text, size_t len)
 		strlcpy(text, "", len);
 }
 
-/* Nothing can be run here: a sentence, not a report. */
-static __noreturn void refuse(const char *why)
+static __noreturn void end_machine(enum start_onexit onexit, uint32_t status)
+{
+	log_info("umbra: exit status %u", status);
+	switch (onexit) {
+	case ONEXIT_POWEROFF:
+		machine_power_off(status);
+	case ONEXIT_REBOOT:
+		machine_reboot();
+	default:
+		machine_halt(status);
+	}
+}
+
+__noreturn void vmm_refuse(const char *why, enum start_onexit onexit)
 {
 	log_error("umbra: %s", why);
-	log_info("umbra: exit status %u", STATUS_BAD_CONFIG);
-	machine_power_off(STATUS_BAD_CONFIG);
+	end_machine(onexit, STATUS_BAD_CONFIG);
 }
 
 void vmm_main(const struct start_options *o)
@@ -159,10 +170,11 @@ void vmm_main(const struct start_options *o)
 	bad_config = o->bad_cmdline;
 	panic_set_hooks(&(struct panic_hooks){.describe_guest = describe_guest});
 	if (virt_probe())
-		refuse("this machine cannot run guests: see the lines above");
+		vmm_refuse("this machine cannot run guests: see the lines above", o->onexit);
 	if (!virt_caps.tdp)
-		refuse("this machine cannot run guests yet: they need the shadow MMU, because "
-		       "nested paging (NPT, EPT) is missing");
+		vmm_refuse("this machine cannot run guests yet: they need the shadow MMU, because "
+			   "nested paging (NPT, EPT) is missing",
+			   o->onexit);
 	msr_init();
 	vm_init_formats();
 	read_time_of_day();
@@ -197,10 +209,7 @@ static void all_ended(void)
 		monitor_enter();
 		return;
 	}
-	log_info("umbra: exit status %u", status);
-	if (options.onexit == ONEXIT_REBOOT)
-		machine_reboot();
-	machine_power_off(status);
+	end_machine(options.onexit, status);
 }
 
 static bool zap_pending(void)

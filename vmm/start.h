@@ -42,6 +42,13 @@ struct start_options {
  */
 __noreturn void vmm_main(const struct start_options *options);
 
+/*
+ * Instead of vmm_main(), when the machine cannot run guests: say why in one sentence, and do what
+ * `onexit` says. There is nothing to monitor: ONEXIT_MONITOR halts, the sentence stays on the
+ * screen. Boot CPU, with page tables and clock up.
+ */
+__noreturn void vmm_refuse(const char *why, enum start_onexit onexit);
+
 /* Every other CPU, at any time: waits until vmm_main() is ready for it. */
 __noreturn void vmm_cpu_main(void);
 

@@ -6,6 +6,7 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
+#include "arch/x86/features.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/layout.h"
 #include "lib/log.h"
@@ -13,9 +14,8 @@
 
 #define LEVELS      4
 #define TABLE_FLAGS (PTE_P | PTE_RW | PTE_A)
-#define PAGE_RW_NX  (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G | PTE_NX)
-#define PAGE_RO_NX  (PTE_P | PTE_A | PTE_G | PTE_NX)
-#define PAGE_RX     (PTE_P | PTE_A | PTE_G)
+#define PAGE_RW     (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_G)
+#define PAGE_RO     (PTE_P | PTE_A | PTE_G)
 
 /* PAT entry 1 (PWT) is write-combining instead of write-through; the rest as after reset. */
 #define PAT_VALUE ((PAT_RESET & ~0xff00ull) | (uint64_t)MEMTYPE_WC << 8)
@@ -23,6 +23,8 @@
 static hpa_t root __ro_after_init;
 static hpa_t (*alloc_frame)(void);
 static bool has_1g_pages __ro_after_init;
+/* PTE_NX; 0 on a CPU without it, which gets no further than to a screen that says so. */
+static uint64_t no_exec __ro_after_init;
 
 static unsigned level_shift(unsigned level)
 {
@@ -137,7 +139,7 @@ void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
 			continue;
 		}
 		level = best_level(va, at, end - at);
-		flags = PAGE_RW_NX | cache_bits(cache) | (level > 1 ? PTE_PS : 0);
+		flags = PAGE_RW | no_exec | cache_bits(cache) | (level > 1 ? PTE_PS : 0);
 		*walk(va, level) = at | flags;
 		size = level_size(level);
 	}
@@ -146,7 +148,7 @@ void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
 
 void paging_map_page(uint64_t va, hpa_t hpa)
 {
-	*walk(va, 1) = hpa.v | PAGE_RW_NX;
+	*walk(va, 1) = hpa.v | PAGE_RW | no_exec;
 }
 
 /* Give the pages of [start, end) of the image these rights, in the image. */
@@ -187,14 +189,15 @@ static void flush_handler(unsigned vector)
 
 void paging_init(hpa_t (*alloc)(void))
 {
-	has_1g_pages = cpuid(0x80000001).edx & BIT(26);
+	has_1g_pages = cpu_has(FEATURE_1G_PAGES);
+	no_exec = cpu_has(FEATURE_NX) ? PTE_NX : 0;
 	alloc_frame = alloc;
 	root = new_table();
-	map_image(text_start, text_end, PAGE_RX);
-	map_image(rodata_start, rodata_end, PAGE_RO_NX);
-	map_image(ro_after_init_start, bss_end, PAGE_RW_NX);
+	map_image(text_start, text_end, PAGE_RO);
+	map_image(rodata_start, rodata_end, PAGE_RO | no_exec);
+	map_image(ro_after_init_start, bss_end, PAGE_RW | no_exec);
 	unmap_guards();
-	map_alias(text_start, rodata_end, PAGE_RO_NX);
+	map_alias(text_start, rodata_end, PAGE_RO | no_exec);
 	irq_register(IRQ_VECTOR_FLUSH, flush_handler);
 }
 
@@ -205,7 +208,8 @@ void paging_set_allocator(hpa_t (*alloc)(void))
 
 void paging_activate(void)
 {
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
+	if (no_exec)
+		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE);
 	wrmsr(MSR_PAT, PAT_VALUE);
 	write_cr3(root.v);
 	write_cr4(read_cr4() | CR4_PGE);
@@ -213,8 +217,8 @@ void paging_activate(void)
 
 void paging_seal(void)
 {
-	map_image(ro_after_init_start, ro_after_init_end, PAGE_RO_NX);
-	map_alias(ro_after_init_start, ro_after_init_end, PAGE_RO_NX);
+	map_image(ro_after_init_start, ro_after_init_end, PAGE_RO | no_exec);
+	map_alias(ro_after_init_start, ro_after_init_end, PAGE_RO | no_exec);
 	flush_handler(0);
 	apic_broadcast(IRQ_VECTOR_FLUSH);
 }

@@ -173,7 +173,7 @@ def mistakes(target):
 def bare(name, append, patterns, status, *words, cpu="EPYC"):
     """Umbra as QEMU alone would start it, to see its own words and exit status (v << 1 | 1)."""
     argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", cpu, "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
-            "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
+            *([] if "-monitor" in words else ["-serial", "stdio"]), "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
             "-append", append, *words]
     return Job(name, argv, timeout=60, status=status, stdout=patterns)
 
@@ -183,6 +183,14 @@ def machine(target):
     poweroff = "console=com1 onexit=poweroff exitport=0xf4"
     yield bare("no-vm", poweroff, [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
     yield bare("bad-command-line", f"{poweroff} loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
+    unfit = {"cpu": "EPYC,-svm"}
+    said = [r"^umbra: .*cannot run guests", r"^umbra: exit status 102\r?$"]
+    for onexit in ("poweroff", "reboot"):
+        yield bare(f"unfit-{onexit}", f"console=com1 onexit={onexit}", said, 0, **unfit)
+    yield bare("unfit-exit-port", "console=com1 exitport=0xf4", said, 205, **unfit)
+    job = bare("unfit-screen", "console=vga", [r"^umbra: .*cannot run guests"], 0, "-vga", "std", "-monitor", "stdio", **unfit)
+    job.argv[:] = ["tests/boot/screen", "exit status 102", "--", *job.argv]
+    yield job
     yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
 
 

@@ -28,7 +28,8 @@ class Target:
 AMD = Target("amd", "tcg", seconds=120, patience=1,
              linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", None, "bios", (2,)),
                     ("bzImage", "cloud", "bios", (1,)), ("bzImage", "cloud", "uefi", (1, 2))),
-             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"),), steps=())
+             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"), ("EPYC,-nx", "NX feature is missing")),
+             steps=())
 INTEL = Target("intel", "bochs", seconds=120, patience=4,
                linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", "cloud", "bios", (1,))),
                bios_boots=("direct", "bios"), unfit=(("core2_penryn_t9600", "need the shadow MMU"),),
