@@ -260,7 +260,8 @@ static const char *parse_large_pages(struct line *l, const char *val)
 /* "0,2-3": physical CPUs. */
 static const char *parse_cpus(struct line *l, const char *val)
 {
-	uint64_t first, last, mask = 0;
+	struct cpu_set cpus = {};
+	uint64_t first, last;
 
 	for (;; val++) {
 		if (!parse_digits(&val, &first))
@@ -270,13 +271,14 @@ static const char *parse_cpus(struct line *l, const char *val)
 			return "not a list of CPUs such as 0,2-3";
 		if (last >= l->config->limits.nr_pcpus)
 			return "the machine has no such CPU";
-		mask |= GENMASK_ULL(last, first);
+		for (; first <= last; first++)
+			cpu_set_add(&cpus, (unsigned)first);
 		if (*val != ',')
 			break;
 	}
 	if (*val)
 		return "not a list of CPUs such as 0,2-3";
-	l->vm->cpu_mask = mask;
+	l->vm->cpus = cpus;
 	return NULL;
 }
 
@@ -338,8 +340,8 @@ static struct vm_config *add_vm(struct config *c, struct word name)
 	*vm = (struct vm_config){.mem_bytes = CONFIG_DEFAULT_MEM,
 				 .vcpus = 1,
 				 .large_pages = true,
-				 .mode = BOOT_PROT32,
-				 .cpu_mask = UINT64_MAX};
+				 .mode = BOOT_PROT32};
+	memset(&vm->cpus, 0xff, sizeof(vm->cpus));
 	memcpy(vm->name, name.text, name.len);
 	return vm;
 }

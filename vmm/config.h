@@ -13,6 +13,7 @@
 
 #include "lib/bits.h"
 #include "lib/types.h"
+#include "mm/host.h"
 
 #define CONFIG_MAX_VMS     16
 #define CONFIG_MAX_MODULES 8
@@ -53,6 +54,21 @@ struct config_module {
 	char args[256];               /* the text behind `--` */
 };
 
+/* Physical CPUs by their index, below HOST_MAX_CPUS. */
+struct cpu_set {
+	uint64_t word[HOST_MAX_CPUS / 64];
+};
+
+static inline void cpu_set_add(struct cpu_set *set, unsigned cpu)
+{
+	set->word[cpu / 64] |= BIT_ULL(cpu % 64);
+}
+
+static inline bool cpu_set_has(const struct cpu_set *set, unsigned cpu)
+{
+	return set->word[cpu / 64] & BIT_ULL(cpu % 64);
+}
+
 struct vm_config {
 	char name[CONFIG_NAME_LEN];
 	bool failed; /* a line about this VM was wrong: do not start it */
@@ -64,7 +80,7 @@ struct vm_config {
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */
 	bool has_load_addr;
 	uint64_t load_addr;            /* PROTO_FLAT: guest-physical */
-	uint64_t cpu_mask;             /* physical CPUs the vCPUs may use; all ones when not said */
+	struct cpu_set cpus;           /* that the vCPUs may use; all when not said */
 	uint32_t debug;                /* VM_DEBUG_* */
 	char console[CONFIG_WORD_LEN]; /* "" when not said */
 	char cmdline[CONFIG_CMDLINE_LEN];
@@ -76,7 +92,7 @@ struct vm_config {
 
 struct config_limits {
 	uint64_t max_mem;  /* bytes that one guest can get */
-	unsigned nr_pcpus; /* physical CPUs, 1..64 */
+	unsigned nr_pcpus; /* physical CPUs, 1..HOST_MAX_CPUS */
 };
 
 struct config {

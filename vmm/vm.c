@@ -183,7 +183,7 @@ static unsigned choose_pcpu(const struct vm_config *c)
 	for (;;) {
 		unsigned id = next++ % cpu_count();
 
-		if (c->cpu_mask & BIT_ULL(id % 64))
+		if (cpu_set_has(&c->cpus, id))
 			return id;
 	}
 }

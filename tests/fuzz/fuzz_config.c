@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Module lines from anywhere: each line of the input is one, the last byte says how to end. */
+/* Module lines from anywhere: each line of the input is one, its length says how many CPUs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +21,23 @@ static void check_report(void *ctx, const char *line)
 /* What the rest of the system relies on. */
 static void check_vm(const struct vm_config *vm)
 {
+	unsigned allowed = 0;
+
 	if (vm->failed)
 		return;
+	for (unsigned cpu = 0; cpu < config.limits.nr_pcpus; cpu++)
+		allowed += cpu_set_has(&vm->cpus, cpu);
 	if (vm->vcpus < 1 || vm->vcpus > VM_MAX_VCPUS || vm->mem_bytes < CONFIG_MIN_MEM ||
 	    vm->mem_bytes > 1ull << 30 || vm->mem_bytes % PAGE_SIZE || !vm->kernel.present ||
-	    !vm->cpu_mask || !vm->name[0] || vm->nr_modules > CONFIG_MAX_MODULES ||
+	    !allowed || !vm->name[0] || vm->nr_modules > CONFIG_MAX_MODULES ||
 	    strlen(vm->cmdline) >= CONFIG_CMDLINE_LEN)
 		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct config_limits limits = {.max_mem = 1ull << 30, .nr_pcpus = 64};
+	const struct config_limits limits = {.max_mem = 1ull << 30,
+					     .nr_pcpus = 1 + (unsigned)(size % HOST_MAX_CPUS)};
 	char *text = malloc(size + 1), *line, *next;
 
 	memcpy(text, data, size);

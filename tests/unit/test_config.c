@@ -92,7 +92,8 @@ static void test_all_words(void **state)
 	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
 	assert_false(vm->large_pages);
-	assert_int_equal(vm->cpu_mask, 0xd);
+	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
+		assert_int_equal(cpu_set_has(&vm->cpus, cpu), cpu < 4 && cpu != 1);
 	assert_int_equal(vm->debug, VM_DEBUG_EXITS);
 	assert_string_equal(vm->console, "serial1");
 	assert_string_equal(vm->cmdline, "console=ttyS0  a=-- -- quiet");
@@ -117,7 +118,8 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->vcpus, 1);
 	assert_int_equal(vm->proto, PROTO_AUTO);
 	assert_true(vm->large_pages);
-	assert_int_equal(vm->cpu_mask, UINT64_MAX);
+	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
+		assert_true(cpu_set_has(&vm->cpus, cpu));
 	assert_string_equal(vm->cmdline, "");
 	assert_string_equal(vm->console, "");
 	assert_false(vm->initrd.present);
@@ -220,6 +222,37 @@ static void test_bad_values(void **state)
 	expect_error("module vm=a fwcfg=opt/12345678901234567890123456789012345678901234567890123",
 		     "vm a: fwcfg=opt/12345678901234567890123456789012345678901234567890123: "
 		     "longer than 55 characters");
+}
+
+/* The set that `cpus` gives on a machine of so many CPUs is first to last, and nothing else. */
+static void expect_cpus(unsigned nr_pcpus, const char *cpus, unsigned first, unsigned last)
+{
+	void *state;
+	struct fixture *f;
+	char line[64];
+
+	setup(&state);
+	f = state;
+	f->config.limits.nr_pcpus = nr_pcpus;
+	snprintf(line, sizeof(line), "kernel vm=a cpus=%s", cpus);
+	add(f, line);
+	assert_int_equal(f->nr_errors, 0);
+	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
+		assert_int_equal(cpu_set_has(&f->config.vm[0].cpus, cpu),
+				 cpu >= first && cpu <= last);
+	teardown(&state);
+}
+
+static void test_many_cpus(void **state)
+{
+	(void)state;
+	expect_cpus(64, "63", 63, 63);
+	expect_cpus(65, "64", 64, 64);
+	expect_cpus(128, "60-70", 60, 70);
+	expect_cpus(HOST_MAX_CPUS, "128-191", 128, 191);
+	expect_cpus(HOST_MAX_CPUS, "0-255", 0, 255);
+	expect_cpus(HOST_MAX_CPUS, "255", 255, 255);
+	expect_error("kernel vm=a cpus=70", "vm a: cpus=70: the machine has no such CPU");
 }
 
 static void test_bad_words(void **state)
@@ -350,13 +383,14 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_all_words),         T(test_defaults),
-		T(test_path_first),        T(test_order_free),
-		T(test_one_bad_vm),        T(test_sizes),
-		T(test_bad_values),        T(test_bad_words),
-		T(test_not_yet),           T(test_whole),
-		T(test_duplicates),        T(test_too_many),
-		T(test_long_command_line), T(test_empty_file),
+		T(test_all_words),  T(test_defaults),
+		T(test_path_first), T(test_order_free),
+		T(test_one_bad_vm), T(test_sizes),
+		T(test_bad_values), T(test_many_cpus),
+		T(test_bad_words),  T(test_not_yet),
+		T(test_whole),      T(test_duplicates),
+		T(test_too_many),   T(test_long_command_line),
+		T(test_empty_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

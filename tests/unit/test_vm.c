@@ -165,7 +165,7 @@ static void describe(void)
 		.proto = PROTO_FLAT,
 		.mode = BOOT_PROT32,
 		.load_addr = 0x100000,
-		.cpu_mask = 3,
+		.cpus = {{3}},
 		.cmdline = "",
 		.debug = VM_DEBUG_EXITS,
 		.kernel = file(2),
@@ -177,7 +177,7 @@ static void describe(void)
 		.mem_bytes = 4 << 20,
 		.vcpus = 1,
 		.proto = PROTO_BIOS,
-		.cpu_mask = 2,
+		.cpus = {{2}},
 		.kernel = file(16),
 	};
 	other = flat;
