@@ -12,10 +12,12 @@
 #include "arch/x86/features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
+#include "boot/acpi_check.h"
 #include "boot/boot_info.h"
 #include "boot/cmdline.h"
 #include "boot/memory.h"
@@ -169,6 +171,7 @@ static void start_interrupts(void)
 {
 	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
 		log_warn("acpi: no tables: one CPU, no I/O APIC");
+	acpi_check_addresses(&acpi, &memmap, paging_phys_bits());
 	machine_set_acpi(&acpi);
 	if (apic_init(cmdline.x2apic))
 		panic("apic: this CPU has no local APIC");

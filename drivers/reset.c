@@ -45,8 +45,7 @@ void machine_set_acpi(const struct acpi_info *info)
 {
 	acpi = info;
 	/* Mapped now: when it is needed, nothing may be left to allocate from. */
-	if (info->reset.addr && info->reset.space == ACPI_SPACE_MEMORY &&
-	    !(info->reset.addr >> paging_phys_bits()))
+	if (info->reset.addr && info->reset.space == ACPI_SPACE_MEMORY)
 		reset_mmio = paging_map(HPA(info->reset.addr), 1, PAGING_UC);
 }
 

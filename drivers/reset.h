@@ -15,7 +15,7 @@ struct acpi_info;
 /* Where status codes go; before this, and with no port, nowhere. */
 void machine_set_exit_port(uint16_t port);
 
-/* `info` stays valid. */
+/* `info` stays valid; the address of its reset register has been checked. */
 void machine_set_acpi(const struct acpi_info *info);
 
 /* Write `status` (0 ... 127) to the exit port; else power off; else say so and halt. */

@@ -71,7 +71,7 @@ static const struct tsc_reference *find_hpet(const struct acpi_info *info)
 	static struct tsc_reference ref = {"HPET", 0, read_hpet, UINT32_MAX};
 	uint32_t period;
 
-	if (!info->hpet_base || info->hpet_base >> paging_phys_bits())
+	if (!info->hpet_base)
 		return NULL;
 	hpet = paging_map(HPA(info->hpet_base), HPET_LEN, PAGING_UC);
 	period = mmio_read32(hpet + HPET_PERIOD);
