@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/obstacle.h"
 #include "lib/log.h"
 
 /* MSR_HIGH: of the half of an MSR that says which controls may be 1. MSR_BIT: of all 64 bits. */
@@ -219,42 +220,18 @@ void features_print(void)
 	}
 }
 
-static const char *svm_obstacle(void)
-{
-	uint64_t val;
-
-	if (!has[FEATURE_SVM])
-		return "this CPU has no SVM (AMD-V): it cannot run guests";
-	/* The MSR exists with SVM; an emulator may have left it out, and then nothing is locked. */
-	if (rdmsr_safe(MSR_VM_CR, &val) || !(val & VM_CR_SVMDIS))
-		return NULL;
-	return "SVM (AMD-V) is switched off in the firmware: enable it in the BIOS/UEFI set-up";
-}
-
-static const char *vmx_obstacle(void)
-{
-	uint64_t val;
-
-	if (!has[FEATURE_VMX])
-		return "this CPU has no VMX (VT-x): it cannot run guests";
-	if (rdmsr_safe(MSR_FEATURE_CONTROL, &val) || !(val & FEATURE_CONTROL_LOCK) ||
-	    (val & FEATURE_CONTROL_VMX))
-		return NULL;
-	return "VMX (VT-x) is locked off in the firmware: enable it in the BIOS/UEFI set-up";
-}
-
 const char *features_obstacle(void)
 {
-	if (!has[FEATURE_NX])
-		return "the NX feature is missing or switched off in the firmware: Umbra needs it";
-	switch (vendor) {
-	case VENDOR_AMD:
-		return svm_obstacle();
-	case VENDOR_INTEL:
-		return vmx_obstacle();
-	default:
-		return "this CPU is neither AMD's nor Intel's: no known virtualization";
-	}
+	bool is_amd = vendor == VENDOR_AMD;
+	struct obstacle_evidence e = {
+		.vendor = vendor,
+		.has_nx = has[FEATURE_NX],
+		.has_virt = has[is_amd ? FEATURE_SVM : FEATURE_VMX],
+	};
+
+	if (e.has_virt)
+		e.has_lock = !rdmsr_safe(is_amd ? MSR_VM_CR : MSR_FEATURE_CONTROL, &e.lock);
+	return obstacle_of(&e);
 }
 
 void features_protect_cpu(void)

@@ -5,14 +5,12 @@
  */
 #include "arch/x86/svm/svm.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
-#include "lib/log.h"
 #include "lib/panic.h"
 
 #define CPUID_SVM          0x8000000a
@@ -20,9 +18,6 @@
 #define SVM_EDX_NRIPS      BIT(3)
 #define SVM_EDX_FLUSH_ASID BIT(6)
 #define SVM_EDX_DECODE     BIT(7)
-
-/* VM_CR (APM volume 2, section 15.30.1). */
-#define VM_CR_SVMDIS BIT_ULL(4)
 
 /* Two bits an MSR (read, write), three ranges of 2 KiB (section 15.11). */
 #define MSRPM_SIZE 0x2000
@@ -43,14 +38,6 @@ struct svm_cpu *svm_this_cpu(void)
 	return &svm_cpus[cpu_id()];
 }
 
-static bool is_locked_off(void)
-{
-	uint64_t val;
-
-	/* An emulated CPU may have left the MSR out; then nothing is locked. */
-	return !rdmsr_safe(MSR_VM_CR, &val) && (val & VM_CR_SVMDIS);
-}
-
 /*
  * Real CPUs refuse an address that is not canonical in this MSR. One that takes it (QEMU 7.2's
  * TCG does) does not check control registers either, except when it comes to VMRUN.
@@ -64,19 +51,11 @@ static bool is_lax(void)
 	return took_it;
 }
 
+/* That there is SVM, and that it is not locked off, features_obstacle() has seen. */
 int svm_cpu_probe(void)
 {
-	struct cpuid r = cpuid(0x80000001);
+	struct cpuid r = cpuid(CPUID_SVM);
 
-	if (!(r.ecx & BIT(2))) {
-		log_error("svm: this CPU has no SVM");
-		return -ENODEV;
-	}
-	if (is_locked_off()) {
-		log_error("svm: switched off in the firmware's set-up (VM_CR.SVMDIS)");
-		return -ENODEV;
-	}
-	r = cpuid(CPUID_SVM);
 	svm_has_nrips = r.edx & SVM_EDX_NRIPS;
 	svm_has_flush_by_asid = r.edx & SVM_EDX_FLUSH_ASID;
 	svm_has_decode_assists = r.edx & SVM_EDX_DECODE;

@@ -46,8 +46,7 @@ struct fake_region {
 
 extern struct fake_cpu {
 	struct vmx_limits limits;
-	bool locked_off; /* by the firmware */
-	unsigned id;     /* the physical CPU that runs */
+	unsigned id; /* the physical CPU that runs */
 	bool in_vmx;
 	uint64_t cr0, cr2, cr3, cr4, dr6, tsc;
 	struct {
