@@ -29,8 +29,6 @@
  */
 #define INTERCEPT_EXCEPTIONS (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
 
-#define PAT_RESET 0x0007040600070406ull
-
 void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
 {
 	struct vmcb *vmcb = pages;
