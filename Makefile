@@ -153,9 +153,11 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
 VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
              $(wildcard tests/unit/vmx/*.c))
-$(VMX_FAKED) $(BUILD)/unit/obj/tests/unit/test_vmx_vcpu.o $(BUILD)/unit/obj/tests/unit/test_vmx_exit.o: \
-	HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
-$(BUILD)/unit/test_vmx_vcpu $(BUILD)/unit/test_vmx_exit: $(VMX_FAKED)
+VMX_TESTS := test_vmx_vcpu test_vmx_exit test_features
+FEATURES := $(BUILD)/unit/obj/arch/x86/features.o
+$(VMX_FAKED) $(FEATURES) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
+$(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
+$(BUILD)/unit/test_features: $(FEATURES)
 
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o

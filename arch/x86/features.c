@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The preflight: a table of features, where the CPU says whether it has each, and what follows
- * if it has not. A feature is a bit of a CPUID register, or of the "may be 1" half of a VMX
- * capability MSR (Intel SDM volume 2, CPUID, and volume 3, appendix A; AMD APM volume 3,
- * appendix E).
+ * if it has not, or has it in a form that is of no use. A feature is a bit of a CPUID register, or
+ * of the "may be 1" half of a VMX capability MSR (Intel SDM volume 2, CPUID, and volume 3, appendix
+ * A; AMD APM volume 3, appendix E).
  */
 #include "arch/x86/features.h"
 
@@ -12,6 +12,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/obstacle.h"
+#include "arch/x86/vmx/vmcs.h"
 #include "lib/log.h"
 
 /* MSR_HIGH: of the half of an MSR that says which controls may be 1. MSR_BIT: of all 64 bits. */
@@ -26,19 +27,21 @@ struct feature_row {
 	uint32_t source; /* CPUID leaf, or MSR */
 	uint8_t reg;     /* enum reg */
 	uint8_t bit;
-	uint8_t vendors;  /* whose table it is in */
-	bool is_required; /* without it no guest runs on this CPU */
-	const char *missing;
+	uint8_t vendors;     /* whose table it is in */
+	bool is_required;    /* without it no guest runs on this CPU */
+	const char *missing; /* what follows without it; NULL: nothing uses it */
 };
+
+#define NEEDS_SHADOW_MMU "guests need the shadow MMU, which this version does not have"
 
 static const struct feature_row rows[NR_FEATURES] = {
 	/* clang-format off */
 	[FEATURE_NX] = {"NX", 0x80000001, EDX, 20, VENDORS_ALL, true,
 			"no memory can be kept from execution"},
 	[FEATURE_1G_PAGES] = {"1G pages", 0x80000001, EDX, 26, VENDORS_ALL, false, "2M pages"},
-	[FEATURE_SMEP] = {"SMEP", 7, EBX, 7, VENDORS_ALL, false, "not used"},
-	[FEATURE_SMAP] = {"SMAP", 7, EBX, 20, VENDORS_ALL, false, "not used"},
-	[FEATURE_UMIP] = {"UMIP", 7, ECX, 2, VENDORS_ALL, false, "not used"},
+	[FEATURE_SMEP] = {"SMEP", 7, EBX, 7, VENDORS_ALL, false, "done without"},
+	[FEATURE_SMAP] = {"SMAP", 7, EBX, 20, VENDORS_ALL, false, "done without"},
+	[FEATURE_UMIP] = {"UMIP", 7, ECX, 2, VENDORS_ALL, false, "done without"},
 	[FEATURE_XSAVE] = {"XSAVE", 1, ECX, 26, VENDORS_ALL, false, "guests have x87 and SSE only"},
 	[FEATURE_X2APIC] = {"x2APIC", 1, ECX, 21, VENDORS_ALL, false, "xAPIC, up to 255 CPUs"},
 	[FEATURE_TSC_DEADLINE] = {"TSC deadline", 1, ECX, 24, VENDORS_ALL, false,
@@ -51,35 +54,35 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_IBPB_AMD] = {"IBPB", 0x80000008, EBX, 12, VENDORS_AMD, false,
 			      "no predictor barrier between guests"},
 	[FEATURE_SVM] = {"SVM", 0x80000001, ECX, 2, VENDORS_AMD, true, "no guests"},
-	[FEATURE_SVM_NPT] = {"SVM nested paging", 0x8000000a, EDX, 0, VENDORS_AMD, false,
-			     "shadow paging"},
+	[FEATURE_SVM_NPT] = {"SVM nested paging", 0x8000000a, EDX, 0, VENDORS_AMD, true,
+			     NEEDS_SHADOW_MMU},
 	[FEATURE_SVM_LBR] = {"SVM LBR virtualization", 0x8000000a, EDX, 1, VENDORS_AMD, false,
-			     "not used"},
+			     NULL},
 	[FEATURE_SVM_NRIPS] = {"SVM next RIP", 0x8000000a, EDX, 3, VENDORS_AMD, false,
 			       "lengths from the decoder"},
 	[FEATURE_SVM_TSC_RATIO] = {"SVM TSC ratio", 0x8000000a, EDX, 4, VENDORS_AMD, false,
-				   "guests see this CPU's TSC rate"},
+				   NULL},
 	[FEATURE_SVM_CLEAN_BITS] = {"SVM VMCB clean bits", 0x8000000a, EDX, 5, VENDORS_AMD, false,
 				    "whole VMCB loaded at each entry"},
 	[FEATURE_SVM_FLUSH_BY_ASID] = {"SVM flush by ASID", 0x8000000a, EDX, 6, VENDORS_AMD, false,
-				       "a new ASID for each flush"},
+				       NULL},
 	[FEATURE_SVM_DECODE_ASSISTS] = {"SVM decode assists", 0x8000000a, EDX, 7, VENDORS_AMD,
 					false, "instructions fetched from guest memory"},
 	[FEATURE_SVM_PAUSE_FILTER] = {"SVM pause filter", 0x8000000a, EDX, 10, VENDORS_AMD, false,
-				      "spinning guests keep their time slice"},
+				      NULL},
 	[FEATURE_SVM_AVIC] = {"SVM AVIC", 0x8000000a, EDX, 13, VENDORS_AMD, false,
-			      "APIC emulated"},
+			      NULL},
 	[FEATURE_SVM_VGIF] = {"SVM virtual GIF", 0x8000000a, EDX, 16, VENDORS_AMD, false,
-			      "not used"},
+			      NULL},
 	[FEATURE_VMX] = {"VMX", 1, ECX, 5, VENDORS_INTEL, true, "no guests"},
-	[FEATURE_VMX_EPT] = {"VMX EPT", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 1, VENDORS_INTEL, false,
-			     "shadow paging"},
+	[FEATURE_VMX_EPT] = {"VMX EPT", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 1, VENDORS_INTEL, true,
+			     NEEDS_SHADOW_MMU},
 	[FEATURE_VMX_EPT_1G] = {"VMX EPT 1G pages", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 17,
 				VENDORS_INTEL, false, "2M pages"},
 	[FEATURE_VMX_EPT_AD] = {"VMX EPT A/D bits", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 21,
 				VENDORS_INTEL, false, "accesses tracked by present bits"},
 	[FEATURE_VMX_EPT_EXEC_ONLY] = {"VMX EPT exec-only", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 0,
-				       VENDORS_INTEL, false, "code pages can be read"},
+				       VENDORS_INTEL, false, NULL},
 	[FEATURE_VMX_TPR_SHADOW] = {"VMX TPR shadow", MSR_VMX_PROCBASED_CTLS, MSR_HIGH, 21,
 				    VENDORS_INTEL, false, "CR8 accesses exit"},
 	[FEATURE_VMX_MSR_BITMAPS] = {"VMX MSR bitmaps", MSR_VMX_PROCBASED_CTLS, MSR_HIGH, 28,
@@ -108,17 +111,18 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_VMX_PREEMPTION_TIMER] = {"VMX preemption timer", MSR_VMX_PINBASED_CTLS, MSR_HIGH,
 					  6, VENDORS_INTEL, false, "time slices by APIC timer"},
 	[FEATURE_VMX_PML] = {"VMX page-mod. log", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 17,
-			     VENDORS_INTEL, false, "dirty log by write protection"},
+			     VENDORS_INTEL, false, NULL},
 	[FEATURE_VMX_APICV] = {"VMX virtual interrupts", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 9,
-			       VENDORS_INTEL, false, "APIC emulated"},
+			       VENDORS_INTEL, false, NULL},
 	[FEATURE_VMX_POSTED_INTERRUPTS] = {"VMX posted interrupts", MSR_VMX_PINBASED_CTLS,
-					   MSR_HIGH, 7, VENDORS_INTEL, false, "IPIs by kick"},
+					   MSR_HIGH, 7, VENDORS_INTEL, false, NULL},
 	[FEATURE_VMX_TSC_SCALING] = {"VMX TSC scaling", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 25,
-				     VENDORS_INTEL, false, "guests see this CPU's TSC rate"},
+				     VENDORS_INTEL, false, NULL},
 	/* clang-format on */
 };
 
 static bool has[NR_FEATURES] __ro_after_init;
+static bool is_unusable[NR_FEATURES] __ro_after_init; /* it is there, but not as it is needed */
 static enum cpu_vendor vendor __ro_after_init;
 
 bool cpu_has(enum cpu_feature feature)
@@ -171,6 +175,39 @@ static bool detect_msr(const struct feature_row *row)
 	return !rdmsr_safe(row->source, &val) && (val & BIT_ULL(bit));
 }
 
+static uint64_t ept_vpid_cap(void)
+{
+	uint64_t val;
+
+	return rdmsr_safe(MSR_VMX_EPT_VPID_CAP, &val) ? 0 : val;
+}
+
+static bool has_exit_controls(uint32_t needed)
+{
+	return (rdmsr(MSR_VMX_EXIT_CTLS) >> 32 & needed) == needed;
+}
+
+/* What is of use only together with more than its own bit. */
+static bool is_usable(enum cpu_feature feature)
+{
+	switch (feature) {
+	case FEATURE_VMX_EPT:
+		return vmx_ept_is_usable(ept_vpid_cap());
+	case FEATURE_VMX_EPT_1G:
+	case FEATURE_VMX_EPT_AD:
+	case FEATURE_VMX_UNRESTRICTED_GUEST:
+		return has[FEATURE_VMX_EPT];
+	case FEATURE_VMX_VPID:
+		return vmx_vpid_is_usable(ept_vpid_cap());
+	case FEATURE_VMX_LOAD_EFER:
+		return has_exit_controls(EXIT_SAVE_EFER | EXIT_LOAD_EFER);
+	case FEATURE_VMX_LOAD_PAT:
+		return has_exit_controls(EXIT_SAVE_PAT | EXIT_LOAD_PAT);
+	default:
+		return true;
+	}
+}
+
 void features_detect(void)
 {
 	unsigned i;
@@ -184,6 +221,9 @@ void features_detect(void)
 			has[i] = detect_cpuid(&rows[i]);
 		else if (has[FEATURE_VMX])
 			has[i] = detect_msr(&rows[i]);
+		is_unusable[i] = has[i] && !is_usable(i);
+		if (is_unusable[i])
+			has[i] = false;
 	}
 }
 
@@ -202,21 +242,26 @@ static void print_cpu_name(void)
 	log_info("cpu: %s, family 0x%x", name + strspn(name, " "), cpuid(1).eax);
 }
 
+static void print_row(enum cpu_feature i)
+{
+	const struct feature_row *row = &rows[i];
+
+	if (!row->missing)
+		log_info("cpu: %-22s %s, not used", row->name, has[i] ? "found" : "missing");
+	else if (has[i])
+		log_info("cpu: %-22s found", row->name);
+	else
+		log_info("cpu: %-22s %s%s -> %s", row->name,
+			 is_unusable[i] ? "incomplete" : "missing",
+			 row->is_required ? " (required)" : "", row->missing);
+}
+
 void features_print(void)
 {
-	const struct feature_row *row;
-	unsigned i;
-
 	print_cpu_name();
-	for (i = 0; i < NR_FEATURES; i++) {
-		row = &rows[i];
-		if (!(row->vendors & BIT(vendor)))
-			continue;
-		if (has[i])
-			log_info("cpu: %-22s found", row->name);
-		else
-			log_info("cpu: %-22s missing%s -> %s", row->name,
-				 row->is_required ? " (required)" : "", row->missing);
+	for (unsigned i = 0; i < NR_FEATURES; i++) {
+		if (rows[i].vendors & BIT(vendor))
+			print_row(i);
 	}
 }
 

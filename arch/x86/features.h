@@ -63,6 +63,7 @@ enum cpu_feature {
 /* Fill the answers, on the boot CPU, before anything below is asked. */
 void features_detect(void);
 
+/* Is it there, with all that is needed to use it? */
 bool cpu_has(enum cpu_feature feature);
 enum cpu_vendor cpu_vendor(void);
 

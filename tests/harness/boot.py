@@ -217,8 +217,9 @@ def steps(target):
 
 def obstacles(target):
     """CPUs that cannot run guests."""
-    for model, words in target.unfit:
-        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
+    for model, row, words in target.unfit:
+        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102,
+                         stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
 # What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.

@@ -13,7 +13,7 @@ class Target:
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     linux: tuple     # (form of the kernel, flavour or all, way to boot, numbers of vCPUs) of the Linux runs
     bios_boots: tuple  # ways to boot, with a BIOS as the guest
-    unfit: tuple     # (model that cannot run guests, what Umbra says of it)
+    unfit: tuple     # (model that cannot run guests, what Umbra says of it: in the table of features, in the end)
     steps: tuple     # models with fewer features, which can
 
     def job(self, name, *words, timeout=None, **expected):
@@ -28,10 +28,13 @@ class Target:
 AMD = Target("amd", "tcg", seconds=120, patience=1,
              linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", None, "bios", (2,)),
                     ("bzImage", "cloud", "bios", (1,)), ("bzImage", "cloud", "uefi", (1, 2))),
-             bios_boots=("direct", "bios", "uefi"), unfit=(("EPYC,-svm", "cannot run guests"), ("EPYC,-nx", "NX feature is missing")),
-             steps=())
+             bios_boots=("direct", "bios", "uefi"), steps=(),
+             unfit=(("EPYC,-svm", "SVM +missing .required.", "cannot run guests"),
+                    ("EPYC,-npt", "SVM nested paging +missing .* need the shadow MMU", "need the shadow MMU"),
+                    ("EPYC,-nx", "NX +missing .required.", "NX feature is missing")))
 INTEL = Target("intel", "bochs", seconds=120, patience=4,
                linux=(("vmlinux", None, "direct", (1, 2)), ("bzImage", "cloud", "bios", (1,))),
-               bios_boots=("direct", "bios"), unfit=(("core2_penryn_t9600", "need the shadow MMU"),),
+               bios_boots=("direct", "bios"),
+               unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"))
 ALL = {target.cpu: target for target in (AMD, INTEL)}

@@ -13,11 +13,10 @@
 #include "arch/x86/regs.h"
 #include "lib/panic.h"
 
-#define CPUID_SVM          0x8000000a
-#define SVM_EDX_NPT        BIT(0)
-#define SVM_EDX_NRIPS      BIT(3)
-#define SVM_EDX_FLUSH_ASID BIT(6)
-#define SVM_EDX_DECODE     BIT(7)
+#define CPUID_SVM      0x8000000a
+#define SVM_EDX_NPT    BIT(0)
+#define SVM_EDX_NRIPS  BIT(3)
+#define SVM_EDX_DECODE BIT(7)
 
 /* Two bits an MSR (read, write), three ranges of 2 KiB (section 15.11). */
 #define MSRPM_SIZE 0x2000
@@ -29,7 +28,6 @@ static uint8_t msrpm[MSRPM_SIZE] __aligned(4096);
 static struct svm_cpu svm_cpus[CPU_MAX];
 
 hpa_t svm_iopm __ro_after_init, svm_msrpm __ro_after_init;
-bool svm_has_flush_by_asid __ro_after_init;
 bool svm_has_nrips __ro_after_init;
 bool svm_has_decode_assists __ro_after_init;
 
@@ -57,7 +55,6 @@ int svm_cpu_probe(void)
 	struct cpuid r = cpuid(CPUID_SVM);
 
 	svm_has_nrips = r.edx & SVM_EDX_NRIPS;
-	svm_has_flush_by_asid = r.edx & SVM_EDX_FLUSH_ASID;
 	svm_has_decode_assists = r.edx & SVM_EDX_DECODE;
 	virt_caps = (struct virt_caps){
 		.name = "SVM",

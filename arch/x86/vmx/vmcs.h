@@ -7,6 +7,7 @@
 #ifndef ARCH_X86_VMX_VMCS_H
 #define ARCH_X86_VMX_VMCS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/bits.h"
@@ -304,6 +305,20 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define EPT_CAP_INVEPT_ALL   BIT_ULL(26)
 #define VPID_CAP_INVVPID     BIT_ULL(32)
 #define VPID_CAP_INVVPID_ALL BIT_ULL(42)
+
+/* EPT as the engine needs it: four levels, write-back, 2M pages, INVEPT of one context or of all.
+ */
+static inline bool vmx_ept_is_usable(uint64_t cap)
+{
+	uint64_t needed = EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT;
+
+	return (cap & needed) == needed && (cap & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL));
+}
+
+static inline bool vmx_vpid_is_usable(uint64_t cap)
+{
+	return (cap & VPID_CAP_INVVPID) && (cap & VPID_CAP_INVVPID_ALL);
+}
 
 /* Types of INVEPT and INVVPID. */
 #define INVEPT_ONE  1 /* one EPT pointer */

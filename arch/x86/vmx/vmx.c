@@ -100,15 +100,6 @@ static bool has_all(uint32_t *controls, uint32_t group)
 	return false;
 }
 
-/* EPT as the engine needs it: four levels, write-back, 2M pages, INVEPT. */
-static bool has_usable_ept(const struct vmx_setup *s)
-{
-	uint64_t needed = EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT;
-
-	return (s->proc2 & PROC2_EPT) && (s->ept_vpid & needed) == needed &&
-	       (s->ept_vpid & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL));
-}
-
 /* What is only of use together with something else. */
 static void settle(struct vmx_setup *s)
 {
@@ -128,9 +119,9 @@ static void settle(struct vmx_setup *s)
 		s->proc |= PROC_UNCONDITIONAL_IO;
 	if (!(s->proc & PROC_TPR_SHADOW))
 		s->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
-	if (!has_usable_ept(s))
+	if (!(s->proc2 & PROC2_EPT) || !vmx_ept_is_usable(s->ept_vpid))
 		s->proc2 &= ~(PROC2_EPT | PROC2_UNRESTRICTED_GUEST);
-	if (!(s->ept_vpid & VPID_CAP_INVVPID) || !(s->ept_vpid & VPID_CAP_INVVPID_ALL))
+	if (!vmx_vpid_is_usable(s->ept_vpid))
 		s->proc2 &= ~PROC2_VPID;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/vmx/fake_cpu.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,6 +58,15 @@ uint64_t rdmsr(uint32_t msr)
 	return *place;
 }
 
+int rdmsr_safe(uint32_t msr, uint64_t *val)
+{
+	const uint64_t *place = find_msr(msr);
+
+	if (place)
+		*val = *place;
+	return place ? 0 : -EFAULT;
+}
+
 void wrmsr(uint32_t msr, uint64_t val)
 {
 	uint64_t *place = find_msr(msr);
@@ -70,6 +80,11 @@ struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf)
 {
 	(void)subleaf;
 	switch (leaf) {
+	case 0:
+		return (struct cpuid){
+			.eax = 7, .ebx = 0x756e6547, .edx = 0x49656e69, .ecx = 0x6c65746e};
+	case 0x80000000:
+		return (struct cpuid){.eax = 0x80000001};
 	case 1:
 		return (struct cpuid){.ecx = fake_cpu.limits.basic ? BIT(5) : 0};
 	case 7:
