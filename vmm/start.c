@@ -79,7 +79,7 @@ static void enable_cpu(void)
 	void *pages = pages_alloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
 
 	if (!pages)
-		panic("cpu %u: no memory to switch virtualisation on", cpu_id());
+		panic("vmm: no memory to switch on virtualisation");
 	c->grace = grace_cpu();
 	grace_exit_guest(c->grace);
 	enable_pkru();

@@ -43,7 +43,6 @@
 #define ICR_STARTUP    (6 << 8)
 #define ICR_PENDING    BIT(12)
 #define ICR_ASSERT     BIT(14)
-#define ICR_ALL_BUT_ME (3 << 18)
 
 #define MEASURE_NS    1000000
 #define FRACTION_BITS 32
@@ -196,14 +195,26 @@ void apic_send_ipi(unsigned cpu, unsigned vector)
 	write_icr(cpu_by_id(cpu)->apic_id, ICR_ASSERT | vector);
 }
 
+/*
+ * One by one: the APICs' own word for it reaches CPUs as well that are still the firmware's, and a
+ * CPU that gets an NMI there may take the machine down.
+ */
+static void send_to_others(uint32_t word)
+{
+	for (unsigned i = 0; i < cpu_count(); i++) {
+		if (i != cpu_id())
+			write_icr(cpu_by_id(i)->apic_id, ICR_ASSERT | word);
+	}
+}
+
 void apic_broadcast(unsigned vector)
 {
-	write_icr(0, ICR_ALL_BUT_ME | ICR_ASSERT | vector);
+	send_to_others(vector);
 }
 
 void apic_broadcast_nmi(void)
 {
-	write_icr(0, ICR_ALL_BUT_ME | ICR_ASSERT | ICR_NMI);
+	send_to_others(ICR_NMI);
 }
 
 void apic_send_init(uint32_t apic_id)

@@ -183,6 +183,9 @@ def machine(target):
     poweroff = "console=com1 onexit=poweroff exitport=0xf4"
     yield bare("no-vm", poweroff, [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
     yield bare("bad-command-line", f"{poweroff} loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
+    # Too little memory for so many CPUs: those without stay the firmware's, and must not be disturbed by a report.
+    yield bare("few-frames", poweroff, [r"^smp: CPU with APIC id 63 not started: no memory", r"^panic: vmm: no memory",
+                                        r"^guest: none"], 207, "-m", "4M", "-smp", "64")
     unfit = {"cpu": "EPYC,-svm"}
     said = [r"^umbra: .*cannot run guests", r"^umbra: exit status 102\r?$"]
     for onexit in ("poweroff", "reboot"):
