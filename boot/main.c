@@ -144,7 +144,9 @@ static void start_log(void)
 		machine_set_exit_port(cmdline.exit_port);
 	panic_set_hooks(&hooks);
 	open_serial_consoles();
-	log_info("umbra: loaded by %s, image %lu KiB", info.loader[0] ? info.loader : "somebody",
+	log_info("umbra: loaded by %s, image %lu KiB, in memory %lu KiB",
+		 info.loader[0] ? info.loader : "somebody",
+		 (unsigned long)(data_end - image_start) >> 10,
 		 (unsigned long)(image_end - image_start) >> 10);
 	if (info.problems)
 		log_warn("boot: %u items of the boot loader's information make no sense",
