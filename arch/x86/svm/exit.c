@@ -79,6 +79,8 @@ static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsi
 {
 	exit->reason = EXIT_EXCEPTION;
 	exit->exception.vector = code - SVM_EXIT_EXCP_BASE;
+	if (exit->exception.vector == X86_TRAP_MC)
+		svm_handle_machine_check();
 	exit->exception.has_error = BIT_ULL(exit->exception.vector) & X86_TRAPS_WITH_ERROR;
 	exit->exception.error = (uint32_t)vmcb->exitinfo1;
 	exit->exception.address = vmcb->exitinfo2;

@@ -45,6 +45,9 @@ static inline void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
 			 : SVM_CLOBBERS);
 }
 
+/* The host's handler of a machine check that ended a run: the exit has taken it (svm.c). */
+void svm_handle_machine_check(void);
+
 /* Translate the VMCB's exit fields (exit.c). */
 void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 
