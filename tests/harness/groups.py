@@ -56,6 +56,7 @@ def lint():
     # The longest first, and with both CPUs, which it has to itself when the others are done.
     yield Job("clang-tidy", ["make", "-s", "-k", "-j2", "lint-tidy"], timeout=600)
     yield Job("includes", ["tests/lint/includes"])
+    yield Job("vendors", ["tests/lint/vendors"])
     yield Job("files", ["tests/lint/files"])
     yield Job("format", ["tests/lint/format"])
     yield Job("headers-alone", ["make", "-s", "-k", "lint-headers"])
