@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "arch/x86/regs.h" /* PFERR_* */
+#include "arch/x86/svm/vcpu_state.h"
+#include "arch/x86/vmx/vcpu_state.h"
 #include "lib/types.h"
 
 /* General registers in the order of their encoding, so that a ModRM field is an index. */
@@ -157,38 +159,6 @@ struct vm_exit {
 	};
 };
 
-/* What only SVM keeps of a vCPU (svm/). */
-struct svm_vcpu {
-	hpa_t host_vmcb;   /* of the CPU that it is loaded on */
-	bool lme_withheld; /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
-};
-
-/* Registers of the guest's that no VMCS switches: they stay in the CPU while the vCPU is loaded. */
-enum vmx_resident {
-	VMX_STAR,
-	VMX_LSTAR,
-	VMX_CSTAR,
-	VMX_SFMASK,
-	VMX_KERNEL_GS_BASE,
-	VMX_NR_MSRS,
-	VMX_CR2 = VMX_NR_MSRS,
-	VMX_DR6,
-	VMX_NR_RESIDENT,
-};
-
-/* What only VMX keeps of a vCPU (vmx/). */
-struct vmx_vcpu {
-	uint64_t rsp;                       /* the guest's, as the VMCS has it */
-	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
-	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
-	uint64_t eptp;                      /* EPT pointer */
-	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
-	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
-	bool unpaged;                       /* it runs on the identity map */
-	bool new_segments; /* written since the last entry, and not looked at yet */
-	bool flush_tdp;    /* INVEPT before the next entry */
-};
-
 /* An event to inject, or one whose delivery an exit interrupted. */
 enum event_type { EVENT_NONE, EVENT_INTR, EVENT_NMI, EVENT_EXCEPTION, EVENT_SOFT_INT };
 
@@ -256,8 +226,9 @@ void virt_fill_identity_map(uint32_t table[1024]);
 #define VIRT_VCPU_PAGES (1u << VIRT_VCPU_ORDER)
 
 /*
- * Pick the vendor of this machine and fill virt_caps, once, before any other call. 0; or -ENODEV:
- * no virtualisation, or locked off (logged).
+ * Pick the vendor of this machine and fill virt_caps, once, before any other call, on a machine
+ * where features_obstacle() has found none. 0; or -ENODEV: the CPU lacks what no guest can do
+ * without (logged).
  */
 int virt_probe(void);
 

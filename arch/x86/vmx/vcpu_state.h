@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What only VMX keeps of a vCPU, embedded in struct virt_vcpu (arch/x86/virt.h). */
+#ifndef ARCH_X86_VMX_VCPU_STATE_H
+#define ARCH_X86_VMX_VCPU_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Registers of the guest's that no VMCS switches: they stay in the CPU while the vCPU is loaded. */
+enum vmx_resident {
+	VMX_STAR,
+	VMX_LSTAR,
+	VMX_CSTAR,
+	VMX_SFMASK,
+	VMX_KERNEL_GS_BASE,
+	VMX_NR_MSRS,
+	VMX_CR2 = VMX_NR_MSRS,
+	VMX_DR6,
+	VMX_NR_RESIDENT,
+};
+
+struct vmx_vcpu {
+	uint64_t rsp;                       /* the guest's, as the VMCS has it */
+	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
+	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
+	uint64_t eptp;                      /* EPT pointer */
+	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
+	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
+	bool unpaged;                       /* it runs on the identity map */
+	bool new_segments; /* written since the last entry, and not looked at yet */
+	bool flush_tdp;    /* INVEPT before the next entry */
+};
+
+#endif
