@@ -178,11 +178,20 @@ def bare(name, append, patterns, status, *words, cpu="EPYC"):
     return Job(name, argv, timeout=60, status=status, stdout=patterns)
 
 
+def image_end():
+    """The first physical address behind Umbra, in KiB."""
+    with open(f"{TOP}/build/umbra.sym", encoding="ascii") as symbols:
+        address, = (line.split()[0] for line in symbols if line.endswith(" image_end\n"))
+    return (int(address, 16) - 0xffffffff80000000) >> 10
+
+
 def machine(target):
     """Umbra's own words, without the launcher."""
     poweroff = "console=com1 onexit=poweroff exitport=0xf4"
     yield bare("no-vm", poweroff, [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
     yield bare("bad-command-line", f"{poweroff} loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
+    # Too little memory for the page tables, of which it needs 224 KiB at the least.
+    yield bare("no-frames", poweroff, [r"^panic: memory: no room for the page tables"], 207, "-m", f"{image_end() + 240}K")
     # Too little memory for so many CPUs: those without stay the firmware's, and must not be disturbed by a report.
     yield bare("few-frames", poweroff, [r"^smp: CPU with APIC id 63 not started: no memory", r"^panic: vmm: no memory",
                                         r"^guest: none"], 207, "-m", "4M", "-smp", "64")
