@@ -70,8 +70,8 @@ static bool is_valid_pdpte(struct vcpu *v, uint64_t pdpte)
 }
 
 /*
- * CPUs that keep PAE's four PDPTEs in registers load them when CR0, CR3 or CR4 is written, and
- * refuse the write for a bad one (SDM volume 3, 4.4.1).
+ * CPUs that keep PAE's four PDPTEs in registers load them when CR3, CR4, or PG, CD or NW in CR0 is
+ * written, and refuse the write for a bad one (SDM volume 3, 4.4.1).
  */
 static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4)
 {
@@ -101,7 +101,8 @@ static bool write_guest_cr0(struct vcpu *v, uint64_t val)
 		return false;
 	if ((val & CR0_NW) && !(val & CR0_CD))
 		return false;
-	if (!load_pdptes(v, val, virt_reg_read(&v->virt, VREG_CR3),
+	if ((changed & (CR0_PG | CR0_CD | CR0_NW)) &&
+	    !load_pdptes(v, val, virt_reg_read(&v->virt, VREG_CR3),
 			 virt_reg_read(&v->virt, VREG_CR4)))
 		return false;
 	if (changed & CR0_PG) {

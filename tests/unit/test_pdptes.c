@@ -135,6 +135,23 @@ static void cr3_and_cr4_load_pdptes(void **state)
 	assert_int_equal(cpu.pdpte[0], 0x8000 | PTE_P);
 }
 
+/* CLTS, for one, does not look at the table, which the guest may have changed since. */
+static void other_bits_of_cr0_do_not(void **state)
+{
+	begin_pae();
+	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE));
+	set_table(TABLE, PTE_P | PTE_RW);
+	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE | CR0_TS));
+	assert_int_equal(cpu.loads, 1);
+	assert_int_equal(cpu.pdpte[0], 0x4000 | PTE_P);
+	assert_false(cr_write(&vcpu, 0, CR0_PG | CR0_PE | CR0_TS | CR0_CD));
+	set_table(TABLE, 0x8000 | PTE_P);
+	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE | CR0_TS | CR0_CD));
+	assert_int_equal(cpu.loads, 2);
+	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE | CR0_CD | CR0_NW));
+	assert_int_equal(cpu.loads, 3);
+}
+
 /* #GP, and nothing has changed. */
 static void refuses(unsigned cr, uint64_t val)
 {
@@ -190,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(paging_goes_on_with_pdptes, setup, teardown),
 		cmocka_unit_test_setup_teardown(cr3_and_cr4_load_pdptes, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_bits_of_cr0_do_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(bad_pdptes_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_have_no_pdptes, setup, teardown),
 	};
