@@ -471,7 +471,7 @@ static __cold void finish_early(struct insn_ctx *ic, int result)
 
 	switch (result) {
 	case EMUL_FAULT:
-		virt_set_rflags(&v->virt, ic->ctx.rflags);
+		insn_commit(ic, ic->ctx.segs_dirty);
 		insn_inject(v, &ic->ctx.fault);
 		break;
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
@@ -484,7 +484,7 @@ static __cold void finish_early(struct insn_ctx *ic, int result)
 	}
 }
 
-static void finish(struct insn_ctx *ic, int result)
+void insn_finish(struct insn_ctx *ic, int result)
 {
 	if (likely(result == EMUL_OK))
 		commit(ic);
@@ -497,7 +497,7 @@ void insn_emulate(struct vcpu *v)
 	struct insn_ctx ic;
 
 	insn_begin(&ic, v);
-	finish(&ic, emul_run(&ic.ctx));
+	insn_finish(&ic, emul_run(&ic.ctx));
 }
 
 static gva_t linear_rip(struct vcpu *v)
@@ -589,7 +589,7 @@ void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		}
 		r = emul_execute(&ic.ctx);
 	}
-	finish(&ic, r);
+	insn_finish(&ic, r);
 }
 
 /* Remember where an instruction is, if that is in a page we know. */

@@ -45,6 +45,9 @@ int insn_decode(struct insn_ctx *ic);
  */
 void insn_commit(struct insn_ctx *ic, unsigned segs);
 
+/* All that follows from the result of an instruction, or of a task switch. */
+void insn_finish(struct insn_ctx *ic, int result);
+
 /* Queue the exception that an instruction ended with. */
 void insn_inject(struct vcpu *v, const struct emul_fault *f);
 

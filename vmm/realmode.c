@@ -109,7 +109,7 @@ static bool step(struct insn_ctx *ic)
 		ic->v->emulated++;
 		return follow(ic);
 	case EMUL_FAULT:
-		insn_commit(ic, 0);
+		insn_commit(ic, c->segs_dirty); /* none, but behind a task switch */
 		insn_inject(ic->v, &c->fault);
 		return false;
 	case EMUL_AGAIN:

@@ -122,6 +122,9 @@ enum exit_reason {
 	NR_EXIT_REASONS,
 };
 
+/* What asks for a task switch: an instruction, or an event whose IDT entry is a task gate. */
+enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
+
 /* Flags of a port access, where VMX has them; the other bits have no meaning. */
 #define IO_IN     (1u << 3)
 #define IO_STRING (1u << 4)

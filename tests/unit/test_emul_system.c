@@ -333,8 +333,6 @@ static void bad_targets_of_far_jumps(void **state)
 	selector_fault(X86_TRAP_NP, 0x18);
 	machine_set_mem(GDT + 0x18, 0x00008c0000000000ull, 8); /* a call gate */
 	assert_int_equal(machine_run(jump, sizeof(jump) - 1), EMUL_UNHANDLED);
-	machine_set_mem(GDT + 0x18, 0x0000890000000067ull, 8); /* a TSS */
-	assert_int_equal(machine_run(jump, sizeof(jump) - 1), EMUL_UNHANDLED);
 	machine_set_mem(GDT + 0x18, 0x0000820000000067ull, 8); /* an LDT */
 	FAULTS(X86_TRAP_GP, "\xea\x00\x00\x18\x00");
 	machine_set_mem(GDT + 0x18, 0x00009a0000000fffull, 8); /* 4 KiB of code */

@@ -115,6 +115,13 @@ int emul_set_page_fault(struct emul_ctx *c, gva_t gva, uint32_t error)
 	return emul_set_fault(c, X86_TRAP_PF, error);
 }
 
+/* The instruction has not come to its end; or it has, in another task, with rip and rflags. */
+static __cold int end_early(struct emul_ctx *c, int err)
+{
+	c->trap = c->trap && err == EMUL_AGAIN;
+	return err == EMUL_SWITCHED ? EMUL_OK : err;
+}
+
 int emul_execute(struct emul_ctx *c)
 {
 	emul_exec_fn *exec = exec_fns[c->insn.op];
@@ -131,10 +138,8 @@ int emul_execute(struct emul_ctx *c)
 	if (c->mode != EMUL_LONG64)
 		c->next_rip = (uint32_t)c->next_rip;
 	err = exec(c);
-	if (unlikely(err)) {
-		c->trap = c->trap && err == EMUL_AGAIN;
-		return err;
-	}
+	if (unlikely(err))
+		return end_early(c, err);
 	c->rip = c->next_rip;
 	if (c->insn.op != OP_IRET) /* which may have set it */
 		c->rflags &= ~RFLAGS_RF;

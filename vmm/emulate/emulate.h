@@ -5,15 +5,17 @@
  *
  * It knows registers, segments and a mode, and reaches memory and ports through callbacks; it
  * knows no vCPU and no device. Every instruction goes the same way: decode, read, compute, and
- * only then commit. Whatever faults on the way leaves no trace, with two architectural exceptions:
- * a repeated string instruction commits each whole iteration, and a descriptor keeps the accessed
- * or busy bit that a check of it has set.
+ * only then commit. Whatever faults on the way leaves no trace, with three architectural
+ * exceptions: a repeated string instruction commits each whole iteration, a descriptor keeps the
+ * accessed or busy bit that a check of it has set, and a task switch may fault when it is done:
+ * emul_task_switch().
  *
  * Real mode is there in full ("big" real mode included: segments keep limits and attributes), with
  * its interrupts; what loads CS, the data segments, LDTR and TR in protected mode as well, so that
- * the mode can be switched. Not there, EMUL_UNHANDLED: far transfers through gates or to another
- * privilege level, task switches, interrupts and IRET of virtual-8086 mode, interrupts of
- * protected mode, IRET in 64-bit mode, SYSCALL and SYSENTER, the x87 beyond its control and
+ * the mode can be switched; and task switches, by instructions or from outside. Not there,
+ * EMUL_UNHANDLED: far transfers through call gates or to another privilege level, interrupts and
+ * IRET of virtual-8086 mode, interrupts of protected mode through other gates than task gates, IRET
+ * in 64-bit mode, SYSCALL and SYSENTER, the x87 beyond its control and
  * status words, and vectors. Debug registers are kept but break nowhere.
  *
  * Manuals: AMD APM volumes 1-3, Intel SDM volumes 1-2 (instruction reference, opcode maps).
@@ -31,7 +33,7 @@
 
 enum emul_result {
 	EMUL_OK,        /* done: registers, rip, rflags are those after the instruction */
-	EMUL_FAULT,     /* inject ctx->fault; rip is that of the instruction */
+	EMUL_FAULT,     /* inject ctx->fault; rip is that of the instruction, or of a new task */
 	EMUL_AGAIN,     /* not finished, rip unchanged: look for interrupts, then run it again */
 	EMUL_UNHANDLED, /* not an instruction of this emulator; insn.bytes are for the report */
 	EMUL_SHUTDOWN,  /* emul_deliver() only: a triple fault */
@@ -117,7 +119,8 @@ struct emul_ctx {
 	uint8_t va_bits;    /* of a canonical address: 48, or 57 with CR4.LA57 */
 	bool lma;           /* EFER.LMA: in long mode, be it compatibility mode */
 	uint8_t segs_known; /* BIT(enum seg): members of seg[] that are filled in */
-	uint8_t segs_dirty; /* out: BIT(enum seg): members of seg[] that the instruction loaded */
+	uint8_t segs_dirty; /* out: BIT(enum seg): members of seg[] that were loaded, see EMUL_FAULT
+			     */
 	struct segment seg[NR_SEGS];
 
 	/* Results. */
@@ -167,6 +170,26 @@ int emul_run(struct emul_ctx *c);
  * SEG_CS. Other results (of callbacks): nothing was delivered.
  */
 int emul_deliver(struct emul_ctx *c, uint8_t vector, bool exception);
+
+/* A task switch, as it is asked for. */
+struct emul_task_switch {
+	uint16_t selector; /* of the new TSS; source's own gate and its rights are checked */
+	uint8_t source;    /* enum task_source */
+	bool external;     /* TASK_GATE: for an exception, interrupt or NMI, not for INT n */
+	bool has_error;    /* push `error` on the new task's stack */
+	uint32_t error;
+	uint64_t rip; /* where the old task goes on */
+};
+
+/*
+ * Switch from the task at c->rip to another, as the CPU does in protected and virtual-8086 mode;
+ * not with EFER.LMA (SDM volume 3, 7.3). Needs the callbacks for system instructions. EMUL_OK: rip,
+ * rflags, gpr, mode, cpl and all of seg[], each in segs_dirty, are the new task's. EMUL_FAULT with
+ * segs_dirty 0: in the old task, at c->rip as it was. EMUL_FAULT otherwise: in the new task, which
+ * is complete but for the segments whose loads did not come to an end; an #DB is the trap that its
+ * T flag asks for. EMUL_AGAIN: nothing has happened but the wait for another CPU.
+ */
+int emul_task_switch(struct emul_ctx *c, const struct emul_task_switch *t);
 
 /* Does a second exception while the first is delivered make a double fault (SDM table 6-5)? */
 bool emul_makes_double_fault(unsigned first, unsigned second);

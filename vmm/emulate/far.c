@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Far jumps, calls and returns: in real mode, and in protected mode to code segments of the same
- * privilege level. Everything is checked, the target included, before anything changes.
+ * privilege level; to another task, by task.c. Everything is checked, the target included, before
+ * anything changes.
  */
 #include "vmm/emulate/internal.h"
 
@@ -36,7 +37,7 @@ int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_
 	return err ? err : load_part(c, ea + i->opsize, 2, selector);
 }
 
-/* Gates and task state segments lead elsewhere: not by this emulator. */
+/* Gates and task state segments lead elsewhere. */
 static bool is_indirect(const struct emul_ctx *c, const struct segment *s)
 {
 	unsigned call_gate = BIT(12), legacy = BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(9) | BIT(11);
@@ -57,25 +58,48 @@ static bool is_reachable(const struct emul_ctx *c, const struct segment *s, unsi
 	return s->attr & SEG_TYPE_CONFORMING ? dpl <= c->cpl : dpl == c->cpl && rpl <= c->cpl;
 }
 
-static int check_protected(struct emul_ctx *c, uint16_t selector, struct segment *cs)
+static int read_code(struct emul_ctx *c, uint16_t selector, struct descriptor *d,
+		     struct segment *cs)
 {
-	struct descriptor d;
 	int err;
 
 	if (is_null_selector(selector))
 		return emul_set_fault(c, X86_TRAP_GP, 0);
-	err = emul_descriptor_read(c, selector, &d);
-	if (err)
-		return err;
-	*cs = emul_descriptor_segment(&d, (selector & ~SELECTOR_RPL) | c->cpl);
-	if (c->insn.op != OP_RETF && c->insn.op != OP_IRET && is_indirect(c, cs))
-		return EMUL_UNHANDLED;
+	err = emul_descriptor_read(c, selector, d);
+	if (!err)
+		*cs = emul_descriptor_segment(d, (selector & ~SELECTOR_RPL) | c->cpl);
+	return err;
+}
+
+static int check_code(struct emul_ctx *c, uint16_t selector, const struct descriptor *d,
+		      struct segment *cs)
+{
 	if (!is_reachable(c, cs, selector & SELECTOR_RPL))
 		return emul_selector_fault(c, X86_TRAP_GP, selector);
 	if (!(cs->attr & SEG_ATTR_P))
 		return emul_selector_fault(c, X86_TRAP_NP, selector);
 	cs->attr |= 1;
-	return emul_descriptor_set_type(c, &d, 1);
+	return emul_descriptor_set_type(c, d, 1);
+}
+
+int emul_code_check(struct emul_ctx *c, uint16_t selector, struct segment *cs)
+{
+	struct descriptor d;
+	int err = read_code(c, selector, &d, cs);
+
+	return err ? err : check_code(c, selector, &d, cs);
+}
+
+static int check_protected(struct emul_ctx *c, uint16_t selector, struct segment *cs)
+{
+	struct descriptor d;
+	int err = read_code(c, selector, &d, cs);
+
+	if (err)
+		return err;
+	if (c->insn.op != OP_RETF && c->insn.op != OP_IRET && is_indirect(c, cs))
+		return EMUL_UNHANDLED;
+	return check_code(c, selector, &d, cs);
 }
 
 static int check_segment(struct emul_ctx *c, uint16_t selector, struct segment *cs)
@@ -111,8 +135,11 @@ int emul_exec_jmpf(struct emul_ctx *c)
 	struct segment cs;
 	int err = emul_far_pointer(c, 0, &selector, &offset);
 
-	if (!err)
-		err = emul_far_target(c, selector, &offset, &cs);
+	if (err)
+		return err;
+	err = emul_far_target(c, selector, &offset, &cs);
+	if (err == EMUL_UNHANDLED)
+		return emul_task_far(c, selector, TASK_JMP);
 	if (!err)
 		emul_far_commit(c, &cs, offset);
 	return err;
@@ -127,8 +154,11 @@ int emul_exec_callf(struct emul_ctx *c)
 	struct segment cs;
 	int err = emul_far_pointer(c, 0, &selector, &offset);
 
-	if (!err)
-		err = check_segment(c, selector, &cs);
+	if (err)
+		return err;
+	err = check_segment(c, selector, &cs);
+	if (err == EMUL_UNHANDLED)
+		return emul_task_far(c, selector, TASK_CALL);
 	if (!err)
 		err = emul_stack_write(c, sp - size, size, emul_segment(c, SEG_CS)->selector);
 	if (!err)

@@ -176,6 +176,14 @@ int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsign
 #define SEG_TYPE_EXPAND_DOWN 0x4 /* of a data segment */
 #define SEG_TYPE_RW          0x2 /* data: writable; code: readable */
 
+/* Types of system descriptors: SDM volume 3, table 3-2. */
+#define TYPE_TSS16     1
+#define TYPE_LDT       2
+#define TYPE_TASK_GATE 5
+#define TYPE_TSS32     9 /* 64-bit in long mode */
+#define TYPE_TSS_BUSY  2 /* this bit of a TSS's type */
+#define TYPE_32BIT     8 /* this one, too */
+
 #define SELECTOR_RPL 0x3
 #define SELECTOR_TI  0x4
 
@@ -205,6 +213,10 @@ int emul_selector_fault(struct emul_ctx *c, uint8_t vector, uint16_t selector);
 int emul_segment_check(struct emul_ctx *c, enum seg seg, uint16_t selector, struct segment *s);
 /* Real and virtual-8086 mode: the selector makes the base, the rest of the register stays. */
 struct segment emul_segment_real(struct emul_ctx *c, enum seg seg, uint16_t selector);
+/* What CS would hold after a load of `selector` with CPL as it is; every check is made. */
+int emul_code_check(struct emul_ctx *c, uint16_t selector, struct segment *cs);
+/* What LDTR would hold after a load of `selector`. */
+int emul_ldt_check(struct emul_ctx *c, uint16_t selector, struct segment *s);
 /* Commit. */
 void emul_segment_set(struct emul_ctx *c, enum seg seg, const struct segment *s);
 /* Operand `n`, a far pointer in the instruction or in memory. */
@@ -220,6 +232,21 @@ void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offs
 int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp);
 /* SLDT STR SGDT SIDT SMSW outside CPL 0: #GP with CR4.UMIP. */
 int emul_check_umip(struct emul_ctx *c);
+
+/* --- task switches -------------------------------------------------------------------- */
+
+/*
+ * What an instruction's function returns when it has switched tasks: emul_execute()'s EMUL_OK, but
+ * rip and rflags are complete.
+ */
+#define EMUL_SWITCHED (EMUL_SHUTDOWN + 1)
+
+/* CALL and JMP to a TSS or a task gate. EMUL_UNHANDLED: the selector's descriptor is neither. */
+int emul_task_far(struct emul_ctx *c, uint16_t selector, enum task_source source);
+/* IRET with NT: back to the task that the TSS links to. */
+int emul_task_return(struct emul_ctx *c);
+/* INT n, INT1, INT3, INTO in protected mode. EMUL_UNHANDLED: the gate is no task gate. */
+int emul_task_interrupt(struct emul_ctx *c, uint8_t vector);
 
 /* --- stack and branches -------------------------------------------------------------- */
 

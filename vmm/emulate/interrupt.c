@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Interrupts and exceptions of real mode, by an instruction or from outside, and the way back from
- * their handlers: three words on the stack, and the vector table at IDTR (SDM volume 3, 20.1.4).
+ * their handlers: three words on the stack, and the vector table at IDTR (SDM volume 3, 20.1.4). In
+ * protected mode, what task gates are for: see task.c.
  */
 #include "vmm/emulate/flags.h"
 #include "vmm/emulate/internal.h"
@@ -69,7 +70,7 @@ int emul_exec_int(struct emul_ctx *c)
 	if (c->insn.op == OP_INTO && !(c->rflags & RFLAGS_OF))
 		return EMUL_OK;
 	if (c->mode != EMUL_REAL)
-		return EMUL_UNHANDLED;
+		return emul_task_interrupt(c, vector_of(&c->insn));
 	c->trap = false;
 	return enter_handler(c, vector_of(&c->insn), c->next_rip, &c->next_rip);
 }
@@ -86,16 +87,18 @@ static int pop_frame(struct emul_ctx *c, uint64_t *rip, uint16_t *selector, uint
 	return err ? err : emul_stack_read(c, sp, size, rip);
 }
 
-/* By a task switch, of which long mode has none, or with a stack in any case: not by us. */
+/* By a task switch? Long mode has none. */
+static bool is_nested(const struct emul_ctx *c)
+{
+	return is_protected(c) && (c->rflags & RFLAGS_NT);
+}
+
+/* With a stack in any case: not by us. */
 static int check_return(struct emul_ctx *c)
 {
-	bool nested = c->rflags & RFLAGS_NT;
-
-	if (c->mode == EMUL_REAL)
-		return EMUL_OK;
-	if (nested && c->lma)
+	if (is_nested(c))
 		return emul_set_fault(c, X86_TRAP_GP, 0);
-	return nested || c->mode == EMUL_VM86 || c->mode == EMUL_LONG64 ? EMUL_UNHANDLED : EMUL_OK;
+	return c->mode == EMUL_VM86 || c->mode == EMUL_LONG64 ? EMUL_UNHANDLED : EMUL_OK;
 }
 
 /* Back to virtual-8086 mode: not by us either. */
@@ -111,8 +114,11 @@ int emul_exec_iret(struct emul_ctx *c)
 	uint64_t rip, rflags;
 	uint16_t selector;
 	struct segment cs;
-	int err = check_return(c);
+	int err;
 
+	if (is_nested(c) && !c->lma)
+		return emul_task_return(c);
+	err = check_return(c);
 	if (!err)
 		err = pop_frame(c, &rip, &selector, &rflags);
 	if (!err && size > 2 && is_return_to_vm86(c, rflags))

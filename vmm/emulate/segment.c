@@ -153,13 +153,8 @@ int emul_exec_load_far(struct emul_ctx *c)
 
 /* --- LDTR and TR --------------------------------------------------------------------- */
 
-#define TYPE_LDT      2
-#define TYPE_TSS16    1
-#define TYPE_TSS32    9 /* 64-bit in long mode */
-#define TYPE_TSS_BUSY 2
-
-/* Read the system segment that the operand selects. EMUL_OK with a null selector: d is not set. */
-static int read_system(struct emul_ctx *c, uint16_t *selector, struct descriptor *d)
+/* The operand of LLDT and LTR. */
+static int load_selector(struct emul_ctx *c, uint16_t *selector)
 {
 	uint64_t val;
 	int err;
@@ -167,14 +162,16 @@ static int read_system(struct emul_ctx *c, uint16_t *selector, struct descriptor
 	if (c->cpl)
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	err = emul_load(c, 0, 0, &val);
-	if (err)
-		return err;
-	*selector = val;
-	if (is_null_selector(val))
-		return EMUL_OK;
-	if (val & SELECTOR_TI)
-		return emul_selector_fault(c, X86_TRAP_GP, val);
-	return emul_descriptor_read(c, val, d);
+	*selector = (uint16_t)val;
+	return err;
+}
+
+/* System segments are in the GDT. */
+static int read_global(struct emul_ctx *c, uint16_t selector, struct descriptor *d)
+{
+	if (selector & SELECTOR_TI)
+		return emul_selector_fault(c, X86_TRAP_GP, selector);
+	return emul_descriptor_read(c, selector, d);
 }
 
 /* In long mode the second half has no type, and the base 64 bits (APM volume 3, LLDT and LTR). */
@@ -185,26 +182,34 @@ static bool is_bad_in_long_mode(const struct emul_ctx *c, const struct descripto
 	       ((d->high >> 40 & (SEG_ATTR_S | SEG_ATTR_TYPE)) || !is_canonical(c, s->base));
 }
 
-int emul_exec_lldt(struct emul_ctx *c)
+int emul_ldt_check(struct emul_ctx *c, uint16_t selector, struct segment *s)
 {
-	struct segment s = {.attr = SEG_ATTR_UNUSABLE};
 	struct descriptor d;
-	uint16_t selector;
-	int err = read_system(c, &selector, &d);
+	int err;
 
+	*s = (struct segment){.selector = selector, .attr = SEG_ATTR_UNUSABLE};
+	if (is_null_selector(selector))
+		return EMUL_OK;
+	err = read_global(c, selector, &d);
 	if (err)
 		return err;
-	s.selector = selector;
-	if (!is_null_selector(selector)) {
-		s = emul_descriptor_segment(&d, selector);
-		if ((s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_LDT ||
-		    is_bad_in_long_mode(c, &d, &s))
-			return emul_selector_fault(c, X86_TRAP_GP, selector);
-		if (!(s.attr & SEG_ATTR_P))
-			return emul_selector_fault(c, X86_TRAP_NP, selector);
-	}
-	emul_segment_set(c, SEG_LDTR, &s);
-	return EMUL_OK;
+	*s = emul_descriptor_segment(&d, selector);
+	if ((s->attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_LDT || is_bad_in_long_mode(c, &d, s))
+		return emul_selector_fault(c, X86_TRAP_GP, selector);
+	return s->attr & SEG_ATTR_P ? EMUL_OK : emul_selector_fault(c, X86_TRAP_NP, selector);
+}
+
+int emul_exec_lldt(struct emul_ctx *c)
+{
+	struct segment s;
+	uint16_t selector;
+	int err = load_selector(c, &selector);
+
+	if (!err)
+		err = emul_ldt_check(c, selector, &s);
+	if (!err)
+		emul_segment_set(c, SEG_LDTR, &s);
+	return err;
 }
 
 int emul_exec_ltr(struct emul_ctx *c)
@@ -213,12 +218,15 @@ int emul_exec_ltr(struct emul_ctx *c)
 	struct segment s;
 	uint16_t selector;
 	unsigned type;
-	int err = read_system(c, &selector, &d);
+	int err = load_selector(c, &selector);
 
 	if (err)
 		return err;
 	if (is_null_selector(selector))
 		return emul_set_fault(c, X86_TRAP_GP, 0);
+	err = read_global(c, selector, &d);
+	if (err)
+		return err;
 	s = emul_descriptor_segment(&d, selector);
 	type = s.attr & (SEG_ATTR_S | SEG_ATTR_TYPE);
 	if ((type != TYPE_TSS32 && (type != TYPE_TSS16 || c->lma)) ||

@@ -85,6 +85,7 @@ static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const voi
 		return err;
 	if (m.other_cpu)
 		host_address(gva)[0]++;
+	host_address(gva)[0] ^= m.other_cpu_flips;
 	if (memcmp(host_address(gva), old, len) != 0)
 		return EMUL_AGAIN;
 	memcpy(host_address(gva), val, len);
@@ -203,7 +204,7 @@ static int cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val)
 
 static int cr_write(struct emul_ctx *c, unsigned cr, uint64_t val)
 {
-	if (val >> 32)
+	if (val >> 32 || (cr == 3 && m.bad_cr3 && val == m.bad_cr3))
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	m.cr[cr] = val;
 	return EMUL_OK;

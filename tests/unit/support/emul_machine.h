@@ -32,11 +32,13 @@ struct emul_machine {
 	unsigned port, port_size, port_reads, port_writes;
 	uint32_t port_value;
 	bool other_cpu;              /* changes memory before each cmpxchg */
+	uint8_t other_cpu_flips;     /* likewise: these bits */
 	struct segment seg[NR_SEGS]; /* what it has; a successful run takes loads over */
 
 	/* With machine_add_system(). */
 	bool amd;
 	uint64_t cr[9], dr[8];
+	uint64_t bad_cr3;           /* is refused, if not 0 */
 	struct desc_table table[2]; /* enum emul_table */
 	uint16_t fcw, fsw;
 	unsigned system_insn; /* enum emul_op of the last */
