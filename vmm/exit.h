@@ -19,5 +19,6 @@ void exit_wbinvd(struct vcpu *v);
 void exit_pause(struct vcpu *v);
 void exit_exception(struct vcpu *v, const struct vm_exit *exit);
 void exit_nmi_window(struct vcpu *v);
+void exit_task_switch(struct vcpu *v, const struct vm_exit *exit); /* vmm/task.c */
 
 #endif

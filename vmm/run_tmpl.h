@@ -158,7 +158,8 @@ static void do_memory_fault(struct vcpu *v, const struct vm_exit *exit)
 
 /*
  * An exception that its own delivery raises again exits before the CPU looks at interrupts or at
- * the preemption timer, for ever: the host gets its turn here.
+ * the preemption timer, for ever; so does one that is delivered by a task switch, into a task that
+ * raises it again. The host gets its turn here.
  */
 static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 {
@@ -222,6 +223,10 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 	case EXIT_PAUSE:
 		exit_pause(v);
 		break;
+	case EXIT_TASK_SWITCH:
+		exit_task_switch(v, exit);
+		give_way(c, v);
+		break;
 	case EXIT_PREEMPTION:
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
@@ -244,7 +249,6 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 	case EXIT_DR_ACCESS:
 	case EXIT_INVLPG:
 	case EXIT_RDTSC:
-	case EXIT_TASK_SWITCH:
 		vm_bug(v, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));
 		break;

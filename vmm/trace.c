@@ -57,6 +57,8 @@ static uint64_t info_of(const struct vcpu *v, const struct vm_exit *exit)
 		return exit->cr.cr;
 	case EXIT_EXCEPTION:
 		return exit->exception.vector;
+	case EXIT_TASK_SWITCH:
+		return exit->task.selector;
 	case EXIT_RDMSR:
 	case EXIT_WRMSR:
 		return (uint32_t)v->virt.gpr[GPR_RCX];

@@ -159,6 +159,10 @@ struct vm_exit {
 		struct {
 			gva_t gva;
 		} invlpg;
+		struct {
+			uint16_t selector; /* of the new task's TSS */
+			uint8_t source;    /* enum task_source; TASK_GATE: for idt_event */
+		} task;
 	};
 };
 

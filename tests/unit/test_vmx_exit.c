@@ -49,7 +49,6 @@ static void plain_reasons(void **state)
 		{VMX_EXIT_TRIPLE_FAULT, EXIT_SHUTDOWN},
 		{VMX_EXIT_INTERRUPT_WINDOW, EXIT_IRQ_WINDOW},
 		{VMX_EXIT_NMI_WINDOW, EXIT_NMI_WINDOW},
-		{VMX_EXIT_TASK_SWITCH, EXIT_TASK_SWITCH},
 		{VMX_EXIT_CPUID, EXIT_CPUID},
 		{VMX_EXIT_HLT, EXIT_HLT},
 		{VMX_EXIT_INVD, EXIT_WBINVD},
@@ -204,6 +203,29 @@ static void control_register_accesses(void **state)
 		assert_int_equal(e.cr.known, cases[i].known);
 		if (cases[i].known)
 			assert_int_equal(e.cr.gpr, cases[i].gpr);
+	}
+}
+
+static void task_switches(void **state)
+{
+	static const struct {
+		uint64_t qualification;
+		uint16_t selector;
+		uint8_t source;
+	} cases[] = {
+		{0x00000028, 0x28, TASK_CALL},  {0x40000033, 0x33, TASK_IRET},
+		{0x8000fff8, 0xfff8, TASK_JMP}, {0xc0000040, 0x40, TASK_GATE},
+		{0x3fff0018, 0x18, TASK_CALL}, /* what is reserved */
+	};
+
+	fake_cpu_set_field(VMCS_EXIT_INSTRUCTION_LENGTH, 7);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_exit e = fake_guest_exit(VMX_EXIT_TASK_SWITCH, cases[i].qualification);
+
+		assert_int_equal(e.reason, EXIT_TASK_SWITCH);
+		assert_int_equal(e.task.selector, cases[i].selector);
+		assert_int_equal(e.task.source, cases[i].source);
+		assert_int_equal(e.insn_len, 7);
 	}
 }
 
@@ -400,6 +422,36 @@ static void an_interrupted_nmi_can_be_injected_again(void **state)
 	fake_guest_enter();
 }
 
+static void switch_while_delivering(uint64_t *gpr)
+{
+	(void)gpr;
+	fake_cpu_set_field(VMCS_EXIT_REASON, VMX_EXIT_TASK_SWITCH);
+	fake_cpu_set_field(VMCS_EXIT_QUALIFICATION, 0xc0000020);
+	fake_cpu_set_field(VMCS_IDT_VECTORING_INFO, idt_info);
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_NMI);
+}
+
+/* The NMI may arrive by the switch: then they stay blocked, until an IRET; or be injected again. */
+static void an_nmi_through_a_task_gate_blocks_the_next(void **state)
+{
+	struct vm_exit e;
+
+	idt_info = INTR_VALID | 0x202;
+	fake_cpu.guest = switch_while_delivering;
+	vmx_vcpu_run(V, &e);
+	fake_cpu.guest = NULL;
+	assert_int_equal(e.task.source, TASK_GATE);
+	assert_int_equal(fake_vcpu.idt_event.type, EVENT_NMI);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), BLOCKING_BY_NMI);
+	fake_guest_exit(VMX_EXIT_TASK_SWITCH, 0x00000020);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), BLOCKING_BY_NMI);
+	vmx_inject(V, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
+	fake_guest_enter();
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, BLOCKING_BY_NMI);
+	fake_guest_exit(VMX_EXIT_TASK_SWITCH, 0x40000020);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), 0);
+}
+
 /* ---- entries that fail ---- */
 
 static void assert_said(const char *expected)
@@ -496,6 +548,7 @@ int main(void)
 		cmocka_unit_test_setup(ept_misconfigurations_are_mmio, begin),
 		cmocka_unit_test_setup(port_accesses, begin),
 		cmocka_unit_test_setup(control_register_accesses, begin),
+		cmocka_unit_test_setup(task_switches, begin),
 		cmocka_unit_test_setup(exceptions_carry_their_error_code, begin),
 		cmocka_unit_test_setup(nmis_and_machine_checks_are_the_hosts, begin),
 		cmocka_unit_test_setup(debug_exceptions_fill_dr6, begin),
@@ -504,6 +557,7 @@ int main(void)
 		cmocka_unit_test_setup(a_faulting_iret_keeps_nmis_blocked, begin),
 		cmocka_unit_test_setup(interrupted_events_are_told, begin),
 		cmocka_unit_test_setup(an_interrupted_nmi_can_be_injected_again, begin),
+		cmocka_unit_test_setup(an_nmi_through_a_task_gate_blocks_the_next, begin),
 		cmocka_unit_test_setup(a_failed_entry_names_the_field, begin),
 		cmocka_unit_test_setup(a_failed_entry_does_not_launch, begin),
 		cmocka_unit_test_setup(an_msr_that_cannot_be_loaded_is_named, begin),

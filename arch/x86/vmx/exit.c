@@ -10,7 +10,6 @@ static const uint8_t plain[VMX_NR_EXITS] = {
 	[VMX_EXIT_TRIPLE_FAULT] = EXIT_SHUTDOWN,
 	[VMX_EXIT_INTERRUPT_WINDOW] = EXIT_IRQ_WINDOW,
 	[VMX_EXIT_NMI_WINDOW] = EXIT_NMI_WINDOW,
-	[VMX_EXIT_TASK_SWITCH] = EXIT_TASK_SWITCH,
 	[VMX_EXIT_CPUID] = EXIT_CPUID,
 	[VMX_EXIT_GETSEC] = EXIT_VIRT_INSN,
 	[VMX_EXIT_HLT] = EXIT_HLT,
@@ -165,7 +164,22 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	exit->exception.address = 0; /* page faults do not exit */
 }
 
-/* An event whose delivery this exit interrupted is delivered again at the next entry. */
+/*
+ * The CPU has made the checks up to the new TSS's limit, and switched nothing (SDM volume
+ * 3, 25.4.2). An IRET ends the blocking of NMIs, also one that does it by a task switch.
+ */
+static __cold void decode_task_switch(struct vm_exit *exit)
+{
+	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+
+	exit->reason = EXIT_TASK_SWITCH;
+	exit->task.selector = FIELD_GET(QUAL_TASK_SELECTOR, qual);
+	exit->task.source = FIELD_GET(QUAL_TASK_SOURCE, qual);
+	if (exit->task.source == TASK_IRET)
+		vmx_unblock_nmis();
+}
+
+/* An event whose delivery this exit interrupted: it is delivered again, or by the task switch. */
 static __cold void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 {
 	static const uint8_t types[8] = {
@@ -181,10 +195,6 @@ static __cold void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 		.error = (uint32_t)vmread(VMCS_IDT_VECTORING_ERROR_CODE),
 		.insn_len = (uint8_t)vmread(VMCS_EXIT_INSTRUCTION_LENGTH),
 	};
-	/* It comes again through the window that blocks NMIs by itself. */
-	if (v->idt_event.type == EVENT_NMI)
-		vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-			vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_BY_NMI);
 }
 
 static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t reason)
@@ -195,6 +205,9 @@ static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t rea
 		break;
 	case VMX_EXIT_CR_ACCESS:
 		decode_cr(exit);
+		break;
+	case VMX_EXIT_TASK_SWITCH:
+		decode_task_switch(exit);
 		break;
 	case VMX_EXIT_INVALID_STATE | VMX_EXIT_ENTRY_FAILURE:
 	case VMX_EXIT_MSR_LOADING | VMX_EXIT_ENTRY_FAILURE:

@@ -227,6 +227,12 @@ void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	vmx_decode_exit(v, exit);
 }
 
+__cold void vmx_unblock_nmis(void)
+{
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
+		vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_BY_NMI);
+}
+
 void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 {
 	static const uint8_t types[] = {
@@ -243,6 +249,8 @@ void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 	}
 	if (ev->type == EVENT_SOFT_INT)
 		vmwrite(VMCS_ENTRY_INSTRUCTION_LENGTH, ev->insn_len);
+	if (ev->type == EVENT_NMI) /* whose delivery blocks them; it may be the second attempt */
+		vmx_unblock_nmis();
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, info);
 }
 

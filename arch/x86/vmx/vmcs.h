@@ -390,6 +390,10 @@ static inline bool vmx_vpid_is_usable(uint64_t cap)
 #define VMX_NR_EXITS                78
 #define VMX_EXIT_ENTRY_FAILURE      BIT(31)
 
+/* Exit qualification of task switches: the sources are those of enum task_source. */
+#define QUAL_TASK_SELECTOR GENMASK_ULL(15, 0)
+#define QUAL_TASK_SOURCE   GENMASK_ULL(31, 30)
+
 /* Exit qualification of port accesses; bits 5:3 are IO_* of arch/x86/virt.h. */
 #define QUAL_IO_SIZE GENMASK_ULL(2, 0) /* bytes - 1 */
 #define QUAL_IO_PORT GENMASK_ULL(31, 16)

@@ -98,6 +98,9 @@ void vmx_write_host_state(void);
 /* Translate the exit's fields (exit.c). */
 void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 
+/* Virtual NMIs are blocked no more (vcpu.c). */
+void vmx_unblock_nmis(void);
+
 /* Make the pending debug exceptions agree with TF and the interrupt shadow (vcpu.c). */
 void vmx_settle_pending_step(void);
 
