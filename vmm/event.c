@@ -118,11 +118,36 @@ static bool are_nmis_masked(struct vcpu *v)
 	return v->nmi_masked;
 }
 
-/* An NMI waits for that IRET: an exit behind it is wanted. */
-static void step_over_iret(struct vcpu *v)
+static bool iret_switches_tasks(struct vcpu *v)
 {
-	v->nmi_step = true;
-	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
+	uint64_t rflags = virt_rflags(&v->virt);
+
+	return (rflags & RFLAGS_NT) && !(rflags & RFLAGS_VM) &&
+	       (virt_reg_read(&v->virt, VREG_CR0) & CR0_PE) &&
+	       !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA);
+}
+
+/* A fault of it comes with NMIs open as well: only an IRET that is still to come masks them. */
+static void emulate_iret(struct vcpu *v)
+{
+	insn_emulate(v);
+	if (v->pending.type != EVENT_NONE)
+		v->nmi_masked = v->nmi_iret = false;
+	vcpu_request(v, REQ_EVENT);
+}
+
+/*
+ * An NMI waits for that IRET: an exit behind it is wanted. A task would take the borrowed TF along
+ * into its TSS, so the IRET that ends a task is executed here instead.
+ */
+static void step_over_iret(struct vcpu *v, bool busy)
+{
+	if (!iret_switches_tasks(v)) {
+		v->nmi_step = true;
+		virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
+	} else if (!busy) {
+		emulate_iret(v);
+	}
 }
 
 /*
@@ -205,7 +230,7 @@ void vcpu_deliver_events(struct vcpu *v)
 		busy = true;
 	}
 	if (unlikely(v->nmi_iret) && v->nmis_pending && !v->nmi_step)
-		step_over_iret(v);
+		step_over_iret(v, busy);
 	if (virt_caps.lax && !busy && has_interrupt(v))
 		step_over_hlt(v);
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))

@@ -41,6 +41,19 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 
 /* ---- the emulator ---- */
 
+/* What happens to the IRET that it is given. */
+static enum { IRET_RETURNS, IRET_FAULTS, IRET_RUNS_AGAIN } iret;
+static unsigned irets;
+
+void insn_emulate(struct vcpu *v)
+{
+	irets++;
+	if (iret == IRET_RETURNS)
+		v->virt.rip += 0x1000;
+	else if (iret == IRET_FAULTS)
+		vcpu_inject_error(v, X86_TRAP_TS, 0x28);
+}
+
 static bool is_emulated;
 static struct vm_event_info delivered;
 
@@ -250,6 +263,50 @@ static void no_nmi_goes_in_front_of_the_iret(void **state)
 	assert_int_equal(enter().type, EVENT_NMI);
 	assert_int_equal(fake_cpu.rflags, RFLAGS_IF);
 	assert_int_equal(vcpu.pending.type, EVENT_NONE);
+}
+
+/* A step would leave TF in the TSS of the NMI's task. */
+static void the_iret_of_a_task_is_executed_here(void **state)
+{
+	(void)state;
+	for (iret = IRET_RETURNS; iret <= IRET_RUNS_AGAIN; iret++) {
+		setup(NULL);
+		irets = 0;
+		virt_caps.nmi_window_early = true;
+		send_nmis(1);
+		assert_int_equal(enter().type, EVENT_NMI);
+		fake_cpu.rflags = RFLAGS_NT;
+		exit_nmi_window(&vcpu);
+		send_nmis(1);
+		atomic_store(&vcpu.requests, 0);
+		assert_int_equal(enter().type, EVENT_NONE);
+		assert_int_equal(irets, 1);
+		assert_false(vcpu.nmi_step);
+		assert_int_equal(fake_cpu.rflags, RFLAGS_NT);
+		assert_true(atomic_load(&vcpu.requests) & REQ_EVENT);
+		if (iret == IRET_FAULTS) {
+			assert_int_equal(enter().vector, X86_TRAP_TS);
+			assert_true(fake_cpu.irq_window);
+		}
+		assert_int_equal(enter().type, iret == IRET_RUNS_AGAIN ? EVENT_NONE : EVENT_NMI);
+	}
+	/* What NT does not mean a task for. */
+	iret = IRET_RETURNS;
+	for (unsigned i = 0; i < 3; i++) {
+		setup(NULL);
+		irets = 0;
+		virt_caps.nmi_window_early = true;
+		send_nmis(1);
+		enter();
+		fake_cpu.rflags = RFLAGS_NT | (i == 0 ? RFLAGS_VM : 0);
+		fake_cpu.vreg[VREG_EFER] = i == 1 ? EFER_LMA : 0;
+		fake_cpu.vreg[VREG_CR0] = i == 2 ? 0 : CR0_PE;
+		exit_nmi_window(&vcpu);
+		send_nmis(1);
+		enter();
+		assert_int_equal(irets, 0);
+		assert_true(vcpu.nmi_step);
+	}
 }
 
 static void behind_the_iret_nmis_go_in_at_once(void **state)
@@ -468,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup(exception_precedes_nmi_precedes_interrupt, setup),
 		cmocka_unit_test_setup(nmi_is_masked_until_iret, setup),
 		cmocka_unit_test_setup(no_nmi_goes_in_front_of_the_iret, setup),
+		cmocka_unit_test_setup(the_iret_of_a_task_is_executed_here, setup),
 		cmocka_unit_test_setup(behind_the_iret_nmis_go_in_at_once, setup),
 		cmocka_unit_test_setup(a_window_that_is_not_early_opens, setup),
 		cmocka_unit_test_setup(two_nmis_are_taken_one_waits, setup),
