@@ -50,7 +50,7 @@ void exit_task_switch(struct vcpu *v, const struct vm_exit *exit)
 		.external = external,
 		.has_error = external && ev->has_error,
 		.error = ev->error,
-		.rip = external ? v->virt.rip : v->virt.rip + exit->insn_len,
+		.rip = external ? v->virt.rip : v->virt.rip + virt_insn_len(&v->virt),
 	};
 	struct insn_ctx ic;
 	int result;

@@ -225,7 +225,7 @@ static void task_switches(void **state)
 		assert_int_equal(e.reason, EXIT_TASK_SWITCH);
 		assert_int_equal(e.task.selector, cases[i].selector);
 		assert_int_equal(e.task.source, cases[i].source);
-		assert_int_equal(e.insn_len, 7);
+		assert_int_equal(vmx_insn_len(V), 7);
 	}
 }
 

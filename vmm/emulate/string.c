@@ -8,8 +8,6 @@
 
 /* --- who may use a port (APM volume 2, 12.2.4; SDM volume 1, 19.5) ------------------- */
 
-#define TYPE_TSS32      0x9 /* 64-bit in long mode; busy or not */
-#define TYPE_TSS_BUSY   0x2
 #define TSS_MAP_BASE    102 /* where the TSS says where its bitmap begins */
 #define TSS_LIMIT_LEAST 103
 
