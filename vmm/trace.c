@@ -35,6 +35,7 @@ static const char *const names[NR_EXIT_REASONS] = {
 	[EXIT_TASK_SWITCH] = "task-switch",
 	[EXIT_VIRT_INSN] = "virt-insn",
 	[EXIT_PREEMPTION] = "preemption",
+	[EXIT_LOG_FULL] = "log-full",
 	[EXIT_SHUTDOWN] = "shutdown",
 	[EXIT_INVALID_STATE] = "invalid-state",
 };

@@ -117,6 +117,7 @@ enum exit_reason {
 	EXIT_TASK_SWITCH,
 	EXIT_VIRT_INSN,     /* VMX/SVM instructions of the guest */
 	EXIT_PREEMPTION,    /* time slice over (VMX preemption timer) */
+	EXIT_LOG_FULL,      /* no room for the page that it is about to write: virt_take_log() */
 	EXIT_SHUTDOWN,      /* triple fault */
 	EXIT_INVALID_STATE, /* the CPU refused the guest state */
 	NR_EXIT_REASONS,
@@ -186,6 +187,7 @@ struct virt_caps {
 	bool tdp_has_1g;        /* its 1G pages */
 	bool tdp_has_ad;        /* its accessed and dirty bits */
 	bool tdp_has_exec_only; /* its pages that can be executed and not read */
+	bool tdp_logs_writes;   /* its log of pages that were written: virt_log_writes() */
 	bool pdpte_regs;        /* PAE paging's PDPTEs are in registers: virt_pdptes_*() */
 	bool unrestricted;      /* guests may run with CR0.PE or CR0.PG clear */
 	bool nmi_window_early;  /* EXIT_NMI_WINDOW comes before the IRET that opens it */
@@ -342,6 +344,16 @@ VIRT_OP(void, set_root, (struct virt_vcpu * v, hpa_t root), (v, root))
 VIRT_OP(void, flush, (struct virt_vcpu * v), (v))
 /* Forget, at the next entry, what the two-dimensional tables gave as well. */
 VIRT_OP(void, flush_tdp, (struct virt_vcpu * v), (v))
+/*
+ * Have the CPU note each page whose dirty bit it sets in the two-dimensional tables, or no more;
+ * where virt_caps.tdp_logs_writes. SDM volume 3, 28.3.6, "Page-Modification Logging".
+ */
+VIRT_OP(void, log_writes, (struct virt_vcpu * v, bool on), (v, on))
+/*
+ * What was noted since the last call: `*gpa` is where the pages' guest-physical addresses are until
+ * the next entry; returns how many, up to 512. Nothing is noted twice while its dirty bit is set.
+ */
+VIRT_OP(unsigned, take_log, (struct virt_vcpu * v, const uint64_t **gpa), (v, gpa))
 /* The PDPTE registers of PAE paging, on CPUs that have them (virt_caps.pdpte_regs). */
 VIRT_OP(void, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, pdptes_write, (struct virt_vcpu * v, const uint64_t pdpte[4]), (v, pdpte))

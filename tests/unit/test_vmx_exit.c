@@ -61,6 +61,7 @@ static void plain_reasons(void **state)
 		{VMX_EXIT_MONITOR, EXIT_MONITOR},
 		{VMX_EXIT_PAUSE, EXIT_PAUSE},
 		{VMX_EXIT_PREEMPTION_TIMER, EXIT_PREEMPTION},
+		{VMX_EXIT_PML_FULL, EXIT_LOG_FULL},
 		{VMX_EXIT_XSETBV, EXIT_XSETBV},
 		/* These exit whatever the controls say; no guest has them. */
 		{VMX_EXIT_GETSEC, EXIT_VIRT_INSN},
@@ -82,7 +83,6 @@ static void plain_reasons(void **state)
 		/* Nothing asks for these. */
 		{VMX_EXIT_SIPI, EXIT_UNKNOWN},
 		{VMX_EXIT_TPR_THRESHOLD, EXIT_UNKNOWN},
-		{VMX_EXIT_PML_FULL, EXIT_UNKNOWN},
 		{VMX_NR_EXITS, EXIT_UNKNOWN},
 		{0xffff, EXIT_UNKNOWN},
 	};
@@ -363,6 +363,11 @@ static void a_faulting_iret_keeps_nmis_blocked(void **state)
 	}
 	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	fake_guest_exit(VMX_EXIT_EPT_VIOLATION, 0x182 | QUAL_NMI_UNBLOCKED);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), BLOCKING_BY_NMI);
+	fake_cpu_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	fake_guest_exit(VMX_EXIT_PML_FULL, 0);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	fake_guest_exit(VMX_EXIT_PML_FULL, QUAL_NMI_UNBLOCKED);
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY), BLOCKING_BY_NMI);
 }
 

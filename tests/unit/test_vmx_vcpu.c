@@ -68,6 +68,16 @@ static void without_preemption_timer(struct vmx_limits *l)
 	lacks(l, CTL_PIN, PIN_PREEMPTION_TIMER);
 }
 
+static void without_pml(struct vmx_limits *l)
+{
+	lacks(l, CTL_PROC2, PROC2_PML);
+}
+
+static void without_ad_alone(struct vmx_limits *l)
+{
+	l->ept_vpid_cap &= ~EPT_CAP_AD;
+}
+
 typedef void change(struct vmx_limits *l);
 
 static change *const unrestricted_cpus[] = {
@@ -79,6 +89,8 @@ static change *const unrestricted_cpus[] = {
 	without_pat_controls,
 	without_true_controls,
 	without_preemption_timer,
+	without_pml,
+	without_ad_alone,
 };
 
 static void begin_on(change *alter)
@@ -115,7 +127,7 @@ static void capabilities_are_those_of_the_cpu(void **state)
 	begin_on(full);
 	assert_true(virt_caps.tdp && virt_caps.ept && virt_caps.unrestricted);
 	assert_true(virt_caps.tdp_has_1g && virt_caps.tdp_has_ad && virt_caps.tdp_has_exec_only);
-	assert_true(virt_caps.preemption_timer);
+	assert_true(virt_caps.preemption_timer && virt_caps.tdp_logs_writes);
 	assert_int_equal(virt_caps.tags, 0x10000);
 	begin_on(without_1g_and_ad);
 	assert_false(virt_caps.tdp_has_1g || virt_caps.tdp_has_ad);
@@ -124,6 +136,11 @@ static void capabilities_are_those_of_the_cpu(void **state)
 	assert_int_equal(virt_caps.tags, 1);
 	begin_on(without_preemption_timer);
 	assert_false(virt_caps.preemption_timer);
+	begin_on(without_pml);
+	assert_true(virt_caps.tdp_has_ad);
+	assert_false(virt_caps.tdp_logs_writes);
+	begin_on(without_ad_alone); /* the CPU logs what it makes dirty, and nothing else */
+	assert_false(virt_caps.tdp_has_ad || virt_caps.tdp_logs_writes);
 }
 
 static void a_cpu_without_what_is_needed_is_refused(void **state)
@@ -661,6 +678,79 @@ static void rip_and_rsp_go_both_ways(void **state)
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_RIP), 0x1235);
 }
 
+static bool has_pml(void)
+{
+	return fake_cpu_field(VMCS_SECONDARY_PROCESSOR_CONTROLS) & PROC2_PML;
+}
+
+/* What the CPU does for each page that it makes dirty (SDM volume 3, 28.3.6). */
+static unsigned pages_to_write;
+
+static void writing_guest(uint64_t *gpr)
+{
+	uint64_t *log = (uint64_t *)fake_cpu_field(VMCS_PML_ADDRESS);
+	uint16_t index = (uint16_t)fake_cpu_field(VMCS_GUEST_PML_INDEX);
+
+	for (unsigned i = 0; i < pages_to_write && index < 512; i++)
+		log[index--] = 0x100000 + i * PAGE_SIZE;
+	fake_cpu_set_field(VMCS_GUEST_PML_INDEX, index);
+	fake_cpu_set_field(VMCS_EXIT_REASON, index < 512 ? VMX_EXIT_CPUID : VMX_EXIT_PML_FULL);
+}
+
+static enum exit_reason write_pages(unsigned pages)
+{
+	struct vm_exit e;
+
+	pages_to_write = pages;
+	fake_cpu.guest = writing_guest;
+	vmx_vcpu_run(V, &e);
+	fake_cpu.guest = NULL;
+	return e.reason;
+}
+
+/* The guest writes so many pages; `nr` of them have to be in the log. */
+static void check_log(unsigned pages, unsigned nr)
+{
+	const uint64_t *gpa;
+
+	assert_int_equal(write_pages(pages), pages < 512 ? EXIT_CPUID : EXIT_LOG_FULL);
+	assert_int_equal(vmx_take_log(V, &gpa), nr);
+	for (unsigned i = 0; i < nr; i++)
+		assert_int_equal(gpa[i], 0x100000 + (nr - 1 - i) * PAGE_SIZE);
+	assert_int_equal(vmx_take_log(V, &gpa), 0);
+}
+
+static void writes_are_logged(void **state)
+{
+	fake_guest_enter();
+	assert_false(has_pml());
+	vmx_log_writes(V, true);
+	assert_true(has_pml());
+	check_log(0, 0);
+	check_log(1, 1);
+	check_log(3, 3);
+	check_log(511, 511);
+	check_log(512, 512);
+	check_log(600, 512);
+	check_log(2, 2);
+	/* INIT is no reason to forget, nor is another CPU. */
+	vmx_vcpu_reset(V);
+	fake_guest_real_mode();
+	check_log(5, 5);
+	vmx_vcpu_unload(V);
+	vmx_vcpu_load(V);
+	assert_true(has_pml());
+	check_log(6, 6);
+	/* Off, with something in it; and on again. */
+	write_pages(7);
+	vmx_log_writes(V, false);
+	fake_guest_enter();
+	assert_false(has_pml());
+	vmx_log_writes(V, true);
+	check_log(0, 0);
+	check_log(2, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -692,6 +782,7 @@ int main(void)
 		cmocka_unit_test_setup(host_state_is_that_of_the_cpu, begin),
 		cmocka_unit_test_setup(slices_end_by_the_preemption_timer, begin),
 		cmocka_unit_test_setup(rip_and_rsp_go_both_ways, begin),
+		cmocka_unit_test_setup(writes_are_logged, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

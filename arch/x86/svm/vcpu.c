@@ -135,6 +135,20 @@ void svm_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
 	(void)pdpte;
 }
 
+/* SVM has no log of writes (virt_caps.tdp_logs_writes). */
+void svm_log_writes(struct virt_vcpu *v, bool on)
+{
+	(void)v;
+	(void)on;
+}
+
+unsigned svm_take_log(struct virt_vcpu *v, const uint64_t **gpa)
+{
+	(void)v;
+	*gpa = NULL;
+	return 0;
+}
+
 /*
  * Give the vCPU an ASID that no stale translation of this CPU carries: the next one never used
  * since the last full flush, or, when they are used up, the first after another full flush. The

@@ -197,6 +197,18 @@ static __cold void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 	};
 }
 
+/*
+ * The write did not happen; it comes again. What an EPT violation says of NMIs in its qualification
+ * is said here too (SDM volume 3, 27.2.1).
+ */
+static void decode_pml_full(const struct virt_vcpu *v, struct vm_exit *exit)
+{
+	if ((vmread(VMCS_EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED) &&
+	    v->idt_event.type == EVENT_NONE)
+		block_nmis_again();
+	exit->reason = EXIT_LOG_FULL;
+}
+
 static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t reason)
 {
 	switch (reason) {
@@ -208,6 +220,9 @@ static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t rea
 		break;
 	case VMX_EXIT_TASK_SWITCH:
 		decode_task_switch(exit);
+		break;
+	case VMX_EXIT_PML_FULL:
+		decode_pml_full(v, exit);
 		break;
 	case VMX_EXIT_INVALID_STATE | VMX_EXIT_ENTRY_FAILURE:
 	case VMX_EXIT_MSR_LOADING | VMX_EXIT_ENTRY_FAILURE:

@@ -126,6 +126,30 @@ void vmx_flush_tdp(struct virt_vcpu *v)
 	v->vmx.flush_tdp = true;
 }
 
+/* The CPU fills the page from its end; the index is that of the next entry. */
+static void empty_log(void)
+{
+	vmwrite(VMCS_GUEST_PML_INDEX, VMX_PML_ENTRIES - 1);
+}
+
+void vmx_log_writes(struct virt_vcpu *v, bool on)
+{
+	vmwrite(VMCS_PML_ADDRESS, vmx_page_pa(v, VMX_PAGE_PML));
+	empty_log();
+	vmx_control(VMCS_SECONDARY_PROCESSOR_CONTROLS, PROC2_PML, on);
+}
+
+unsigned vmx_take_log(struct virt_vcpu *v, const uint64_t **gpa)
+{
+	/* After the last entry the index goes from 0 to ffffh. */
+	unsigned first = (uint16_t)(vmread(VMCS_GUEST_PML_INDEX) + 1);
+
+	*gpa = (const uint64_t *)vmx_page(v, VMX_PAGE_PML) + first;
+	if (first < VMX_PML_ENTRIES)
+		empty_log();
+	return VMX_PML_ENTRIES - first;
+}
+
 /*
  * A VPID that no stale translation of this CPU carries. Without VPIDs every entry and exit flushes
  * what the guest's tables gave, and nothing is to be done here.

@@ -58,7 +58,7 @@ static const struct control_rule proc2_rule = {
 	MSR_VMX_PROCBASED_CTLS2,
 	0,
 	PROC2_EPT | PROC2_RDTSCP | PROC2_VPID | PROC2_WBINVD | PROC2_UNRESTRICTED_GUEST |
-		PROC2_INVPCID | PROC2_XSAVES,
+		PROC2_INVPCID | PROC2_XSAVES | PROC2_PML,
 };
 static const struct control_rule exit_rule = {
 	"VM-exit",
@@ -121,6 +121,8 @@ static void settle(struct vmx_setup *s)
 		s->proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
 	if (!(s->proc2 & PROC2_EPT) || !vmx_ept_is_usable(s->ept_vpid))
 		s->proc2 &= ~(PROC2_EPT | PROC2_UNRESTRICTED_GUEST);
+	s->has_pml = (s->proc2 & PROC2_PML) && (s->proc2 & PROC2_EPT) && (s->ept_vpid & EPT_CAP_AD);
+	s->proc2 &= ~PROC2_PML; /* vmx_log_writes() */
 	if (!vmx_vpid_is_usable(s->ept_vpid))
 		s->proc2 &= ~PROC2_VPID;
 }
@@ -151,6 +153,7 @@ static void fill_caps(const struct vmx_setup *s)
 		.tdp_has_1g = s->ept_vpid & EPT_CAP_1G,
 		.tdp_has_ad = s->ept_vpid & EPT_CAP_AD,
 		.tdp_has_exec_only = s->ept_vpid & EPT_CAP_EXEC_ONLY,
+		.tdp_logs_writes = s->has_pml,
 		.pdpte_regs = true,
 		.unrestricted = s->proc2 & PROC2_UNRESTRICTED_GUEST,
 		.xsaves = s->proc2 & PROC2_XSAVES,

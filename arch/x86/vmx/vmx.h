@@ -17,6 +17,7 @@ struct vmx_setup {
 	uint64_t ept_vpid;                /* MSR_VMX_EPT_VPID_CAP */
 	unsigned preemption_shift;        /* the timer counts TSC >> this */
 	bool switches_efer, switches_pat; /* by controls of their own; else by MSR areas */
+	bool has_pml;                     /* PROC2_PML may be set; no VMCS begins with it */
 };
 
 extern struct vmx_setup vmx_setup;
@@ -30,6 +31,9 @@ struct vmx_cpu {
 
 /* The calling CPU's part. */
 struct vmx_cpu *vmx_this_cpu(void);
+
+/* The entries of VMX_PAGE_PML. */
+#define VMX_PML_ENTRIES 512
 
 /* What an entry may have to do first (virt_vcpu.due). */
 #define VMX_DUE_TAG    BIT(0) /* take a new VPID, flush what the EPT tables gave if asked for */
