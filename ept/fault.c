@@ -38,9 +38,9 @@ static uint64_t leaf_bits(const struct tdp *t, const struct memslot *slot, unsig
 		return bits;
 	if (write)
 		return bits | SPTE_MAY_WRITE | f->write | f->dirty;
-	/* While writes are logged, the first one to each page has to fault. */
+	/* While writes are logged, the first one to each page has to fault, or to set D. */
 	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
-		return bits | SPTE_MAY_WRITE;
+		return bits | SPTE_MAY_WRITE | f->logged;
 	return bits | SPTE_MAY_WRITE | f->write;
 }
 

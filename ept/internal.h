@@ -66,11 +66,14 @@ static inline gfn_t tdp_gfn_at(gfn_t base, unsigned level, unsigned i)
 	return GFN(base.v + i * spte_pages(level));
 }
 
-/* Write-protect all of [start, end), large pages split where there is memory for it, and flush. */
-void tdp_protect_range(struct tdp *t, gfn_t start, gfn_t end);
+/*
+ * Have the next write to each page of [start, end) noted, large pages split where there is memory
+ * for it, and flush. slots_lock held.
+ */
+void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end);
 
-/* Write-protect the pages first + i whose bits are set, and flush. slots_lock held. */
-void tdp_protect_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr);
+/* The same for the pages first + i whose bits are set. slots_lock held. */
+void tdp_log_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr);
 
 static inline void tdp_assert_locked(const struct tdp *t)
 {

@@ -1,68 +1,71 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Taking rights from entries that stay: write-protection for the dirty log, and aging. All under
- * slots_lock, while faults give rights back and hardware sets accessed and dirty bits: each change
- * is a compare-and-swap.
+ * Taking something from entries that stay: what hides writes from the dirty log (W, or only D where
+ * hardware notes the writes that set it), and aging. All under slots_lock, while faults give rights
+ * back and hardware sets accessed and dirty bits: each change is a compare-and-swap.
  */
 #include "ept/internal.h"
 
-/* --- write-protection --- */
+/* --- the dirty log --- */
 
-static bool protect_table(const struct tdp_range *r, spte_t *table, unsigned level, gfn_t base);
+static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, gfn_t base);
 
 /*
  * Large pages are split ahead, so that the first write to each small one costs its writer no
- * more than setting a bit. Without memory they are protected as they are: the writer splits them.
+ * more than setting a bit. Without memory they are write-protected as they are: the writer splits
+ * them. A CPU that has the large page cached may have found it dirty or set its bit a moment ago,
+ * and would write to all of it unseen: so a split is flushed here, which it need not be otherwise.
  */
-static bool protect_entry(const struct tdp_range *r, spte_t *e, unsigned level, gfn_t gfn)
+static bool log_entry(const struct tdp_range *r, spte_t *e, unsigned level, gfn_t gfn)
 {
 	const struct spte_format *f = r->t->fmt;
 	uint64_t spte = spte_load(e), new;
+	bool split = false;
 
 	if (level > 1 && spte_is_present(spte) && spte_is_leaf(f, spte, level)) {
-		tdp_split(r->t, e, level);
+		split = tdp_split(r->t, e, level);
 		spte = spte_load(e);
 	}
 	do {
 		if (!spte_is_present(spte))
 			return false;
 		if (spte_is_table(f, spte, level)) /* perhaps split by a fault just now */
-			return protect_table(r, tdp_table(spte), level - 1, gfn);
-		new = spte_protected(f, spte);
+			return log_table(r, tdp_table(spte), level - 1, gfn) || split;
+		new = spte_logged(f, spte, level);
 	} while (!spte_cas(e, &spte, new));
 	return spte_flush_is_due(f, spte, new);
 }
 
-static bool protect_table(const struct tdp_range *r, spte_t *table, unsigned level, gfn_t base)
+static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, gfn_t base)
 {
 	unsigned end = tdp_end(r, level, base);
 	bool flush = false;
 
 	for (unsigned i = tdp_first(r, level, base); i < end; i++)
-		flush |= protect_entry(r, &table[i], level, tdp_gfn_at(base, level, i));
+		flush |= log_entry(r, &table[i], level, tdp_gfn_at(base, level, i));
 	return flush;
 }
 
-void tdp_protect_range(struct tdp *t, gfn_t start, gfn_t end)
+void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end)
 {
 	struct tdp_range r = {t, start, end};
 	spte_t *root;
 
 	tdp_assert_locked(t);
 	root = tdp_current_table(t);
-	if (root && protect_table(&r, root, SPTE_LEVELS, GFN(0)))
+	if (root && log_table(&r, root, SPTE_LEVELS, GFN(0)))
 		host_flush_vm(t->vm);
 }
 
 /* Of one page. */
-static bool protect_gfn(struct tdp *t, spte_t *root, gfn_t gfn)
+static bool log_gfn(struct tdp *t, spte_t *root, gfn_t gfn)
 {
 	struct tdp_range r = {t, gfn, GFN(gfn.v + 1)};
 
-	return protect_table(&r, root, SPTE_LEVELS, GFN(0));
+	return log_table(&r, root, SPTE_LEVELS, GFN(0));
 }
 
-void tdp_protect_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr)
+void tdp_log_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr)
 {
 	spte_t *root;
 	bool flush = false;
@@ -71,7 +74,7 @@ void tdp_protect_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint
 	root = tdp_current_table(t);
 	for (uint64_t base = 0; root && base < nr; base += 64) {
 		for (uint64_t bits = bitmap[base / 64]; bits; bits &= bits - 1)
-			flush |= protect_gfn(t, root, GFN(first.v + base + __builtin_ctzll(bits)));
+			flush |= log_gfn(t, root, GFN(first.v + base + __builtin_ctzll(bits)));
 	}
 	if (flush)
 		host_flush_vm(t->vm);

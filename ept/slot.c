@@ -7,13 +7,37 @@ static gfn_t end_of(const struct memslot *slot)
 	return GFN(slot->base.v + slot->nr_pages);
 }
 
-/* What the engine needs it finds at fault time, so nothing is kept with a slot. */
+static bool is_logged(const struct memslot *slot)
+{
+	return slot && (slot->flags & SLOT_DIRTY_LOG);
+}
+
+/*
+ * One slot more, or less, is logged. Where the CPU notes the writes it does so from before the
+ * first slot's dirty bits are cleared until no slot is logged any more.
+ */
+static void count_logged(struct tdp *t, int change)
+{
+	bool was = t->nr_logged;
+
+	t->nr_logged += (unsigned)change;
+	if (spte_hardware_logs(t->fmt) && was != !!t->nr_logged)
+		host_log_writes(t->vm, !was);
+}
+
+/* What else the engine needs it finds at fault time, so nothing is kept with a slot. */
 static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *new)
 {
+	if (is_logged(new) && !is_logged(old))
+		count_logged(mmu, 1);
 	return 0;
 }
 
-static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *new) {}
+static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *new)
+{
+	if (is_logged(new) && !is_logged(old))
+		count_logged(mmu, -1);
+}
 
 static void slot_flush(void *mmu, const struct memslot *slot)
 {
@@ -22,8 +46,9 @@ static void slot_flush(void *mmu, const struct memslot *slot)
 
 /*
  * The rights of present entries follow SLOT_READONLY, so those go and faults make new ones. When a
- * dirty log starts, entries only lose W. When it ends they get it back one by one, by faults, if
- * they are to stay small; else they go too, and come back as large pages.
+ * dirty log starts, entries only lose what hides writes. When it ends they get it back one by one,
+ * by faults or from the CPU, if they are to stay small; else they go too, and come back as large
+ * pages.
  */
 static void change_flags(struct tdp *t, const struct memslot *old, const struct memslot *new)
 {
@@ -33,7 +58,7 @@ static void change_flags(struct tdp *t, const struct memslot *old, const struct 
 	    ((changed & ~new->flags &SLOT_DIRTY_LOG) && t->max_level > 1))
 		tdp_unmap_range(t, new->base, end_of(new));
 	else if (changed & SLOT_DIRTY_LOG & new->flags)
-		tdp_protect_range(t, new->base, end_of(new));
+		tdp_log_range(t, new->base, end_of(new));
 }
 
 /*
@@ -47,14 +72,24 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 
 	if (old && new && old->base.v == new->base.v)
 		change_flags(t, old, new);
+	if (is_logged(old) && !is_logged(new))
+		count_logged(t, -1);
 	if (spte_mmio_must_drop(generation))
 		tdp_zap_all(t);
 }
 
-static void write_protect(void *mmu, const struct memslot *slot, uint64_t first,
-			  const uint64_t *bitmap, uint64_t nr_pages)
+static void gather_dirty(void *mmu)
 {
-	tdp_protect_bitmap(mmu, GFN(slot->base.v + first), bitmap, nr_pages);
+	struct tdp *t = mmu;
+
+	if (spte_hardware_logs(t->fmt))
+		host_gather_writes(t->vm);
+}
+
+static void log_again(void *mmu, const struct memslot *slot, uint64_t first, const uint64_t *bitmap,
+		      uint64_t nr_pages)
+{
+	tdp_log_bitmap(mmu, GFN(slot->base.v + first), bitmap, nr_pages);
 }
 
 const struct mmu_ops tdp_mmu_ops = {
@@ -62,5 +97,6 @@ const struct mmu_ops tdp_mmu_ops = {
 	.slot_cancel = slot_cancel,
 	.slot_flush = slot_flush,
 	.slot_commit = slot_commit,
-	.write_protect = write_protect,
+	.gather_dirty = gather_dirty,
+	.log_again = log_again,
 };

@@ -82,6 +82,7 @@ struct tdp {
 	struct vm *vm;                 /* const; handed to mm/host.h */
 	const struct spte_format *fmt; /* const */
 	unsigned max_level;            /* const; of a leaf */
+	unsigned nr_logged;            /* slots_lock; slots whose writes are logged */
 	struct spinlock lock;          /* leaf, above the locks of frames and caches */
 	struct tdp_root *root;         /* lock; NULL: made when a vCPU asks */
 	struct list dying;             /* lock; roots that nobody uses, to be torn down */

@@ -55,4 +55,14 @@ void host_flush_vm(struct vm *vm);
 /* The same for the paging roots: each vCPU asks for a root again before its next entry. */
 void host_reload_roots(struct vm *vm);
 
+/*
+ * Only where the CPU notes the pages whose dirty bits it sets (spte_hardware_logs()). Have it do so
+ * for all vCPUs of `vm`, or no more: on return none runs guest code otherwise. What a vCPU has
+ * noted is in the slots' dirty bitmaps whenever it is out of guest mode.
+ */
+void host_log_writes(struct vm *vm, bool on);
+
+/* All that was noted until now is in the bitmaps on return: vCPUs in guest mode were kicked out. */
+void host_gather_writes(struct vm *vm);
+
 #endif

@@ -53,20 +53,27 @@ struct mmu_ops {
 
 	/*
 	 * The change is published and every CPU sees it (a grace period has passed). A slot that
-	 * has become SLOT_READONLY or SLOT_DIRTY_LOG is to be write-protected here, TLBs
-	 * flushed on return. `generation` is the new one (slots_generation()); an engine whose
-	 * MMIO entries keep fewer bits of it drops them all when its own bits wrap.
+	 * has become SLOT_READONLY is to be write-protected here, and of one that has become
+	 * SLOT_DIRTY_LOG the writes from now on noted, TLBs flushed on return. `generation` is the
+	 * new one (slots_generation()); an engine whose MMIO entries keep fewer bits of it drops
+	 * them all when its own bits wrap.
 	 */
 	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *new,
 			    uint64_t generation);
 
 	/*
-	 * Write-protect the pages of `slot` whose bits are set in `bitmap` (page `first` + i is
-	 * bit i; first a multiple of 64, relative to the slot's base), TLBs flushed on return: the
-	 * next write to each of them faults and is logged again.
+	 * The dirty log is about to be read: bring the writes made until now, and noted by the
+	 * hardware, into the bitmaps of their slots (slot_mark_dirty()).
 	 */
-	void (*write_protect)(void *mmu, const struct memslot *slot, uint64_t first,
-			      const uint64_t *bitmap, uint64_t nr_pages);
+	void (*gather_dirty)(void *mmu);
+
+	/*
+	 * The pages of `slot` whose bits are set in `bitmap` (page `first` + i is bit i; first a
+	 * multiple of 64, relative to the slot's base) were taken from the log: have the next
+	 * write to each of them noted again, TLBs flushed on return.
+	 */
+	void (*log_again)(void *mmu, const struct memslot *slot, uint64_t first,
+			  const uint64_t *bitmap, uint64_t nr_pages);
 };
 
 #endif

@@ -371,6 +371,8 @@ static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot
 	    nr_pages > slot->nr_pages - first ||
 	    (nr_pages % 64 && first + nr_pages != slot->nr_pages))
 		return -EINVAL;
+	if (mem->ops)
+		mem->ops->gather_dirty(mem->mmu);
 	for (uint64_t i = 0; i < DIV_ROUND_UP(nr_pages, 64); i++) {
 		/* Acquire: who set a bit had written the page. Pairs with slot_set_dirty(). */
 		bitmap[i] = atomic_exchange_explicit(&slot->dirty[first / 64 + i], 0,
@@ -378,7 +380,7 @@ static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot
 		any |= bitmap[i];
 	}
 	if (any && mem->ops)
-		mem->ops->write_protect(mem->mmu, slot, first, bitmap, nr_pages);
+		mem->ops->log_again(mem->mmu, slot, first, bitmap, nr_pages);
 	return 0;
 }
 

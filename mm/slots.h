@@ -107,8 +107,10 @@ int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
 
 /*
  * Read and clear the dirty log of the pages [first, first + nr_pages) of a slot, 64-aligned
- * both (the last piece may end with the slot): bit i of `bitmap` is page first + i. The pages
- * reported are write-protected again. -ENOENT, -EINVAL. As for changes: no locks, no references.
+ * both (the last piece may end with the slot): bit i of `bitmap` is page first + i. The next write
+ * to each page reported is noted again. A write is reported by this call if it was over before (of
+ * a vCPU's: if all faults on its page were), else by this one or a later one.
+ * -ENOENT: no such slot, or not logged; -EINVAL. As for changes: no locks, no references.
  */
 int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
 		    uint64_t *bitmap);

@@ -20,6 +20,7 @@ void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g)
 		.always = NPT_P | NPT_U,
 		.accessed = NPT_A,
 		.dirty = NPT_D,
+		.log = NPT_W | NPT_D,
 		.large = NPT_PS,
 		.leaf = NPT_P | NPT_U | SPTE_MMU_PRESENT,
 		.table = NPT_P | NPT_W | NPT_U | NPT_A | SPTE_MMU_PRESENT,
@@ -39,9 +40,10 @@ void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g)
  */
 void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_features features)
 {
-	uint64_t accessed = features.has_ad ? EPT_A : 0;
+	uint64_t accessed = features.has_ad ? EPT_A : 0, dirty = features.has_ad ? EPT_D : 0;
 
 	HV_BUG_ON(phys_bits < 32 || phys_bits > 52);
+	HV_BUG_ON(features.logs_writes && !features.has_ad);
 	*f = (struct spte_format){
 		.name = "EPT",
 		.read = EPT_R,
@@ -49,7 +51,9 @@ void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_featu
 		.exec = EPT_X,
 		.always = features.has_exec_only ? 0 : EPT_R,
 		.accessed = accessed,
-		.dirty = features.has_ad ? EPT_D : 0,
+		.dirty = dirty,
+		.log = features.logs_writes ? dirty : EPT_W | dirty,
+		.logged = features.logs_writes ? EPT_W : 0,
 		.large = EPT_PS,
 		.leaf = EPT_R | EPT_X | EPT_WB | EPT_IPAT | SPTE_MMU_PRESENT,
 		.table = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
@@ -90,6 +94,8 @@ bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new)
 	if (!spte_is_present(new) || (old ^ new) & (SPTE_ADDRESS | f->large))
 		return true;
 	if ((old & SPTE_MMU_WRITABLE) && !(new & f->write))
+		return true;
+	if (old & ~new & f->dirty)
 		return true;
 	return rights(f, old) & ~rights(f, new);
 }

@@ -144,6 +144,8 @@ struct spte_format {
 	uint64_t always; /* rights that no present leaf may lack, unless it is tracked */
 	uint64_t accessed;
 	uint64_t dirty;
+	uint64_t log;         /* a 4K leaf without these has its next write noted (P8) ... */
+	uint64_t logged;      /* ... and may be mapped with these: W, if that is not one of them */
 	uint64_t large;       /* a leaf above level 1 */
 	uint64_t leaf;        /* in each leaf: readable, executable, normal memory */
 	uint64_t table;       /* in each entry that leads to a table */
@@ -163,6 +165,7 @@ void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g);
 struct ept_features {
 	bool has_ad, has_1g;
 	bool has_exec_only; /* X without R is valid */
+	bool logs_writes;   /* the CPU notes the pages whose dirty bits it sets; with has_ad only */
 };
 void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_features features);
 
@@ -262,6 +265,22 @@ static inline uint64_t spte_protected(const struct spte_format *f, uint64_t spte
 }
 
 /*
+ * Have the next write noted: by the fault that it takes on a leaf without W, or, in a format whose
+ * dirty bits the CPU logs, by the CPU. It notes one 4K page for a dirty bit, so that a large page,
+ * which is to be split first, loses W in any case.
+ */
+static inline uint64_t spte_logged(const struct spte_format *f, uint64_t spte, unsigned level)
+{
+	return level == 1 ? spte & ~f->log : spte_protected(f, spte);
+}
+
+/* Does the CPU itself note the first write to a page? */
+static inline bool spte_hardware_logs(const struct spte_format *f)
+{
+	return f->logged;
+}
+
+/*
  * Start to watch for the next access: clear the accessed bit, or, where hardware has none, all
  * rights. The caller does not need to flush: a cached translation only hides an access.
  */
@@ -278,7 +297,8 @@ static inline uint64_t spte_restored(uint64_t spte)
 /*
  * The one place where it is decided whether replacing a leaf or table entry `old` by `new` leaves
  * TLBs with something that must go. MMU_WRITABLE is looked at, not W: W may have been taken a
- * moment ago, without a flush, by spte_aged() (P2, race 3).
+ * moment ago, without a flush, by spte_aged() (P2, race 3). A dirty bit is something as well: a CPU
+ * that has seen it set does not look again before it writes (SDM volume 3, 4.8 and 28.3.5).
  */
 bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new);
 

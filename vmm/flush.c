@@ -34,3 +34,15 @@ void host_reload_roots(struct vm *vm)
 {
 	request_and_wait(vm, REQ_RELOAD_ROOT);
 }
+
+/* One that is not in guest mode now looks at the request, and then at the flag, before it is. */
+void host_log_writes(struct vm *vm, bool on)
+{
+	atomic_store(&vm->logs_writes, on);
+	request_and_wait(vm, REQ_LOG);
+}
+
+void host_gather_writes(struct vm *vm)
+{
+	request_and_wait(vm, REQ_OUT);
+}

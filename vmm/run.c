@@ -11,11 +11,13 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/grace.h"
+#include "mm/guest.h"
 #include "vmm/cpu.h"
 #include "vmm/cr.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/load/load.h"
 #include "vmm/msr.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 /*
@@ -170,6 +172,33 @@ static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 		vcpu_request(v, REQ_YIELD);
 }
 
+/* Nothing is in the CPU's log: that was emptied at the last exit. */
+static void change_log(struct vcpu *v)
+{
+	bool on = atomic_load(&v->vm->logs_writes);
+
+	virt_log_writes(&v->virt, on);
+	v->watch = (v->watch & ~WATCH_LOG) | (on ? WATCH_LOG : 0);
+}
+
+/* What the CPU noted is brought into the dirty bitmaps of the slots as they are now. */
+static void empty_log(struct vcpu *v)
+{
+	const uint64_t *gpa;
+	unsigned nr = virt_take_log(&v->virt, &gpa);
+
+	for (unsigned i = 0; i < nr; i++)
+		guest_mark_dirty(&v->vm->mem, GPA(gpa[i]));
+}
+
+void vcpu_watch_exit(struct vcpu *v, const struct vm_exit *exit)
+{
+	if (v->watch & WATCH_LOG)
+		empty_log(v);
+	if (v->watch & WATCH_TRACE)
+		trace_add(v->trace, v, exit);
+}
+
 /* The requests that are not about events. Cold. */
 static void handle_rare_requests(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 {
@@ -183,6 +212,8 @@ static void handle_rare_requests(struct vmm_cpu *c, struct vcpu *v, uint32_t req
 		virt_flush_tdp(&v->virt);
 	if (requests & REQ_RELOAD_ROOT)
 		reload_root(c, v);
+	if (requests & REQ_LOG)
+		change_log(v);
 }
 
 /* After these there may be something to deliver. */

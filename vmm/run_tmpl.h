@@ -19,7 +19,6 @@
 #include "vmm/realmode.h"
 #include "vmm/run.h"
 #include "vmm/sysinsn.h"
-#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 static void do_cpuid(struct vcpu *v)
@@ -231,6 +230,8 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
 		break;
+	case EXIT_LOG_FULL: /* vcpu_watch_exit() has emptied it */
+		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		vcpu_inject_error(v, X86_TRAP_GP, 0);
 		break;
@@ -268,8 +269,8 @@ static bool begin_run(struct vmm_cpu *c, struct vcpu *v)
 }
 
 /*
- * The reason of the exit that ended the run. What it interrupted is queued before this CPU is a
- * reader again: between the barriers the compiler keeps in registers what it knows.
+ * The reason of the exit that ended the run. Whoever waits until this CPU is out of guest mode also
+ * waits for vcpu_watch_exit(), and so for the log of the guest's writes.
  */
 static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {
@@ -277,11 +278,13 @@ static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *e
 
 	grace_enter_guest(c->grace);
 	virt_vcpu_run(&v->virt, exit);
-	reason = exit->reason;
+	reason = exit->reason; /* before the barriers: it is in a register */
+	grace_exit_guest(c->grace);
+	if (unlikely(v->watch))
+		vcpu_watch_exit(v, exit);
 	atomic_store_explicit(&c->mode, CPU_BUSY, memory_order_release);
 	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
 		vcpu_requeue_event(v);
-	grace_exit_guest(c->grace);
 	v->exits[reason]++;
 	return reason;
 }
@@ -310,8 +313,6 @@ void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 			realmode_run(c, v);
 		} else if (likely(begin_run(c, v))) {
 			reason = run(c, v, &exit);
-			if (unlikely(v->trace))
-				trace_add(v->trace, v, &exit);
 			handle_exit(c, v, reason, &exit);
 			continue;
 		}

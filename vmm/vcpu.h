@@ -36,12 +36,18 @@ struct trace;
 #define REQ_EVENT       (1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
 #define REQ_NMI         (1u << 1) /* an NMI arrived */
 #define REQ_INIT        (1u << 2)
-#define REQ_STARTUP     (1u << 3) /* SIPI; vector in sipi_vector */
-#define REQ_FLUSH       (1u << 4) /* forget all translations of this vCPU's tag */
-#define REQ_RELOAD_ROOT (1u << 5) /* the two-dimensional root is obsolete */
-#define REQ_STOP        (1u << 6) /* the VM has ended: leave the run queue */
-#define REQ_YIELD       (1u << 7) /* let the CPU's next vCPU run */
-#define REQ_TIMERS      (1u << 8) /* the CPU's timers want to be looked at */
+#define REQ_STARTUP     (1u << 3)  /* SIPI; vector in sipi_vector */
+#define REQ_FLUSH       (1u << 4)  /* forget all translations of this vCPU's tag */
+#define REQ_RELOAD_ROOT (1u << 5)  /* the two-dimensional root is obsolete */
+#define REQ_STOP        (1u << 6)  /* the VM has ended: leave the run queue */
+#define REQ_YIELD       (1u << 7)  /* let the CPU's next vCPU run */
+#define REQ_TIMERS      (1u << 8)  /* the CPU's timers want to be looked at */
+#define REQ_LOG         (1u << 9)  /* vm->logs_writes has changed */
+#define REQ_OUT         (1u << 10) /* be out of guest mode once: nothing else */
+
+/* What is to be done after each exit of a vCPU, before anything else. */
+#define WATCH_TRACE (1u << 0) /* note it, for debug=exits */
+#define WATCH_LOG   (1u << 1) /* bring what the CPU noted of the guest's writes into the log */
 
 enum vcpu_state {
 	VCPU_RUNNABLE,
@@ -131,6 +137,7 @@ struct vcpu {
 	uint64_t emulated;   /* instructions of realmode_run() */
 	uint64_t exits[NR_EXIT_REASONS];
 	struct trace *trace; /* debug=exits; NULL without */
+	uint32_t watch;      /* WATCH_* */
 };
 
 /* Set request bits and make the vCPU's CPU look at them. Any CPU, any context. */
@@ -204,6 +211,9 @@ bool vcpu_has_wake_event(struct vcpu *v);
 
 /* XCR0, wherever it is now. Owner CPU. */
 uint64_t vcpu_xcr0(struct vcpu *v);
+
+/* An exit of a vCPU that is watched; its CPU still counts as in guest mode. Owner CPU. */
+void vcpu_watch_exit(struct vcpu *v, const struct vm_exit *exit);
 
 struct vmm_cpu;
 

@@ -42,6 +42,7 @@ void vm_init_formats(void)
 					.has_ad = virt_caps.tdp_has_ad,
 					.has_1g = virt_caps.tdp_has_1g,
 					.has_exec_only = virt_caps.tdp_has_exec_only,
+					.logs_writes = virt_caps.tdp_logs_writes,
 				});
 	else
 		spte_format_npt(&tdp_format, phys_bits, virt_caps.tdp_has_1g);
@@ -219,6 +220,7 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->id = id;
 	v->pcpu = choose_pcpu(vm->config);
 	v->xcr0 = XCR0_X87;
+	v->watch = traced ? WATCH_TRACE : 0;
 	v->emulates_modes = realmode_may_be_due(vm->config);
 	list_init(&v->run_link);
 	tdp_vcpu_init(&v->tdp, &vm->tdp);

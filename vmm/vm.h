@@ -44,9 +44,10 @@ struct vm {
 	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
 	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/run.c */
-	_Atomic bool paused;         /* atomic; vCPUs are not scheduled */
-	_Atomic bool restart;        /* atomic; create it anew when it has ended */
-	struct list link;            /* vm list lock */
+	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
+	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
+	_Atomic bool restart;     /* atomic; create it anew when it has ended */
+	struct list link;         /* vm list lock */
 };
 
 /* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */

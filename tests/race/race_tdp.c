@@ -29,6 +29,10 @@
 
 #define REQ_FLUSH  1u
 #define REQ_RELOAD 2u
+#define REQ_LOG    4u
+#define REQ_OUT    8u
+
+#define LOG_ENTRIES 16 /* as few as hardware has many */
 
 struct cached {
 	uint64_t gfn, pfn; /* pfn 0: nothing */
@@ -40,6 +44,9 @@ static struct vcpu {
 	_Atomic uint32_t requests;
 	_Atomic bool in_guest;
 	spte_t *root;
+	uint64_t log[LOG_ENTRIES]; /* gfns that hardware made dirty since the last exit */
+	unsigned nr_log;
+	bool logs;
 	struct cached tlb[256];
 	unsigned seed;
 } vcpus[VCPUS];
@@ -47,8 +54,8 @@ static struct vcpu {
 static struct guest_memory mem;
 static struct tdp tdp;
 static struct spte_format format;
-static _Atomic bool done;
-static _Atomic unsigned failures, hits, writes;
+static _Atomic bool done, log_writes;
+static _Atomic unsigned failures, hits, writes, logged;
 
 static void fail(const char *what, uint64_t gfn)
 {
@@ -83,12 +90,25 @@ static void request_reload(struct vm *vm)
 	request(REQ_RELOAD);
 }
 
+static void request_log(struct vm *vm, bool on)
+{
+	atomic_store(&log_writes, on);
+	request(REQ_LOG);
+}
+
+static void request_out(struct vm *vm)
+{
+	request(REQ_OUT);
+}
+
 static void handle_requests(struct vcpu *v)
 {
 	uint32_t what = atomic_exchange(&v->requests, 0);
 	hpa_t root;
 
-	if (what)
+	if (what & REQ_LOG)
+		v->logs = atomic_load(&log_writes);
+	if (what & (REQ_FLUSH | REQ_RELOAD))
 		memset(v->tlb, 0, sizeof(v->tlb));
 	if (what & REQ_RELOAD) {
 		if (tdp_load_root(&v->tdp, &root))
@@ -99,11 +119,24 @@ static void handle_requests(struct vcpu *v)
 
 /* --- guest mode: hardware --- */
 
-static bool set_bits(spte_t *e, uint64_t spte, uint64_t bits)
+static bool set_bits(struct vcpu *v, uint64_t gfn, spte_t *e, uint64_t spte, uint64_t bits)
 {
-	return (spte | bits) == spte ||
-	       atomic_compare_exchange_strong_explicit(e, &spte, spte | bits, memory_order_relaxed,
-						       memory_order_relaxed);
+	if ((spte | bits) == spte)
+		return true;
+	if (!atomic_compare_exchange_strong_explicit(e, &spte, spte | bits, memory_order_relaxed,
+						     memory_order_relaxed))
+		return false;
+	if (v->logs && (bits & ~spte & format.dirty))
+		v->log[v->nr_log++] = gfn;
+	return true;
+}
+
+/* Out of guest mode: the run loop's part. */
+static void empty_log(struct vcpu *v)
+{
+	atomic_fetch_add_explicit(&logged, v->nr_log, memory_order_relaxed);
+	while (v->nr_log)
+		guest_mark_dirty(&mem, GPA(v->log[--v->nr_log] << PAGE_SHIFT));
 }
 
 static bool walk(struct vcpu *v, uint64_t gfn, bool write, struct cached *t)
@@ -121,7 +154,7 @@ static bool walk(struct vcpu *v, uint64_t gfn, bool write, struct cached *t)
 		if (spte_is_leaf(&format, spte, level)) {
 			if (write && !(spte & format.write))
 				return false;
-			if (!set_bits(e, spte, bits))
+			if (!set_bits(v, gfn, e, spte, bits))
 				continue; /* changed meanwhile: look again */
 			t->gfn = gfn;
 			t->pfn = (spte_address(spte).v >> PAGE_SHIFT) +
@@ -170,7 +203,7 @@ static uint64_t pick_gfn(struct vcpu *v)
 	return rand_r(&v->seed) % SPACE;
 }
 
-/* Until a fault or a kick. */
+/* Until a fault, a kick or a full log. */
 static void run_guest(struct vcpu *v)
 {
 	uint64_t gfn = 0;
@@ -179,13 +212,14 @@ static void run_guest(struct vcpu *v)
 	atomic_store(&v->in_guest, true);
 	if (!atomic_load(&v->requests)) {
 		grace_enter_guest(grace_cpu());
-		while (!faulted && !atomic_load(&v->requests) &&
+		while (!faulted && v->nr_log < LOG_ENTRIES && !atomic_load(&v->requests) &&
 		       !atomic_load_explicit(&done, memory_order_relaxed)) {
 			gfn = pick_gfn(v);
 			write = rand_r(&v->seed) % 2;
 			faulted = !access_page(v, gfn, write);
 		}
 		grace_exit_guest(grace_cpu());
+		empty_log(v);
 	}
 	atomic_store_explicit(&v->in_guest, false, memory_order_release);
 	if (faulted &&
@@ -365,6 +399,7 @@ static void run(const char *name, unsigned max_level, unsigned seed)
 	memset(vcpus, 0, sizeof(vcpus));
 	memset(&tdp, 0, sizeof(tdp));
 	atomic_store(&done, false);
+	atomic_store(&log_writes, false);
 	slots_init(&mem);
 	if (tdp_init(&tdp, &mem, NULL, &format, max_level))
 		fail("no engine", 0);
@@ -397,6 +432,8 @@ int main(void)
 	host_set_nr_cpus(VCPUS + 1);
 	host_on_flush = request_flush;
 	host_on_reload = request_reload;
+	host_on_log = request_log;
+	host_on_gather = request_out;
 	host_arena_with_frames(16ull << 20);
 	grace_exit_guest(grace_cpu());
 	spte_format_npt(&format, 48, true);
@@ -404,8 +441,13 @@ int main(void)
 	run("NPT", 3, 2);
 	spte_format_ept(&format, 46, (struct ept_features){0});
 	run("EPT without A/D", 2, 3);
-	if (!hits || !writes)
+	if (logged)
+		fail("no hardware logs here", 0);
+	spte_format_ept(&format, 46, (struct ept_features){.has_ad = true, .logs_writes = true});
+	run("EPT with a log", 1, 4);
+	run("EPT with a log", 2, 5);
+	if (!hits || !writes || !logged)
 		fail("nothing was touched", 0);
-	printf("race_tdp: %u pages read, %u written\n", hits, writes);
+	printf("race_tdp: %u pages read, %u written, %u logged\n", hits, writes, logged);
 	return failures != 0;
 }

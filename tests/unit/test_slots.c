@@ -34,8 +34,9 @@ static uint64_t free_frames(void)
 /* --- an engine that believes nothing --- */
 
 static struct {
-	unsigned prepared, cancelled, flushed, committed, protected;
-	uint64_t protected_first, protected_mask;
+	unsigned prepared, cancelled, flushed, committed, gathered, again;
+	uint64_t again_first, again_mask;
+	gfn_t noted;
 	uint64_t generation;
 	int refuse;
 	const struct memslot *old, *new; /* of the last slot_commit() */
@@ -84,12 +85,20 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 	engine.committed++;
 }
 
-static void write_protect(void *mmu, const struct memslot *slot, uint64_t first,
-			  const uint64_t *bitmap, uint64_t nr_pages)
+/* What hardware has noted of the guest's writes. */
+static void gather_dirty(void *mmu)
 {
-	engine.protected ++;
-	engine.protected_first = first;
-	engine.protected_mask = bitmap[0];
+	engine.gathered++;
+	if (engine.noted.v)
+		slot_mark_dirty(slots_find(&mem, engine.noted), engine.noted);
+}
+
+static void log_again(void *mmu, const struct memslot *slot, uint64_t first, const uint64_t *bitmap,
+		      uint64_t nr_pages)
+{
+	engine.again++;
+	engine.again_first = first;
+	engine.again_mask = bitmap[0];
 }
 
 static const struct mmu_ops ops = {
@@ -97,7 +106,8 @@ static const struct mmu_ops ops = {
 	.slot_cancel = slot_cancel,
 	.slot_flush = slot_flush,
 	.slot_commit = slot_commit,
-	.write_protect = write_protect,
+	.gather_dirty = gather_dirty,
+	.log_again = log_again,
 };
 
 static void fresh(uint64_t bytes, bool with_engine)
@@ -318,20 +328,27 @@ static void test_dirty_log(void **state)
 	assert_int_equal(slots_get_dirty(&mem, 0, 256, 64, bitmap), -EINVAL);
 	assert_int_equal(slots_get_dirty(&mem, 0, 64, UINT64_MAX - 63, bitmap), -EINVAL);
 	assert_int_equal(slots_get_dirty(&mem, 1, 0, 64, bitmap), -ENOENT);
-	assert_int_equal(engine.protected, 0);
+	assert_int_equal(engine.again, 0);
 	assert_int_equal(slots_get_dirty(&mem, 0, 64, 64, bitmap), 0);
 	assert_int_equal(bitmap[0], 1);
-	assert_int_equal(engine.protected, 1);
-	assert_int_equal(engine.protected_first, 64);
-	assert_int_equal(engine.protected_mask, 1);
+	assert_int_equal(engine.again, 1);
+	assert_int_equal(engine.again_first, 64);
+	assert_int_equal(engine.again_mask, 1);
 	assert_int_equal(slots_get_dirty(&mem, 0, 0, 200, bitmap), 0);
 	assert_int_equal(bitmap[0], 1 | BIT_ULL(63));
 	assert_int_equal(bitmap[1], 0); /* reported before */
 	assert_int_equal(bitmap[3], BIT_ULL(7));
-	/* Nothing new: nothing to protect. */
+	/* Nothing new: nothing to log again. */
 	assert_int_equal(slots_get_dirty(&mem, 0, 0, 200, bitmap), 0);
 	assert_int_equal(bitmap[0] | bitmap[1] | bitmap[2] | bitmap[3], 0);
-	assert_int_equal(engine.protected, 2);
+	assert_int_equal(engine.again, 2);
+	/* What the engine has heard of is in the report already. */
+	engine.noted = GFN(1070);
+	assert_int_equal(slots_get_dirty(&mem, 0, 0, 200, bitmap), 0);
+	assert_int_equal(bitmap[1], BIT_ULL(6));
+	assert_int_equal(engine.again, 3);
+	assert_int_equal(engine.gathered, 4);
+	engine.noted = GFN(0);
 	/* The log moves with the slot. */
 	slot_mark_dirty(slots_find(&mem, GFN(1001)), GFN(1001));
 	assert_int_equal(slots_move(&mem, 0, GFN(5000)), 0);

@@ -9,13 +9,14 @@
 #include "mm/spte.h"
 #include "tests/unit/support/panic.h"
 
-static struct spte_format npt, npt52, ept, ept_noad, ept_xo;
+static struct spte_format npt, npt52, ept, ept_log, ept_noad, ept_xo;
 
 static int setup(void **state)
 {
 	spte_format_npt(&npt, 48, true);
 	spte_format_npt(&npt52, 52, true);
 	spte_format_ept(&ept, 46, (struct ept_features){.has_ad = true, .has_1g = true});
+	spte_format_ept(&ept_log, 46, (struct ept_features){.has_ad = true, .logs_writes = true});
 	spte_format_ept(&ept_noad, 39, (struct ept_features){0});
 	spte_format_ept(&ept_xo, 46, (struct ept_features){.has_ad = true, .has_exec_only = true});
 	return 0;
@@ -143,6 +144,7 @@ static void test_format_constants(void **state)
 	assert_int_equal(npt52.mmio_mask, 0);
 	assert_panics(spte_format_npt(&npt52, 53, false));
 	assert_panics(spte_format_ept(&npt52, 31, (struct ept_features){0}));
+	assert_panics(spte_format_ept(&npt52, 46, (struct ept_features){.logs_writes = true}));
 }
 
 static void check_mmio(const struct spte_format *f)
@@ -245,6 +247,28 @@ static void test_flush_decision(void **state)
 	assert_true(spte_flush_is_due(f, f->table | 0x5000, SPTE_FROZEN));
 }
 
+/* What a leaf loses, so that its next write is noted by a fault, or by the CPU. */
+static void test_logging(void **state)
+{
+	uint64_t w = ept.leaf | SPTE_MAY_WRITE | EPT_W | EPT_A | EPT_D, large = w | EPT_PS;
+
+	assert_false(spte_hardware_logs(&npt) || spte_hardware_logs(&ept));
+	assert_false(spte_hardware_logs(&ept_noad));
+	assert_true(spte_hardware_logs(&ept_log));
+	assert_int_equal(spte_logged(&ept, w, 1), w & ~(EPT_W | EPT_D));
+	assert_int_equal(spte_logged(&ept_log, w, 1), w & ~EPT_D);
+	assert_int_equal(spte_logged(&ept_noad, w & ~(EPT_A | EPT_D), 1),
+			 w & ~(EPT_W | EPT_A | EPT_D));
+	/* The CPU notes a single 4K page of a large one. */
+	assert_int_equal(spte_logged(&ept_log, large, 2), large & ~(EPT_W | EPT_D));
+	assert_int_equal(spte_logged(&ept_log, large, 3), large & ~(EPT_W | EPT_D));
+	assert_true(spte_is_legal(&ept_log, spte_logged(&ept_log, w, 1), 1));
+	/* A CPU that has seen the dirty bit set does not look again. */
+	assert_true(spte_flush_is_due(&ept_log, w, w & ~EPT_D));
+	assert_false(spte_flush_is_due(&ept_log, w & ~EPT_D, w & ~EPT_D));
+	assert_false(spte_flush_is_due(&ept_log, w & ~EPT_D, w));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_mmio_generations),
 		cmocka_unit_test(test_aging),
 		cmocka_unit_test(test_flush_decision),
+		cmocka_unit_test(test_logging),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

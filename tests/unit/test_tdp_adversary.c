@@ -35,6 +35,7 @@ static struct model {
 	uint64_t stamp; /* 0: no memory */
 	bool ro, log;
 	bool dirty;    /* written by a guest and not reported yet */
+	bool due;      /* so was it when the log was asked for */
 	bool readable; /* before the operation that is going on */
 } model[MAX_GFN];
 
@@ -74,6 +75,12 @@ static bool is_logged_dirty(uint64_t gfn)
 	return slot->dirty && atomic_load(&slot->dirty[i / 64]) & BIT_ULL(i % 64);
 }
 
+/* In the log, or still with the CPU that wrote. */
+static bool is_noted(uint64_t gfn)
+{
+	return is_logged_dirty(gfn) || adv_has_noted(gfn);
+}
+
 /* --- what is checked --- */
 
 /* While an operation goes on, both the slots before it and those published now may be in force. */
@@ -107,7 +114,7 @@ static void check_translation(unsigned cpu, uint64_t gfn, uint64_t nr, uint64_t 
 		uint64_t g = gfn + probe[i];
 
 		check_mapping("cached", g, pfn + probe[i], writable);
-		if (!adv_violation[0] && writable && model[g].log && !is_logged_dirty(g))
+		if (!adv_violation[0] && writable && model[g].log && !is_noted(g))
 			adv_report("cached: gfn %llx can be written unseen", (unsigned long long)g);
 	}
 }
@@ -182,6 +189,26 @@ static void watch(void *table, unsigned level, uint64_t gfn)
 
 /* --- accesses of guests --- */
 
+static void note(uint64_t gfn)
+{
+	struct memslot *slot = slot_at(gfn);
+
+	if (slot)
+		slot_mark_dirty(slot, GFN(gfn));
+}
+
+/* Out of guest mode: the run loop brings the CPU's notes into the slots' logs. */
+static void leave(unsigned cpu)
+{
+	adv_take_log(cpu, note);
+}
+
+static void all_leave(struct vm *vm)
+{
+	for (unsigned i = 0; i < WORLD_VCPUS; i++)
+		leave(i);
+}
+
 /* What the run loop does: out of guest mode since the request, a new root before the next entry. */
 static void enter(unsigned cpu)
 {
@@ -220,6 +247,9 @@ static bool access_once(unsigned cpu, uint64_t gfn, bool write)
 		note_access(gfn, r, write);
 		return true;
 	}
+	leave(cpu);
+	if (r.log_full)
+		return false;
 	ret = world_fault(cpu, gfn, r.error);
 	if (ret == RET_PF_EMULATE)
 		note_emulated(gfn, write);
@@ -386,12 +416,10 @@ static void op_move(unsigned id)
 	memcpy(&model[to], moved, pages * sizeof(*model));
 }
 
-static void op_flags(unsigned id)
+static void op_flags_to(unsigned id, uint32_t new)
 {
-	static const uint32_t kinds[] = {0, SLOT_READONLY, SLOT_DIRTY_LOG,
-					 SLOT_READONLY | SLOT_DIRTY_LOG};
 	struct memslot *s = slot_by_id(id);
-	uint32_t old = s->flags, new = kinds[pick(4)];
+	uint32_t old = s->flags;
 	uint64_t base = s->base.v, pages = s->nr_pages;
 
 	begin(!((old ^ new) & SLOT_READONLY) && !(old & ~new &SLOT_DIRTY_LOG));
@@ -404,6 +432,26 @@ static void op_flags(unsigned id)
 	}
 }
 
+static void op_flags(unsigned id)
+{
+	static const uint32_t kinds[] = {0, SLOT_READONLY, SLOT_DIRTY_LOG,
+					 SLOT_READONLY | SLOT_DIRTY_LOG};
+
+	op_flags_to(id, kinds[pick(4)]);
+}
+
+/* What was written before is reported; what is written meanwhile, now or later. */
+static void check_report(uint64_t gfn, bool reported)
+{
+	bool later = is_noted(gfn);
+
+	if (model[gfn].due && !reported)
+		adv_report("gfn %llx: a write was lost", (unsigned long long)gfn);
+	else if (model[gfn].dirty && !reported && !later)
+		adv_report("gfn %llx: a write is being lost", (unsigned long long)gfn);
+	model[gfn].dirty = later;
+}
+
 static void op_get_dirty(unsigned id)
 {
 	static uint64_t bitmap[BIG / 64];
@@ -411,17 +459,13 @@ static void op_get_dirty(unsigned id)
 
 	if (!s->dirty)
 		return;
+	for (uint64_t gfn = s->base.v; gfn < s->base.v + s->nr_pages; gfn++)
+		model[gfn].due = model[gfn].dirty;
 	begin(true);
 	assert_int_equal(slots_get_dirty(&world.mem, id, 0, s->nr_pages, bitmap), 0);
 	end();
-	for (uint64_t i = 0; i < s->nr_pages; i++) {
-		uint64_t gfn = s->base.v + i;
-		bool reported = bitmap[i / 64] & BIT_ULL(i % 64), later = is_logged_dirty(gfn);
-
-		if (model[gfn].dirty && !reported && !later)
-			adv_report("gfn %llx: a write was lost", (unsigned long long)gfn);
-		model[gfn].dirty = later;
-	}
+	for (uint64_t i = 0; i < s->nr_pages; i++)
+		check_report(s->base.v + i, bitmap[i / 64] & BIT_ULL(i % 64));
 }
 
 static void op_unmap(void)
@@ -535,7 +579,14 @@ static void step(void)
 
 static void flush(struct vm *vm)
 {
+	all_leave(vm);
 	adv_flush();
+}
+
+static void log_writes(struct vm *vm, bool on)
+{
+	all_leave(vm);
+	adv_logs = on;
 }
 
 static void start(unsigned format, unsigned max_level, uint64_t arena, uint64_t size)
@@ -543,6 +594,9 @@ static void start(unsigned format, unsigned max_level, uint64_t arena, uint64_t 
 	world_create(arena, &world_format[format], max_level);
 	host_set_nr_cpus(2);
 	host_on_flush = flush;
+	host_on_reload = all_leave;
+	host_on_log = log_writes;
+	host_on_gather = all_leave;
 	memset(model, 0, sizeof(model));
 	memset(seen_reloads, 0, sizeof(seen_reloads));
 	space = size;
@@ -615,15 +669,18 @@ static void test_gigabyte(void **state)
 {
 	run_gigabyte(WORLD_NPT, 3);
 	run_gigabyte(WORLD_EPT, 2);
+	run_gigabyte(WORLD_EPT_LOG, 3);
 }
 
 /* --- the detector detects --- */
 
 static void no_flush(struct vm *vm) {}
 
-static void map_and_cache(uint64_t gfn, uint32_t flags)
+static void no_log(struct vm *vm, bool on) {}
+
+static void map_and_cache_in(unsigned format, uint64_t gfn, uint32_t flags)
 {
-	start(WORLD_NPT, 3, 96 * MIB, SPACE);
+	start(format, 3, 96 * MIB, SPACE);
 	frames_set_poison(true);
 	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, flags), 0);
@@ -631,6 +688,11 @@ static void map_and_cache(uint64_t gfn, uint32_t flags)
 	guest_access(0, gfn, true);
 	check_all_cached();
 	must_be_fine();
+}
+
+static void map_and_cache(uint64_t gfn, uint32_t flags)
+{
+	map_and_cache_in(WORLD_NPT, gfn, flags);
 }
 
 static void expect_violation(const char *what)
@@ -654,6 +716,45 @@ static void test_finds_missing_flush_of_log(void **state)
 	map_and_cache(0x234, SLOT_DIRTY_LOG);
 	host_on_flush = no_flush;
 	op_get_dirty(1);
+	expect_violation("can be written unseen");
+}
+
+/* The same where the CPU logs: it has the page cached as dirty, and does not look again. */
+static void test_finds_missing_flush_of_dirty_bit(void **state)
+{
+	map_and_cache_in(WORLD_EPT_LOG, 0x234, SLOT_DIRTY_LOG);
+	host_on_flush = no_flush;
+	op_get_dirty(1);
+	expect_violation("can be written unseen");
+}
+
+static void test_finds_missing_flush_as_a_log_begins(void **state)
+{
+	map_and_cache_in(WORLD_EPT_LOG, 0x234, 0);
+	host_on_flush = no_flush;
+	op_flags_to(1, SLOT_DIRTY_LOG);
+	expect_violation("can be written unseen");
+}
+
+/* Notes that are still with a CPU when the log is read. */
+static void test_finds_missing_gathering(void **state)
+{
+	map_and_cache_in(WORLD_EPT_LOG, 0x234, SLOT_DIRTY_LOG);
+	op_get_dirty(1);
+	guest_access(0, 0x234, true); /* no fault: D alone was clear */
+	must_be_fine();
+	host_on_gather = NULL;
+	op_get_dirty(1);
+	expect_violation("a write was lost");
+}
+
+/* A vCPU that goes on without a log. */
+static void test_finds_log_that_is_off(void **state)
+{
+	map_and_cache_in(WORLD_EPT_LOG, 0x234, 0);
+	host_on_log = no_log;
+	op_flags_to(1, SLOT_DIRTY_LOG);
+	guest_access(0, 0x234, true);
 	expect_violation("can be written unseen");
 }
 
@@ -700,14 +801,42 @@ static void test_finds_third_mapping(void **state)
 	expect_violation("walk: gfn");
 }
 
+/*
+ * A large page that was only read is split as the log begins; a CPU that still had it whole could
+ * take the dirty bit of one piece for the whole one's.
+ */
+static void test_log_begins_on_a_clean_large_page(void **state)
+{
+	start(WORLD_EPT_LOG, 3, 96 * MIB, SPACE);
+	frames_set_poison(true);
+	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
+	stamp_slot(0x200, 0x400, 0);
+	guest_access(0, 0x234, false);
+	/* While nobody else is about, whose writes would be reason enough for a flush. */
+	assert_int_equal(slots_set_flags(&world.mem, 1, SLOT_DIRTY_LOG), 0);
+	for (uint64_t gfn = 0x200; gfn < 0x600; gfn++)
+		model[gfn].log = true;
+	for (uint64_t gfn = 0x230; gfn < 0x240; gfn++)
+		guest_access(0, gfn, true);
+	check_all_cached();
+	finish();
+	must_be_fine();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finds_missing_flush_at_delete),
 		cmocka_unit_test(test_finds_missing_flush_of_log),
+		cmocka_unit_test(test_finds_missing_flush_of_dirty_bit),
+		cmocka_unit_test(test_finds_missing_flush_as_a_log_begins),
+		cmocka_unit_test(test_finds_missing_gathering),
+		cmocka_unit_test(test_finds_log_that_is_off),
 		cmocka_unit_test(test_finds_freed_table),
 		cmocka_unit_test(test_finds_kept_root),
 		cmocka_unit_test(test_finds_third_mapping),
+		cmocka_unit_test(test_log_begins_on_a_clean_large_page),
 		cmocka_unit_test(test_small_worlds),
 		cmocka_unit_test(test_gigabyte),
 	};

@@ -12,7 +12,8 @@
 
 struct translation {
 	uint64_t gfn, nr_pages, pfn;
-	bool writable;
+	bool writable;    /* W, and D known to be set */
+	bool has_w_alone; /* W, and D not */
 };
 
 struct cached_table {
@@ -25,8 +26,12 @@ static struct adv_cpu {
 	struct translation tlb[MAX_CACHED];
 	struct cached_table tables[MAX_CACHED];
 	unsigned nr_tlb, nr_tables;
+	uint64_t log[ADV_LOG_ENTRIES];
+	unsigned nr_log;
 	spte_t *root;
 } cpus[WORLD_VCPUS];
+
+bool adv_logs;
 
 static uint64_t rng;
 char adv_violation[256];
@@ -66,8 +71,28 @@ void adv_reset(uint64_t seed)
 {
 	rng = seed * 2 + 1;
 	adv_violation[0] = 0;
-	for (unsigned i = 0; i < WORLD_VCPUS; i++)
+	adv_logs = false;
+	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
+		cpus[i].nr_log = 0;
 		adv_load_root(i);
+	}
+}
+
+void adv_take_log(unsigned cpu, void (*note)(uint64_t gfn))
+{
+	while (cpus[cpu].nr_log)
+		note(cpus[cpu].log[--cpus[cpu].nr_log]);
+}
+
+bool adv_has_noted(uint64_t gfn)
+{
+	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
+		for (unsigned j = 0; j < cpus[i].nr_log; j++) {
+			if (cpus[i].log[j] == gfn)
+				return true;
+		}
+	}
+	return false;
 }
 
 static uint64_t first_gfn(uint64_t gfn, unsigned level)
@@ -149,10 +174,36 @@ static struct adv_result fault(struct adv_cpu *c, uint64_t gfn, bool write, uint
 	return (struct adv_result){.error = error | (write ? PFERR_WRITE : 0) | PFERR_USER};
 }
 
-static void set_bits(spte_t *e, uint64_t spte, uint64_t bits)
+/* False: the log is full, and nothing happened. */
+static bool set_bits(struct adv_cpu *c, uint64_t gfn, spte_t *e, uint64_t spte, uint64_t bits)
 {
-	if ((spte | bits) != spte)
-		store_trap_poke((uint64_t *)e, spte | bits);
+	uint64_t missing = bits & ~spte;
+
+	if (!missing)
+		return true;
+	if (adv_logs && c->nr_log == ADV_LOG_ENTRIES)
+		return false;
+	store_trap_poke((uint64_t *)e, spte | bits);
+	if (adv_logs && (missing & world.tdp.fmt->dirty))
+		c->log[c->nr_log++] = gfn;
+	return true;
+}
+
+/*
+ * A larger translation of before a split, which was not dirty: the walk for this write has set a
+ * dirty bit, and the CPU takes it for the larger one's.
+ */
+static void confuse_sizes(struct adv_cpu *c, uint64_t gfn, uint64_t span)
+{
+	for (unsigned i = 0; i < c->nr_tlb; i++) {
+		struct translation *t = &c->tlb[i];
+
+		if (t->has_w_alone && t->nr_pages > span && gfn - t->gfn < t->nr_pages &&
+		    !whim(2)) {
+			t->writable = true;
+			t->has_w_alone = false;
+		}
+	}
 }
 
 static struct adv_result finish(struct adv_cpu *c, uint64_t gfn, bool write, spte_t *e,
@@ -164,13 +215,17 @@ static struct adv_result finish(struct adv_cpu *c, uint64_t gfn, bool write, spt
 
 	if (write && !(spte & f->write))
 		return fault(c, gfn, write, PFERR_PRESENT);
-	set_bits(e, spte, f->accessed | (write ? f->dirty : 0));
+	if (!set_bits(c, gfn, e, spte, f->accessed | (write ? f->dirty : 0)))
+		return (struct adv_result){.log_full = true};
 	memset(&t, 0, sizeof(t)); /* compared with its padding */
 	t.gfn = gfn & ~(span - 1);
 	t.nr_pages = span;
 	t.pfn = spte_address(spte).v >> PAGE_SHIFT;
 	/* Without D, hardware comes back to set it, and sees W then. */
 	t.writable = (spte & f->write) && (write || !f->dirty || (spte & f->dirty));
+	t.has_w_alone = (spte & f->write) && !t.writable;
+	if (write)
+		confuse_sizes(c, gfn, span);
 	keep_translation(c, t);
 	return (struct adv_result){.pfn = t.pfn + (gfn - t.gfn), .writable = t.writable};
 }

@@ -19,11 +19,25 @@
 /* What an access came to. */
 struct adv_result {
 	uint64_t pfn;   /* 0: it faulted, with ... */
-	uint32_t error; /* ... PFERR_* */
+	uint32_t error; /* ... PFERR_*; or only */
+	bool log_full;  /* ... because the CPU's log has no room */
 	bool writable;
 };
 
-/* No caches; each CPU is on world.root[]. `seed`: of its whims. */
+/*
+ * While this is set each CPU notes the page of a write that makes an entry dirty (SDM volume 3,
+ * 28.3.6), and keeps the note for as long as it is in guest mode.
+ */
+extern bool adv_logs;
+#define ADV_LOG_ENTRIES 8 /* as few as hardware has many, so that it is often full */
+
+/* The CPU leaves guest mode: its notes are handed over, and gone. */
+void adv_take_log(unsigned cpu, void (*note)(uint64_t gfn));
+
+/* Has some CPU such a note? */
+bool adv_has_noted(uint64_t gfn);
+
+/* No caches, no notes; each CPU is on world.root[]. `seed`: of its whims. */
 void adv_reset(uint64_t seed);
 
 /* The CPU goes to world.root[cpu], and flushes its tag as tdp_load_root() demands. */

@@ -146,6 +146,21 @@ void svm_flush_tdp(struct virt_vcpu *v)
 	fake_cpu_of(v)->flushes++;
 }
 
+void svm_log_writes(struct virt_vcpu *v, bool on)
+{
+	fake_cpu_of(v)->logs_writes = on;
+}
+
+unsigned svm_take_log(struct virt_vcpu *v, const uint64_t **gpa)
+{
+	struct fake_cpu *c = fake_cpu_of(v);
+	unsigned nr = c->nr_log;
+
+	c->nr_log = 0;
+	*gpa = c->log;
+	return nr;
+}
+
 void svm_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
 {
 	fake_cpu_of(v)->tsc_offset = offset;

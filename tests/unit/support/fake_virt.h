@@ -23,6 +23,9 @@ struct fake_cpu {
 	unsigned flushes;
 	uint64_t tsc_offset;
 	hpa_t root;
+	bool logs_writes;
+	uint64_t log[4]; /* gpas; svm_take_log() empties it */
+	unsigned nr_log;
 };
 
 extern struct fake_cpu fake_cpu;

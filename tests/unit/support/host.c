@@ -14,6 +14,7 @@
 uintptr_t host_direct_map;
 _Atomic unsigned host_flushes, host_reloads;
 void (*host_on_flush)(struct vm *vm), (*host_on_reload)(struct vm *vm);
+void (*host_on_log)(struct vm *vm, bool on), (*host_on_gather)(struct vm *vm);
 
 static uint64_t arena_bytes;
 static unsigned nr_cpus = 1;
@@ -92,4 +93,16 @@ void host_reload_roots(struct vm *vm)
 	atomic_fetch_add(&host_reloads, 1);
 	if (host_on_reload)
 		host_on_reload(vm);
+}
+
+void host_log_writes(struct vm *vm, bool on)
+{
+	if (host_on_log)
+		host_on_log(vm, on);
+}
+
+void host_gather_writes(struct vm *vm)
+{
+	if (host_on_gather)
+		host_on_gather(vm);
 }

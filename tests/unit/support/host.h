@@ -27,7 +27,9 @@ extern _Atomic unsigned host_flushes, host_reloads;
 /* If not NULL, called at each host_flush_vm(): an adversarial CPU flushes its TLB here. */
 extern void (*host_on_flush)(struct vm *vm);
 
-/* The same for host_reload_roots(). */
+/* The same for host_reload_roots(), host_log_writes(), host_gather_writes(). */
 extern void (*host_on_reload)(struct vm *vm);
+extern void (*host_on_log)(struct vm *vm, bool on);
+extern void (*host_on_gather)(struct vm *vm);
 
 #endif

@@ -25,6 +25,8 @@ static void make_formats(void)
 	spte_format_npt(&world_format[WORLD_NPT], 48, true);
 	spte_format_ept(&world_format[WORLD_EPT], 46,
 			(struct ept_features){.has_ad = true, .has_1g = true});
+	spte_format_ept(&world_format[WORLD_EPT_LOG], 46,
+			(struct ept_features){.has_ad = true, .has_1g = true, .logs_writes = true});
 	spte_format_ept(&world_format[WORLD_EPT_NO_AD], 46, (struct ept_features){.has_1g = true});
 }
 
@@ -53,6 +55,9 @@ void world_destroy(void)
 	assert_int_equal(world.tdp.tables, 0);
 	assert_int_equal(world_free_frames(), world.frames_before);
 	host_on_flush = NULL;
+	host_on_reload = NULL;
+	host_on_log = NULL;
+	host_on_gather = NULL;
 }
 
 void world_reload(unsigned i)
@@ -90,6 +95,15 @@ uint64_t world_walk(uint64_t gfn, bool write)
 	if (!spte_is_present(spte) || !(spte & f->read) || (write && !(spte & f->write)))
 		return 0;
 	return (spte_address(spte).v >> PAGE_SHIFT) + (gfn & (spte_pages(level) - 1));
+}
+
+bool world_hides_writes(uint64_t gfn)
+{
+	const struct spte_format *f = world.tdp.fmt;
+	unsigned level;
+	uint64_t spte = world_spte(gfn, &level);
+
+	return spte_is_present(spte) && (spte & (level == 1 ? f->log : f->write));
 }
 
 static uint64_t check_table(spte_t *table, unsigned level, uint64_t gfn)

@@ -13,8 +13,8 @@
 #define GIB         (1ull << 30)
 #define WORLD_VCPUS 2
 
-/* The formats that tests run over; `world_format[WORLD_FORMATS - 1]` has no accessed bits. */
-enum { WORLD_NPT, WORLD_EPT, WORLD_EPT_NO_AD, WORLD_FORMATS };
+/* The formats that tests run over; in WORLD_EPT_LOG hardware notes what it makes dirty. */
+enum { WORLD_NPT, WORLD_EPT, WORLD_EPT_LOG, WORLD_EPT_NO_AD, WORLD_FORMATS };
 extern struct spte_format world_format[WORLD_FORMATS];
 
 struct world {
@@ -43,6 +43,9 @@ uint64_t world_spte(uint64_t gfn, unsigned *level);
 
 /* What hardware would make of an access: the frame, or 0 for a fault. Sets no bits. */
 uint64_t world_walk(uint64_t gfn, bool write);
+
+/* May a guest write to this page and nobody notes it? */
+bool world_hides_writes(uint64_t gfn);
 
 /* Every entry of the current tree is legal; the tables are as many as are accounted. */
 void world_check_tree(void);
