@@ -16,11 +16,16 @@
 #define HYPERCALL_PUTC    3 /* the byte in RDI to the VM's console */
 #define HYPERCALL_CLOCK   4 /* nanoseconds since the hypervisor started */
 
+/* The dirty log of the VM's own RAM; 0 or a number of pages, or an error of vmm/dirty.h. */
+#define HYPERCALL_DIRTY_START   5
+#define HYPERCALL_DIRTY_COLLECT 6 /* of RSI pages from gpa RDI on, into a bitmap at gpa RDX */
+#define HYPERCALL_DIRTY_STOP    7
+
 /* Errors have Linux' numbers, whatever the C library calls them. */
 #define HYPERCALL_EPERM  ((uint64_t)-1)
 #define HYPERCALL_ENOSYS ((uint64_t)-38)
 
-#define HYPERCALL_ABI_VERSION 0x10000
+#define HYPERCALL_ABI_VERSION 0x10001
 
 /* A hypercall from CPL 0, and its result. Owner CPU. */
 uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The monitor lists, attaches, pauses, resumes, resets and stops VMs and shows their counters.
+ * The monitor lists, attaches, pauses, resumes, resets and stops VMs, and shows their counters and
+ * how much of their memory is written.
  * It runs on the boot CPU, out of the console's input, a line at a time.
  */
 #include "vmm/monitor.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "arch/x86/percpu.h"
@@ -89,6 +91,50 @@ static void show_counters(struct vm *vm, const char *arg)
 	}
 }
 
+static const char *dirty_error(int r)
+{
+	switch (r) {
+	case -EEXIST:
+		return "the log is on already";
+	case -ENOENT:
+		return "the log is off; 'dirty VM on' starts it";
+	case -EBUSY:
+		return "the guest uses its log itself";
+	default:
+		return "no memory for the log";
+	}
+}
+
+static int show_dirty(struct vm *vm)
+{
+	uint64_t pages;
+	int r = dirty_count(vm, DIRTY_MONITOR, &pages);
+
+	if (!r)
+		console_print("%s: %llu pages written since the last look, %llu in all\r\n",
+			      vm->name, (unsigned long long)pages,
+			      (unsigned long long)atomic_load(&vm->dirty.total));
+	return r;
+}
+
+static void dirty(struct vm *vm, const char *arg)
+{
+	int r;
+
+	if (arg && strcmp(arg, "on") != 0 && strcmp(arg, "off") != 0) {
+		console_print("dirty: '%s' is neither on nor off\r\n", arg);
+		return;
+	}
+	if (!arg)
+		r = show_dirty(vm);
+	else if (!strcmp(arg, "on"))
+		r = dirty_start(vm, DIRTY_MONITOR);
+	else
+		r = dirty_stop(vm, DIRTY_MONITOR);
+	if (r)
+		console_print("dirty: %s: %s\r\n", vm->name, dirty_error(r));
+}
+
 static void power_off(struct vm *unused, const char *arg)
 {
 	(void)unused;
@@ -119,6 +165,7 @@ static const struct command {
 	{"reset", true, reset_vm, "VM: start it anew"},
 	{"stop", true, stop_vm, "VM: end it"},
 	{"stats", true, show_counters, "VM: exits of each vCPU by reason"},
+	{"dirty", true, dirty, "VM [on|off]: pages written since the last look; its log"},
 	{"poweroff", false, power_off, "the machine"},
 	{"reboot", false, reboot, "the machine"},
 };
@@ -131,14 +178,16 @@ static void help(struct vm *unused, const char *arg)
 		console_print("%-9s %s\r\n", commands[i].name, commands[i].text);
 }
 
-static void execute(const struct command *cmd, const char *arg)
+/* The first word behind the command is the VM, if it wants one, and the next its argument. */
+static void execute(const struct command *cmd, char **words)
 {
-	struct vm *vm = arg ? vm_find(arg) : NULL;
+	const char *name = cmd->wants_vm ? strtok_r(NULL, " \t", words) : NULL;
+	struct vm *vm = name ? vm_find(name) : NULL;
 
 	if (cmd->wants_vm && !vm)
-		console_print("%s: no VM of the name '%s'\r\n", cmd->name, arg ? arg : "");
+		console_print("%s: no VM of the name '%s'\r\n", cmd->name, name ? name : "");
 	else
-		cmd->run(vm, arg);
+		cmd->run(vm, strtok_r(NULL, " \t", words));
 }
 
 static void run_line(void)
@@ -150,7 +199,7 @@ static void run_line(void)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (!strcmp(word, commands[i].name)) {
-			execute(&commands[i], strtok_r(NULL, " \t", &save));
+			execute(&commands[i], &save);
 			return;
 		}
 	}

@@ -148,29 +148,37 @@ static int fail(const struct vm *vm, const char *what)
 	return -ENOMEM;
 }
 
-enum { SLOT_LOW_RAM, SLOT_HIGH_RAM, SLOT_ROM, SLOT_IDENTITY };
-
 /* A page of the hypervisor's in the guest's memory: see VIRT_IDENTITY_GPA. */
 static int create_identity_map(struct vm *vm)
 {
 	gpa_t gpa = GPA(VIRT_IDENTITY_GPA);
-	int r = slots_create(&vm->mem, SLOT_IDENTITY, gpa_to_gfn(gpa), 1, 0);
+	int r = slots_create(&vm->mem, VM_SLOT_IDENTITY, gpa_to_gfn(gpa), 1, 0);
 
 	if (!r)
 		virt_fill_identity_map(guest_ptr(&vm->mem, gpa, PAGE_SIZE, true));
 	return r;
 }
 
-static int create_memory(struct vm *vm)
+uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base)
 {
 	uint64_t bytes = vm->config->mem_bytes;
 	uint64_t low = min(bytes, (uint64_t)PLATFORM_MMIO_HOLE_BASE);
-	gfn_t above_hole = GFN(BIT_ULL(32) >> PAGE_SHIFT);
-	int r = slots_create(&vm->mem, SLOT_LOW_RAM, GFN(0), low >> PAGE_SHIFT, 0);
 
-	if (!r && bytes > low)
-		r = slots_create(&vm->mem, SLOT_HIGH_RAM, above_hole, (bytes - low) >> PAGE_SHIFT,
-				 0);
+	*base = id == VM_SLOT_LOW_RAM ? GFN(0) : GFN(BIT_ULL(32) >> PAGE_SHIFT);
+	return (id == VM_SLOT_LOW_RAM ? low : bytes - low) >> PAGE_SHIFT;
+}
+
+static int create_memory(struct vm *vm)
+{
+	int r = 0;
+
+	for (unsigned id = 0; id < VM_RAM_SLOTS && !r; id++) {
+		gfn_t base;
+		uint64_t pages = vm_ram_slot(vm, id, &base);
+
+		if (pages)
+			r = slots_create(&vm->mem, id, base, pages, 0);
+	}
 	if (!r && !virt_caps.unrestricted)
 		r = create_identity_map(vm);
 	return r ? fail(vm, "not enough free memory for its RAM") : 0;
@@ -381,7 +389,7 @@ static int create_rom(struct vm *vm, const struct load_request *req)
 
 	if (!pages)
 		return 0;
-	if (slots_create(&vm->mem, SLOT_ROM, GFN((BIT_ULL(32) >> PAGE_SHIFT) - pages), pages, 0))
+	if (slots_create(&vm->mem, VM_SLOT_ROM, GFN((BIT_ULL(32) >> PAGE_SHIFT) - pages), pages, 0))
 		return fail(vm, "no memory for its firmware");
 	return 0;
 }
@@ -405,7 +413,7 @@ static int load(struct vm *vm)
 	sched_load(vm->vcpus[0]);
 	vcpu_apply_boot_state(vm->vcpus[0], &state);
 	sched_unload(vm->vcpus[0]);
-	if (load_rom_bytes(&req) && slots_set_flags(&vm->mem, SLOT_ROM, SLOT_READONLY))
+	if (load_rom_bytes(&req) && slots_set_flags(&vm->mem, VM_SLOT_ROM, SLOT_READONLY))
 		return fail(vm, "no memory for its firmware");
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "vmm/config.h"
 #include "vmm/console.h"
 #include "vmm/cpuid.h"
+#include "vmm/dirty.h"
 #include "vmm/platform.h"
 #include "vmm/vcpu.h"
 
@@ -28,6 +29,15 @@ enum vm_end {
 
 #define VM_STATUS_KILLED 101
 
+/* The ids of its memory slots; the first VM_RAM_SLOTS are RAM. */
+enum {
+	VM_SLOT_LOW_RAM,
+	VM_SLOT_HIGH_RAM,
+	VM_RAM_SLOTS,
+	VM_SLOT_ROM = VM_RAM_SLOTS,
+	VM_SLOT_IDENTITY
+};
+
 struct vm {
 	char name[CONFIG_NAME_LEN];       /* const */
 	const struct vm_config *config;   /* const */
@@ -38,6 +48,7 @@ struct vm {
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
+	struct dirty_log dirty;           /* rules in vmm/dirty.h */
 
 	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
 	uint32_t status;             /* written by whoever set `end`, read after the last stop */
@@ -80,6 +91,10 @@ void vm_pause(struct vm *vm, bool paused);
 
 /* Ask all vCPUs: request, kick. Any CPU. */
 void vm_request(struct vm *vm, uint32_t requests);
+
+/* The pages of RAM in a slot (an id below VM_RAM_SLOTS), from `base` on; 0: there is no such slot.
+ */
+uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base);
 
 /* Take the VM's current two-dimensional root. 0, or -ENOMEM. Owner CPU. */
 int vcpu_load_root(struct vcpu *v);

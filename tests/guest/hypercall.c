@@ -32,7 +32,7 @@ TEST(version)
 TEST(unknown_number)
 {
 	NEED_UMBRA;
-	CHECK_EQ(hypercall(5, 0), HC_ENOSYS);
+	CHECK_EQ(hypercall(8, 0), HC_ENOSYS);
 	CHECK_EQ(hypercall(~0ul, 0), HC_ENOSYS);
 	CHECK_EQ(hypercall(BIT(31), 0), HC_ENOSYS);
 #ifdef __x86_64__

@@ -4,6 +4,7 @@
  * ended, freed, made anew. Whatever fails: one line says so, nothing is lost, and the others do not
  * notice.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@
 #include "vmm/realmode.h"
 #include "vmm/run.h"
 #include "vmm/start.h"
+#include "vmm/trace.h"
 #include "vmm/vm.h"
 
 #define ARENA (64ull << 20)
@@ -399,6 +401,147 @@ static void vcpus_start_as_the_manual_says(void **state)
 	end_and_reap(vm);
 }
 
+/* ---- the dirty log ---- */
+
+static void write_page(struct vm *vm, uint64_t page)
+{
+	uint8_t byte = 1;
+
+	assert_int_equal(guest_write(&vm->mem, GPA(page << PAGE_SHIFT | 5), &byte, 1), 0);
+}
+
+static void the_log_has_what_was_written(void **state)
+{
+	struct vm *vm = vm_create(&other);
+	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1], pages;
+
+	write_page(vm, 7);
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
+	assert_int_equal(pages, 0);
+	write_page(vm, 7);
+	write_page(vm, 8);
+	write_page(vm, 8);
+	write_page(vm, 1023); /* the last */
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
+	assert_int_equal(pages, 3);
+	write_page(vm, 64);
+	write_page(vm, 200);
+	memset(bitmap, 0xff, sizeof(bitmap));
+	assert_int_equal(dirty_collect(vm, DIRTY_MONITOR, GFN(64), 128, bitmap), 1);
+	assert_int_equal(bitmap[0], 1);
+	assert_int_equal(bitmap[1], 0);
+	assert_int_equal(bitmap[2], ~0ull);
+	/* Beyond the end of RAM, and only there. */
+	assert_int_equal(dirty_collect(vm, DIRTY_MONITOR, GFN(192), DIRTY_MAX_PAGES, bitmap), 1);
+	assert_int_equal(bitmap[0], BIT_ULL(8));
+	assert_int_equal(bitmap[DIRTY_MAX_PAGES / 64 - 1], 0);
+	assert_int_equal(bitmap[DIRTY_MAX_PAGES / 64], ~0ull);
+	assert_int_equal(dirty_collect(vm, DIRTY_MONITOR, GFN(1024), 64, bitmap), 0);
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
+	assert_int_equal(pages, 0);
+	assert_int_equal(vm->dirty.total, 5);
+	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), 0);
+	end_and_reap(vm);
+}
+
+static void the_log_has_one_user(void **state)
+{
+	struct vm *vm = vm_create(&other);
+	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1], pages;
+
+	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), -ENOENT);
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -ENOENT);
+	assert_int_equal(dirty_start(vm, DIRTY_GUEST), 0);
+	assert_int_equal(dirty_start(vm, DIRTY_GUEST), -EEXIST);
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), -EBUSY);
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -EBUSY);
+	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), -EBUSY);
+	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(1), 64, bitmap), -EINVAL);
+	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(0), 63, bitmap), -EINVAL);
+	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(0), 0, bitmap), -EINVAL);
+	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(0), DIRTY_MAX_PAGES + 64, bitmap),
+			 -EINVAL);
+	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(SLOTS_MAX_GFN), 64, bitmap), -EINVAL);
+	assert_int_equal(dirty_stop(vm, DIRTY_GUEST), 0);
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
+	assert_int_equal(vm->dirty.total, 0);
+	/* A VM may end with its log on, and begins anew without. */
+	atomic_store(&vm->restart, true);
+	end_and_reap(vm);
+	vm = vm_find("other");
+	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), -ENOENT);
+	end_and_reap(vm);
+}
+
+static bool fail_all(void)
+{
+	return true;
+}
+
+static void a_log_without_memory_is_refused(void **state)
+{
+	struct vm *vm = vm_create(&other);
+	uint64_t pages;
+
+	mm_inject_failure = fail_all;
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), -ENOMEM);
+	mm_inject_failure = NULL;
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -ENOENT);
+	assert_int_equal(slots_find(&vm->mem, GFN(0))->flags, 0);
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
+	end_and_reap(vm);
+}
+
+/* As vmm/flush.c does, but for the waiting. */
+static struct vm *logged_vm;
+
+static void on_log(struct vm *vm, bool on)
+{
+	assert_ptr_equal(vm, logged_vm);
+	atomic_store(&vm->logs_writes, on);
+	vm_request(vm, REQ_LOG);
+}
+
+static void a_cpu_that_logs_is_told_and_asked(void **state)
+{
+	struct vm_exit exit = {.reason = EXIT_LOG_FULL};
+	struct fake_cpu *c;
+	uint64_t pages;
+	struct vcpu *v;
+	struct vm *vm;
+
+	virt_caps.ept = virt_caps.tdp_has_ad = virt_caps.tdp_logs_writes = true;
+	vm_init_formats();
+	host_on_log = on_log;
+	vm = logged_vm = vm_create(&flat); /* with debug=exits */
+	v = vm->vcpus[0];
+	c = fake_cpu_of(&v->virt);
+	vcpu_handle_requests(&cpus[0], v);
+	assert_int_equal(v->watch, WATCH_TRACE);
+	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		assert_true(atomic_load(&vm->vcpus[i]->requests) & REQ_LOG);
+	vcpu_handle_requests(&cpus[0], v);
+	assert_true(c->logs_writes);
+	assert_int_equal(v->watch, WATCH_TRACE | WATCH_LOG);
+	c->log[0] = 3 << PAGE_SHIFT;
+	c->log[1] = 9 << PAGE_SHIFT;
+	c->log[2] = 1ull << 40; /* no memory there any more */
+	c->nr_log = 3;
+	vcpu_watch_exit(v, &exit);
+	assert_int_equal(c->nr_log, 0);
+	assert_int_equal(v->trace->nr, 1);
+	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
+	assert_int_equal(pages, 2);
+	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), 0);
+	vcpu_handle_requests(&cpus[0], v);
+	assert_false(c->logs_writes);
+	assert_int_equal(v->watch, WATCH_TRACE);
+	host_on_log = NULL;
+	end_and_reap(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +558,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(going_on_after_a_pause_wakes_its_cpus, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(vcpus_start_as_the_manual_says, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_log_has_what_was_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_log_has_one_user, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_log_without_memory_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cpu_that_logs_is_told_and_asked, setup, teardown),
 	};
 
 	log_add_sink(&sink);

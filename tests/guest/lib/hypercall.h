@@ -15,8 +15,17 @@
 #define HC_PUTCHAR  3
 #define HC_CLOCK_NS 4
 
-#define HC_ENOSYS (-38l)
+#define HC_DIRTY_START   5
+#define HC_DIRTY_COLLECT 6 /* gpa, pages, gpa of the bitmap */
+#define HC_DIRTY_STOP    7
+
 #define HC_EPERM  (-1l)
+#define HC_ENOENT (-2l)
+#define HC_EFAULT (-14l)
+#define HC_EBUSY  (-16l)
+#define HC_EEXIST (-17l)
+#define HC_EINVAL (-22l)
+#define HC_ENOSYS (-38l)
 
 static inline bool is_umbra(void)
 {
@@ -34,15 +43,27 @@ static inline bool is_amd(void)
 }
 
 /* rax = number; rdi, rsi, rdx, r10 = arguments (edi, esi, edx in 32-bit code). */
-static inline long hypercall(unsigned long nr, unsigned long arg)
+static inline long hypercall3(unsigned long nr, unsigned long arg, unsigned long arg2,
+			      unsigned long arg3)
 {
 	long ret;
 
 	if (is_amd())
-		__asm__ volatile("vmmcall" : "=a"(ret) : "a"(nr), "D"(arg) : "memory");
+		__asm__ volatile("vmmcall"
+				 : "=a"(ret)
+				 : "a"(nr), "D"(arg), "S"(arg2), "d"(arg3)
+				 : "memory");
 	else
-		__asm__ volatile("vmcall" : "=a"(ret) : "a"(nr), "D"(arg) : "memory");
+		__asm__ volatile("vmcall"
+				 : "=a"(ret)
+				 : "a"(nr), "D"(arg), "S"(arg2), "d"(arg3)
+				 : "memory");
 	return ret;
+}
+
+static inline long hypercall(unsigned long nr, unsigned long arg)
+{
+	return hypercall3(nr, arg, 0, 0);
 }
 
 #endif
