@@ -359,14 +359,18 @@ no_memory:
 	return NULL;
 }
 
+void platform_shut_timers(struct platform *p)
+{
+	timer_shut(&p->pit.timer);
+	timer_shut(&p->rtc.timer);
+	timer_shut(&p->uart.timer);
+	timer_shut(&p->acpi_pm.timer);
+	for (unsigned i = 0; i < p->nr_vcpus; i++)
+		timer_shut(&p->lapic[i].timer);
+}
+
 void platform_destroy(struct platform *p)
 {
-	timer_cancel(&p->pit.timer);
-	timer_cancel(&p->rtc.timer);
-	timer_cancel(&p->uart.timer);
-	timer_cancel(&p->acpi_pm.timer);
-	for (unsigned i = 0; i < p->nr_vcpus; i++)
-		timer_cancel(&p->lapic[i].timer);
 	free_pages(p);
 }
 

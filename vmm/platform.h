@@ -78,7 +78,13 @@ struct platform_config {
  */
 struct platform *platform_create(const struct platform_config *config);
 
-/* The vCPUs are stopped, and no timer callback of the board is running. */
+/*
+ * The vCPUs are stopped: no timer of the board fires any more, but for callbacks that have begun,
+ * which are over after a grace period. Any CPU, no lock held.
+ */
+void platform_shut_timers(struct platform *p);
+
+/* The vCPUs never ran; or the timers were shut, and a grace period has passed since. */
 void platform_destroy(struct platform *p);
 
 /* All vCPUs are stopped. Tables in memory are written anew. */

@@ -23,6 +23,7 @@ void timer_init(struct timer *t, struct timer_queue *q, void (*fire)(struct time
 	t->queue = q;
 	list_init(&t->link);
 	t->deadline_ns = TIMER_NEVER;
+	t->is_shut = false;
 	t->fire = fire;
 }
 
@@ -45,8 +46,8 @@ void timer_arm(struct timer *t, uint64_t deadline_ns)
 
 	spin_lock(&q->lock);
 	list_del(&t->link);
-	t->deadline_ns = deadline_ns;
-	if (deadline_ns != TIMER_NEVER)
+	t->deadline_ns = likely(!t->is_shut) ? deadline_ns : TIMER_NEVER;
+	if (t->deadline_ns != TIMER_NEVER)
 		insert(q, t);
 	first = q->timers.next == &t->link && !q->running;
 	spin_unlock(&q->lock);
@@ -55,11 +56,25 @@ void timer_arm(struct timer *t, uint64_t deadline_ns)
 		q->earlier(q);
 }
 
+/* The queue's lock is held. */
+static void unlink_timer(struct timer *t)
+{
+	list_del(&t->link);
+	t->deadline_ns = TIMER_NEVER;
+}
+
 void timer_cancel(struct timer *t)
 {
 	spin_lock(&t->queue->lock);
-	list_del(&t->link);
-	t->deadline_ns = TIMER_NEVER;
+	unlink_timer(t);
+	spin_unlock(&t->queue->lock);
+}
+
+void timer_shut(struct timer *t)
+{
+	spin_lock(&t->queue->lock);
+	unlink_timer(t);
+	t->is_shut = true;
 	spin_unlock(&t->queue->lock);
 }
 

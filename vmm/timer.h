@@ -26,6 +26,7 @@ struct timer {
 	struct timer_queue *queue;     /* const after init */
 	struct list link;              /* queue->lock */
 	uint64_t deadline_ns;          /* queue->lock; clock_ns() time, TIMER_NEVER when idle */
+	bool is_shut;                  /* queue->lock; it cannot be armed any more */
 	void (*fire)(struct timer *t); /* const after init */
 };
 
@@ -41,6 +42,12 @@ void timer_arm(struct timer *t, uint64_t deadline_ns);
 
 /* After the return the timer is not armed; a callback that has begun may still be running. */
 void timer_cancel(struct timer *t);
+
+/*
+ * Cancel for good: arming does nothing from here on. A callback that has begun is over after a
+ * grace period, because it runs in the hypervisor; only then may the timer be freed.
+ */
+void timer_shut(struct timer *t);
 
 /* The earliest deadline of the queue, TIMER_NEVER if it is empty. */
 uint64_t timer_queue_next(struct timer_queue *q);

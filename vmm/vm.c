@@ -550,6 +550,8 @@ static void reap(struct vm *vm)
 	if (!machine_status)
 		machine_status = vm->status;
 	list_del(&vm->link);
+	/* A periodic timer goes on without its vCPU, and its callback arms it again. */
+	platform_shut_timers(vm->platform);
 	grace_wait(); /* CPUs that were about to kick or to fire a timer of this VM are done */
 	vm_destroy(vm);
 	if (restart && !vm_create(config) && !machine_status)

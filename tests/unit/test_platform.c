@@ -81,6 +81,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	platform_shut_timers(t.p);
 	platform_destroy(t.p);
 	assert_true(list_empty(&t.queue.timers));
 	slots_destroy(&t.mem);
@@ -279,6 +280,36 @@ static void test_reset(void **state)
 	assert_memory_equal(sig, "RSD PTR ", 8);
 }
 
+/*
+ * A board whose VM has ended: callbacks that were under way on another CPU when the timers were
+ * shut come to their end, and leave nothing behind that fires later.
+ */
+static void test_shut_timers(void **state)
+{
+	struct timer *timer, *armed[3];
+	unsigned nr = 0;
+
+	platform_mmio_write(t.p, 0, GPA(0xfee000f0), 4, 0x1ff);
+	platform_mmio_write(t.p, 0, GPA(0xfee00320), 4, 0x20040); /* periodic */
+	platform_mmio_write(t.p, 0, GPA(0xfee00380), 4, 1000000);
+	out(0x43, 1, 0x34); /* channel 0, mode 2 */
+	out(0x40, 1, 0);
+	out(0x40, 1, 0x10);
+	out(0x70, 1, 0x0b);
+	out(0x71, 1, 0x42); /* the clock's periodic interrupt */
+	list_for_each (timer, &t.queue.timers, link) {
+		assert_in_range(nr, 0, ARRAY_SIZE(armed) - 1);
+		armed[nr++] = timer;
+	}
+	assert_int_equal(nr, ARRAY_SIZE(armed));
+	clock_set_ns(2 * NSEC_PER_SEC);
+	platform_shut_timers(t.p);
+	assert_true(list_empty(&t.queue.timers));
+	for (unsigned i = 0; i < nr; i++)
+		armed[i]->fire(armed[i]);
+	assert_true(list_empty(&t.queue.timers));
+}
+
 /* A firmware of its own finds a board that nobody has touched. */
 static void test_bare_board(void **state)
 {
@@ -326,10 +357,11 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_unclaimed), T(test_who_answers), T(test_own_apic),
-		T(test_events),    T(test_extint),      T(test_ioapic),
-		T(test_timer_pin), T(test_sci_level),   T(test_firmware_tables),
-		T(test_reset),     T(test_bare_board),  T(test_out_of_memory),
+		T(test_unclaimed),     T(test_who_answers), T(test_own_apic),
+		T(test_events),        T(test_extint),      T(test_ioapic),
+		T(test_timer_pin),     T(test_sci_level),   T(test_firmware_tables),
+		T(test_reset),         T(test_shut_timers), T(test_bare_board),
+		T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

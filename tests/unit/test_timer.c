@@ -127,6 +127,30 @@ static void test_cancel_in_callback(void **state)
 	assert_int_equal(timer_queue_next(&queue), 1000);
 }
 
+static void shut_meanwhile(struct timer *t)
+{
+	note(t);
+	timer_shut(t); /* another CPU */
+	timer_arm(t, 1000);
+}
+
+/* A callback that was under way when its timer was shut does not bring it back. */
+static void test_shut(void **state)
+{
+	timer_init(&timers[0], &queue, shut_meanwhile);
+	timer_arm(&timers[0], 10);
+	timer_arm(&timers[1], 20);
+	timer_shut(&timers[1]);
+	told = 0;
+	timer_queue_run(&queue, 50);
+	assert_int_equal(nr_fired, 1);
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+	timer_arm(&timers[1], 5);
+	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
+	assert_int_equal(told, 0);
+	timer_cancel(&timers[1]);
+}
+
 /* After a run, arming tells the hardware again. */
 static void test_told_after_run(void **state)
 {
@@ -143,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup(test_rearm_and_cancel, setup),
 		cmocka_unit_test_setup(test_rearm_in_callback, setup),
 		cmocka_unit_test_setup(test_cancel_in_callback, setup),
+		cmocka_unit_test_setup(test_shut, setup),
 		cmocka_unit_test_setup(test_told_after_run, setup),
 	};
 
