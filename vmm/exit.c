@@ -24,8 +24,8 @@ void exit_wbinvd(struct vcpu *v)
 {
 	unsigned len = exit_insn_len(v, OP_WBINVD);
 
-	if (!len)
-		len = insn_length(v, OP_INVD);
+	if (!len) /* INVD; or its page has gone, for which the fault is queued already */
+		len = insn_peek_length(v, OP_INVD);
 	if (len)
 		vcpu_skip(v, len);
 }

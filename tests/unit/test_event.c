@@ -20,10 +20,13 @@
 #include "vmm/vm.h"
 
 static unsigned hlt_is_next; /* its length */
+static bool invd_is_next, code_is_gone;
 
 unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 {
-	return 0;
+	if (code_is_gone)
+		vcpu_inject_page_fault(v, GVA(v->virt.rip), PFERR_FETCH);
+	return !code_is_gone && op == OP_INVD && invd_is_next ? 2 : 0;
 }
 
 bool sysinsn_xsetbv(struct vcpu *v)
@@ -36,6 +39,8 @@ void vm_bug(struct vcpu *v, const char *fmt, ...) {}
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
 	(void)v;
+	if (op == OP_INVD)
+		return invd_is_next && !code_is_gone ? 2 : 0;
 	return op == OP_HLT ? hlt_is_next : 0;
 }
 
@@ -141,6 +146,8 @@ static int setup(void **state)
 	extint = false;
 	virt_caps.lax = virt_caps.nmi_window_early = false;
 	hlt_is_next = 0;
+	invd_is_next = code_is_gone = false;
+	slots_init(&vm.mem);
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
 	lapic_group_init(&group, &host, &vm, no_eoi, NULL, 40);
@@ -496,6 +503,23 @@ static void second_look_keeps_the_first_injection(void **state)
 	assert_int_equal(enter().vector, 0x08);
 }
 
+/* The exits of WBINVD and INVD are one, and neither says how long its instruction is. */
+static void cache_instructions_are_measured(void **state)
+{
+	const struct vm_exit exit = {.reason = EXIT_WBINVD};
+
+	(void)state;
+	vcpu.virt.rip = 0x1000;
+	invd_is_next = true;
+	exit_wbinvd(&vcpu, &exit);
+	assert_int_equal(vcpu.virt.rip, 0x1002);
+	assert_int_equal(vcpu.pending.type, EVENT_NONE);
+	code_is_gone = true; /* one page fault: two would be a double fault */
+	exit_wbinvd(&vcpu, &exit);
+	assert_int_equal(vcpu.virt.rip, 0x1002);
+	assert_int_equal(enter().vector, X86_TRAP_PF);
+}
+
 /* The emulator takes its events at once, one at each look. */
 static void emulated_modes_take_their_events_at_once(void **state)
 {
@@ -539,6 +563,7 @@ int main(void)
 		cmocka_unit_test_setup(task_priority_has_two_writers, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
+		cmocka_unit_test_setup(cache_instructions_are_measured, setup),
 		cmocka_unit_test_setup(emulated_modes_take_their_events_at_once, setup),
 	};
 

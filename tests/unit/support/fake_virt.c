@@ -81,6 +81,11 @@ uint16_t svm_cs_attr(struct virt_vcpu *v)
 	return fake_cpu_of(v)->seg[SEG_CS].attr;
 }
 
+uint64_t svm_cs_base(struct virt_vcpu *v)
+{
+	return fake_cpu_of(v)->seg[SEG_CS].base;
+}
+
 unsigned svm_cpl(struct virt_vcpu *v)
 {
 	return fake_cpu_of(v)->cpl;
