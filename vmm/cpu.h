@@ -42,6 +42,12 @@ struct vmm_cpu *vmm_cpu_by_id(unsigned id);
 /* Make a CPU look around: no effect on the calling one. */
 void vmm_cpu_kick(struct vmm_cpu *c);
 
+/*
+ * End the next run of the calling CPU's vCPU, as soon as what is injected with it has been
+ * delivered: the vCPU then looks for NMIs again.
+ */
+void vmm_cpu_interrupt_self(void);
+
 /* Make a CPU go round its loop: vmm_work(), and whose turn it is. Any CPU. */
 void vmm_cpu_reschedule(struct vmm_cpu *c);
 

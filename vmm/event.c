@@ -5,6 +5,7 @@
  * the vendor is asked for an exit as soon as the guest can take it (a window).
  */
 #include "arch/x86/regs.h"
+#include "vmm/cpu.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/insn.h"
 #include "vmm/realmode.h"
@@ -180,6 +181,21 @@ static void inject_nmi(struct vcpu *v)
 	virt_nmi_window(&v->virt, true);
 }
 
+/*
+ * An NMI waits for the one event that goes in with this entry, or for the end of an interrupt
+ * shadow; RFLAGS.IF, on which the interrupt window depends, does not hold it back. A window for
+ * NMIs opens right behind either. Where there is none, an interrupt of the CPU's own ends the run
+ * once the event is delivered; not in a shadow, where it might end it before anything is executed,
+ * again and again.
+ */
+static __cold void await_nmi(struct vcpu *v, bool busy)
+{
+	if (!virt_caps.nmi_window_early)
+		virt_nmi_window(&v->virt, true);
+	else if (busy)
+		vmm_cpu_interrupt_self();
+}
+
 static void inject_interrupt(struct vcpu *v)
 {
 	inject(v, &(struct vm_event_info){
@@ -229,8 +245,12 @@ void vcpu_deliver_events(struct vcpu *v)
 		inject_nmi(v);
 		busy = true;
 	}
-	if (unlikely(v->nmi_iret) && v->nmis_pending && !v->nmi_step)
-		step_over_iret(v, busy);
+	if (unlikely(v->nmis_pending)) {
+		if (!v->nmi_masked)
+			await_nmi(v, busy);
+		else if (v->nmi_iret && !v->nmi_step)
+			step_over_iret(v, busy);
+	}
 	if (virt_caps.lax && !busy && has_interrupt(v))
 		step_over_hlt(v);
 	if (has_interrupt(v) && !busy && can_take_interrupt(v))

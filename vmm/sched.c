@@ -33,6 +33,11 @@ void vmm_cpu_kick(struct vmm_cpu *c)
 		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
 }
 
+void vmm_cpu_interrupt_self(void)
+{
+	apic_send_ipi(vmm_this_cpu()->id, IRQ_VECTOR_KICK);
+}
+
 void vmm_cpu_reschedule(struct vmm_cpu *c)
 {
 	struct vcpu *v = atomic_load(&c->loaded);
@@ -49,10 +54,14 @@ __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
 }
 
-/* The kick has done its work by ending the guest's run or the halt. */
+/* The kick has done its work by ending the guest's run or the halt; but see await_nmi(). */
 static void kick_irq(unsigned vector)
 {
+	struct vcpu *v = vmm_this_cpu()->loaded;
+
 	(void)vector;
+	if (v && v->nmis_pending)
+		atomic_fetch_or(&v->requests, REQ_EVENT);
 }
 
 static void timer_irq(unsigned vector)

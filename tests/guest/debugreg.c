@@ -3,6 +3,7 @@
  * Debug registers and single steps, also over instructions that a hypervisor emulates: the trap
  * after them must not be lost (SDM volume 3, chapter 17).
  */
+#include "apic.h"
 #include "ktap.h"
 #include "user.h"
 
@@ -201,6 +202,39 @@ TEST(step_over_control_register)
 	STEP("mov %%cr0, %%eax; mov %%eax, %%cr0; nop");
 #endif
 	CHECK_EQ(hits, 3 + STEP_OVERHEAD);
+}
+
+static volatile unsigned nmis, nmis_in_front;
+
+static bool count_nmi(struct regs *regs)
+{
+	nmis++;
+	return true;
+}
+
+static bool on_debug_with_nmi(struct regs *regs)
+{
+	if (hits == 2) /* behind the store */
+		nmis_in_front = nmis;
+	return on_debug(regs);
+}
+
+/*
+ * A store that sends this CPU an NMI, and is stepped over: the trap has the higher priority, and
+ * the NMI comes in front of the first instruction of its handler, though interrupts are closed.
+ */
+TEST(step_and_nmi)
+{
+	setup();
+	trap_set(DB_VECTOR, on_debug_with_nmi);
+	trap_set(NMI_VECTOR, count_nmi);
+	apic_enable();
+	apic_write(APIC_ICR2, apic_id() << 24);
+	nmis = nmis_in_front = 0;
+	STEP("mov $0xfee00300, %%edx; mov $0x400, %%eax; mov %%eax, (%%edx); nop");
+	CHECK_EQ(nmis_in_front, 1);
+	CHECK_EQ(nmis, 1);
+	CHECK_EQ(hits, 4 + STEP_OVERHEAD);
 }
 
 /* The interrupt gate clears TF: a step into a handler does not go on stepping there. */

@@ -12,6 +12,7 @@
 
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
+#include "vmm/cpu.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/exit.h"
 #include "vmm/insn.h"
@@ -90,6 +91,13 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 	atomic_fetch_or(&v->requests, requests);
 }
 
+static unsigned self_interrupts;
+
+void vmm_cpu_interrupt_self(void)
+{
+	self_interrupts++;
+}
+
 void vm_end(struct vm *m, enum vm_end why, uint32_t status)
 {
 	(void)m;
@@ -145,7 +153,7 @@ static int setup(void **state)
 	fake_cpu.rflags = RFLAGS_IF;
 	extint = false;
 	virt_caps.lax = virt_caps.nmi_window_early = false;
-	hlt_is_next = 0;
+	hlt_is_next = self_interrupts = 0;
 	invd_is_next = code_is_gone = false;
 	slots_init(&vm.mem);
 	ended = VM_RUNNING;
@@ -351,6 +359,52 @@ static void two_nmis_are_taken_one_waits(void **state)
 	assert_int_equal(vcpu.nmis_pending, 2);
 }
 
+/* An NMI right behind an exception whose handler keeps interrupts closed, as #DB's often does. */
+static void an_nmi_behind_an_exception_needs_no_if(void **state)
+{
+	fake_cpu.rflags = 0;
+	vcpu_inject_exception(&vcpu, X86_TRAP_DB);
+	send_nmis(1);
+	assert_int_equal(enter().vector, X86_TRAP_DB);
+	assert_true(fake_cpu.nmi_window);
+	atomic_store(&vcpu.requests, 0);
+	exit_nmi_window(&vcpu);
+	assert_false(fake_cpu.nmi_window);
+	assert_true(atomic_load(&vcpu.requests) & REQ_EVENT);
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_int_equal(self_interrupts, 0);
+}
+
+/* The same without a window for that: there, it is an exit at the handler's IRET. */
+static void an_nmi_without_a_window_interrupts_the_cpu(void **state)
+{
+	virt_caps.nmi_window_early = true;
+	fake_cpu.rflags = 0;
+	vcpu_inject_exception(&vcpu, X86_TRAP_DB);
+	send_nmis(1);
+	assert_int_equal(enter().vector, X86_TRAP_DB);
+	assert_false(fake_cpu.nmi_window);
+	assert_int_equal(self_interrupts, 1);
+	assert_int_equal(enter().type, EVENT_NMI);
+	assert_true(fake_cpu.nmi_window);
+	assert_int_equal(self_interrupts, 1);
+	send_nmis(1); /* now it waits for that IRET */
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_int_equal(self_interrupts, 1);
+}
+
+static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
+{
+	fake_cpu.rflags = 0;
+	fake_cpu.irq_shadow = true;
+	send_nmis(1);
+	assert_int_equal(enter().type, EVENT_NONE);
+	assert_true(fake_cpu.nmi_window);
+	fake_cpu.irq_shadow = false;
+	exit_nmi_window(&vcpu);
+	assert_int_equal(enter().type, EVENT_NMI);
+}
+
 static void real_mode_pushes_no_error_code(void **state)
 {
 	(void)state;
@@ -553,6 +607,9 @@ int main(void)
 		cmocka_unit_test_setup(behind_the_iret_nmis_go_in_at_once, setup),
 		cmocka_unit_test_setup(a_window_that_is_not_early_opens, setup),
 		cmocka_unit_test_setup(two_nmis_are_taken_one_waits, setup),
+		cmocka_unit_test_setup(an_nmi_behind_an_exception_needs_no_if, setup),
+		cmocka_unit_test_setup(an_nmi_without_a_window_interrupts_the_cpu, setup),
+		cmocka_unit_test_setup(an_nmi_waits_for_the_end_of_a_shadow, setup),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
 		cmocka_unit_test_setup(double_faults, setup),
