@@ -11,6 +11,18 @@
 #include "vmm/realmode.h"
 #include "vmm/vm.h"
 
+/*
+ * #DB ends the recording of branches and the stepping over them (SDM volume 3, 17.4.2; APM volume
+ * 2, 13.1.1).
+ */
+static __cold void end_branch_tracing(struct vcpu *v)
+{
+	uint64_t val = virt_reg_read(&v->virt, VREG_DEBUGCTL);
+
+	if (val & (DEBUGCTL_LBR | DEBUGCTL_BTF))
+		virt_reg_write(&v->virt, VREG_DEBUGCTL, val & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
+}
+
 /* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event().
  */
 static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
@@ -18,6 +30,8 @@ static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 	const struct vm_event_info *old = &v->pending;
 
 	vcpu_request(v, REQ_EVENT);
+	if (ev->vector == X86_TRAP_DB)
+		end_branch_tracing(v);
 	if (old->type != EVENT_EXCEPTION) {
 		v->pending = *ev;
 		return;

@@ -242,6 +242,7 @@
 #define EFER_FFXSR BIT_ULL(14)
 #define EFER_TCE   BIT_ULL(15)
 
+#define DEBUGCTL_LBR      BIT_ULL(0) /* branches are recorded */
 #define DEBUGCTL_BTF      BIT_ULL(1) /* TF steps over branches, not instructions */
 #define DEBUGCTL_BUS_LOCK BIT_ULL(2)
 

@@ -492,6 +492,26 @@ static void skipping_ends_shadow_and_steps(void **state)
 	assert_true(fake_cpu.vreg[VREG_DR6] & DR6_BS);
 }
 
+/* Recording and stepping of branches end with each #DB, the software's too, and with no other. */
+static void debug_exceptions_end_branch_tracing(void **state)
+{
+	const uint64_t both = DEBUGCTL_LBR | DEBUGCTL_BTF;
+
+	fake_cpu.vreg[VREG_DEBUGCTL] = both;
+	vcpu_inject_exception(&vcpu, X86_TRAP_UD);
+	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], both);
+	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], 0);
+	fake_cpu.vreg[VREG_DEBUGCTL] = both;
+	fake_cpu.rflags |= RFLAGS_TF;
+	vcpu_skip(&vcpu, 2);
+	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], 0);
+	fake_cpu.vreg[VREG_DEBUGCTL] = both;
+	vcpu.nmi_step = true; /* not the guest's exception */
+	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], both);
+}
+
 /* An interrupt that only the task priority holds back must not need an exit of its own to go in. */
 static void lowering_cr8_exits_while_something_waits(void **state)
 {
@@ -616,6 +636,7 @@ int main(void)
 		cmocka_unit_test_setup(fault_in_double_fault_is_shutdown, setup),
 		cmocka_unit_test_setup(interrupted_delivery_comes_again, setup),
 		cmocka_unit_test_setup(skipping_ends_shadow_and_steps, setup),
+		cmocka_unit_test_setup(debug_exceptions_end_branch_tracing, setup),
 		cmocka_unit_test_setup(lowering_cr8_exits_while_something_waits, setup),
 		cmocka_unit_test_setup(task_priority_has_two_writers, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),

@@ -287,10 +287,14 @@ static void debug_exceptions_fill_dr6(void **state)
 {
 	vmx_reg_write(V, VREG_DR6, DR6_INIT | 8 | DR6_BT);
 	vmx_reg_write(V, VREG_DR7, DR7_INIT | DR7_GD);
+	vmx_reg_write(V, VREG_DEBUGCTL, DEBUGCTL_LBR | DEBUGCTL_BTF);
 	exception(0x300 | X86_TRAP_DB, 0, DR6_BS | 1);
 	assert_int_equal(vmx_reg_read(V, VREG_DR6), DR6_INIT | DR6_BT | DR6_BS | 1);
 	assert_int_equal(vmx_reg_read(V, VREG_DR7), DR7_INIT);
+	assert_int_equal(vmx_reg_read(V, VREG_DEBUGCTL), 0);
+	vmx_reg_write(V, VREG_DEBUGCTL, DEBUGCTL_BTF);
 	exception(0x300 | X86_TRAP_AC, 0, DR6_BD);
+	assert_int_equal(vmx_reg_read(V, VREG_DEBUGCTL), DEBUGCTL_BTF);
 	assert_int_equal(vmx_reg_read(V, VREG_DR6), DR6_INIT | DR6_BT | DR6_BS | 1);
 }
 
@@ -323,7 +327,7 @@ static void a_step_behind_sti_is_pending_again(void **state)
 		{BLOCKING_BY_MOV_SS, RFLAGS_TF, 0, PENDING_DEBUG_BS},
 		{0, RFLAGS_TF, 0, 0},
 		{BLOCKING_BY_STI, 0, 0, 0},
-		{BLOCKING_BY_STI, RFLAGS_TF, DEBUGCTL_BTF, 0},
+		{BLOCKING_BY_STI, RFLAGS_TF, DEBUGCTL_BTF, PENDING_DEBUG_BS}, /* now clear */
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -341,6 +345,19 @@ static void a_step_behind_sti_is_pending_again(void **state)
 		vmx_inject(V, &(struct vm_event_info){EVENT_EXCEPTION, X86_TRAP_DB});
 		fake_guest_enter();
 	}
+}
+
+/* BTF decides whether a step has to be pending behind STI: it is worked out anew when BTF changes.
+ */
+static void a_step_follows_btf(void **state)
+{
+	vmx_set_rflags(V, RFLAGS_FIXED | RFLAGS_TF | RFLAGS_IF);
+	vmx_reg_write(V, VREG_DEBUGCTL, DEBUGCTL_BTF);
+	vmx_set_irq_shadow(V);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), 0);
+	vmx_reg_write(V, VREG_DEBUGCTL, 0);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), PENDING_DEBUG_BS);
+	fake_guest_enter();
 }
 
 /* An IRET that faulted will be executed again: until then NMIs are blocked as before. */
@@ -559,6 +576,7 @@ int main(void)
 		cmocka_unit_test_setup(debug_exceptions_fill_dr6, begin),
 		cmocka_unit_test_setup(int1_is_behind_itself, begin),
 		cmocka_unit_test_setup(a_step_behind_sti_is_pending_again, begin),
+		cmocka_unit_test_setup(a_step_follows_btf, begin),
 		cmocka_unit_test_setup(a_faulting_iret_keeps_nmis_blocked, begin),
 		cmocka_unit_test_setup(interrupted_events_are_told, begin),
 		cmocka_unit_test_setup(an_interrupted_nmi_can_be_injected_again, begin),

@@ -106,8 +106,9 @@ static void decode_cr(struct vm_exit *exit)
 }
 
 /*
- * A debug exception's causes are in the exit qualification; DR6 and DR7.GD are as they were before
- * (SDM volume 3, 27.1 and 17.2.3). What a VMX guest gets is what the CPU would have written.
+ * A debug exception's causes are in the exit qualification; DR6, DR7.GD, and LBR and BTF of
+ * DEBUGCTL are as they were before (SDM volume 3, 27.1, 17.2.3 and 17.4.2). What a VMX guest gets
+ * is what the CPU would have written.
  */
 static void update_debug_registers(struct virt_vcpu *v)
 {
@@ -116,6 +117,8 @@ static void update_debug_registers(struct virt_vcpu *v)
 
 	vmx_reg_write(v, VREG_DR6, (vmx_reg_read(v, VREG_DR6) & ~DR6_B0_B3) | (qual & causes));
 	vmx_reg_write(v, VREG_DR7, vmx_reg_read(v, VREG_DR7) & ~DR7_GD);
+	vmwrite(VMCS_GUEST_IA32_DEBUGCTL,
+		vmread(VMCS_GUEST_IA32_DEBUGCTL) & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
 
 /* INT1 is a trap: its handler returns behind it, where nothing blocks any more. */

@@ -70,6 +70,8 @@ void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
 	if (fields[reg]) {
 		vmwrite(fields[reg], val);
+		if (reg == VREG_DEBUGCTL && vmx_irq_shadow(v))
+			vmx_settle_pending_step(); /* BTF has a say in it */
 		return;
 	}
 	switch (reg) {
