@@ -9,7 +9,7 @@
 #include "vmm/cr.h"
 
 #include "arch/x86/regs.h"
-#include "mm/guest.h"
+#include "mm/walk.h"
 #include "vmm/dev/lapic.h"
 #include "vmm/vm.h"
 
@@ -61,33 +61,20 @@ static bool leave_paging(struct vcpu *v)
 	return true;
 }
 
-/* The width of a physical address, and what else is reserved in a PDPTE of PAE paging. */
-static bool is_valid_pdpte(struct vcpu *v, uint64_t pdpte)
-{
-	uint64_t reserved = 0x1e6 | ~0ull << (v->vm->cpuid.ext[8].eax & 0xff);
-
-	return !(pdpte & PTE_P) || !(pdpte & reserved);
-}
-
 /*
  * CPUs that keep PAE's four PDPTEs in registers load them when CR3, CR4, or PG, CD or NW in CR0 is
  * written, and refuse the write for a bad one (SDM volume 3, 4.4.1).
  */
 static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4)
 {
-	gpa_t table = GPA(cr3 & GENMASK_ULL(31, 5));
+	struct guest_paging p = {.cr3 = cr3, .maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff};
 	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LME;
-	uint64_t pdpte[4];
 
 	if (!virt_caps.pdpte_regs || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || long_mode)
 		return true;
-	if (guest_read(&v->vm->mem, table, pdpte, sizeof(pdpte)))
+	if (guest_paging_load_pdptes(&v->vm->mem, &p))
 		return false;
-	for (unsigned i = 0; i < ARRAY_SIZE(pdpte); i++) {
-		if (!is_valid_pdpte(v, pdpte[i]))
-			return false;
-	}
-	virt_pdptes_write(&v->virt, pdpte);
+	virt_pdptes_write(&v->virt, p.pdpte);
 	return true;
 }
 
