@@ -130,17 +130,27 @@ static bool write_guest_cr8(struct vcpu *v, uint64_t val)
 	return true;
 }
 
-/* In long mode the address has reserved bits; before it, there are only 32 bits to begin with. */
+/*
+ * In long mode the address has reserved bits, and with PCIDs bit 63 is none of them; before it,
+ * there are only 32 bits to begin with.
+ */
+static uint64_t reserved_cr3_bits(struct vcpu *v)
+{
+	uint64_t bits = ~0ull << (v->vm->cpuid.ext[8].eax & 0xff);
+
+	if (!(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
+		return 0;
+	return virt_reg_read(&v->virt, VREG_CR4) & CR4_PCIDE ? bits & ~CR3_NO_FLUSH : bits;
+}
+
 static bool write_guest_cr3(struct vcpu *v, uint64_t val)
 {
-	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA;
-
-	if (long_mode && (val & GENMASK_ULL(62, v->vm->cpuid.ext[8].eax & 0xff)))
+	if (val & reserved_cr3_bits(v))
 		return false;
 	if (!load_pdptes(v, virt_reg_read(&v->virt, VREG_CR0), val,
 			 virt_reg_read(&v->virt, VREG_CR4)))
 		return false;
-	virt_reg_write(&v->virt, VREG_CR3, val & ~BIT_ULL(63));
+	virt_reg_write(&v->virt, VREG_CR3, val & ~CR3_NO_FLUSH);
 	virt_flush(&v->virt);
 	return true;
 }

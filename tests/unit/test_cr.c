@@ -177,6 +177,21 @@ static void pcids_want_long_mode_and_pcid_0(void **state)
 	assert_true(mov(4, CR4_PAE));
 }
 
+static void cr3_has_reserved_bits_in_long_mode(void **state)
+{
+	vm.cpuid.ext[8].eax = 0x3028;
+	in_long_mode(true);
+	assert_true(mov(3, 0xfffffff018));
+	assert_int_equal(cr(VREG_CR3), 0xfffffff018);
+	assert_false(mov(3, BIT_ULL(40)));
+	assert_false(mov(3, BIT_ULL(62)));
+	assert_false(mov(3, CR3_NO_FLUSH | 0x1000)); /* is of PCIDs only */
+	fake_cpu.vreg[VREG_CR4] |= CR4_PCIDE;
+	assert_true(mov(3, CR3_NO_FLUSH | 0x1001));
+	assert_int_equal(cr(VREG_CR3), 0x1001);
+	assert_false(mov(3, CR3_NO_FLUSH | BIT_ULL(62)));
+}
+
 static void cr8_is_the_task_priority(void **state)
 {
 	in_long_mode(true);
@@ -213,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup(cr4_takes_what_cpuid_shows, setup),
 		cmocka_unit_test_setup(long_mode_keeps_its_tables, setup),
 		cmocka_unit_test_setup(pcids_want_long_mode_and_pcid_0, setup),
+		cmocka_unit_test_setup(cr3_has_reserved_bits_in_long_mode, setup),
 		cmocka_unit_test_setup(cr8_is_the_task_priority, setup),
 		cmocka_unit_test_setup(intercepts_are_those_of_the_policy, setup),
 	};
