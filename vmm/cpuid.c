@@ -30,11 +30,8 @@
 #define ALLOW_1_EDX                                                                                \
 	(F(0) | F(1) | F(2) | F(3) | F(4) | F(5) | F(6) | F(8) | F(9) | F(11) | F(12) | F(13) |    \
 	 F(15) | F(16) | F(17) | F(19) | F(23) | F(24) | F(25) | F(26))
-#define HTT_1_EDX F(28)
-/* Features that bring CR4 bits and are hidden. */
-#define CPUID_1_EDX_MCE F(7)
+#define HTT_1_EDX       F(28)
 #define CPUID_7_ECX_PKU F(3)
-#define CPUID_7_ECX_CET F(7)
 
 #define CPUID_D_ECX_ALIGNED F(1) /* of a component's subleaf */
 
@@ -233,22 +230,6 @@ static uint64_t cr4_of(const struct cpuid_table *t)
 	return cr4;
 }
 
-/* The CPU faults by itself on CR4 bits it does not have; what it has and the guest not is ours. */
-static uint64_t hidden_cr4_bits(const struct cpuid_table *t)
-{
-	struct cpuid_table host = {0};
-	uint64_t hidden;
-
-	host.basic[1] = cpuid_of_host(1, 0);
-	host.basic[7] = cpuid_of_host(7, 0);
-	hidden = cr4_of(&host) & ~cr4_of(t);
-	if (host.basic[1].edx & CPUID_1_EDX_MCE)
-		hidden |= CR4_MCE;
-	if (host.basic[7].ecx & CPUID_7_ECX_CET)
-		hidden |= CR4_CET;
-	return hidden;
-}
-
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 {
 	t->basic[0] = cpuid_of_host(0, 0);
@@ -263,7 +244,8 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
 	t->ext[0].eax = min(t->ext[0].eax, 0x80000008u);
 	t->cr4 = cr4_of(t);
-	t->cr4_exits = virt_caps.lax ? ~0ull : hidden_cr4_bits(t);
+	/* Not only what is known of this CPU: it may have bits that are newer than this table. */
+	t->cr4_exits = virt_caps.lax ? ~0ull : ~t->cr4;
 }
 
 /* The bytes of an XSAVE area for the components in `xcr0`. */

@@ -26,7 +26,7 @@ struct cpuid_table {
 	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES]; /* 0xd, by subleaf */
 	uint64_t xcr0;                                /* XCR0 bits that the guest may set */
 	uint64_t cr4;                                 /* CR4 bits that the guest may set */
-	uint64_t cr4_exits;                           /* ... and those the CPU would let through */
+	uint64_t cr4_exits; /* ... and those whose writes exit: the rest */
 };
 
 static inline bool cpuid_is_amd(const struct cpuid_table *t)
