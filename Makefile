@@ -162,6 +162,10 @@ $(BUILD)/unit/test_features: $(FEATURES)
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
 
+# The scheduler's switch, on a CPU whose instructions are functions of the test's.
+$(BUILD)/unit/obj/vmm/switch.o $(BUILD)/unit/obj/tests/unit/test_switch.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
+$(BUILD)/unit/test_switch: $(BUILD)/unit/obj/vmm/switch.o
+
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
 

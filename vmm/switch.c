@@ -4,19 +4,28 @@
  * exits (FPU, debug registers, TSC_AUX) is saved and loaded here.
  */
 #include "arch/x86/cpu.h"
+#include "arch/x86/features.h"
 #include "arch/x86/fpu.h"
 #include "vmm/cpu.h"
 #include "vmm/vm.h"
 
-#define CPUID_IBPB_AMD   BIT(12) /* 80000008h EBX */
-#define CPUID_IBPB_INTEL BIT(26) /* 7 EDX */
+/* What the barrier between guests consists of on these CPUs. */
+static struct {
+	bool ibpb, buffers, l1d;
+} barrier __ro_after_init;
 
-static bool has_ibpb __ro_after_init;
+/* Does the CPU say of itself that it has all these strengths? */
+static bool is_safe(uint64_t capabilities)
+{
+	return cpu_has(FEATURE_ARCH_CAPABILITIES) &&
+	       (rdmsr(MSR_ARCH_CAPABILITIES) & capabilities) == capabilities;
+}
 
 void sched_init_switch(void)
 {
-	has_ibpb = (cpuid(0x80000008).ebx & CPUID_IBPB_AMD) ||
-		   (cpuid_count(7, 0).edx & CPUID_IBPB_INTEL);
+	barrier.ibpb = cpu_has(FEATURE_IBPB) || cpu_has(FEATURE_IBPB_AMD);
+	barrier.buffers = cpu_has(FEATURE_MD_CLEAR) && !is_safe(ARCH_CAP_MDS_NO | ARCH_CAP_TAA_NO);
+	barrier.l1d = cpu_has(FEATURE_FLUSH_L1D) && !is_safe(ARCH_CAP_RDCL_NO);
 }
 
 /* The part of a vCPU's state that the hypervisor leaves in the CPU between its exits. */
@@ -63,11 +72,22 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 	return v->xcr0;
 }
 
-/* What one guest trained the predictors with must not steer another (APM volume 2, 3.2.9). */
+/*
+ * What one guest trained the predictors with must not steer another, and what it left in the L1
+ * cache and in the CPU's buffers must not be read by another (APM volume 2, 3.2.9; Intel's
+ * "Speculative Execution Side Channel Mitigations"). This is done where guests take turns, and not
+ * with each exit, which it would make several times as long; docs/hardware.md says what that leaves
+ * open.
+ */
 static void barrier_between_guests(void)
 {
-	if (has_ibpb)
+	if (barrier.ibpb)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+	fill_return_predictor();
+	if (barrier.l1d)
+		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
+	if (barrier.buffers)
+		clear_cpu_buffers();
 }
 
 void sched_load(struct vcpu *v)

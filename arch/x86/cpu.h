@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/desc.h" /* SEL_DATA */
 #include "arch/x86/regs.h"
 #include "lib/spinlock.h" /* cpu_relax() */
 
@@ -154,6 +155,35 @@ static inline uint64_t rdtsc_ordered(void)
 static inline void wbinvd(void)
 {
 	__asm__ volatile("wbinvd" ::: "memory");
+}
+
+/*
+ * VERW also overwrites the buffers from which MDS and TAA read, on a CPU that has MD_CLEAR: in its
+ * form with a memory operand, for a segment that may be written.
+ */
+static inline void clear_cpu_buffers(void)
+{
+	uint16_t selector = SEL_DATA;
+
+	__asm__ volatile("verw %0" ::"m"(selector) : "cc");
+}
+
+/*
+ * Overwrite the predictor of returns with 32 places of no use, as many as any CPU keeps: calls that
+ * do not return. What is speculated there ends at once.
+ */
+static inline void fill_return_predictor(void)
+{
+	unsigned left = 16;
+
+	__asm__ volatile("1: call 2f\n\t"
+			 "int3\n"
+			 "2: call 3f\n\t"
+			 "int3\n"
+			 "3: dec %0\n\t"
+			 "jnz 1b\n\t"
+			 "add $256, %%rsp"
+			 : "+r"(left)::"memory", "cc");
 }
 
 static inline uint64_t read_rflags(void)

@@ -248,6 +248,12 @@
 
 #define SPEC_CTRL_IBRS BIT_ULL(0)
 #define PRED_CMD_IBPB  BIT_ULL(0)
+#define FLUSH_CMD_L1D  BIT_ULL(0)
+
+/* What a CPU is safe from: Intel's "Speculative Execution Side Channel Mitigations". */
+#define ARCH_CAP_RDCL_NO BIT_ULL(0) /* L1 terminal fault, among others */
+#define ARCH_CAP_MDS_NO  BIT_ULL(5)
+#define ARCH_CAP_TAA_NO  BIT_ULL(8)
 
 #define MTRRCAP_VCNT        0xffull
 #define MTRRCAP_FIX         BIT_ULL(8)
