@@ -43,6 +43,8 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_SMAP] = {"SMAP", 7, EBX, 20, VENDORS_ALL, false, "done without"},
 	[FEATURE_UMIP] = {"UMIP", 7, ECX, 2, VENDORS_ALL, false, "done without"},
 	[FEATURE_XSAVE] = {"XSAVE", 1, ECX, 26, VENDORS_ALL, false, "guests have x87 and SSE only"},
+	[FEATURE_X87_POINTERS] = {"x87 pointers restored", 0x80000008, EBX, 2, VENDORS_AMD, false,
+				  "overwritten between guests"},
 	[FEATURE_X2APIC] = {"x2APIC", 1, ECX, 21, VENDORS_ALL, false, "xAPIC, up to 255 CPUs"},
 	[FEATURE_TSC_DEADLINE] = {"TSC deadline", 1, ECX, 24, VENDORS_ALL, false,
 				  "one-shot APIC timer"},

@@ -19,12 +19,15 @@
 
 static uint64_t xcr0_mask __ro_after_init; /* 0: no XSAVE */
 static size_t area_size __ro_after_init = FXSAVE_SIZE;
+static bool keeps_pointers __ro_after_init; /* see fpu_restore() */
 
 void fpu_detect(void)
 {
 	struct cpuid id;
 
-	if (!cpu_has(FEATURE_XSAVE))
+	keeps_pointers = cpu_vendor() == VENDOR_AMD && !cpu_has(FEATURE_X87_POINTERS);
+	/* A firmware can limit CPUID to its first leaves, for old operating systems. */
+	if (!cpu_has(FEATURE_XSAVE) || cpuid(0).eax < 0xd)
 		return;
 	id = cpuid_count(0xd, 0);
 	xcr0_mask = ((uint64_t)id.edx << 32 | id.eax) & XCR0_KNOWN;
@@ -81,8 +84,14 @@ void fpu_save(void *area, uint64_t xcr0)
 	__asm__ volatile("xsave64 (%0)" ::"r"(area), "a"(-1), "d"(-1) : "memory");
 }
 
+/*
+ * Loading leaves the pointers to the last x87 instruction alone on AMD's older CPUs, unless an
+ * exception waits: the next guest would see where the last one was (APM volume 3, XRSTOR).
+ */
 void fpu_restore(const void *area, uint64_t xcr0)
 {
+	if (unlikely(keeps_pointers))
+		fpu_forget_pointers();
 	if (!xcr0_mask) {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(area) : "memory");
 		return;

@@ -29,6 +29,19 @@ size_t fpu_area_size(void);
 void fpu_init_area(void *area);
 
 /*
+ * Have the x87's pointers to the last instruction and operand point to here. What waits as an x87
+ * exception, and what is in its registers, is lost. Any CPU, also a hosted program's.
+ */
+static inline void fpu_forget_pointers(void)
+{
+	static const int zero;
+
+	__asm__ volatile("fnclex\n\t"
+			 "ffree %%st(7)\n\t" /* there is room for one more */
+			 "fildl %0" ::"m"(zero));
+}
+
+/*
  * Save the registers of a guest whose XCR0 is `xcr0` (and in the CPU); load another's, and its
  * XCR0. All components are moved, also those that the guest has switched off in XCR0 just now.
  * After fpu_save() the CPU has the hypervisor's own XCR0, as fpu_restore() wants it.
