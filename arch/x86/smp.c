@@ -10,7 +10,10 @@
  *					starting -> up  (compare and swap)
  *					IPI to the boot CPU; halt
  *	late: starting -> given up
- *	indices; `go`; IPI to all
+ *	indices
+ *	`asked`; IPI to it
+ *					compare TSCs; halt
+ *	`go`; IPI to all
  *					entry()
  *
  * The compare and swap decides for a CPU that comes up at the very end of the wait: either it is
@@ -28,6 +31,7 @@
 #include "arch/x86/layout.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/tsc_meet.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -46,6 +50,9 @@ uint64_t smp_cr3;
 static void (*cpu_entry)(void);
 static _Atomic bool go;
 
+static struct cpu *_Atomic asked; /* who is to compare its TSC with the boot CPU's */
+static struct tsc_meeting meeting;
+
 void smp_cpu_start(struct cpu *cpu);
 
 static bool change_state(struct cpu *cpu, enum cpu_state from, enum cpu_state to)
@@ -53,6 +60,15 @@ static bool change_state(struct cpu *cpu, enum cpu_state from, enum cpu_state to
 	int expected = (int)from;
 
 	return atomic_compare_exchange_strong(&cpu->state, &expected, (int)to);
+}
+
+/* Once for each time. */
+static void answer_if_asked(struct cpu *cpu)
+{
+	struct cpu *expected = cpu;
+
+	if (atomic_compare_exchange_strong(&asked, &expected, NULL))
+		tsc_meet_answer(&meeting, rdtsc_ordered);
 }
 
 /* The first C code on a CPU: on its own stack, interrupts closed. */
@@ -68,8 +84,10 @@ void smp_cpu_start(struct cpu *cpu)
 			hlt();
 	}
 	apic_send_ipi(0, IRQ_VECTOR_WAKE);
-	while (!atomic_load(&go))
+	while (!atomic_load(&go)) {
 		cpu_wait_for_interrupt();
+		answer_if_asked(cpu);
+	}
 	cpu_entry();
 }
 
@@ -189,6 +207,35 @@ static void count_cpus(void)
 	}
 }
 
+static int64_t compare_tsc(struct cpu *cpu)
+{
+	meeting = (struct tsc_meeting){0};
+	atomic_store(&asked, cpu);
+	apic_send_ipi(cpu->id, IRQ_VECTOR_WAKE);
+	return tsc_meet_ask(&meeting, rdtsc_ordered);
+}
+
+/* Clock, timers and the guests' TSCs take them for one. */
+static void compare_tscs(void)
+{
+	unsigned i, differing = 0, worst = 0;
+	int64_t ahead, most = 0;
+
+	for (i = 1; i < cpu_count(); i++) {
+		ahead = compare_tsc(cpu_by_id(i));
+		differing += ahead != 0;
+		if (ahead > most || -ahead > most) {
+			most = ahead > 0 ? ahead : -ahead;
+			worst = i;
+		}
+	}
+	if (differing)
+		log_warn(
+			"smp: the TSCs of %u CPUs differ from the boot CPU's, that of CPU %u by %lu "
+			"ns: time jumps where a VM has several CPUs (give it one with cpus=)",
+			differing, worst, (unsigned long)clock_tsc_to_ns((uint64_t)most));
+}
+
 void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_alloc_t alloc,
 	       void (*entry)(void))
 {
@@ -204,6 +251,7 @@ void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_allo
 	irq_unregister(IRQ_VECTOR_TIMER);
 	count_cpus();
 	log_info("smp: %u CPUs", cpu_count());
+	compare_tscs();
 	atomic_store(&go, true);
 	if (cpu_count() > 1)
 		apic_broadcast(IRQ_VECTOR_WAKE);
