@@ -100,7 +100,7 @@ static const struct tsc_reference *start_pit(void)
 	outb(PIT_COMMAND, PIT_SETUP_2);
 	outb(PIT_CHANNEL, 0);
 	outb(PIT_CHANNEL, 0);
-	return &ref;
+	return is_running(&ref) ? &ref : NULL; /* its clock may be gated off, to save power */
 }
 
 const struct tsc_reference *timeref_find(const struct acpi_info *info)

@@ -7,8 +7,8 @@ struct acpi_info;
 struct tsc_reference;
 
 /*
- * The best one that runs. There is always one: the 8254 at the least. What `info` says of the HPET
- * is believed: the caller has checked its address.
+ * The best one that runs; NULL: none does. What `info` says of the HPET is believed: the caller has
+ * checked its address.
  */
 const struct tsc_reference *timeref_find(const struct acpi_info *info);
 

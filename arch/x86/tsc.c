@@ -122,15 +122,20 @@ static void set_khz(uint64_t khz, const char *source)
 	log_info("tsc: %lu.%03lu MHz (%s)", khz / 1000, khz % 1000, source);
 }
 
-/* An emulator may show a model's frequency, and run at another one by orders of magnitude. */
+/*
+ * An emulator may show a model's frequency, and run at another one by orders of magnitude. With
+ * nothing measured it has to be believed.
+ */
 static bool is_credible(uint64_t khz, uint64_t measured)
 {
+	if (!measured)
+		return true;
 	return khz > measured - measured / 8 && khz < measured + measured / 8;
 }
 
 void tsc_init(const struct tsc_reference *ref)
 {
-	uint64_t measured = khz_from_measurement(ref);
+	uint64_t measured = ref ? khz_from_measurement(ref) : 0;
 	uint64_t khz = khz_from_cpuid();
 
 	if (khz && is_credible(khz, measured)) {
@@ -140,6 +145,9 @@ void tsc_init(const struct tsc_reference *ref)
 	khz = khz_from_hypervisor();
 	if (khz && is_credible(khz, measured))
 		set_khz(khz, "hypervisor leaf");
-	else
+	else if (measured)
 		set_khz(measured, ref->name);
+	else
+		panic("tsc: HPET, PM timer and 8254 stand still, and CPUID does not tell its "
+		      "frequency");
 }

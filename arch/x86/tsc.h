@@ -16,7 +16,8 @@ struct tsc_reference {
 /*
  * Find the frequency: by measuring for 2 to 5 ms, interrupts closed, against `ref`; what CPUID
  * tells (leaves 0x15 and 0x16, the hypervisor's 0x40000010) is more exact, and is taken if it is
- * within an eighth of that. On the boot CPU, once.
+ * within an eighth of that, or without a `ref` (NULL) unseen. On the boot CPU, once. Panics if
+ * nobody knows.
  */
 void tsc_init(const struct tsc_reference *ref);
 

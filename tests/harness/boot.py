@@ -236,6 +236,8 @@ def machine(target):
     job = bare("unfit-screen", "console=vga", [r"^umbra: .*cannot run guests"], 0, "-vga", "std", "-monitor", "stdio", **unfit)
     job.argv[:] = ["tests/boot/screen", "exit status 102", "--", *job.argv]
     yield job
+    yield bare("no-clock", poweroff, [r"^panic: tsc: HPET, PM timer and 8254 stand still"], 207,
+               "-M", "pc,acpi=off,hpet=off,pit=off")
     yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
 
 
