@@ -21,9 +21,11 @@
 #define APIC_TPR        0x080
 #define APIC_EOI        0x0b0
 #define APIC_SVR        0x0f0
+#define APIC_ISR        0x100 /* 8 registers of 32 vectors */
 #define APIC_ESR        0x280
 #define APIC_ICR        0x300
 #define APIC_ICR_HIGH   0x310
+#define APIC_LVT_CMCI   0x2f0
 #define APIC_LVT_TIMER  0x320
 #define APIC_LVT_THERM  0x330
 #define APIC_LVT_PERF   0x340
@@ -35,6 +37,8 @@
 #define APIC_TIMER_DIV  0x3e0
 
 #define SVR_ENABLE     BIT(8)
+#define LVT_MODE       0x700
+#define LVT_SMI        0x200
 #define LVT_MASKED     BIT(16)
 #define LVT_DEADLINE   BIT(18)
 #define TIMER_DIV_BY_1 0xb
@@ -43,6 +47,9 @@
 #define ICR_STARTUP    (6 << 8)
 #define ICR_PENDING    BIT(12)
 #define ICR_ASSERT     BIT(14)
+
+/* Vectors below 32 stay out: what a firmware left pending there would look like an exception. */
+#define TPR_OPEN 0x10
 
 #define MEASURE_NS    1000000
 #define FRACTION_BITS 32
@@ -118,6 +125,13 @@ int apic_init(bool may_x2apic)
 	return 0;
 }
 
+/* What ends in the firmware's system management (a hot CPU, bad memory) is left to it. */
+static void mask_lvt(unsigned reg)
+{
+	if ((read_reg(reg) & LVT_MODE) != LVT_SMI)
+		write_reg(reg, LVT_MASKED);
+}
+
 static void mask_local_interrupts(void)
 {
 	unsigned lvts = (read_reg(0x030) >> 16 & 0xff) + 1; /* version register: highest entry */
@@ -126,21 +140,49 @@ static void mask_local_interrupts(void)
 	write_reg(APIC_LVT_LINT0, LVT_MASKED);
 	write_reg(APIC_LVT_LINT1, LVT_MASKED);
 	if (lvts > 4)
-		write_reg(APIC_LVT_PERF, LVT_MASKED);
+		mask_lvt(APIC_LVT_PERF);
 	if (lvts > 5)
-		write_reg(APIC_LVT_THERM, LVT_MASKED);
+		mask_lvt(APIC_LVT_THERM);
+	if (lvts > 6)
+		mask_lvt(APIC_LVT_CMCI);
+}
+
+/* What whoever came before us left in service would keep all lower vectors out for ever. */
+static void end_old_interrupts(void)
+{
+	uint32_t in_service;
+	unsigned i;
+
+	/* Each EOI is for the highest: from the top down. */
+	for (i = 8; i-- > 0;)
+		for (in_service = read_reg(APIC_ISR + 0x10 * i); in_service;
+		     in_service &= in_service - 1)
+			apic_eoi();
+}
+
+/*
+ * Into the mode of apic_init(), from whatever mode the firmware left this CPU's in: the way back
+ * from x2APIC leads over "disabled" (SDM volume 3, 10.12.5).
+ */
+static void enter_mode(void)
+{
+	uint64_t base = rdmsr(MSR_APICBASE), off = base & ~(APICBASE_ENABLE | APICBASE_X2APIC);
+
+	if (page && (base & APICBASE_X2APIC))
+		wrmsr(MSR_APICBASE, off);
+	if (!(base & APICBASE_X2APIC) || page)
+		wrmsr(MSR_APICBASE, off | APICBASE_ENABLE);
+	if (!page)
+		wrmsr(MSR_APICBASE, off | APICBASE_ENABLE | APICBASE_X2APIC);
 }
 
 void apic_init_cpu(void)
 {
-	uint64_t base = rdmsr(MSR_APICBASE) | APICBASE_ENABLE;
-
-	wrmsr(MSR_APICBASE, base);
-	if (!page)
-		wrmsr(MSR_APICBASE, base | APICBASE_X2APIC);
+	enter_mode();
 	write_reg(APIC_SVR, SVR_ENABLE | IRQ_VECTOR_SPURIOUS);
 	mask_local_interrupts();
-	write_reg(APIC_TPR, 0);
+	end_old_interrupts();
+	write_reg(APIC_TPR, TPR_OPEN);
 	write_reg(APIC_ESR, 0);
 	write_reg(APIC_LVT_ERROR, IRQ_VECTOR_ERROR);
 	write_reg(APIC_TIMER_DIV, TIMER_DIV_BY_1);
@@ -184,10 +226,11 @@ void apic_eoi(void)
 	write_reg(APIC_EOI, 0);
 }
 
-/* A write of the task priority, here always 0, compares it with what is pending: SDM 10.8.3.1. */
+/* A write of the task priority, here always the same, compares it with what is pending:
+ * SDM 10.8.3.1. */
 void apic_offer_pending(void)
 {
-	write_reg(APIC_TPR, 0);
+	write_reg(APIC_TPR, TPR_OPEN);
 }
 
 void apic_send_ipi(unsigned cpu, unsigned vector)
