@@ -186,13 +186,13 @@ static void start_interrupts(void)
 
 static void start_cpus(void)
 {
-	unsigned nr = min(acpi.nr_cpus, cmdline.max_cpus);
+	unsigned max = cmdline.max_cpus;
 
-	if (nr > 1 && !memmap.trampoline.v) {
+	if (acpi.nr_cpus > 1 && max > 1 && !memmap.trampoline.v) {
 		log_warn("smp: no free page below 1 MiB: one CPU only");
-		nr = 1;
+		max = 1;
 	}
-	smp_start(acpi.apic_id, nr, memmap.trampoline, memory_alloc, vmm_cpu_main);
+	smp_start(acpi.apic_id, acpi.nr_cpus, max, memmap.trampoline, memory_alloc, vmm_cpu_main);
 }
 
 static void fill_options(uint64_t entry_tsc)

@@ -129,11 +129,12 @@ static bool prepare_cpu(uint32_t apic_id, smp_alloc_t alloc)
 	return true;
 }
 
-static void prepare_cpus(const uint32_t *apic_ids, unsigned nr, smp_alloc_t alloc)
+/* The boot CPU is one of `max`, wherever in the list it is. */
+static void prepare_cpus(const uint32_t *apic_ids, unsigned nr, unsigned max, smp_alloc_t alloc)
 {
 	unsigned i;
 
-	for (i = 0; i < nr && smp_nr_cpus < CPU_MAX - 1; i++) {
+	for (i = 0; i < nr && smp_nr_cpus < max - 1; i++) {
 		if (apic_ids[i] == this_cpu()->apic_id)
 			continue;
 		if (!apic_is_x2apic() && apic_ids[i] >= 255)
@@ -183,6 +184,8 @@ static void start_all(hpa_t trampoline)
 {
 	unsigned i;
 
+	memcpy(direct_map(trampoline), trampoline_start,
+	       (size_t)(trampoline_end - trampoline_start));
 	for (i = 0; i < smp_nr_cpus; i++)
 		apic_send_init(smp_cpus[i]->apic_id);
 	if (needs_init_wait())
@@ -236,14 +239,12 @@ static void compare_tscs(void)
 			differing, worst, (unsigned long)clock_tsc_to_ns((uint64_t)most));
 }
 
-void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_alloc_t alloc,
-	       void (*entry)(void))
+void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampoline,
+	       smp_alloc_t alloc, void (*entry)(void))
 {
 	cpu_entry = entry;
 	smp_cr3 = read_cr3();
-	prepare_cpus(apic_ids, nr, alloc);
-	memcpy(direct_map(trampoline), trampoline_start,
-	       (size_t)(trampoline_end - trampoline_start));
+	prepare_cpus(apic_ids, nr, min(max, (unsigned)CPU_MAX), alloc);
 	irq_register(IRQ_VECTOR_WAKE, wake);
 	irq_register(IRQ_VECTOR_TIMER, wake);
 	if (smp_nr_cpus)

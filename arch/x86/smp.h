@@ -24,11 +24,13 @@ void cpu_add(struct cpu *cpu);
 typedef void *(*smp_alloc_t)(unsigned pages);
 
 /*
- * Start the CPUs with the given APIC ids in parallel; each ends up in `entry`, which must not
- * return. `trampoline` is a page of RAM below 1 MiB that nobody else uses. Waits until all are up
- * or 500 ms have passed; one that does not come up is a warning, and is not counted.
+ * Start the CPUs with the given APIC ids in parallel, until there are `max` (1 or more) with the
+ * boot CPU, whose id may be among them; each ends up in `entry`, which must not return.
+ * `trampoline` is a page of RAM below 1 MiB that nobody else uses; none is needed for a `max` of 1.
+ * Waits until all are up or 500 ms have passed; one that does not come up is a warning, and is not
+ * counted.
  */
-void smp_start(const uint32_t *apic_ids, unsigned nr, hpa_t trampoline, smp_alloc_t alloc,
-	       void (*entry)(void));
+void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampoline,
+	       smp_alloc_t alloc, void (*entry)(void));
 
 #endif
