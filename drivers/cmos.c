@@ -13,7 +13,6 @@
 
 #define CMOS_INDEX 0x70
 #define CMOS_DATA  0x71
-#define NMI_OFF    0x80
 
 #define REG_A       0x0a
 #define REG_A_UIP   BIT(7)
@@ -29,9 +28,10 @@ struct reading {
 	uint8_t sec, min, hour, day, month, year, century;
 };
 
+/* Bit 7 of the index would keep the machine's NMIs out, and stay. */
 static uint8_t read_reg(uint8_t reg)
 {
-	outb(CMOS_INDEX, NMI_OFF | reg);
+	outb(CMOS_INDEX, reg);
 	return inb(CMOS_DATA);
 }
 
