@@ -55,6 +55,8 @@ static const struct feature_row rows[NR_FEATURES] = {
 			  "no predictor barrier between guests"},
 	[FEATURE_IBPB_AMD] = {"IBPB", 0x80000008, EBX, 12, VENDORS_AMD, false,
 			      "no predictor barrier between guests"},
+	[FEATURE_AUTO_IBRS] = {"automatic IBRS", 0x80000021, EAX, 8, VENDORS_AMD, false,
+			       "guests can steer predictions in Umbra"},
 	[FEATURE_MD_CLEAR] = {"MD_CLEAR", 7, EDX, 10, VENDORS_INTEL, false,
 			      "no clearing of buffers between guests"},
 	[FEATURE_FLUSH_L1D] = {"L1D_FLUSH", 7, EDX, 28, VENDORS_INTEL, false,
@@ -83,6 +85,8 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_SVM_VGIF] = {"SVM virtual GIF", 0x8000000a, EDX, 16, VENDORS_AMD, false,
 			      NULL},
 	[FEATURE_VMX] = {"VMX", 1, ECX, 5, VENDORS_INTEL, true, "no guests"},
+	[FEATURE_IBRS_ALL] = {"IBRS_ALL", MSR_ARCH_CAPABILITIES, MSR_BIT, 1, VENDORS_INTEL, false,
+			      "guests can steer predictions in Umbra"},
 	[FEATURE_VMX_EPT] = {"VMX EPT", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 1, VENDORS_INTEL, true,
 			     NEEDS_SHADOW_MMU},
 	[FEATURE_VMX_EPT_1G] = {"VMX EPT 1G pages", MSR_VMX_EPT_VPID_CAP, MSR_BIT, 17,
@@ -287,6 +291,19 @@ const char *features_obstacle(void)
 	return obstacle_of(&e);
 }
 
+/*
+ * Predictions in the hypervisor do not follow what less privileged code, or a guest, has taught:
+ * switched on once, for good (Intel's "Speculative Execution Side Channel Mitigations" on enhanced
+ * IBRS; APM volume 2, 3.2.9).
+ */
+static void restrict_predictions(void)
+{
+	if (has[FEATURE_IBRS_ALL])
+		wrmsr(MSR_SPEC_CTRL, rdmsr(MSR_SPEC_CTRL) | SPEC_CTRL_IBRS);
+	if (has[FEATURE_AUTO_IBRS])
+		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+}
+
 void features_protect_cpu(void)
 {
 	uint64_t cr4 = read_cr4() | CR4_MCE | CR4_DE;
@@ -298,6 +315,7 @@ void features_protect_cpu(void)
 	if (has[FEATURE_UMIP])
 		cr4 |= CR4_UMIP;
 	write_cr4(cr4);
+	restrict_predictions();
 	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_EM | CR0_TS)) | CR0_WP | CR0_NE | CR0_MP);
 }
 

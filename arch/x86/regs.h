@@ -233,14 +233,15 @@
 #define MISC_ENABLE_BTS_UNAVAILABLE  BIT_ULL(11)
 #define MISC_ENABLE_PEBS_UNAVAILABLE BIT_ULL(12)
 
-#define EFER_SCE   BIT_ULL(0)
-#define EFER_LME   BIT_ULL(8)
-#define EFER_LMA   BIT_ULL(10)
-#define EFER_NXE   BIT_ULL(11)
-#define EFER_SVME  BIT_ULL(12)
-#define EFER_LMSLE BIT_ULL(13)
-#define EFER_FFXSR BIT_ULL(14)
-#define EFER_TCE   BIT_ULL(15)
+#define EFER_SCE    BIT_ULL(0)
+#define EFER_LME    BIT_ULL(8)
+#define EFER_LMA    BIT_ULL(10)
+#define EFER_NXE    BIT_ULL(11)
+#define EFER_SVME   BIT_ULL(12)
+#define EFER_LMSLE  BIT_ULL(13)
+#define EFER_FFXSR  BIT_ULL(14)
+#define EFER_TCE    BIT_ULL(15)
+#define EFER_AIBRSE BIT_ULL(21)
 
 #define DEBUGCTL_LBR      BIT_ULL(0) /* branches are recorded */
 #define DEBUGCTL_BTF      BIT_ULL(1) /* TF steps over branches, not instructions */
