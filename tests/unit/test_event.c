@@ -580,16 +580,14 @@ static void second_look_keeps_the_first_injection(void **state)
 /* The exits of WBINVD and INVD are one, and neither says how long its instruction is. */
 static void cache_instructions_are_measured(void **state)
 {
-	const struct vm_exit exit = {.reason = EXIT_WBINVD};
-
 	(void)state;
 	vcpu.virt.rip = 0x1000;
 	invd_is_next = true;
-	exit_wbinvd(&vcpu, &exit);
+	exit_wbinvd(&vcpu);
 	assert_int_equal(vcpu.virt.rip, 0x1002);
 	assert_int_equal(vcpu.pending.type, EVENT_NONE);
 	code_is_gone = true; /* one page fault: two would be a double fault */
-	exit_wbinvd(&vcpu, &exit);
+	exit_wbinvd(&vcpu);
 	assert_int_equal(vcpu.virt.rip, 0x1002);
 	assert_int_equal(enter().vector, X86_TRAP_PF);
 }

@@ -289,9 +289,10 @@ static void test_shut_timers(void **state)
 	struct timer *timer, *armed[3];
 	unsigned nr = 0;
 
-	platform_mmio_write(t.p, 0, GPA(0xfee000f0), 4, 0x1ff);
-	platform_mmio_write(t.p, 0, GPA(0xfee00320), 4, 0x20040); /* periodic */
-	platform_mmio_write(t.p, 0, GPA(0xfee00380), 4, 1000000);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee000f0), 4, 0x1ff);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee00320), 4,
+			    0x20040); /* periodic */
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(0xfee00380), 4, 1000000);
 	out(0x43, 1, 0x34); /* channel 0, mode 2 */
 	out(0x40, 1, 0);
 	out(0x40, 1, 0x10);

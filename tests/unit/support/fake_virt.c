@@ -91,6 +91,11 @@ unsigned svm_cpl(struct virt_vcpu *v)
 	return fake_cpu_of(v)->cpl;
 }
 
+unsigned svm_insn_len(struct virt_vcpu *v)
+{
+	return 0; /* as of a CPU that does not say */
+}
+
 /* One event an entry. */
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
 {
