@@ -4,9 +4,11 @@
 A table of jobs. Each Linux guest prints a marker from user space (tests/boot/init), runs a process on
 each CPU and then ends as the word umbra=... on its command line says.
 """
+import itertools
 import os
 
-from .jobs import TOP, Job
+from .jobs import TOP
+from .targets import BOOTS
 
 KERNELS = "build/kernels"
 MADE = "build/boot"
@@ -31,13 +33,12 @@ def marker(name, cpus, prefix=""):
 
 
 def linux(target):
-    """Each kernel with one and two CPUs, in the ways that the target names."""
-    for form, only, boot, numbers in target.linux:
-        for name in [only] if only else LINUX:
-            for vcpus in numbers:
-                yield target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *linux_words(name, form, vcpus), "--",
-                                 f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
-                                 stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+    """Each kernel with one and two CPUs, in each way to boot."""
+    for boot, name, vcpus in itertools.product(BOOTS, LINUX, (1, 2)):
+        yield target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot,
+                         *linux_words(name, target.form(name, boot), vcpus), "--",
+                         f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
+                         stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
 
 
 def endings(target):
@@ -55,11 +56,10 @@ def endings(target):
 
 
 def bios(target):
-    for vcpus in (1, 2):
-        for boot in target.bios_boots:
-            yield target.job(f"seabios-{boot}-{vcpus}cpu", "--boot", boot, "--bios", "--mem", "64M", "--vcpus", str(vcpus),
-                             "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
-                             stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
+    for boot, vcpus in itertools.product(BOOTS, (1, 2)):
+        yield target.job(f"seabios-{boot}-{vcpus}cpu", "--boot", boot, "--bios", "--mem", "64M", "--vcpus", str(vcpus),
+                         "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
+                         stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
 
 
 def realmode(target):
@@ -104,20 +104,14 @@ ATTACKS = {
     "code_in_a_device": "cannot emulate", "init_to_oneself": "cannot emulate",
     "halted_for_good": "all its CPUs are halted", "spin": None, "nmis": None, "exits": None, "debug_exceptions": None,
     "single_steps": None}
-ATTACKS_32 = {"task_trap": None}  # of attack_end32.c
 WITNESS = "build/guest/witness.elf"
-# What QEMU 7.2 cannot do: a breakpoint on what an interrupt's delivery writes asserts there; it ignores the T flag of a TSS.
-NOT_IN_TCG = ("debug_exceptions", "task_trap")
 
 
 def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
-    for way, end in (ATTACKS | ATTACKS_32).items():
-        if way in NOT_IN_TCG and target.emulator == "tcg":
-            continue
-        image = "attack_end32" if way in ATTACKS_32 else "attack_end"
+    for way, end in ATTACKS.items():
         guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
-                  f"build/guest/{image}.elf", "--", f"way={way} emulator={target.emulator}"]
+                  "build/guest/attack_end.elf", "--", f"way={way} emulator={target.emulator}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
             yield target.job(f"attack-{way}", *guests, status=101, stdout=seen,
@@ -133,37 +127,8 @@ def wide(target):
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
 
 
-# What is typed at the monitor, each line when the text before it has come.
-DIRTY_TALK = (
-    ("about to begin", "\x1dmdirty guest\r"), ("guest: the log is off", "dirty guest maybe\r"),
-    ("'maybe' is neither on nor off", "dirty nobody on\r"), ("no VM of the name 'nobody'", "dirty guest on\r"),
-    ("dirty guest on", "dirty guest\r"), ("in all", "dirty guest\r"), ("in all", "dirty guest on\r"),
-    ("guest: the log is on already", "dirty guest off\r"), ("dirty guest off", "dirty guest\r"),
-    ("guest: the log is off", "stop guest\r"))
-
-
-def dirty(target):
-    """The dirty log: by the monitor, with small pages only, and on CPUs that do not log what they make dirty."""
-    job = target.job("dirty-monitor", "--no-interactive", "build/guest/attack_end.elf", "--",
-                     f"way=nmis emulator={target.emulator}",
-                     stdout=[r"guest: [1-9]\d* pages written since the last look, [1-9]\d* in all",
-                             r"vm guest: ended: stopped by the monitor, status 0"])
-    job.argv[:0] = ["tests/boot/answer", "-t", *(text for pair in DIRTY_TALK for text in pair), "--"]
-    yield job
-    for vcpus in ("1", "2"):
-        yield target.job(f"dirty-small-pages-{vcpus}cpu", "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
-                         "--", f"emulator={target.emulator}", stdout=[r"^ok \d"])
-    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf", "--",
-                     f"emulator={target.emulator}", stdout=[r"^ok \d"])
-    for model in target.steps:
-        # Without accessed and dirty bits of EPT's, Bochs 2.7 writes to a guest's page tables unasked.
-        unasked = " walks=unasked" if model != "corei7_haswell_4770" else ""
-        yield target.job(f"dirty-{model}", "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
-                         f"emulator={target.emulator}{unasked}", stdout=[r"^ok \d"])
-
-
 def make_files():
-    """Files for guests that cannot be started."""
+    """Files for guests that cannot be started: before the jobs run."""
     os.makedirs(f"{TOP}/{MADE}", exist_ok=True)
     with open(f"{TOP}/{KERNELS}/cloud.bzImage", "rb") as kernel, open(f"{TOP}/{MADE}/cut.bzImage", "wb") as cut:
         cut.write(kernel.read(100000))
@@ -179,7 +144,6 @@ def make_files():
 
 def mistakes(target):
     """Each gives one line that names VM, key, value and reason; the other VM does its work."""
-    make_files()
     kernel = f"{KERNELS}/cloud.vmlinux"
     for name, words, line in [
             ("unknown-word", f"--set bogus=1 {HELLO}", r"bogus=1: unknown word"),
@@ -203,48 +167,19 @@ def mistakes(target):
                          stderr=[rf"^vm vm2: {line}", r"^umbra: exit status 102$"], absent=[r"^vm guest: .*(unknown|not)"])
 
 
-def bare(name, append, patterns, status, *words, cpu="EPYC"):
+def bare(target, name, append, patterns, status, *words, onexit="poweroff"):
     """Umbra as QEMU alone would start it, to see its own words and exit status (v << 1 | 1)."""
-    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", cpu, "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
-            *([] if "-monitor" in words else ["-serial", "stdio"]), "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
-            "-append", append, *words]
-    return Job(name, argv, timeout=60, status=status, stdout=patterns)
-
-
-def image_end():
-    """The first physical address behind Umbra, in KiB."""
-    with open(f"{TOP}/build/umbra.sym", encoding="ascii") as symbols:
-        address, = (line.split()[0] for line in symbols if line.endswith(" image_end\n"))
-    return (int(address, 16) - 0xffffffff80000000) >> 10
+    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+            "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
+            "-append", f"console=com1 onexit={onexit} exitport=0xf4 {append}", *words]
+    return target.make(name, argv, timeout=60, status=status, stdout=patterns)
 
 
 def machine(target):
     """Umbra's own words, without the launcher."""
-    poweroff = "console=com1 onexit=poweroff exitport=0xf4"
-    yield bare("no-vm", poweroff, [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
-    yield bare("bad-command-line", f"{poweroff} loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
-    # Too little memory for the page tables, of which it needs 224 KiB at the least.
-    yield bare("no-frames", poweroff, [r"^panic: memory: no room for the page tables"], 207, "-m", f"{image_end() + 240}K")
-    # Too little memory for so many CPUs: those without stay the firmware's, and must not be disturbed by a report.
-    yield bare("few-frames", poweroff, [r"^smp: CPU with APIC id 63 not started: no memory", r"^panic: vmm: no memory",
-                                        r"^guest: none"], 207, "-m", "4M", "-smp", "64")
-    unfit = {"cpu": "EPYC,-svm"}
-    said = [r"^umbra: .*cannot run guests", r"^umbra: exit status 102\r?$"]
-    for onexit in ("poweroff", "reboot"):
-        yield bare(f"unfit-{onexit}", f"console=com1 onexit={onexit}", said, 0, **unfit)
-    yield bare("unfit-exit-port", "console=com1 exitport=0xf4", said, 205, **unfit)
-    job = bare("unfit-screen", "console=vga", [r"^umbra: .*cannot run guests"], 0, "-vga", "std", "-monitor", "stdio", **unfit)
-    job.argv[:] = ["tests/boot/screen", "exit status 102", "--", *job.argv]
-    yield job
-    yield bare("no-clock", poweroff, [r"^panic: tsc: HPET, PM timer and 8254 stand still"], 207,
-               "-M", "pc,acpi=off,hpet=off,pit=off")
-    yield bare("module-without-vm", poweroff, [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
-
-
-def tools(target):
-    """The tool that shows the ways of exits."""
-    yield Job("path", ["tools/path", "-n", "0", HELLO], timeout=target.seconds,
-              stdout=[r"^ +0 +\d+ times +\d+ instructions: \d+ the guest, \d+ svm_run_guest", r"vmrun +entry\.S:\d+$"])
+    yield bare(target, "no-vm", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
+    yield bare(target, "bad-command-line", "loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
+    yield bare(target, "module-without-vm", "", [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
 
 
 def steps(target):
@@ -264,16 +199,13 @@ def steps(target):
 
 def obstacles(target):
     """CPUs that cannot run guests."""
-    for model, row, words in target.unfit:
-        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102,
-                         stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
+    for model, words in target.unfit:
+        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
 
 
-# What does not depend on the CPU (the description of guests, the command line) is tried on one vendor's.
-CASES = {"amd": (linux, endings, bios, realmode, several, dirty, attacks, wide, obstacles, mistakes, machine, tools),
-         "intel": (linux, endings, bios, several, dirty, attacks, steps, obstacles)}
+CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine)
 
 
 def jobs(target):
-    for cases in CASES[target.cpu]:
+    for cases in CASES:
         yield from cases(target)

@@ -75,7 +75,10 @@ def guests(target, name):
 
 
 def systems(target, name):
-    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin"], lambda: list(boot.jobs(target)))
+    def jobs():
+        boot.make_files()
+        return list(boot.jobs(target))
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin"], jobs)
 
 
 CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]

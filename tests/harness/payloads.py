@@ -5,8 +5,8 @@ A payload's source may say how it wants to be run, in its opening comment:
 "run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, the target's). With
 icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
 umbra means that the bare emulator has not what is tested; realmode, that it runs a second time with its
-real mode in the instruction emulator (on AMD's CPUs, which could run it). "amd only: REASON." (or intel) says
-that it has nothing to test on the other vendor's CPUs.
+real mode in the instruction emulator, though the CPU could run it. "amd only: REASON." (or intel) says that it
+has nothing to test on the other vendor's CPUs.
 """
 import glob
 import os
@@ -73,7 +73,7 @@ def jobs(target, vcpus=(1, 2), options=(), bare=False):
                 continue
             if not bare:
                 yield umbra_job(target, f"{name}-{count}cpu", elf, count, wish, list(options))
-                if wish.get("realmode") and target.cpu == "amd":
+                if wish.get("realmode"):
                     emulate = ["--set", "realmode=emulate"]
                     yield umbra_job(target, f"{name}-{count}cpu-emulated", elf, count, wish, [*options, *emulate])
             elif not wish.get("umbra"):

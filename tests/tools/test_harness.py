@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The test driver must be able to fail: what it makes of programs that do well, badly, or nothing."""
 import contextlib
+import dataclasses
 import io
 import os
+import re
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-from harness import payloads, targets  # noqa: E402
+from harness import boot, payloads, targets  # noqa: E402
 from harness.jobs import Group, Job, Runner, read_tap, run_job  # noqa: E402
 
 
@@ -114,6 +116,21 @@ class Payloads(unittest.TestCase):
             job = target.job("x", "kernel", timeout=10)
             self.assertEqual(job.argv, ["tools/umbra", "run", "--cpu", cpu, "--timeout", "10", "kernel"])
             self.assertGreater(job.timeout, 10 * target.patience)
+
+    def test_what_a_machine_leaves_out_has_its_reason(self):
+        target = dataclasses.replace(targets.AMD, left_out=(("big-.*", "no room"),))
+        self.assertEqual(target.job("big-one", "kernel").not_here, "no room")
+        self.assertEqual([target.job(name, "kernel").not_here for name in ("not-big-one", "big")], ["", ""])
+
+    def test_both_machines_have_the_same_runs(self):
+        """As many of each kind, run or left out with a reason; but each has its own models of CPUs."""
+        own = {model for target in targets.ALL.values() for model in [*target.steps, *(unfit for unfit, _ in target.unfit)]}
+        names = [{job.name for job in boot.jobs(target) if not any(model in job.name for model in own)}
+                 for target in targets.ALL.values()]
+        self.assertEqual(names[0], names[1])
+        for target in targets.ALL.values():
+            for pattern, _ in target.left_out:
+                self.assertTrue([name for name in names[0] if re.fullmatch(pattern, name)], pattern)
 
 
 if __name__ == "__main__":
