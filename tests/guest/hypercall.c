@@ -40,21 +40,46 @@ TEST(unknown_number)
 #endif
 }
 
+#ifdef __x86_64__
+#define KEPT    "rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15"
+#define NR_KEPT 14
+#define BP      "rbp"
+#define OTHERS  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+#else
+#define KEPT    "ebx, ecx, edx, esi, edi, ebp"
+#define NR_KEPT 6
+#define BP      "ebp"
+#define OTHERS
+#endif
+
+/* A null call with the KEPT registers set from values[]; they are stored there again afterwards. */
+#define CALL_WITH(insn, values)                                                                    \
+	({                                                                                         \
+		unsigned long *next = (values);                                                    \
+                                                                                                   \
+		__asm__ volatile("push %%" BP "\n\tpush %0\n\t"                                    \
+				 ".irp r, " KEPT "\n\tmov (%0), %%\\r\n\tadd %1, %0\n\t.endr\n\t"  \
+				 "xor %0, %0\n\t" insn "\n\tpop %0\n\t"                            \
+				 ".irp r, " KEPT "\n\tmov %%\\r, (%0)\n\tadd %1, %0\n\t.endr\n\t"  \
+				 "pop %%" BP                                                       \
+				 : "+a"(next)                                                      \
+				 : "i"(sizeof(*next))                                              \
+				 : OTHERS "ebx", "ecx", "edx", "esi", "edi", "cc", "memory");      \
+	})
+
 TEST(registers_are_kept)
 {
-#ifdef __x86_64__
-	unsigned long b = 0x1111, c = 0x2222, d = 0x3333, si = 0x4444, r8 = 0x5555;
+	unsigned long values[NR_KEPT];
 
 	NEED_UMBRA;
-	SKIP_UNLESS(is_amd(), "written for VMMCALL");
-	__asm__ volatile("mov $0x5555, %%r8; xor %%eax, %%eax; vmmcall; mov %%r8, %4"
-			 : "+b"(b), "+c"(c), "+d"(d), "+S"(si), "=r"(r8)
-			 :
-			 : "rax", "r8", "memory");
-	CHECK(b == 0x1111 && c == 0x2222 && d == 0x3333 && si == 0x4444 && r8 == 0x5555);
-#else
-	SKIP("64-bit only");
-#endif
+	for (unsigned i = 0; i < NR_KEPT; i++)
+		values[i] = 0x1111 * (i + 1) | ~0ul << 28;
+	if (is_amd())
+		CALL_WITH("vmmcall", values);
+	else
+		CALL_WITH("vmcall", values);
+	for (unsigned i = 0; i < NR_KEPT; i++)
+		CHECK_EQ(values[i], 0x1111 * (i + 1) | ~0ul << 28);
 }
 
 TEST(console_putc)
