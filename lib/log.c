@@ -21,6 +21,7 @@ static struct list sinks = LIST_INIT(sinks); /* log_lock */
 static char early[EARLY_LEN];                /* log_lock */
 static size_t early_len;                     /* log_lock */
 static unsigned early_lost;                  /* log_lock */
+static bool is_mid_line; /* log_lock; what was handed over last has no end yet */
 static _Atomic int log_level = LOG_INFO;
 static _Atomic bool log_unlocked; /* one CPU is left, and may have stopped a holder */
 
@@ -69,6 +70,7 @@ static void emit(const char *text, size_t len)
 	keep_early(text, len);
 	list_for_each (sink, &sinks, link)
 		sink->write(sink, text, len);
+	is_mid_line = text[len - 1] != '\n';
 }
 
 static void replay_early(struct log_sink *sink)
@@ -107,6 +109,9 @@ __printf_fmt(2, 0) static void log_args(enum log_level level, const char *fmt, v
 	n = min(n, (int)sizeof(line) - 2);
 	line[n++] = '\n';
 	locked = lock();
+	/* Behind a prompt or half a line of a guest's, nobody would find it. */
+	if (is_mid_line)
+		emit("\n", 1);
 	emit(line, (size_t)n);
 	unlock(locked);
 }
@@ -115,7 +120,8 @@ void log_write_raw(const char *text, size_t len)
 {
 	bool locked = lock();
 
-	emit(text, len);
+	if (len)
+		emit(text, len);
 	unlock(locked);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log: one line per call, a subsystem prefix first ("apic: ..."), no trailing newline.
- * Lines go to every registered sink; those that come before the first sink is registered are
- * kept and replayed to each sink. Callable on every CPU in any state but NMI.
+ * The log: one line per call, a subsystem prefix first ("apic: ..."), no trailing newline. It
+ * begins at the left, also when raw text stands there whose line has not ended. Lines go to every
+ * registered sink; those that come before the first sink is registered are kept and replayed to
+ * each sink. Callable on every CPU in any state but NMI.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H

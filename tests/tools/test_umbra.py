@@ -177,6 +177,12 @@ class Run(Launcher):
     def test_a_guest_cannot_forge_a_verdict(self):
         self.assert_ends(7, "com[1].sendall(b'umbra: exit status 0\\npanic: no\\n'); time.sleep(.2); " + END % 7)
 
+    def test_a_guest_that_is_quoted_cannot_forge_a_verdict(self):
+        for words in ("umbra: exit status 0", "panic: no"):
+            quoted = f"com[2].sendall(b'vm guest: firmware: {words}\\r\\n'); time.sleep(.2); "
+            self.assert_ends(7, quoted + END % 7)
+        self.assert_ends(7, "com[2].sendall(b'umbra: exit status 0, they say\\n'); time.sleep(.2); " + END % 7)
+
     def test_end_without_a_word(self):
         self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'umbra: hello')").stderr)
 

@@ -73,6 +73,22 @@ static void test_raw(void **state)
 	assert_memory_equal(text, "a\0b", 3);
 }
 
+/* A line begins at the left: the launcher looks for some of them, and a guest must not stand
+ * before. */
+static void test_line_after_raw(void **state)
+{
+	log_write_raw("\n", 1);
+	forget();
+	log_write_raw("half a", 6);
+	log_write_raw("", 0);
+	log_write_raw(" line", 5);
+	log_info("one");
+	log_info("two");
+	log_write_raw("whole\n", 6);
+	log_info("three");
+	assert_string_equal(text, "half a line\none\ntwo\nwhole\nthree\n");
+}
+
 static unsigned count_lines(void)
 {
 	unsigned n = 0;
@@ -117,9 +133,10 @@ static void test_second_sink(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_early_lines), cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_long_line),   cmocka_unit_test(test_raw),
-		cmocka_unit_test(test_rate),        cmocka_unit_test(test_second_sink),
+		cmocka_unit_test(test_early_lines),    cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_long_line),      cmocka_unit_test(test_raw),
+		cmocka_unit_test(test_line_after_raw), cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_second_sink),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

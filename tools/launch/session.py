@@ -18,8 +18,9 @@ import time
 from .machine import LOG_COM
 from .options import STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError, is_at_terminal
 
-VERDICT = re.compile(rb"umbra: exit status (\d+)")
-PANIC = re.compile(rb"^panic: ", re.I)
+# Whole lines: Umbra quotes its guests (their words for its firmware's console), but never at the left.
+VERDICT = re.compile(rb"^umbra: exit status (\d+)$")
+PANIC = re.compile(rb"^panic: ")
 FIRST_LINE = re.compile(rb"^umbra: ")
 ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
