@@ -180,6 +180,12 @@ def machine(target):
     yield bare(target, "no-vm", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
     yield bare(target, "bad-command-line", "loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
     yield bare(target, "module-without-vm", "", [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
+    # Without a VM there is nothing to wait for: the monitor, which can end the machine, or a reset at once.
+    job = bare(target, "no-vm-monitor", "", [r"^umbra: no VM to run", r"^monitor: ", r"^umbra> list\s+name +state"], 1, onexit="monitor")
+    job.argv[:0] = ["tests/boot/answer", "umbra> ", "list", "umbra> ", "poweroff", "--"]
+    job.absent.append(r"exit status")
+    yield job
+    yield bare(target, "no-vm-reboot", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 0, onexit="reboot")
 
 
 def steps(target):
