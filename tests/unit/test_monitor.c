@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The monitor: what each command does to which VM and says, and what it makes of anything else
+ * that is typed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/reset.h"
+#include "vmm/monitor.h"
+#include "vmm/trace.h"
+#include "vmm/vm.h"
+
+/* --- the rest of the vmm ---------------------------------------------------------------- */
+
+static struct vm_config configs[2] = {{.mem_bytes = 64ull << 20, .console = "com2"},
+				      {.mem_bytes = 5ull << 30}};
+static struct vcpu vcpus[2];
+static struct vm vms[2];
+static unsigned nr_vms;
+
+struct vm *vm_next(struct vm *vm)
+{
+	unsigned i = vm ? (unsigned)(vm - vms) + 1 : 0;
+
+	return i < nr_vms ? &vms[i] : NULL;
+}
+
+struct vm *vm_find(const char *name)
+{
+	for (unsigned i = 0; i < nr_vms; i++) {
+		if (!strcmp(vms[i].name, name))
+			return &vms[i];
+	}
+	return NULL;
+}
+
+/* What was done: a word for each call, with the VM's name. */
+static char done[256];
+
+static void note(const char *what, const struct vm *vm)
+{
+	size_t len = strlen(done);
+
+	snprintf(done + len, sizeof(done) - len, "%s(%s) ", what, vm ? vm->name : "");
+}
+
+void vm_pause(struct vm *vm, bool paused)
+{
+	note(paused ? "pause" : "resume", vm);
+	atomic_store(&vm->paused, paused);
+}
+
+void vm_end(struct vm *vm, enum vm_end why, uint32_t status)
+{
+	assert_int_equal(status, 0);
+	note(why == VM_RESET ? "reset" : why == VM_STOPPED_BY_USER ? "stop" : "?", vm);
+	atomic_store(&vm->end, why);
+}
+
+void console_attach(struct console *c)
+{
+	note("attach", c ? container_of(c, struct vm, console) : NULL);
+}
+
+static jmp_buf machine_ends;
+
+void machine_power_off(uint32_t status)
+{
+	assert_int_equal(status, 0);
+	note("poweroff", NULL);
+	longjmp(machine_ends, 1);
+}
+
+void machine_reboot(void)
+{
+	note("reboot", NULL);
+	longjmp(machine_ends, 1);
+}
+
+static char said[16384];
+
+void console_print(const char *fmt, ...)
+{
+	size_t len = strlen(said);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(said + len, sizeof(said) - len, fmt, args);
+	va_end(args);
+	assert_true(strlen(said) < sizeof(said) - 1);
+}
+
+/* --- typing ------------------------------------------------------------------------------- */
+
+static void type(const char *keys)
+{
+	said[0] = done[0] = '\0';
+	for (; *keys; keys++)
+		monitor_input((uint8_t)*keys);
+}
+
+/* Enter a line: it must be echoed and followed by `answer` and a new prompt. */
+static void expect(const char *line, const char *answer, const char *calls)
+{
+	char keys[128], want[16384];
+
+	snprintf(keys, sizeof(keys), "%s\r", line);
+	snprintf(want, sizeof(want), "%s\r\n%sumbra> ", line, answer);
+	type(keys);
+	assert_string_equal(said, want);
+	assert_string_equal(done, calls);
+}
+
+static int setup(void **state)
+{
+	memset(vms, 0, sizeof(vms));
+	memset(vcpus, 0, sizeof(vcpus));
+	nr_vms = 2;
+	for (unsigned i = 0; i < 2; i++) {
+		vms[i].config = &configs[i];
+		vms[i].nr_vcpus = 1;
+		vms[i].vcpus[0] = &vcpus[i];
+	}
+	strcpy(vms[0].name, "own");
+	strcpy(vms[1].name, "web");
+	vms[0].console.port = (struct serial *)&vms;
+	said[0] = done[0] = '\0';
+	monitor_enter();
+	assert_string_equal(said, "\r\nmonitor: 'help' lists the commands\r\numbra> ");
+	assert_string_equal(done, "attach() ");
+	return 0;
+}
+
+#define HEAD "name             state    vcpus     memory  console\r\n"
+
+static void list_shows_all_vms(void **state)
+{
+	expect("list",
+	       HEAD "own              running      1       64M  com2\r\n"
+		    "web              running      1     5120M  shared\r\n",
+	       "");
+	atomic_store(&vms[0].paused, true);
+	atomic_store(&vms[1].end, VM_TRIPLE_FAULT);
+	expect("list",
+	       HEAD "own              paused       1       64M  com2\r\n"
+		    "web              ending       1     5120M  shared\r\n",
+	       "");
+	nr_vms = 0;
+	expect("list", HEAD, "");
+}
+
+static void each_command_is_for_its_vm(void **state)
+{
+	expect("pause own", "", "pause(own) ");
+	expect("resume own", "", "resume(own) ");
+	expect("pause web", "", "pause(web) ");
+	expect("stop own", "", "stop(own) ");
+	assert_false(atomic_load(&vms[0].restart));
+	expect("reset web", "", "reset(web) ");
+	assert_true(atomic_load(&vms[1].restart));
+}
+
+static void attach_shows_a_console_that_is_shared(void **state)
+{
+	expect("attach web", "", "attach(web) ");
+	expect("attach own", "own has a port of its own: com2\r\n", "");
+}
+
+/* Every reason for an exit has a name, and those that never came are left out. */
+static void stats_count_exits(void **state)
+{
+	char want[16384] = "vcpu 3 on cpu 1:\r\n";
+
+	expect("stats own", "vcpu 0 on cpu 0:\r\n", "");
+	vcpus[1].id = 3;
+	vcpus[1].pcpu = 1;
+	for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {
+		assert_non_null(trace_exit_name(r));
+		vcpus[1].exits[r] = (uint64_t)r << 32;
+		if (r)
+			sprintf(want + strlen(want), "  %-14s %12llu\r\n", trace_exit_name(r),
+				(unsigned long long)r << 32);
+	}
+	vcpus[1].emulated = 7;
+	strcat(want, "  emulated                  7\r\n");
+	expect("stats web", want, "");
+}
+
+static void help_names_every_command(void **state)
+{
+	static const char *const commands[] = {"help",  "list", "attach", "pause",    "resume",
+					       "reset", "stop", "stats",  "poweroff", "reboot"};
+	unsigned lines = 0;
+	char *save, *line;
+
+	type("help\r");
+	line = strtok_r(said, "\r\n", &save);
+	assert_string_equal(line, "help");
+	while ((line = strtok_r(NULL, "\r\n", &save)) && strcmp(line, "umbra> ")) {
+		assert_in_range(lines, 0, 9);
+		assert_memory_equal(line, commands[lines], strlen(commands[lines]));
+		assert_int_equal(line[strlen(commands[lines])], ' ');
+		lines++;
+	}
+	assert_int_equal(lines, 10);
+}
+
+/* One line, and nothing is done. */
+static void mistakes_are_named(void **state)
+{
+	static const char *const wants_vm[] = {"attach", "pause", "resume",
+					       "reset",  "stop",  "stats"};
+	char line[64], answer[128];
+
+	for (unsigned i = 0; i < 6; i++) {
+		snprintf(answer, sizeof(answer), "%s: no VM of the name ''\r\n", wants_vm[i]);
+		expect(wants_vm[i], answer, "");
+		snprintf(line, sizeof(line), "%s we", wants_vm[i]);
+		snprintf(answer, sizeof(answer), "%s: no VM of the name 'we'\r\n", wants_vm[i]);
+		expect(line, answer, "");
+	}
+	expect("lis", "lis: no such command; 'help' lists them\r\n", "");
+	expect("lists", "lists: no such command; 'help' lists them\r\n", "");
+	expect("List", "List: no such command; 'help' lists them\r\n", "");
+	expect("%s%n", "%s%n: no such command; 'help' lists them\r\n", "");
+	expect("web stop", "web: no such command; 'help' lists them\r\n", "");
+}
+
+static void blanks_do_not_matter(void **state)
+{
+	expect("", "", "");
+	expect("   ", "", "");
+	expect("  pause   web  ", "", "pause(web) ");
+}
+
+static void keys_edit_the_line(void **state)
+{
+	type("paux\bse\x7f\x7fse own");
+	assert_string_equal(said, "paux\b \bse\b \b\b \bse own");
+	type("\n");
+	assert_string_equal(done, "pause(own) ");
+	type("\b\x7f"); /* nothing to take away */
+	assert_string_equal(said, "");
+	type("\t\x1b\x80\xff\x01"); /* no characters of a line */
+	assert_string_equal(said, "");
+	type("x\x7f\r");
+	assert_string_equal(said, "x\b \b\r\numbra> ");
+}
+
+/* What does not fit is not echoed, so that what is seen is what will be run. */
+static void line_that_is_too_long(void **state)
+{
+	char keys[1000], want[256];
+
+	memset(keys, 'x', sizeof(keys));
+	keys[sizeof(keys) - 1] = '\0';
+	type(keys);
+	assert_int_equal(strlen(said), 79);
+	snprintf(want, sizeof(want), "\r\n%.79s: no such command; 'help' lists them\r\numbra> ",
+		 keys);
+	type("\r");
+	assert_string_equal(said, want);
+	expect("stop web", "", "stop(web) ");
+}
+
+static void line_is_forgotten_when_the_monitor_is_left(void **state)
+{
+	type("stop own");
+	monitor_enter();
+	expect("pause web", "", "pause(web) ");
+}
+
+static void the_machine_ends(void **state)
+{
+	if (!setjmp(machine_ends))
+		type("poweroff\r");
+	assert_string_equal(done, "poweroff() ");
+	monitor_enter();
+	if (!setjmp(machine_ends))
+		type("reboot\r");
+	assert_string_equal(done, "reboot() ");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(list_shows_all_vms, setup),
+		cmocka_unit_test_setup(each_command_is_for_its_vm, setup),
+		cmocka_unit_test_setup(attach_shows_a_console_that_is_shared, setup),
+		cmocka_unit_test_setup(stats_count_exits, setup),
+		cmocka_unit_test_setup(help_names_every_command, setup),
+		cmocka_unit_test_setup(mistakes_are_named, setup),
+		cmocka_unit_test_setup(blanks_do_not_matter, setup),
+		cmocka_unit_test_setup(keys_edit_the_line, setup),
+		cmocka_unit_test_setup(line_that_is_too_long, setup),
+		cmocka_unit_test_setup(line_is_forgotten_when_the_monitor_is_left, setup),
+		cmocka_unit_test_setup(the_machine_ends, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
