@@ -3,6 +3,7 @@
 """The launcher with a fake emulator: options, module lines, consoles, exit statuses."""
 import json
 import os
+import pty
 import signal
 import struct
 import subprocess
@@ -229,6 +230,31 @@ class Run(Launcher):
             done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, self.kernel], env=env, stdin=file,
                                   capture_output=True, timeout=30, check=False)
         self.assertEqual(done.stdout, b"KEYS")
+
+    def run_at_terminal(self, script, keys):
+        """A run whose keys come from a terminal: (status, stdout)."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with subprocess.Popen(["setsid", "-c", "-w", *self.command(self.kernel)], env=self.environment(script), stdin=theirs,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            os.close(theirs)
+            self.assertEqual(child.stdout.readline(), b"ready\n")
+            os.write(ours, keys)
+            try:
+                out = child.communicate(timeout=20)[0]
+            finally:
+                child.kill()
+        return child.returncode, out
+
+    def test_keys_of_a_terminal(self):
+        """Ctrl-] m sends them to the monitor, on the log's line, and back; twice Ctrl-] is one for the guest."""
+        script = ("com[1].sendall(b'ready\\n'); guest, log = [b''.join(com[i].recv(1) for _ in range(5)) for i in (1, 2)]; "
+                  "com[1].sendall(guest + b'/' + log); " + END % 0)
+        self.assertEqual(self.run_at_terminal(script, b"a\x1d\x1db\x1dmlist\r\x1dm\x03!"), (0, b"a\x1db\x03!/list\r"))
+
+    def test_a_key_ends_the_run(self):
+        self.assertEqual(self.run_at_terminal("com[1].sendall(b'ready\\n'); time.sleep(60)", b"\x1dq"), (130, b""))
+        self.assertEqual(os.listdir(self.work), [])
 
     def test_what_qemu_is_asked_for(self):
         script = "import json; com[1].sendall(json.dumps(argv).encode()); " + END % 0

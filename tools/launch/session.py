@@ -218,32 +218,31 @@ class Session:
         data = os.read(self.terminal.fd, 4096)
         if not data:
             self.selector.unregister(self.terminal.fd)
-        if self.terminal.is_interactive:
-            data = self.filter_keys(data)
-        if data:
-            try:
-                self.ends[self.key_target].sendall(data)
-            except OSError:
-                pass  # the emulator is ending
+        if not self.terminal.is_interactive:
+            self.type(data)
+            return
+        for i in range(len(data)):
+            self.read_key(data[i:i + 1])
 
-    def filter_keys(self, data):
-        """What is left for the guest after the launcher's own keys."""
-        out = b""
-        for key in (data[i:i + 1] for i in range(len(data))):
-            if self.after_escape:
-                self.after_escape = False
-                if key == b"q":
-                    self.quit = True
-                elif key == b"m":
-                    guest = self.opts.guests[0].com
-                    self.key_target = LOG_COM if self.key_target == guest else guest
-                else:
-                    out += key
-            elif key == ESCAPE_KEY:
-                self.after_escape = True
-            else:
-                out += key
-        return out
+    def type(self, data):
+        try:
+            self.ends[self.key_target].sendall(data)
+        except OSError:
+            pass  # the emulator is ending
+
+    def read_key(self, key):
+        """One of the launcher's own keys, or one to hand on."""
+        if not self.after_escape and key == ESCAPE_KEY:
+            self.after_escape = True
+        elif self.after_escape and key == b"q":
+            self.quit = True
+        elif self.after_escape and key == b"m":
+            guest = self.opts.guests[0].com
+            self.key_target = LOG_COM if self.key_target == guest else guest
+            self.after_escape = False
+        else:
+            self.type(key)
+            self.after_escape = False
 
     def explain(self, status, where):
         """Say in a line why the run ended, where the log does not; the final status."""
