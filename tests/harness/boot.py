@@ -175,6 +175,14 @@ def bare(target, name, append, patterns, status, *words, onexit="poweroff"):
     return target.make(name, argv, timeout=60, status=status, stdout=patterns)
 
 
+ESCAPE = "\x1d"
+
+
+def typed(*lines):
+    """For tests/boot/answer: each line when the monitor's prompt is there."""
+    return [word for line in lines for word in ("umbra> ", line)]
+
+
 def machine(target):
     """Umbra's own words, without the launcher."""
     yield bare(target, "no-vm", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
@@ -186,6 +194,30 @@ def machine(target):
     job.absent.append(r"exit status")
     yield job
     yield bare(target, "no-vm-reboot", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 0, onexit="reboot")
+
+
+def monitor(target):
+    """The monitor with two guests that share its serial line: one that answers, and one that only spins."""
+    guests = ["build/kernels/cloud.vmlinux kernel vm=linux mem=256M -- console=ttyS0 quiet cryptomgr.notests no_timer_check umbra=cat",
+              "build/kernels/initrd-amd64 initrd vm=linux",
+              f"build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin emulator={target.emulator}"]
+    talk = ["UMBRA-READY", ESCAPE, *typed("list", "pause spinner", "list", "resume spinner", "list", "attach nobody", "stats spinner",
+                                          "pause linux", "stats linux", "stats linux", "resume linux", "attach linux"),
+            "UMBRA-READY", "words", "got words", ESCAPE, *typed("stop spinner"),
+            "vm spinner: ended", "list", *typed("reset linux"), "UMBRA-READY", ESCAPE, *typed("stop linux")]
+    listed = r"umbra> list\s+name.*\s+linux +{} +1 +256M +shared\s+spinner +{} +1 +16M +shared"
+    job = bare(target, "monitor-two-vms", "", [
+        rf"{listed.format('running', 'running')}\s+umbra> pause spinner\s+{listed.format('running', 'paused')}\s+"
+        rf"umbra> resume spinner\s+{listed.format('running', 'running')}",
+        r"^umbra> attach nobody\s+attach: no VM of the name 'nobody'\s",
+        r"^umbra> stats spinner\s+vcpu 0 on cpu 0:\s+\S+ +\d+",
+        r"^umbra> pause linux\s+umbra> stats linux\s+(vcpu 0 on cpu 0:[^>]+)umbra> stats linux\s+\1umbra> ",  # and nothing moved
+        r"^umbra> attach linux(.|\n)*UMBRA-READY(.|\n)*got words",
+        r"^vm spinner: ended: stopped by the monitor, status 0\s+list\s+name.*\s+linux +running.*\s+umbra> reset linux\s",
+        r"^vm linux: ended: reset, status 0\s(.|\n)*^UMBRA-READY",
+        r"^vm linux: ended: stopped by the monitor, status 0\s+umbra: exit status 0\s"], 1, "-initrd", ",".join(guests))
+    job.argv[:0] = ["tests/boot/answer", *talk, "--"]
+    yield job
 
 
 def steps(target):
@@ -209,7 +241,7 @@ def obstacles(target):
         yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine)
+CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor)
 
 
 def jobs(target):

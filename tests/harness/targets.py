@@ -53,6 +53,6 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
                    (r"linux-amd64-bios-.*", "Bochs takes minutes to unpack the kernel's XZ, or to read 66 MB of ELF through its BIOS"),
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),
                    (r"attack-state-57bit", "Bochs 2.7 has no CPU with addresses of 57 bits"),
-                   (r"bad-.*|no-vm.*|module-without-vm", "does not depend on the CPU"),
+                   (r"bad-.*|no-vm.*|module-without-vm|monitor-.*", "does not depend on the CPU"),
                ))
 ALL = {target.cpu: target for target in (AMD, INTEL)}
