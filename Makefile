@@ -115,7 +115,7 @@ $(addsuffix vmm/dev/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard arch/x86/identity.c arch/x86/obstacle.c arch/x86/tsc_meet.c vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/console.c vmm/cpuid.c vmm/cr.c vmm/dirty.c vmm/e820.c vmm/event.c vmm/exit.c vmm/hypercall.c vmm/monitor.c vmm/msr.c vmm/run.c vmm/sched.c vmm/trace.c vmm/vm.c) \
+             $(wildcard arch/x86/identity.c arch/x86/obstacle.c arch/x86/symbols.c arch/x86/tsc_meet.c vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/console.c vmm/cpuid.c vmm/cr.c vmm/dirty.c vmm/e820.c vmm/event.c vmm/exit.c vmm/hypercall.c vmm/monitor.c vmm/msr.c vmm/run.c vmm/sched.c vmm/trace.c vmm/vm.c) \
              $(wildcard drivers/acpi.c drivers/acpi_tables.c arch/x86/svm/exit.c arch/x86/vmx/check*.c) \
              $(wildcard boot/acpi_check.c boot/boot_info.c boot/multiboot1.c boot/multiboot2.c boot/cmdline.c boot/memmap.c) \
              $(wildcard tests/unit/support/*.c)

@@ -175,6 +175,41 @@ def bare(target, name, append, patterns, status, *words, onexit="poweroff"):
     return target.make(name, argv, timeout=60, status=status, stdout=patterns)
 
 
+# What Umbra must not be able to do to itself: what is changed at a function's start (tests/boot/fault),
+# the CPU, the exception, its error code, and CR2 as far as it is the same in each build.
+STORE = "code=488907"  # mov %rax,(%rdi)
+PUSH = "code=50"       # push %rax
+ALIAS = "+0xffff800080000000"  # from an address in the image to the one in the direct map
+FAULTS = {
+    "overruns-the-boot-stack": (["rsp=boot_stacks+0x1000", PUSH], 0, "#DF double fault", 0, r"ffffffff\w+ff8"),
+    "overruns-a-stack": (["rsp=0xffffc00000001000", PUSH], 1, "#DF double fault", 0, "ffffc00000000ff8"),
+    "writes-its-code": (["rdi=text_start", STORE], 1, "#PF page fault", 3, "ffffffff80100000"),
+    "writes-its-code-in-the-direct-map": (["rdi=text_start" + ALIAS, STORE], 1, "#PF page fault", 3, "ffff800000100000"),
+    "writes-its-constants": (["rdi=rodata_start", STORE], 1, "#PF page fault", 3, r"ffffffff\w+000"),
+    "writes-what-is-sealed": (["rdi=ro_after_init_start", STORE], 1, "#PF page fault", 3, r"ffffffff\w+000"),
+    "writes-what-is-sealed-in-the-direct-map":
+        (["rdi=ro_after_init_start" + ALIAS, STORE], 0, "#PF page fault", 3, r"ffff8000\w+000"),
+    "writes-through-a-null-pointer": (["rdi=8", STORE], 0, "#PF page fault", 2, "0000000000000008"),
+    "runs-its-stack": (["rip=0xffffc00000002000"], 1, "#PF page fault", 0x11, "ffffc00000002000"),
+    "runs-its-data": (["rip=ro_after_init_start"], 0, "#PF page fault", 0x11, r"ffffffff\w+000"),
+    "runs-its-constants": (["rip=rodata_start"], 0, "#PF page fault", 0x11, r"ffffffff\w+000"),
+    "runs-the-direct-map": (["rip=text_start" + ALIAS], 1, "#PF page fault", 0x11, "ffff800000100000")}
+
+
+def faults(target):
+    """Umbra's own exceptions: they are reported, and end the machine."""
+    for name, (changes, cpu, what, error, cr2) in FAULTS.items():
+        rip = r" +rip \w{16}$" if name.startswith("runs") else r" +rip \w{16} debug_exit_write\+0x0$"
+        job = target.job(f"umbra-{name}", "--emulator-option=-S", "--emulator-option=-gdb", "--emulator-option=unix:{},server=on,wait=off",
+                         "--pcpus", "2", "--hv", "exitport=0x80", "--vm", f"--name spinner --set cpus={1 - cpu} build/guest/attack_end.elf -- way=spin",
+                         "--set", f"cpus={cpu}", HELLO, status=103, stdout=[
+                             rf"^panic: {what} \(vector \d+, error {error:#x}\) on CPU {cpu}\n{rip}", rf" cr2 {cr2} ",
+                             r"^backtrace:\n  \w{16} \w+\+0x\w+$", r"^guest: vm guest vcpu 0 rip 1\w{5}$",
+                             *(rf"^cpu {i} is at panic_stop_this_cpu\+0x\w+, interrupts off" for i in (0, 1))])
+        job.argv[:0] = ["tests/boot/fault", "debug_exit_write", *changes, "stopped", "--"]
+        yield job
+
+
 ESCAPE = "\x1d"
 
 
@@ -241,7 +276,7 @@ def obstacles(target):
         yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor)
+CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor, faults)
 
 
 def jobs(target):
