@@ -270,13 +270,25 @@ def steps(target):
                          f"{QUICK} umbra=poweroff", stdout=marker("686-pae", 2))
 
 
+def screens(target):
+    """The log on the screen that GRUB leaves: VGA's text under BIOS, pixels under UEFI."""
+    for boot, mode, console in (("bios", "text", "vga"), ("uefi", "pixels", "fb")):
+        job = target.job(f"screen-{boot}", "--boot", boot, "--hv", f"console={console} exitport=0x80", "--emulator-option=-device",
+                         "--emulator-option=VGA", "--emulator-option=-no-shutdown", "--emulator-option=-monitor",
+                         "--emulator-option=unix:{},server=on,wait=off", HELLO, stdout=[
+                             r"^screen: cpu: SVM nested paging      found$", r"^screen: vm guest: 1 vCPUs, 256 MiB$",
+                             r"^screen: vm guest: ended: debug-exit, status 0\nscreen: umbra: exit status 0\n(screen:\n)+\Z"])
+        job.argv[:0] = ["tests/boot/screen", mode, "umbra: exit status", "--"]
+        yield job
+
+
 def obstacles(target):
     """CPUs that cannot run guests."""
     for model, words in target.unfit:
         yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor, faults)
+CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor, faults, screens)
 
 
 def jobs(target):
