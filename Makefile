@@ -228,11 +228,19 @@ $(LINT)/%.h.alone: %.h $(BUILD)/umbra.elf
 	$(call say,ALONE)
 	$(Q)echo '#include "$<"' | $(CC) $(CFLAGS) -fsyntax-only -x c -
 	@touch $@
-# Of sparse: locks and types. It cannot read all of C11 (atomics), hence this choice.
-$(LINT)/%.c.sparse: %.c $(BUILD)/%.o
+# Of sparse: locks, types, and what it cannot read. It must find what is planted for it.
+SPARSE := sparse '-D_Atomic(T)=T' -include tests/lint/sparse.h -Wcontext
+SPARSE_FINDS := context imbalance|incorrect type|error:
+$(LINT)/%.c.sparse: %.c tests/lint/sparse.h $(BUILD)/%.o $(LINT)/planted
 	@mkdir -p $(@D)
 	$(call say,SPARSE)
-	$(Q)sparse '-D_Atomic(T)=T' -Wcontext $(CFLAGS) $< >$@.log 2>&1; ! grep -E 'context imbalance|incorrect type|dereference of noderef' $@.log
+	$(Q)$(SPARSE) $(CFLAGS) $< >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)! grep -E '$(SPARSE_FINDS)' $@.log
+	@touch $@
+$(LINT)/planted: tests/lint/planted.c tests/lint/sparse.h $(NEWLIB)/libc.a
+	@mkdir -p $(@D)
+	$(Q)$(SPARSE) $(CFLAGS) $< >$@.log 2>&1 && [ "$$(grep -cE '$(SPARSE_FINDS)' $@.log)" = "$$(grep -c '^static .*(' $<)" ] || \
+		{ cat $@.log; echo "sparse does not find what is planted in $<"; exit 1; }
 	@touch $@
 $(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
 	@mkdir -p $(@D)
