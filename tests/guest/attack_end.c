@@ -150,6 +150,19 @@ static void nmis(void)
 		apic_send_ipi(apic_id(), ICR_NMI);
 }
 
+/* By an instruction, and as an interrupt with this vector. */
+static void machine_checks(void)
+{
+	trap_set(MC_VECTOR, ignore);
+	apic_enable();
+	for (;;) {
+		__asm__ volatile("int $18" : : : "memory");
+		apic_send_ipi(apic_id(), MC_VECTOR);
+		__asm__ volatile("sti; nop; nop; cli" : : : "memory");
+		apic_eoi();
+	}
+}
+
 static void exits(void)
 {
 	for (;;) {
@@ -215,6 +228,7 @@ static const struct {
 	WAY(halted_for_good),
 	WAY(spin),
 	WAY(nmis),
+	WAY(machine_checks),
 	WAY(exits),
 	WAY(debug_exceptions),
 	WAY(single_steps),

@@ -102,8 +102,8 @@ ATTACKS = {
     "page_tables_above_all_memory": NOT_THERE, "page_table_full_of_ones": "triple fault",
     "page_table_full_of_random_entries": "triple fault", "code_in_a_hole": "cannot emulate",
     "code_in_a_device": "cannot emulate", "init_to_oneself": "cannot emulate",
-    "halted_for_good": "all its CPUs are halted", "spin": None, "nmis": None, "exits": None, "debug_exceptions": None,
-    "single_steps": None}
+    "halted_for_good": "all its CPUs are halted", "spin": None, "nmis": None, "machine_checks": None, "exits": None,
+    "debug_exceptions": None, "single_steps": None}
 WITNESS = "build/guest/witness.elf"
 
 
