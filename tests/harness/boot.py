@@ -104,14 +104,16 @@ ATTACKS = {
     "code_in_a_device": "cannot emulate", "init_to_oneself": "cannot emulate",
     "halted_for_good": "all its CPUs are halted", "spin": None, "nmis": None, "machine_checks": None, "exits": None,
     "debug_exceptions": None, "single_steps": None}
+ATTACKS_32 = {"task_trap": None}  # of attack_end32.c
 WITNESS = "build/guest/witness.elf"
 
 
 def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
-    for way, end in ATTACKS.items():
+    for way, end in (ATTACKS | ATTACKS_32).items():
+        image = "attack_end32" if way in ATTACKS_32 else "attack_end"
         guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
-                  "build/guest/attack_end.elf", "--", f"way={way} emulator={target.emulator}"]
+                  f"build/guest/{image}.elf", "--", f"way={way} emulator={target.emulator}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
             yield target.job(f"attack-{way}", *guests, status=101, stdout=seen,
@@ -125,6 +127,35 @@ def attacks(target):
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
+
+
+# What is typed at the monitor, each line when the text before it has come.
+DIRTY_TALK = (
+    ("about to begin", "\x1dmdirty guest\r"), ("guest: the log is off", "dirty guest maybe\r"),
+    ("'maybe' is neither on nor off", "dirty nobody on\r"), ("no VM of the name 'nobody'", "dirty guest on\r"),
+    ("dirty guest on", "dirty guest\r"), ("in all", "dirty guest\r"), ("in all", "dirty guest on\r"),
+    ("guest: the log is on already", "dirty guest off\r"), ("dirty guest off", "dirty guest\r"),
+    ("guest: the log is off", "stop guest\r"))
+
+
+def dirty(target):
+    """The dirty log: by the monitor, with small pages only, and on CPUs that do not log what they make dirty."""
+    job = target.job("dirty-monitor", "--no-interactive", "build/guest/attack_end.elf", "--",
+                     f"way=nmis emulator={target.emulator}",
+                     stdout=[r"guest: [1-9]\d* pages written since the last look, [1-9]\d* in all",
+                             r"vm guest: ended: stopped by the monitor, status 0"])
+    job.argv[:0] = ["tests/boot/answer", "-t", *(text for pair in DIRTY_TALK for text in pair), "--"]
+    yield job
+    for vcpus in ("1", "2"):
+        yield target.job(f"dirty-small-pages-{vcpus}cpu", "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
+                         "--", f"emulator={target.emulator}", stdout=[r"^ok \d"])
+    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf", "--",
+                     f"emulator={target.emulator}", stdout=[r"^ok \d"])
+    for model in target.steps:
+        # Without accessed and dirty bits of EPT's, Bochs 2.7 writes to a guest's page tables unasked.
+        unasked = " walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
+        yield target.job(f"dirty-{model}", "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
+                         f"emulator={target.emulator}{unasked}", stdout=[r"^ok \d"])
 
 
 def make_files():
@@ -167,12 +198,19 @@ def mistakes(target):
                          stderr=[rf"^vm vm2: {line}", r"^umbra: exit status 102$"], absent=[r"^vm guest: .*(unknown|not)"])
 
 
-def bare(target, name, append, patterns, status, *words, onexit="poweroff"):
+def bare(target, name, append, patterns, status, *words, cpu="EPYC", ending="onexit=poweroff exitport=0xf4"):
     """Umbra as QEMU alone would start it, to see its own words and exit status (v << 1 | 1)."""
-    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", cpu, "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
-            "-append", f"console=com1 onexit={onexit} exitport=0xf4 {append}", *words]
+            "-append", f"console=com1 {ending} {append}", *words]
     return target.make(name, argv, timeout=60, status=status, stdout=patterns)
+
+
+def image_end():
+    """The first physical address behind Umbra, in KiB."""
+    with open(f"{TOP}/build/umbra.sym", encoding="ascii") as symbols:
+        address, = (line.split()[0] for line in symbols if line.endswith(" image_end\n"))
+    return (int(address, 16) - 0xffffffff80000000) >> 10
 
 
 # What Umbra must not be able to do to itself: what is changed at a function's start (tests/boot/fault),
@@ -224,11 +262,32 @@ def machine(target):
     yield bare(target, "bad-command-line", "loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
     yield bare(target, "module-without-vm", "", [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
     # Without a VM there is nothing to wait for: the monitor, which can end the machine, or a reset at once.
-    job = bare(target, "no-vm-monitor", "", [r"^umbra: no VM to run", r"^monitor: ", r"^umbra> list\s+name +state"], 1, onexit="monitor")
+    job = bare(target, "no-vm-monitor", "", [r"^umbra: no VM to run", r"^monitor: ", r"^umbra> list\s+name +state"], 1,
+               ending="onexit=monitor exitport=0xf4")
     job.argv[:0] = ["tests/boot/answer", "umbra> ", "list", "umbra> ", "poweroff", "--"]
     job.absent.append(r"exit status")
     yield job
-    yield bare(target, "no-vm-reboot", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 0, onexit="reboot")
+    yield bare(target, "no-vm-reboot", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 0,
+               ending="onexit=reboot exitport=0xf4")
+
+
+def hopeless(target):
+    """Machines on which no guest can run: Umbra says why, and ends as onexit says."""
+    said = [r"^umbra: .*cannot run guests", r"^umbra: exit status 102\r?$"]
+    for onexit in ("poweroff", "reboot"):
+        yield bare(target, f"hopeless-{onexit}", "", said, 0, cpu="EPYC,-svm", ending=f"onexit={onexit}")
+    yield bare(target, "hopeless-exit-port", "", said, 205, cpu="EPYC,-svm", ending="exitport=0xf4")
+    job = bare(target, "hopeless-screen", "console=vga", [r"^screen: umbra: .*cannot run guests"], 0, "-vga", "std", "-monitor",
+               "unix:{},server=on,wait=off", cpu="EPYC,-svm", ending="")
+    job.argv[:0] = ["tests/boot/screen", "text", "exit status 102", "--"]
+    yield job
+    # Too little memory for the page tables, of which it needs 224 KiB at the least.
+    yield bare(target, "hopeless-no-frames", "", [r"^panic: memory: no room for the page tables"], 207, "-m", f"{image_end() + 240}K")
+    # Too little memory for so many CPUs: those without stay the firmware's, and must not be disturbed by a report.
+    yield bare(target, "hopeless-few-frames", "", [r"^smp: CPU with APIC id 63 not started: no memory", r"^panic: vmm: no memory",
+                                                   r"^guest: none"], 207, "-m", "4M", "-smp", "64")
+    yield bare(target, "hopeless-no-clock", "", [r"^panic: tsc: HPET, PM timer and 8254 stand still"], 207,
+               "-M", "pc,acpi=off,hpet=off,pit=off")
 
 
 def monitor(target):
@@ -253,6 +312,12 @@ def monitor(target):
         r"^vm linux: ended: stopped by the monitor, status 0\s+umbra: exit status 0\s"], 1, "-initrd", ",".join(guests))
     job.argv[:0] = ["tests/boot/answer", *talk, "--"]
     yield job
+
+
+def tools(target):
+    """The tool that shows the ways of exits."""
+    yield target.make("path", ["tools/path", "-n", "0", HELLO], timeout=target.seconds,
+              stdout=[r"^ +0 +\d+ times +\d+ instructions: \d+ the guest, \d+ svm_run_guest", r"vmrun +entry\.S:\d+$"])
 
 
 def steps(target):
@@ -284,11 +349,13 @@ def screens(target):
 
 def obstacles(target):
     """CPUs that cannot run guests."""
-    for model, words in target.unfit:
-        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102, stderr=[rf"^umbra: .*{words}"])
+    for model, row, words in target.unfit:
+        yield target.job(f"unfit-{model}", "--model", model, HELLO, status=102,
+                         stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, attacks, wide, steps, obstacles, mistakes, machine, monitor, faults, screens)
+CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
+         faults, screens, tools)
 
 
 def jobs(target):

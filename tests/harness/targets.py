@@ -19,7 +19,7 @@ class Target:
     seconds: int     # a run's --timeout, if its test does not say
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     elf: tuple       # kernels that GRUB, too, is given as ELF files, to spare unpacking
-    unfit: tuple     # (model that cannot run guests, what Umbra says of it)
+    unfit: tuple     # (model that cannot run guests, what Umbra says of it: in the table of features, in the end)
     steps: tuple     # models with fewer features, which can
     left_out: tuple  # (pattern of tests' names, the reason why they are not for this machine)
 
@@ -41,12 +41,16 @@ class Target:
 
 # Loading by the emulator is given the ELF kernel, which spares unpacking; GRUB the bzImage. Unpacking
 # XZ takes 2 to 6 thousand million instructions: seconds in QEMU, minutes in Bochs.
-AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), unfit=(("EPYC,-svm", "cannot run guests"),), steps=("phenom",),
+AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), steps=("phenom",),
+             unfit=(("EPYC,-svm", "SVM +missing .required.", "cannot run guests"),
+                    ("EPYC,-npt", "SVM nested paging +missing .* need the shadow MMU", "need the shadow MMU"),
+                    ("EPYC,-nx", "NX +missing .required.", "NX feature is missing")),
              left_out=(
                  ("attack-debug_exceptions", "QEMU 7.2 aborts at a breakpoint on what an interrupt's delivery writes"),
+                 ("attack-task_trap", "QEMU 7.2 ignores the T flag of a TSS"),
              ))
 INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae"),
-               unfit=(("core2_penryn_t9600", "need the shadow MMU"),),
+               unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"),
                left_out=(
                    (r"(linux|seabios)-.*uefi-.*", "Bochs has a BIOS only"),
@@ -55,6 +59,7 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),
                    (r"umbra-.*", "QEMU's debugger makes Umbra fail; its traps and page tables are the same on all CPUs"),
                    (r"attack-state-57bit", "Bochs 2.7 has no CPU with addresses of 57 bits"),
-                   (r"bad-.*|no-vm.*|module-without-vm|monitor-.*", "does not depend on the CPU"),
+                   (r"bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
+                   (r"path", "instructions are recorded in QEMU only"),
                ))
 ALL = {target.cpu: target for target in (AMD, INTEL)}

@@ -3,6 +3,7 @@
  * The monitor: what each command does to which VM and says, and what it makes of anything else
  * that is typed.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,6 +69,30 @@ void console_attach(struct console *c)
 	note("attach", c ? container_of(c, struct vm, console) : NULL);
 }
 
+static int dirty_result; /* of the calls for the dirty log */
+
+int dirty_start(struct vm *vm, enum dirty_user user)
+{
+	assert_int_equal(user, DIRTY_MONITOR);
+	note("log", vm);
+	return dirty_result;
+}
+
+int dirty_stop(struct vm *vm, enum dirty_user user)
+{
+	assert_int_equal(user, DIRTY_MONITOR);
+	note("end-log", vm);
+	return dirty_result;
+}
+
+int dirty_count(struct vm *vm, enum dirty_user user, uint64_t *pages)
+{
+	assert_int_equal(user, DIRTY_MONITOR);
+	*pages = 17;
+	atomic_fetch_add(&vm->dirty.total, 17);
+	return dirty_result;
+}
+
 static jmp_buf machine_ends;
 
 void machine_power_off(uint32_t status)
@@ -122,6 +147,7 @@ static int setup(void **state)
 	memset(vms, 0, sizeof(vms));
 	memset(vcpus, 0, sizeof(vcpus));
 	nr_vms = 2;
+	dirty_result = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		vms[i].config = &configs[i];
 		vms[i].nr_vcpus = 1;
@@ -192,10 +218,28 @@ static void stats_count_exits(void **state)
 	expect("stats web", want, "");
 }
 
+static void dirty_log_is_switched_and_counted(void **state)
+{
+	expect("dirty web on", "", "log(web) ");
+	expect("dirty web", "web: 17 pages written since the last look, 17 in all\r\n", "");
+	expect("dirty web", "web: 17 pages written since the last look, 34 in all\r\n", "");
+	expect("dirty web off", "", "end-log(web) ");
+	expect("dirty web maybe", "dirty: 'maybe' is neither on nor off\r\n", "");
+	dirty_result = -EEXIST;
+	expect("dirty own on", "dirty: own: the log is on already\r\n", "log(own) ");
+	dirty_result = -ENOENT;
+	expect("dirty own", "dirty: own: the log is off; 'dirty VM on' starts it\r\n", "");
+	dirty_result = -EBUSY;
+	expect("dirty own off", "dirty: own: the guest uses its log itself\r\n", "end-log(own) ");
+	dirty_result = -ENOMEM;
+	expect("dirty own on", "dirty: own: no memory for the log\r\n", "log(own) ");
+}
+
 static void help_names_every_command(void **state)
 {
-	static const char *const commands[] = {"help",  "list", "attach", "pause",    "resume",
-					       "reset", "stop", "stats",  "poweroff", "reboot"};
+	static const char *const commands[] = {"help",   "list",     "attach", "pause",
+					       "resume", "reset",    "stop",   "stats",
+					       "dirty",  "poweroff", "reboot"};
 	unsigned lines = 0;
 	char *save, *line;
 
@@ -203,22 +247,22 @@ static void help_names_every_command(void **state)
 	line = strtok_r(said, "\r\n", &save);
 	assert_string_equal(line, "help");
 	while ((line = strtok_r(NULL, "\r\n", &save)) && strcmp(line, "umbra> ")) {
-		assert_in_range(lines, 0, 9);
+		assert_in_range(lines, 0, ARRAY_SIZE(commands) - 1);
 		assert_memory_equal(line, commands[lines], strlen(commands[lines]));
 		assert_int_equal(line[strlen(commands[lines])], ' ');
 		lines++;
 	}
-	assert_int_equal(lines, 10);
+	assert_int_equal(lines, ARRAY_SIZE(commands));
 }
 
 /* One line, and nothing is done. */
 static void mistakes_are_named(void **state)
 {
-	static const char *const wants_vm[] = {"attach", "pause", "resume",
-					       "reset",  "stop",  "stats"};
+	static const char *const wants_vm[] = {"attach", "pause", "resume", "reset",
+					       "stop",   "stats", "dirty"};
 	char line[64], answer[128];
 
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(wants_vm); i++) {
 		snprintf(answer, sizeof(answer), "%s: no VM of the name ''\r\n", wants_vm[i]);
 		expect(wants_vm[i], answer, "");
 		snprintf(line, sizeof(line), "%s we", wants_vm[i]);
@@ -294,6 +338,7 @@ int main(void)
 		cmocka_unit_test_setup(each_command_is_for_its_vm, setup),
 		cmocka_unit_test_setup(attach_shows_a_console_that_is_shared, setup),
 		cmocka_unit_test_setup(stats_count_exits, setup),
+		cmocka_unit_test_setup(dirty_log_is_switched_and_counted, setup),
 		cmocka_unit_test_setup(help_names_every_command, setup),
 		cmocka_unit_test_setup(mistakes_are_named, setup),
 		cmocka_unit_test_setup(blanks_do_not_matter, setup),
