@@ -217,6 +217,13 @@ class Run(Launcher):
         self.assertIn(b"web| x\r\n", done.stdout)
         self.assertIn(b"web| y\n", done.stdout)
 
+    def test_a_line_of_another_guest_does_not_cut_into_one(self):
+        script = ("com[1].sendall(b'ok 1'); time.sleep(0.1); com[3].sendall(b'between\\n'); time.sleep(0.1); "
+                  "com[1].sendall(b' - whole\\n/ # '); time.sleep(0.1); com[3].sendall(b'late\\n'); time.sleep(1); "
+                  "com[1].sendall(b'typed\\n'); time.sleep(0.1); " + END % 0)
+        done = self.assert_ends(0, script, "--vm", f"{self.kernel} --name web")
+        self.assertEqual(done.stdout, b"ok 1 - whole\nweb| between\n/ # web| late\ntyped\n")
+
     def test_keys_reach_the_guest(self):
         done = self.run_umbra("com[1].sendall(com[1].recv(9).upper()); " + END % 0, self.kernel, stdin=b"shell")
         self.assertEqual(done.stdout, b"SHELL")

@@ -26,6 +26,7 @@ ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
 REPORT_SECONDS = 2    # how long after a panic its report may take
 END_SECONDS = 2       # how long after a verdict the emulator may take to end
+LINE_SECONDS = 0.5    # how long the first guest may take for the rest of its line, before others' lines go into it
 EXIT_SECONDS = 20     # how long it may take after it has closed its serial lines
 
 
@@ -66,10 +67,35 @@ class Terminal:
         return self.saved is not None
 
 
+class Screen:
+    """Standard output: the first guest's bytes as they come, and between its lines those of further guests."""
+
+    def __init__(self):
+        self.is_in_line, self.waiting = False, b""
+
+    def feed(self, data):
+        lines, newline, rest = data.rpartition(b"\n")
+        if newline:
+            write_all(1, lines + newline)
+            self.flush()
+        write_all(1, rest)
+        self.is_in_line = bool(rest) or (self.is_in_line and not newline)
+
+    def add_line(self, line):
+        self.waiting += line
+        if not self.is_in_line:
+            self.flush()
+
+    def flush(self):
+        write_all(1, self.waiting)
+        self.waiting = b""
+
+
 class Console:
     """A guest's console: passed on as it is, or, for a further guest, line by line with its name."""
 
-    def __init__(self, guest, prefixed):
+    def __init__(self, screen, guest, prefixed):
+        self.screen = screen
         self.expect, self.seen = guest.expect, b""
         self.prefix = guest.name.encode() + b"| " if prefixed else None
         self.line = b""
@@ -82,11 +108,11 @@ class Console:
             else:
                 self.seen = self.seen[-len(self.expect):]
         if self.prefix is None:
-            write_all(1, data)
+            self.screen.feed(data)
             return
         *lines, self.line = (self.line + data).split(b"\n")
         for line in lines:
-            write_all(1, self.prefix + line + b"\n")
+            self.screen.add_line(self.prefix + line + b"\n")
 
     def close(self):
         if self.line:
@@ -134,7 +160,8 @@ class Session:
     def __init__(self, opts, machine):
         self.opts, self.machine = opts, machine
         self.log = Log(opts.log, opts.boot == "uefi")
-        self.consoles = {guest.com: Console(guest, i > 0) for i, guest in enumerate(opts.guests)}
+        self.screen = Screen()
+        self.consoles = {guest.com: Console(self.screen, guest, i > 0) for i, guest in enumerate(opts.guests)}
         self.expects = any(guest.expect for guest in opts.guests)
         self.key_target, self.after_escape = opts.guests[0].com, False
 
@@ -148,6 +175,7 @@ class Session:
         self.machine.stop()
         for stream in [*self.consoles.values(), self.log]:
             stream.close()
+        self.screen.flush()
         return self.explain(status, where)
 
     def watch(self):
@@ -169,8 +197,11 @@ class Session:
             left = deadline - time.monotonic()
             if left <= 0:
                 return result if result is not None else STATUS_TIMEOUT
-            for key, _ in self.selector.select(min(left, 3600)):
+            ready = self.selector.select(min(left, LINE_SECONDS if self.screen.waiting else 3600))
+            for key, _ in ready:
                 key.data()
+            if not ready:
+                self.screen.flush()
             if self.quit:
                 return STATUS_INTERRUPTED
             if result is None and (result := self.verdict()) is not None:
