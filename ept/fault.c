@@ -209,6 +209,24 @@ static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gf
 }
 
 /*
+ * Where MMIO entries go: into tables that are there, and into a few that are made for them. A guest
+ * that looks for devices everywhere must not use up the machine's frames.
+ */
+static struct place place_for_mmio(struct tdp_vcpu *tv, gfn_t gfn)
+{
+	_Atomic uint32_t *made = &tv->root->mmio_tables;
+	unsigned reserve = tv->tables.nr;
+	struct place p;
+
+	if (atomic_load_explicit(made, memory_order_relaxed) >= TDP_MMIO_TABLES)
+		return lookup(tv, gfn);
+	p = walk(tv, gfn, 1);
+	if (tv->tables.nr != reserve)
+		atomic_fetch_add_explicit(made, reserve - tv->tables.nr, memory_order_relaxed);
+	return p;
+}
+
+/*
  * No memory here: leave an entry that says so, for as long as the slots stay what they are (P6).
  * It is only a cache: where it cannot be made the access is emulated all the same.
  */
@@ -219,7 +237,7 @@ static enum ret_pf cache_mmio(struct tdp_vcpu *tv, gfn_t gfn, uint64_t generatio
 
 	if (!spte_may_cache_mmio(f, gfn, generation))
 		return RET_PF_EMULATE;
-	p = walk(tv, gfn, 1);
+	p = place_for_mmio(tv, gfn);
 	if (p.level == 1 && (!p.spte || spte_is_mmio(f, p.spte)))
 		spte_cas(p.e, &p.spte, spte_make_mmio(f, gfn, f->mmio_access, generation));
 	return RET_PF_EMULATE;

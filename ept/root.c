@@ -59,6 +59,7 @@ static struct tdp_root *new_root(struct tdp *t)
 	root->hpa = host_pa(root->table);
 	root->refs = 1; /* the VM's own */
 	atomic_init(&root->invalid, false);
+	atomic_init(&root->mmio_tables, 0);
 	list_init(&root->link);
 	return root;
 }

@@ -38,18 +38,22 @@
 #define TDP_GFN_END BIT_ULL(9 * SPTE_LEVELS) /* what four levels reach */
 #define NR_RET_PF   (RET_PF_INVALID + 1)
 
+/* About so many tables of a tree are there for MMIO entries only; other accesses have no entry. */
+#define TDP_MMIO_TABLES 64
+
 struct vm;
 struct tdp;
 
 /* A tree. */
 struct tdp_root {
-	struct tdp *tdp;         /* const */
-	spte_t *table;           /* const; level SPTE_LEVELS */
-	hpa_t hpa;               /* const; of `table` */
-	unsigned refs;           /* tdp->lock; the VM's own one, and one for each vCPU on it */
-	_Atomic bool invalid;    /* atomic; set once: nothing is mapped here any more */
-	struct grace_head grace; /* used when refs has fallen to 0 */
-	struct list link;        /* tdp->lock; in tdp->dying */
+	struct tdp *tdp;              /* const */
+	spte_t *table;                /* const; level SPTE_LEVELS */
+	hpa_t hpa;                    /* const; of `table` */
+	unsigned refs;                /* tdp->lock; the VM's own one, and one for each vCPU on it */
+	_Atomic bool invalid;         /* atomic; set once: nothing is mapped here any more */
+	_Atomic uint32_t mmio_tables; /* atomic; tables made for MMIO entries alone */
+	struct grace_head grace;      /* used when refs has fallen to 0 */
+	struct list link;             /* tdp->lock; in tdp->dying */
 };
 
 /* What a vCPU's faults came to. Its CPU adds, anybody reads; 64 bits never wrap. */

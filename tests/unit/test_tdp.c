@@ -207,6 +207,35 @@ static void test_mmio(void **state)
 	}
 }
 
+/* A guest may look for devices wherever it likes: that costs no more than so many tables. */
+static void test_mmio_everywhere(void **state)
+{
+	uint64_t last = 0;
+
+	with_memory(WORLD_EPT, 3, 0, 0x100, 0);
+	for (unsigned i = 1; i < 4 * TDP_MMIO_TABLES; i++) {
+		last = (uint64_t)i << 18; /* each in a table of its own, below a table of its own */
+		assert_int_equal(world_fault(0, last, R), RET_PF_EMULATE);
+	}
+	assert_in_range(world.tdp.tables, TDP_MMIO_TABLES, TDP_MMIO_TABLES + 4);
+	assert_true(stats().mmio >= TDP_MMIO_TABLES / 3);
+	/* Memory there is mapped all the same, and entries go beside it. */
+	assert_int_equal(slots_create(&world.mem, 1, GFN(last), 1, 0), 0);
+	assert_int_equal(world_fault(0, last, W), RET_PF_FIXED);
+	assert_int_equal(world_walk(last, true), backing(last));
+	last = stats().mmio;
+	assert_int_equal(world_fault(0, (4 * TDP_MMIO_TABLES - 1ull) << 18 | 7, R), RET_PF_EMULATE);
+	assert_int_equal(stats().mmio, last + 1);
+	/* A new tree begins with none. */
+	slots_lock(&world.mem);
+	tdp_zap_all(&world.tdp);
+	slots_unlock(&world.mem);
+	world_reload(0);
+	assert_int_equal(world_fault(0, 0xfee00, R), RET_PF_EMULATE);
+	assert_int_equal(stats().mmio, 1);
+	world_destroy();
+}
+
 static void test_mmio_without_reserved_bits(void **state)
 {
 	struct spte_format f;
@@ -940,6 +969,7 @@ int main(void)
 		cmocka_unit_test(test_prefetch_leaves_others_alone),
 		cmocka_unit_test(test_read_only_slot),
 		cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_mmio_everywhere),
 		cmocka_unit_test(test_mmio_without_reserved_bits),
 		cmocka_unit_test(test_beyond_the_tables),
 		cmocka_unit_test(test_mmio_generation_wrap),
