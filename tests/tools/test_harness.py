@@ -124,7 +124,7 @@ class Payloads(unittest.TestCase):
 
     def test_both_machines_have_the_same_runs(self):
         """As many of each kind, run or left out with a reason; but each has its own models of CPUs."""
-        own = {model for target in targets.ALL.values() for model in [*target.steps, *(unfit for unfit, _ in target.unfit)]}
+        own = {model for target in targets.ALL.values() for model in [*target.steps, *(unfit for unfit, *_ in target.unfit)]}
         names = [{job.name for job in boot.jobs(target) if not any(model in job.name for model in own)}
                  for target in targets.ALL.values()]
         self.assertEqual(names[0], names[1])
