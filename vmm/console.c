@@ -22,7 +22,8 @@
 #define INPUT_LEN 256
 
 static struct spinlock lock = SPINLOCK_INIT;
-static struct console *attached; /* lock */
+static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... */
+static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
 /* What came in, until console_poll(): written by the receive interrupt on the boot CPU alone. */
 static struct {
@@ -111,7 +112,7 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 	c->output = output_shared;
 	if (config->console[0])
 		return open_port(c, config->console, config->name);
-	if (!attached)
+	if (!attached && !in_monitor)
 		attached = c;
 	return 0;
 }
@@ -137,6 +138,7 @@ void console_attach(struct console *c)
 {
 	spin_lock(&lock);
 	attached = c;
+	in_monitor = !c;
 	if (c)
 		replay(c);
 	spin_unlock(&lock);

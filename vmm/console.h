@@ -36,7 +36,8 @@ struct vm_config;
 int console_init(struct console *c, struct vm *vm, const struct vm_config *config);
 void console_destroy(struct console *c);
 
-/* Show this console on the machine's, from what it said last; NULL: the monitor. */
+/* Show this console on the machine's, from what it said last; NULL: the monitor, until the next
+ * call. */
 void console_attach(struct console *c);
 
 /* To the machine's console: the monitor's words. */

@@ -298,7 +298,7 @@ def monitor(target):
     talk = ["UMBRA-READY", ESCAPE, *typed("list", "pause spinner", "list", "resume spinner", "list", "attach nobody", "stats spinner",
                                           "pause linux", "stats linux", "stats linux", "resume linux", "attach linux"),
             "UMBRA-READY", "words", "got words", ESCAPE, *typed("stop spinner"),
-            "vm spinner: ended", "list", *typed("reset linux"), "UMBRA-READY", ESCAPE, *typed("stop linux")]
+            "vm spinner: ended", "list", *typed("reset linux", "attach linux"), "UMBRA-READY", ESCAPE, *typed("stop linux")]
     listed = r"umbra> list\s+name.*\s+linux +{} +1 +256M +shared\s+spinner +{} +1 +16M +shared"
     job = bare(target, "monitor-two-vms", "", [
         rf"{listed.format('running', 'running')}\s+umbra> pause spinner\s+{listed.format('running', 'paused')}\s+"

@@ -90,6 +90,8 @@ static int setup(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		vms[i].platform = (struct platform *)&vms[i];
 	console_start(machine, 1);
+	console_attach(&vms[1].console); /* which nobody remembers: no monitor, nothing attached */
+	console_destroy(&vms[1].console);
 	nr_vms = 0;
 	assert_int_equal(console_init(&vms[0].console, &vms[0], &shared), 0);
 	nr_vms = 1;
@@ -133,6 +135,26 @@ static void the_port_of_an_ended_vm_is_deaf(void **state)
 	assert_string_equal(heard, "mc");
 }
 
+/* A VM that starts again has the line as before; one that is reset by the monitor does not take it.
+ */
+static void a_new_vm_takes_the_line_from_nobody(void **state)
+{
+	static struct vm_config shared;
+
+	console_destroy(&vms[0].console);
+	assert_int_equal(console_init(&vms[0].console, &vms[0], &shared), 0);
+	type(&com1, 'a');
+	assert_string_equal(heard, "0a");
+	type(&com1, MONITOR_ESCAPE);
+	console_destroy(&vms[0].console);
+	assert_int_equal(console_init(&vms[0].console, &vms[0], &shared), 0);
+	type(&com1, 'b');
+	assert_string_equal(heard, "mb");
+	console_attach(&vms[0].console);
+	type(&com1, 'c');
+	assert_string_equal(heard, "0c");
+}
+
 static void a_port_is_one_vms(void **state)
 {
 	static struct vm_config taken = {.name = "third", .console = "com2"},
@@ -148,6 +170,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_port_has_its_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_port_of_an_ended_vm_is_deaf, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_new_vm_takes_the_line_from_nobody, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_port_is_one_vms, setup, teardown),
 	};
 
