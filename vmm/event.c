@@ -187,6 +187,22 @@ static void inject(struct vcpu *v, const struct vm_event_info *ev)
 		virt_inject(&v->virt, ev);
 }
 
+/*
+ * A fault's handler finds RF set, so that an instruction breakpoint does not hit again when it
+ * returns (SDM volume 3, "Instruction-Breakpoint Exception Condition"). The CPU sees to that when
+ * it raises the fault, and when it is told to inject one, pushes RFLAGS as they are.
+ */
+static __cold void inject_pending(struct vcpu *v)
+{
+	static const uint32_t no_faults = BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_OF) |
+					  BIT(X86_TRAP_DF) | BIT(X86_TRAP_MC);
+
+	if (v->pending.type == EVENT_EXCEPTION && !(no_faults >> v->pending.vector & 1))
+		virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_RF);
+	inject(v, &v->pending);
+	v->pending.type = EVENT_NONE;
+}
+
 static void inject_nmi(struct vcpu *v)
 {
 	v->nmis_pending--;
@@ -252,8 +268,7 @@ void vcpu_deliver_events(struct vcpu *v)
 	bool nmi = v->nmis_pending && !are_nmis_masked(v);
 
 	if (!busy && v->pending.type != EVENT_NONE) {
-		inject(v, &v->pending);
-		v->pending.type = EVENT_NONE;
+		inject_pending(v);
 		busy = true;
 	} else if (!busy && nmi && !virt_irq_shadow(&v->virt)) {
 		inject_nmi(v);

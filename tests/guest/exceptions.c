@@ -33,6 +33,20 @@ TEST(invalid_opcode)
 	BREAKS(UD_VECTOR, ".byte 0x0f, 0xff, 0xc0");
 }
 
+/* Those that a hypervisor raises, too: an instruction breakpoint is not to hit twice for one. */
+TEST(faults_set_rf)
+{
+	uint32_t low, high;
+
+	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG pushes RF clear for faults");
+	BREAKS(UD_VECTOR, "ud2");
+	CHECK(fault()->regs.flags & RFLAGS_RF);
+	BREAKS(GP_VECTOR, "rdmsr" : "=a"(low), "=d"(high) : "c"(0x4fffffff));
+	CHECK(fault()->regs.flags & RFLAGS_RF);
+	BREAKS(BP_VECTOR, "int3");
+	CHECK(!(fault()->regs.flags & RFLAGS_RF));
+}
+
 TEST(breakpoint_is_a_trap)
 {
 	CHECK_EQ(TRY(__asm__ volatile("here_int3: int3\nhere_int3_end:")), BP_VECTOR);

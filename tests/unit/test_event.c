@@ -422,6 +422,32 @@ static void page_fault_sets_cr2(void **state)
 	assert_int_equal(fake_cpu.injected.error, PFERR_WRITE);
 }
 
+/* The guest returns to the instruction of a fault: its breakpoint is not to hit again. */
+static void only_faults_set_rf(void **state)
+{
+	static const struct {
+		uint8_t vector;
+		bool fault;
+	} table[] = {
+		{X86_TRAP_DE, true},  {X86_TRAP_UD, true},  {X86_TRAP_GP, true},
+		{X86_TRAP_PF, true},  {X86_TRAP_AC, true},  {X86_TRAP_XM, true},
+		{X86_TRAP_SX, true},  {X86_TRAP_DB, false}, {X86_TRAP_BP, false},
+		{X86_TRAP_OF, false}, {X86_TRAP_DF, false}, {X86_TRAP_MC, false},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+		setup(state);
+		vcpu_inject_exception(&vcpu, table[i].vector);
+		assert_int_equal(enter().vector, table[i].vector);
+		assert_int_equal(fake_cpu.rflags, RFLAGS_IF | (table[i].fault ? RFLAGS_RF : 0));
+	}
+	setup(state);
+	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_INTR, .vector = X86_TRAP_UD};
+	vcpu_requeue_event(&vcpu);
+	assert_int_equal(enter().type, EVENT_INTR);
+	assert_int_equal(fake_cpu.rflags, RFLAGS_IF);
+}
+
 /* SDM volume 3, table 6-5: first by second. */
 static void double_faults(void **state)
 {
@@ -630,6 +656,7 @@ int main(void)
 		cmocka_unit_test_setup(an_nmi_waits_for_the_end_of_a_shadow, setup),
 		cmocka_unit_test_setup(real_mode_pushes_no_error_code, setup),
 		cmocka_unit_test_setup(page_fault_sets_cr2, setup),
+		cmocka_unit_test_setup(only_faults_set_rf, setup),
 		cmocka_unit_test_setup(double_faults, setup),
 		cmocka_unit_test_setup(fault_in_double_fault_is_shutdown, setup),
 		cmocka_unit_test_setup(interrupted_delivery_comes_again, setup),
