@@ -20,15 +20,17 @@
 #define ACCESS             3
 
 static volatile unsigned hits;
-static unsigned long hit_ip[32], hit_dr6;
+static unsigned long hit_ip[32], hit_causes[32], hit_dr6;
 
 /* Count, and carry on: RF keeps an instruction breakpoint from hitting again at once. */
 static bool on_debug(struct regs *regs)
 {
 	hit_dr6 = read_dr6();
 	write_dr6(DR6_INIT);
-	if (hits < 32)
+	if (hits < 32) {
 		hit_ip[hits] = regs->ip;
+		hit_causes[hits] = hit_dr6;
+	}
 	hits++;
 	regs->flags |= RFLAGS_RF;
 	return true;
@@ -293,6 +295,19 @@ TEST(icebp)
 	setup();
 	__asm__ volatile(".byte 0xf1");
 	CHECK_EQ(hits, 1);
+}
+
+/* MOV SS puts its step off, and INT1 is none itself. */
+TEST(icebp_is_no_step)
+{
+	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG raises #UD");
+	setup();
+	STEP("mov %%ss, %%eax; mov %%eax, %%ss; .byte 0xf1; nop");
+	CHECK_EQ(hits, 3 + STEP_OVERHEAD);
+	CHECK_EQ(hit_causes[0] & DR6_BS, DR6_BS);
+	CHECK_EQ(hit_causes[1] & DR6_BS, 0);
+	CHECK_EQ(hit_ip[1] - hit_ip[0], 3);
+	CHECK_EQ(hit_causes[2] & DR6_BS, DR6_BS);
 }
 
 /* Last: leave nothing armed behind. */

@@ -313,8 +313,10 @@ static void int1_is_behind_itself(void **state)
 	vmx_inject(V, &(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_DB});
 	fake_guest_enter();
 	fake_guest_long_mode();
-	exception(0x500 | X86_TRAP_DB, 0, 0);
+	vmx_reg_write(V, VREG_DR6, DR6_INIT);
+	exception(0x500 | X86_TRAP_DB, 0, DR6_BS);
 	assert_int_equal(fake_vcpu.rip, 0xffffffff80000001);
+	assert_int_equal(vmx_reg_read(V, VREG_DR6), DR6_INIT);
 }
 
 /* The exit took the single step that TF made pending behind STI; the entry wants it there. */

@@ -108,12 +108,13 @@ static void decode_cr(struct vm_exit *exit)
 /*
  * A debug exception's causes are in the exit qualification; DR6, DR7.GD, and LBR and BTF of
  * DEBUGCTL are as they were before (SDM volume 3, 27.1, 17.2.3 and 17.4.2). What a VMX guest gets
- * is what the CPU would have written.
+ * is what the CPU would have written. INT1 is no step, and what MOV SS puts off is lost at it; Bochs
+ * 2.7 has that step in the qualification.
  */
-static void update_debug_registers(struct virt_vcpu *v)
+static void update_debug_registers(struct virt_vcpu *v, unsigned type)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
-	uint64_t causes = DR6_B0_B3 | DR6_BD | DR6_BS;
+	uint64_t causes = DR6_B0_B3 | DR6_BD | (type == INTR_TYPE_PRIV_SOFT ? 0 : DR6_BS);
 
 	vmx_reg_write(v, VREG_DR6, (vmx_reg_read(v, VREG_DR6) & ~DR6_B0_B3) | (qual & causes));
 	vmx_reg_write(v, VREG_DR7, vmx_reg_read(v, VREG_DR7) & ~DR7_GD);
@@ -135,7 +136,7 @@ static void step_over_int1(struct virt_vcpu *v)
 
 static void decode_debug(struct virt_vcpu *v, unsigned type)
 {
-	update_debug_registers(v);
+	update_debug_registers(v, type);
 	if (type == INTR_TYPE_PRIV_SOFT)
 		step_over_int1(v);
 	else if (vmx_irq_shadow(v))
