@@ -143,7 +143,7 @@ static void clear(void)
 
 /* --- registers and instructions --------------------------------------------------------------- */
 
-REAL(r_nothing, "nop");
+REAL(r_nothing, "nop; endbr32");
 
 TEST(there_and_back)
 {

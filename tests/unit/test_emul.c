@@ -572,6 +572,20 @@ static void sizes_ports(void **state)
 /* --- what every instruction does
  * ------------------------------------------------------------------- */
 
+/* Compilers put ENDBR at the start of functions of any code, that of real mode included. */
+static void hints_do_nothing(void **state)
+{
+	(void)state;
+	machine_start(EMUL_REAL);
+	assert_int_equal(RUN("\xf3\x0f\x1e\xfb"), EMUL_OK); /* endbr32 */
+	machine_start(EMUL_LONG64);
+	m.gpr[GPR_RAX] = 0x1234;
+	assert_int_equal(RUN("\xf3\x0f\x1e\xfa"), EMUL_OK);     /* endbr64 */
+	assert_int_equal(RUN("\xf3\x48\x0f\x1e\xc8"), EMUL_OK); /* rdsspq */
+	assert_int_equal(RUN("\x0f\x1f\x00"), EMUL_OK);
+	assert_int_equal(m.gpr[GPR_RAX], 0x1234);
+}
+
 static void traps_after_an_instruction(void **state)
 {
 	machine_start(EMUL_LONG64);
@@ -706,6 +720,7 @@ int main(void)
 		cmocka_unit_test(comparisons_stop),
 		cmocka_unit_test(reads_no_port_in_vain),
 		cmocka_unit_test(sizes_ports),
+		cmocka_unit_test(hints_do_nothing),
 		cmocka_unit_test(traps_after_an_instruction),
 		cmocka_unit_test(opens_interrupts_one_instruction_late),
 		cmocka_unit_test(popf_keeps_what_is_not_its_own),

@@ -48,7 +48,7 @@ static const char *const mnemonics[NR_EMUL_OPS] = {
 	[OP_XLAT] = "xlat", [OP_LAHF] = "lahf", [OP_SAHF] = "sahf", [OP_SALC] = "salc",
 	[OP_AAA] = "aaa", [OP_AAS] = "aas", [OP_DAA] = "daa", [OP_DAS] = "das", [OP_AAM] = "aam",
 	[OP_AAD] = "aad", [OP_CLC] = "clc", [OP_STC] = "stc", [OP_CMC] = "cmc", [OP_CLD] = "cld",
-	[OP_STD] = "std", [OP_CLI] = "cli", [OP_STI] = "sti", [OP_NOP] = "nop prefetch*",
+	[OP_STD] = "std", [OP_CLI] = "cli", [OP_STI] = "sti", [OP_NOP] = "nop prefetch* endbr* rdssp*",
 	[OP_PAUSE] = "pause", [OP_FENCE] = "lfence mfence sfence", [OP_BOUND] = "bound",
 	[OP_ARPL] = "arpl", [OP_UD] = "ud0 ud1 ud2", [OP_MOVS] = "movs*", [OP_STOS] = "stos*",
 	[OP_LODS] = "lods*", [OP_CMPS] = "cmps*", [OP_SCAS] = "scas*", [OP_INS] = "ins*",
