@@ -108,8 +108,8 @@ static void decode_cr(struct vm_exit *exit)
 /*
  * A debug exception's causes are in the exit qualification; DR6, DR7.GD, and LBR and BTF of
  * DEBUGCTL are as they were before (SDM volume 3, 27.1, 17.2.3 and 17.4.2). What a VMX guest gets
- * is what the CPU would have written. INT1 is no step, and what MOV SS puts off is lost at it; Bochs
- * 2.7 has that step in the qualification.
+ * is what the CPU would have written. INT1 is no step, and what MOV SS puts off is lost at it;
+ * Bochs 2.7 has that step in the qualification.
  */
 static void update_debug_registers(struct virt_vcpu *v, unsigned type)
 {
