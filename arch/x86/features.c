@@ -123,7 +123,7 @@ static const struct feature_row rows[NR_FEATURES] = {
 	[FEATURE_VMX_PREEMPTION_TIMER] = {"VMX preemption timer", MSR_VMX_PINBASED_CTLS, MSR_HIGH,
 					  6, VENDORS_INTEL, false, "time slices by APIC timer"},
 	[FEATURE_VMX_PML] = {"VMX page-mod. log", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 17,
-			     VENDORS_INTEL, false, NULL},
+			     VENDORS_INTEL, false, "dirty log by write protection"},
 	[FEATURE_VMX_APICV] = {"VMX virtual interrupts", MSR_VMX_PROCBASED_CTLS2, MSR_HIGH, 9,
 			       VENDORS_INTEL, false, NULL},
 	[FEATURE_VMX_POSTED_INTERRUPTS] = {"VMX posted interrupts", MSR_VMX_PINBASED_CTLS,
@@ -209,6 +209,8 @@ static bool is_usable(enum cpu_feature feature)
 	case FEATURE_VMX_EPT_AD:
 	case FEATURE_VMX_UNRESTRICTED_GUEST:
 		return has[FEATURE_VMX_EPT];
+	case FEATURE_VMX_PML:
+		return has[FEATURE_VMX_EPT_AD];
 	case FEATURE_VMX_VPID:
 		return vmx_vpid_is_usable(ept_vpid_cap());
 	case FEATURE_VMX_LOAD_EFER:

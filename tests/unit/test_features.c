@@ -53,6 +53,7 @@ static void look(void)
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT), virt_caps.tdp);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_1G), virt_caps.tdp && virt_caps.tdp_has_1g);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_AD), virt_caps.tdp && virt_caps.tdp_has_ad);
+	assert_int_equal(cpu_has(FEATURE_VMX_PML), virt_caps.tdp_logs_writes);
 	assert_int_equal(cpu_has(FEATURE_VMX_UNRESTRICTED_GUEST), virt_caps.unrestricted);
 	assert_int_equal(cpu_has(FEATURE_VMX_VPID), virt_caps.tags > 1);
 	assert_int_equal(cpu_has(FEATURE_VMX_PREEMPTION_TIMER), virt_caps.preemption_timer);
@@ -84,6 +85,7 @@ static void a_full_cpu_has_what_is_used(void **state)
 	(void)state;
 	look();
 	expect_line("VMX EPT", "found");
+	expect_line("VMX page-mod. log", "found");
 	expect_line("VMX VPID", "found");
 	expect_line("VMX unrestricted guest", "found");
 	expect_line("VMX load EFER", "found");
@@ -129,6 +131,17 @@ static void ept_in_part_is_not_found(void **state)
 	expect_line("VMX EPT", "found");
 }
 
+static void a_log_needs_dirty_bits(void **state)
+{
+	(void)state;
+	cpu.ept_vpid_cap &= ~EPT_CAP_AD;
+	look();
+	expect_line("VMX page-mod. log", "incomplete -> dirty log by write protection");
+	cpu_lacks(CTL_PROC2, PROC2_PML);
+	look();
+	expect_line("VMX page-mod. log", "missing -> dirty log by write protection");
+}
+
 static void vpid_without_its_flush_is_not_found(void **state)
 {
 	(void)state;
@@ -172,6 +185,7 @@ int main(void)
 		cmocka_unit_test_setup(what_nothing_uses_is_not_just_found, setup),
 		cmocka_unit_test_setup(without_ept_guests_need_the_shadow_mmu, setup),
 		cmocka_unit_test_setup(ept_in_part_is_not_found, setup),
+		cmocka_unit_test_setup(a_log_needs_dirty_bits, setup),
 		cmocka_unit_test_setup(vpid_without_its_flush_is_not_found, setup),
 		cmocka_unit_test_setup(registers_are_switched_both_ways_or_not, setup),
 		cmocka_unit_test_setup(controls_that_are_missing_are_called_so, setup),
