@@ -142,7 +142,10 @@ static bool iret_switches_tasks(struct vcpu *v)
 	       !(virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA);
 }
 
-/* A fault of it comes with NMIs open as well: only an IRET that is still to come masks them. */
+/*
+ * A fault of it comes with NMIs open as well: only an IRET that is still to come masks them. What
+ * is next, the fault before all others, is found by another look.
+ */
 static void emulate_iret(struct vcpu *v)
 {
 	insn_emulate(v);
@@ -153,16 +156,19 @@ static void emulate_iret(struct vcpu *v)
 
 /*
  * An NMI waits for that IRET: an exit behind it is wanted. A task would take the borrowed TF along
- * into its TSS, so the IRET that ends a task is executed here instead.
+ * into its TSS, so the IRET that ends a task is executed here instead. Returns `busy`: may nothing
+ * be injected any more at this look?
  */
-static void step_over_iret(struct vcpu *v, bool busy)
+static bool step_over_iret(struct vcpu *v, bool busy)
 {
 	if (!iret_switches_tasks(v)) {
 		v->nmi_step = true;
 		virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
-	} else if (!busy) {
-		emulate_iret(v);
+		return busy;
 	}
+	if (!busy)
+		emulate_iret(v);
+	return true;
 }
 
 /*
@@ -278,7 +284,7 @@ void vcpu_deliver_events(struct vcpu *v)
 		if (!v->nmi_masked)
 			await_nmi(v, busy);
 		else if (v->nmi_iret && !v->nmi_step)
-			step_over_iret(v, busy);
+			busy = step_over_iret(v, busy);
 	}
 	if (virt_caps.lax && !busy && has_interrupt(v))
 		step_over_hlt(v);

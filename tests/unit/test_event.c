@@ -324,6 +324,26 @@ static void the_iret_of_a_task_is_executed_here(void **state)
 	}
 }
 
+/* Its fault is of an instruction of the guest's; so is its end, and then comes the NMI. */
+static void no_interrupt_goes_in_front_of_what_that_iret_leaves(void **state)
+{
+	for (iret = IRET_RETURNS; iret <= IRET_FAULTS; iret++) {
+		setup(state);
+		virt_caps.nmi_window_early = true;
+		send_nmis(1);
+		assert_int_equal(enter().type, EVENT_NMI);
+		fake_cpu.rflags = RFLAGS_NT | RFLAGS_IF;
+		exit_nmi_window(&vcpu);
+		send_nmis(1);
+		lapic_post(&lapic, 0x40, false);
+		assert_int_equal(enter().type, EVENT_NONE);
+		if (iret == IRET_FAULTS)
+			assert_int_equal(enter().vector, X86_TRAP_TS);
+		assert_int_equal(enter().type, EVENT_NMI);
+		assert_int_equal(enter().vector, 0x40);
+	}
+}
+
 static void behind_the_iret_nmis_go_in_at_once(void **state)
 {
 	virt_caps.nmi_window_early = true;
@@ -648,6 +668,7 @@ int main(void)
 		cmocka_unit_test_setup(nmi_is_masked_until_iret, setup),
 		cmocka_unit_test_setup(no_nmi_goes_in_front_of_the_iret, setup),
 		cmocka_unit_test_setup(the_iret_of_a_task_is_executed_here, setup),
+		cmocka_unit_test_setup(no_interrupt_goes_in_front_of_what_that_iret_leaves, setup),
 		cmocka_unit_test_setup(behind_the_iret_nmis_go_in_at_once, setup),
 		cmocka_unit_test_setup(a_window_that_is_not_early_opens, setup),
 		cmocka_unit_test_setup(two_nmis_are_taken_one_waits, setup),
