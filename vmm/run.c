@@ -243,6 +243,20 @@ static bool act_on(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 	return !(requests & REQ_YIELD);
 }
 
+/*
+ * What the guest wrote into the APIC's register is in CR8 before the guest runs again, also when
+ * others do before: until both agree, a MOV CR8 back to the old value would not be seen.
+ */
+static void sync_to_guest(struct vcpu *v)
+{
+	uint8_t cr8 = (uint8_t)lapic_get_cr8(v->lapic);
+
+	if (unlikely(cr8 != v->cr8)) {
+		v->cr8 = cr8;
+		virt_cr8_write(&v->virt, cr8);
+	}
+}
+
 __attribute__((noinline)) bool vcpu_handle_requests(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool run;
@@ -251,6 +265,7 @@ __attribute__((noinline)) bool vcpu_handle_requests(struct vmm_cpu *c, struct vc
 	if (unlikely(v->counted_dead))
 		count_alive(v); /* before the requests are taken */
 	run = act_on(c, v, atomic_exchange(&v->requests, 0));
+	sync_to_guest(v);
 	if (!run && is_dead(v))
 		count_dead(v);
 	return run;

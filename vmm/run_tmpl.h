@@ -12,7 +12,6 @@
 #include "lib/log.h"
 #include "mm/grace.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
 #include "vmm/exit.h"
 #include "vmm/hypercall.h"
 #include "vmm/insn.h"
@@ -289,17 +288,6 @@ static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *e
 	return reason;
 }
 
-/* The guest's xAPIC writes change the task priority as well. */
-static void sync_to_guest(struct vcpu *v)
-{
-	uint8_t cr8 = (uint8_t)lapic_get_cr8(v->lapic);
-
-	if (unlikely(cr8 != v->cr8)) {
-		v->cr8 = cr8;
-		virt_cr8_write(&v->virt, cr8);
-	}
-}
-
 void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 {
 	enum exit_reason reason;
@@ -318,6 +306,5 @@ void VCPU_RUN(struct vmm_cpu *c, struct vcpu *v)
 		}
 		if (!vcpu_handle_requests(c, v))
 			return;
-		sync_to_guest(v);
 	}
 }

@@ -542,6 +542,32 @@ static void a_cpu_that_logs_is_told_and_asked(void **state)
 	end_and_reap(vm);
 }
 
+/*
+ * A write of the APIC's own register that comes together with the turn of another vCPU is in CR8
+ * when the guest goes on: what it then writes there without an exit, be it the value from before,
+ * counts.
+ */
+static void the_task_priority_is_there_after_a_yield(void **state)
+{
+	struct vm *vm = vm_create(&flat);
+	struct vcpu *v = vm->vcpus[0];
+	struct fake_cpu *c = fake_cpu_of(&v->virt);
+
+	(void)state;
+	c->cr8 = 15;
+	vcpu_handle_requests(&cpus[0], v);
+	assert_int_equal(lapic_get_cr8(v->lapic), 15);
+	lapic_set_cr8(v->lapic, 2);
+	atomic_fetch_or(&v->requests, REQ_EVENT | REQ_YIELD);
+	assert_false(vcpu_handle_requests(&cpus[0], v));
+	assert_int_equal(c->cr8, 2);
+	c->cr8 = 15;
+	assert_true(vcpu_handle_requests(&cpus[0], v));
+	assert_int_equal(lapic_get_cr8(v->lapic), 15);
+	assert_int_equal(c->cr8, 15);
+	end_and_reap(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -558,6 +584,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(going_on_after_a_pause_wakes_its_cpus, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(vcpus_start_as_the_manual_says, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_task_priority_is_there_after_a_yield, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(the_log_has_what_was_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_log_has_one_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_log_without_memory_is_refused, setup, teardown),
