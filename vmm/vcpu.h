@@ -30,7 +30,6 @@
 #include "vmm/emulate/insn.h"
 
 struct vm;
-struct lapic;
 struct trace;
 
 #define REQ_EVENT       (1u << 0) /* look for interrupts, exceptions, NMIs to deliver */
