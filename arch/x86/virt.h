@@ -307,7 +307,10 @@ struct virt_insn_state {
 	uint64_t cr0, cr4, efer; /* of these PE, LA57 and LMA; the rest has no meaning */
 };
 VIRT_OP(void, insn_state, (struct virt_vcpu * v, struct virt_insn_state *s), (v, s))
-/* ... and ends with: virt_set_rflags(), and virt_set_irq_shadow() or virt_clear_irq_shadow(). */
+/*
+ * ... and ends with: virt_set_rflags(), and virt_clear_irq_shadow() or its opposite, for an STI or
+ * MOV SS that was executed in software.
+ */
 VIRT_OP(void, set_insn_state, (struct virt_vcpu * v, uint64_t rflags, bool irq_shadow),
 	(v, rflags, irq_shadow))
 /* RFLAGS: kept where the vendor has it, most exits never look at it. */
@@ -328,8 +331,6 @@ VIRT_OP(bool, has_event, (struct virt_vcpu * v), (v))
 /* Is the guest in the instruction after STI or MOV SS? Clear it when an instruction is skipped. */
 VIRT_OP(bool, irq_shadow, (struct virt_vcpu * v), (v))
 VIRT_OP(void, clear_irq_shadow, (struct virt_vcpu * v), (v))
-/* The instruction at RIP comes behind an STI or MOV SS that was executed in software. */
-VIRT_OP(void, set_irq_shadow, (struct virt_vcpu * v), (v))
 /* Ask for EXIT_IRQ_WINDOW as soon as the guest can take an interrupt; or no more. */
 VIRT_OP(void, irq_window, (struct virt_vcpu * v, bool on), (v, on))
 /* Ask for EXIT_NMI_WINDOW when the guest's NMI handler returns. */

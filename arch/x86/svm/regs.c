@@ -184,7 +184,7 @@ void svm_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)
 {
 	svm_set_rflags(v, rflags);
 	if (unlikely(irq_shadow))
-		svm_set_irq_shadow(v);
+		svm_vmcb(v)->interrupt_shadow |= SVM_INT_SHADOW;
 	else
 		svm_clear_irq_shadow(v);
 }

@@ -240,11 +240,6 @@ void svm_clear_irq_shadow(struct virt_vcpu *v)
 	svm_vmcb(v)->interrupt_shadow &= ~SVM_INT_SHADOW;
 }
 
-void svm_set_irq_shadow(struct virt_vcpu *v)
-{
-	svm_vmcb(v)->interrupt_shadow |= SVM_INT_SHADOW;
-}
-
 bool svm_can_run(struct virt_vcpu *v)
 {
 	(void)v;

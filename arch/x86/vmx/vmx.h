@@ -105,6 +105,9 @@ void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 /* Virtual NMIs are blocked no more (vcpu.c). */
 void vmx_unblock_nmis(void);
 
+/* The instruction at RIP comes behind an STI or MOV SS (vcpu.c). */
+void vmx_set_irq_shadow(struct virt_vcpu *v);
+
 /* Make the pending debug exceptions agree with TF and the interrupt shadow (vcpu.c). */
 void vmx_settle_pending_step(void);
 
