@@ -13,24 +13,22 @@ static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, 
 /*
  * Large pages are split ahead, so that the first write to each small one costs its writer no
  * more than setting a bit. Without memory they are write-protected as they are: the writer splits
- * them. A CPU that has the large page cached may have found it dirty or set its bit a moment ago,
- * and would write to all of it unseen: so a split is flushed here, which it need not be otherwise.
+ * them.
  */
 static bool log_entry(const struct tdp_range *r, spte_t *e, unsigned level, gfn_t gfn)
 {
 	const struct spte_format *f = r->t->fmt;
 	uint64_t spte = spte_load(e), new;
-	bool split = false;
 
 	if (level > 1 && spte_is_present(spte) && spte_is_leaf(f, spte, level)) {
-		split = tdp_split(r->t, e, level);
+		tdp_split(r->t, e, level);
 		spte = spte_load(e);
 	}
 	do {
 		if (!spte_is_present(spte))
 			return false;
 		if (spte_is_table(f, spte, level)) /* perhaps split by a fault just now */
-			return log_table(r, tdp_table(spte), level - 1, gfn) || split;
+			return log_table(r, tdp_table(spte), level - 1, gfn);
 		new = spte_logged(f, spte, level);
 	} while (!spte_cas(e, &spte, new));
 	return spte_flush_is_due(f, spte, new);
@@ -46,6 +44,11 @@ static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, 
 	return flush;
 }
 
+/*
+ * A CPU that has a large page cached can take the dirty bit of a small one for that of the large
+ * one, and would write to all of it unseen. So where hardware notes the writes this is always with
+ * a flush: who splits a page does not need one otherwise, be it here or in a fault just before.
+ */
 void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end)
 {
 	struct tdp_range r = {t, start, end};
@@ -53,7 +56,7 @@ void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end)
 
 	tdp_assert_locked(t);
 	root = tdp_current_table(t);
-	if (root && log_table(&r, root, SPTE_LEVELS, GFN(0)))
+	if (root && (log_table(&r, root, SPTE_LEVELS, GFN(0)) || spte_hardware_logs(t->fmt)))
 		host_flush_vm(t->vm);
 }
 

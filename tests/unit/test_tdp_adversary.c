@@ -824,6 +824,34 @@ static void test_log_begins_on_a_clean_large_page(void **state)
 	must_be_fine();
 }
 
+/*
+ * The same, and the page is split already: by the write of a vCPU that found no page, but then,
+ * with the log about to begin, the large one that another's fault had just made.
+ */
+static void test_log_begins_behind_a_split(void **state)
+{
+	struct memslot *slot;
+
+	start(WORLD_EPT_LOG, 3, 96 * MIB, SPACE);
+	frames_set_poison(true);
+	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
+	stamp_slot(0x200, 0x400, 0);
+	guest_access(0, 0x234, false);
+	slot = (struct memslot *)slots_find(&world.mem, GFN(0x200));
+	slot->flags = SLOT_DIRTY_LOG;
+	assert_int_equal(world_fault(1, 0x235, PFERR_WRITE), RET_PF_SPURIOUS);
+	slot->flags = 0;
+	assert_int_equal(slots_set_flags(&world.mem, 1, SLOT_DIRTY_LOG), 0);
+	for (uint64_t gfn = 0x200; gfn < 0x600; gfn++)
+		model[gfn].log = true;
+	for (uint64_t gfn = 0x230; gfn < 0x240; gfn++)
+		guest_access(0, gfn, true);
+	check_all_cached();
+	finish();
+	must_be_fine();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -837,6 +865,7 @@ int main(void)
 		cmocka_unit_test(test_finds_kept_root),
 		cmocka_unit_test(test_finds_third_mapping),
 		cmocka_unit_test(test_log_begins_on_a_clean_large_page),
+		cmocka_unit_test(test_log_begins_behind_a_split),
 		cmocka_unit_test(test_small_worlds),
 		cmocka_unit_test(test_gigabyte),
 	};
