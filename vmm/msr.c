@@ -425,6 +425,7 @@ int msr_write(struct vcpu *v, uint32_t msr, uint64_t val)
 		virt_reg_write(&v->virt, r->arg, val);
 		return 0;
 	case MSR_LAPIC_BASE:
+		vcpu_sync_task_priority(v); /* which may be reset with the rest of it */
 		return lapic_set_base(v->lapic, val) ? -EINVAL : 0;
 	default:
 		return write_special(v, msr, val);

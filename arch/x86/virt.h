@@ -175,7 +175,7 @@ struct vm_event_info {
 	uint8_t vector;
 	bool has_error;
 	uint32_t error;
-	uint8_t insn_len; /* EVENT_SOFT_INT, #BP and #OF: length of the instruction */
+	uint8_t insn_len; /* EVENT_SOFT_INT: length of the instruction */
 };
 
 /* What the vendor's CPU can do, as far as policy above the seam depends on it. Constant after
