@@ -261,6 +261,12 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 		return RET_PF_EMULATE;
 	if (unlikely(slot && (slot->flags & SLOT_INVALID)))
 		return RET_PF_RETRY;
+	/*
+	 * An entry of before the slot: it goes, whatever the access was, which not all CPUs tell. A
+	 * write comes again.
+	 */
+	if (unlikely(error & PFERR_RSVD))
+		error &= ~(uint32_t)PFERR_WRITE;
 	if (unlikely(slot && (error & PFERR_WRITE) && (slot->flags & SLOT_READONLY)))
 		return RET_PF_EMULATE;
 	if (unlikely(tv->tables.nr < TABLES_PER_FAULT) &&

@@ -207,6 +207,22 @@ static void test_mmio(void **state)
 	}
 }
 
+/* A ROM where an MMIO entry was: a CPU that takes each access to it for a write reads the ROM all
+ * the same. */
+static void test_mmio_becomes_rom(void **state)
+{
+	for (unsigned f = 0; f < WORLD_FORMATS; f++) {
+		with_memory(f, 3, 0, 0x100, 0);
+		assert_int_equal(world_fault(0, 0xffff0, R), RET_PF_EMULATE);
+		assert_int_equal(slots_create(&world.mem, 1, GFN(0xffff0), 1, SLOT_READONLY), 0);
+		assert_int_equal(world_fault(0, 0xffff0, W | PFERR_RSVD), RET_PF_FIXED);
+		assert_int_equal(world_walk(0xffff0, false), backing(0xffff0));
+		assert_int_equal(world_walk(0xffff0, true), 0);
+		assert_int_equal(world_fault(0, 0xffff0, W | PFERR_PRESENT), RET_PF_EMULATE);
+		world_destroy();
+	}
+}
+
 /* A guest may look for devices wherever it likes: that costs no more than so many tables. */
 static void test_mmio_everywhere(void **state)
 {
@@ -969,6 +985,7 @@ int main(void)
 		cmocka_unit_test(test_prefetch_leaves_others_alone),
 		cmocka_unit_test(test_read_only_slot),
 		cmocka_unit_test(test_mmio),
+		cmocka_unit_test(test_mmio_becomes_rom),
 		cmocka_unit_test(test_mmio_everywhere),
 		cmocka_unit_test(test_mmio_without_reserved_bits),
 		cmocka_unit_test(test_beyond_the_tables),
