@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 from harness import boot, payloads, targets  # noqa: E402
 from harness.jobs import Group, Job, Runner, read_tap, run_job  # noqa: E402

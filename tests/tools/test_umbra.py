@@ -13,6 +13,7 @@ import time
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.dont_write_bytecode = True
 sys.path.insert(0, f"{TOP}/tools")
 from launch import bootdisk, options  # noqa: E402
 from launch.options import UsageError  # noqa: E402
