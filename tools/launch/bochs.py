@@ -108,7 +108,7 @@ class Machine(BaseMachine):
         opts = self.opts
         text = BOCHSRC.format(mem=opts.pmem >> 20, model=opts.model or MODELS[opts.cpu], cpus=opts.pcpus,
                               sync="slowdown" if opts.interactive else "none", dir=self.dir, **self.make_disk())
-        lines = [f"com{com}: enabled=1, mode=socket-client, dev=localhost:{port}" for com, port in ports.items()]
+        lines = [f"com{com}: enabled=1, mode=socket-client, dev=127.0.0.1:{port}" for com, port in ports.items()]
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
             file.write(text + "\n".join([*lines, *opts.emulator_option, ""]))
         commands = ["c", "q"]
