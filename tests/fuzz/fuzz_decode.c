@@ -2,7 +2,7 @@
 /*
  * The instruction emulator on anything: mode, registers, segments and code from the input, over
  * a small memory with holes. It must end with a result, stay inside its buffers, keep an
- * instruction within 15 bytes, and change nothing when it faults.
+ * instruction within 15 bytes, and change nothing when it faults, but for a switch to another task.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -229,11 +229,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int r;
 
 		memcpy(before, gpr, sizeof(gpr));
+		c.segs_dirty = 0;
 		r = emul_run(&c);
 		check(c.insn.len <= EMUL_MAX_INSN_LEN && c.insn.nr_bytes <= EMUL_MAX_INSN_LEN);
-		if (r != EMUL_OK)
+		/* A fault of a new task comes with all of that task. */
+		if (r == EMUL_FAULT && c.segs_dirty)
+			check(c.segs_dirty == BIT(NR_SEGS) - 1);
+		else if (r != EMUL_OK)
 			check(c.rip == rip);
-		if (r == EMUL_FAULT && !(c.insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
+		if (r == EMUL_FAULT && !c.segs_dirty &&
+		    !(c.insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
 			check(memcmp(before, gpr, sizeof(gpr)) == 0);
 		if (r == EMUL_FAULT && c.mode == EMUL_REAL)
 			r = emul_deliver(&c, c.fault.vector, true);
