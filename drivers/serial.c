@@ -38,11 +38,14 @@
 #define LSR_THRE    0x20
 #define LSR_TEMT    0x40
 
-#define BASE_BAUD   115200
-#define FIFO_LEN    16
-#define MAX_PORTS   8
-#define TX_TURNS    100000 /* about 100 ms: a port access takes a microsecond */
-#define MAX_PER_IRQ 64
+#define BASE_BAUD 115200
+#define FIFO_LEN  16
+#define MAX_PORTS 8
+/* Looks at the transmitter, of a microsecond each on a real machine, before it counts as stuck; and
+ * then. */
+#define TX_TURNS       1000000
+#define TX_STUCK_TURNS 1000
+#define MAX_PER_IRQ    64
 
 struct serial {
 	uint16_t port; /* const; 0: free object */
@@ -154,10 +157,13 @@ uint16_t serial_port(const struct serial *u)
 	return u->port;
 }
 
-/* A port that nobody empties costs the full wait once, and one look for each byte after that. */
+/*
+ * A port that nobody empties costs the full wait once, and a short one for each piece after that.
+ * It may be an emulator's whose reader does not get the CPU for a while.
+ */
 static bool wait_for_room(struct serial *u)
 {
-	unsigned turns = u->is_stuck ? 1 : TX_TURNS;
+	unsigned turns = u->is_stuck ? TX_STUCK_TURNS : TX_TURNS;
 
 	for (; turns; turns--) {
 		if (inb(u->port + UART_LSR) & LSR_THRE) {

@@ -218,6 +218,11 @@ class Run(Launcher):
         self.assertIn(b"web| x\r\n", done.stdout)
         self.assertIn(b"web| y\n", done.stdout)
 
+    def test_a_reader_that_is_late_loses_nothing(self):
+        script = ("os.kill(os.getppid(), signal.SIGSTOP); com[1].setblocking(False); [com[1].send(b'x') for _ in range(20000)]; "
+                  "os.kill(os.getppid(), signal.SIGCONT); " + END % 0)
+        self.assertEqual(self.assert_ends(0, script).stdout, b"x" * 20000)
+
     def test_a_line_of_another_guest_does_not_cut_into_one(self):
         script = ("com[1].sendall(b'ok 1'); time.sleep(0.1); com[3].sendall(b'between\\n'); time.sleep(0.1); "
                   "com[1].sendall(b' - whole\\n/ # '); time.sleep(0.1); com[3].sendall(b'late\\n'); time.sleep(1); "

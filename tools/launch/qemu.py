@@ -9,6 +9,17 @@ from .options import STATUS_BAD_CONFIG, STATUS_EMULATOR, STATUS_PANIC, UsageErro
 OVMF = "/usr/share/ovmf/OVMF.fd"
 
 
+def socket_pair():
+    """Both ends of a TCP connection. It holds millions of single bytes, a Unix socket some 250: each is a packet there.
+
+    QEMU's UART stands still while a byte finds no room, and Umbra does not wait for it for ever.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname())
+        ours = server.accept()[0]
+    return ours, theirs
+
+
 class Machine(BaseMachine):
     def __init__(self, opts):
         if opts.cpu != "amd":
@@ -22,7 +33,7 @@ class Machine(BaseMachine):
     def start(self):
         theirs = {}
         for com in self.coms:
-            self.ends[com], theirs[com] = socket.socketpair()
+            self.ends[com], theirs[com] = socket_pair()
         self.spawn(self.argv({com: end.fileno() for com, end in theirs.items()}),
                    pass_fds=[end.fileno() for end in theirs.values()])
         for end in theirs.values():
