@@ -257,6 +257,7 @@ static void sync_to_guest(struct vcpu *v)
 	}
 }
 
+/* Out of line: what it works with is not to occupy registers on the way of an exit. */
 __attribute__((noinline)) bool vcpu_handle_requests(struct vmm_cpu *c, struct vcpu *v)
 {
 	bool run;

@@ -118,6 +118,11 @@ static void emulate_access(struct vcpu *v, const struct vm_exit *exit)
 		insn_emulate_fault(v, exit);
 }
 
+/*
+ * Memory to be mapped; or a device that is not the last one used, which is remembered as long as
+ * the slots stay as they were before the look at them. Out of line: its frame would be
+ * do_memory_fault()'s.
+ */
 static __attribute__((noinline)) void resolve_fault(struct vcpu *v, const struct vm_exit *exit)
 {
 	uint64_t generation = slots_generation(&v->vm->mem);

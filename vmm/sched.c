@@ -47,6 +47,7 @@ void vmm_cpu_reschedule(struct vmm_cpu *c)
 	vmm_cpu_kick(c);
 }
 
+/* Out of line as vcpu_handle_requests(). */
 __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 {
 	/* (A) and (B) of vmm/vcpu.h. Whoever set these bits before has kicked for them. */

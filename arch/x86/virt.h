@@ -89,7 +89,7 @@ enum vreg {
 };
 
 enum exit_reason {
-	EXIT_NONE,       /* none of them */
+	EXIT_NONE,       /* none of them: an empty entry of the vendors' tables */
 	EXIT_UNKNOWN,    /* virt_exit_code() has the vendor's number */
 	EXIT_INTERRUPT,  /* a host interrupt, not yet taken */
 	EXIT_NMI,        /* a host NMI */
