@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "lib/log.h"
-#include "vmm/start.h"
+#include "vmm/control/start.h"
 
 #define CMDLINE_MAX_CONSOLES 4
 

@@ -16,7 +16,7 @@
 #include "drivers/serial.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
-#include "vmm/monitor.h"
+#include "vmm/control/monitor.h"
 #include "vmm/vm.h"
 
 #define INPUT_LEN 256

@@ -9,7 +9,7 @@
 #include "lib/list.h"
 #include "lib/spinlock.h"
 #include "mm/grace.h"
-#include "vmm/timer.h"
+#include "vmm/dev/timer.h"
 #include "vmm/vcpu.h"
 
 enum cpu_mode {
@@ -21,7 +21,7 @@ enum cpu_mode {
 struct vmm_cpu {
 	_Atomic enum cpu_mode mode;    /* own CPU writes; see vmm/vcpu.h */
 	_Atomic bool timer_pending;    /* the timer interrupt came, or another CPU armed a timer */
-	struct timer_queue timers;     /* rules in vmm/timer.h */
+	struct timer_queue timers;     /* rules in vmm/dev/timer.h */
 	struct timer slice;            /* own CPU: end of the running vCPU's time slice ... */
 	uint64_t slice_end;            /* own CPU: ... in TSC ticks; ~0: there is none */
 	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */

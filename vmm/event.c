@@ -6,9 +6,9 @@
  */
 #include "arch/x86/regs.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/insn.h"
-#include "vmm/realmode.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/insn.h"
+#include "vmm/exit/realmode.h"
 #include "vmm/vm.h"
 
 /*

@@ -15,7 +15,7 @@
 #include "lib/panic.h"
 #include "mm/grace.h"
 #include "vmm/console.h"
-#include "vmm/start.h"
+#include "vmm/control/start.h"
 #include "vmm/vm.h"
 
 #define TIME_SLICE_NS (10 * NSEC_PER_MSEC)

@@ -26,8 +26,8 @@
 #include "lib/list.h"
 #include "lib/types.h"
 #include "mm/walk.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/emulate/insn.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/emulate/emul_insn.h"
 
 struct vm;
 struct trace;
@@ -66,7 +66,7 @@ struct vcpu_msrs {
 	uint64_t microcode;
 };
 
-/* Where the instructions of one guest page are in host memory (vmm/insn.c). */
+/* Where the instructions of one guest page are in host memory (vmm/exit/insn.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
 	const uint8_t *bytes;
@@ -74,7 +74,7 @@ struct code_page {
 };
 
 /*
- * An instruction that exited before (vmm/insn.h): where its bytes are. Valid for one RIP, address
+ * An instruction that exited before (vmm/exit/insn.h): where its bytes are. Valid for one RIP, address
  * space, code segment base and set of slots.
  */
 struct known_insn {
@@ -85,7 +85,7 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before (vmm/insn.c); valid as a known_insn, in one mode.
+/* A decoded instruction that was emulated before (vmm/exit/insn.c); valid as a known_insn, in one mode.
  */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
@@ -101,7 +101,7 @@ struct decoded_insn {
 struct vcpu {
 	struct virt_vcpu virt;         /* owner CPU */
 	struct vm *vm;                 /* const */
-	struct lapic *lapic;           /* const; its own rules in vmm/dev/lapic.h */
+	struct lapic *lapic;           /* const; its own rules in vmm/dev/apic/lapic.h */
 	uint32_t id;                   /* const; index in the VM and APIC id */
 	uint32_t pcpu;                 /* const; index of the physical CPU */
 	_Atomic uint32_t requests;     /* atomic, REQ_* */
@@ -216,7 +216,7 @@ void vcpu_watch_exit(struct vcpu *v, const struct vm_exit *exit);
 
 struct vmm_cpu;
 
-/* Run until the vCPU halts, stops, is paused, or its time slice ends (vmm/run.c). Owner CPU. */
+/* Run until the vCPU halts, stops, is paused, or its time slice ends (vmm/exit/requests.c). Owner CPU. */
 void vcpu_run(struct vmm_cpu *c, struct vcpu *v);
 
 #endif

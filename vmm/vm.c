@@ -22,11 +22,11 @@
 #include "mm/host.h"
 #include "vmm/cpu.h"
 #include "vmm/dev/fw_cfg.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/e820.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/firmware/e820.h"
 #include "vmm/load/load.h"
-#include "vmm/realmode.h"
-#include "vmm/start.h"
+#include "vmm/exit/realmode.h"
+#include "vmm/control/start.h"
 #include "vmm/trace.h"
 
 static struct list vms = LIST_INIT(vms); /* boot CPU */

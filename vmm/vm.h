@@ -8,11 +8,11 @@
 
 #include "ept/tdp.h"
 #include "mm/slots.h"
-#include "vmm/config.h"
+#include "vmm/control/config.h"
 #include "vmm/console.h"
-#include "vmm/cpuid.h"
-#include "vmm/dirty.h"
-#include "vmm/platform.h"
+#include "vmm/cpuid_table.h"
+#include "vmm/dirty_log.h"
+#include "vmm/dev/platform.h"
 #include "vmm/vcpu.h"
 
 enum vm_end {
@@ -48,13 +48,13 @@ struct vm {
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
-	struct dirty_log dirty;           /* rules in vmm/dirty.h */
+	struct dirty_log dirty;           /* rules in vmm/dirty_log.h */
 
 	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
 	uint32_t status;             /* written by whoever set `end`, read after the last stop */
 	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
-	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/run.c */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/requests.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/config.h"
-#include "vmm/platform.h"
+#include "vmm/control/config.h"
+#include "vmm/dev/platform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

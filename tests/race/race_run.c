@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The run loop's count of dead vCPUs (vmm/run.c) on two CPUs: each vCPU, when an NMI has woken it,
+ * The run loop's count of dead vCPUs (vmm/exit/requests.c) on two CPUs: each vCPU, when an NMI has woken it,
  * sends the other one an NMI and halts with interrupts off. One of them is always awake or about to
  * be woken, so the VM must not end, until the last one halts without having sent anything.
  */
@@ -17,10 +17,10 @@
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
 #include "vmm/cpu.h"
-#include "vmm/cr.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/msr.h"
-#include "vmm/run.h"
+#include "vmm/exit/cr.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/msr.h"
+#include "vmm/exit/loop.h"
 #include "vmm/vm.h"
 
 #define ROUNDS 5000

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/config.h"
+#include "vmm/control/config.h"
 
 struct fixture {
 	struct config config;

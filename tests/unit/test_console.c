@@ -14,7 +14,7 @@
 #include "arch/x86/percpu.h"
 #include "drivers/serial.h"
 #include "lib/log.h"
-#include "vmm/monitor.h"
+#include "vmm/control/monitor.h"
 #include "vmm/vm.h"
 
 /* Two ports: the machine's console, and one for a guest alone. */

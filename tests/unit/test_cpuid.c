@@ -12,7 +12,7 @@
 
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
-#include "vmm/dev/lapic.h"
+#include "vmm/dev/apic/lapic.h"
 #include "vmm/vm.h"
 
 #define F(n) (1u << (n))

@@ -14,7 +14,7 @@
 #include "tests/unit/support/apics.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/cr.h"
+#include "vmm/exit/cr.h"
 #include "vmm/vm.h"
 
 #define LONG_MODE (EFER_LME | EFER_LMA)

@@ -13,11 +13,11 @@
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/exit.h"
-#include "vmm/insn.h"
-#include "vmm/realmode.h"
-#include "vmm/sysinsn.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/exit.h"
+#include "vmm/exit/insn.h"
+#include "vmm/exit/realmode.h"
+#include "vmm/exit/sysinsn.h"
 #include "vmm/vm.h"
 
 static unsigned hlt_is_next; /* its length */

@@ -15,7 +15,7 @@
 #include "mm/guest.h"
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/wires.h"
-#include "vmm/dev/firmware.h"
+#include "vmm/firmware/firmware.h"
 #include "vmm/dev/pic.h"
 
 static struct guest_memory mem;

@@ -12,8 +12,8 @@
 #include "tests/unit/support/apics.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/cpuid.h"
-#include "vmm/msr.h"
+#include "vmm/cpuid_table.h"
+#include "vmm/exit/msr.h"
 #include "vmm/vm.h"
 
 #define F(n) (1u << (n))

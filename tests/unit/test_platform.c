@@ -15,7 +15,7 @@
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/wires.h"
 #include "vmm/dev/fw_cfg.h"
-#include "vmm/dev/lapic.h"
+#include "vmm/dev/apic/lapic.h"
 
 #define NR_VCPUS 2
 

@@ -15,7 +15,7 @@
 #include "vmm/dev/debug.h"
 #include "vmm/dev/latch.h"
 #include "vmm/dev/pci.h"
-#include "vmm/dev/reset.h"
+#include "vmm/dev/i8042.h"
 #include "vmm/dev/testdev.h"
 
 static struct {

@@ -20,7 +20,7 @@
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
 #include "vmm/cpu.h"
-#include "vmm/start.h"
+#include "vmm/control/start.h"
 #include "vmm/vm.h"
 
 /* ---- the machine ---- */

@@ -21,9 +21,9 @@
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
 #include "vmm/cpu.h"
-#include "vmm/realmode.h"
-#include "vmm/run.h"
-#include "vmm/start.h"
+#include "vmm/exit/realmode.h"
+#include "vmm/exit/loop.h"
+#include "vmm/control/start.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
@@ -493,7 +493,7 @@ static void a_log_without_memory_is_refused(void **state)
 	end_and_reap(vm);
 }
 
-/* As vmm/flush.c does, but for the waiting. */
+/* As vmm/host.c does, but for the waiting. */
 static struct vm *logged_vm;
 
 static void on_log(struct vm *vm, bool on)

@@ -4,7 +4,7 @@
 
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/platform.h"
+#include "vmm/dev/platform.h"
 
 /* PM1 status and enable bits. */
 #define PM1_TMR    BIT(0)

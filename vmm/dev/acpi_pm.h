@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 struct platform_host;
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 
 static uint8_t read_port(void *dev, uint64_t port)
 {

@@ -9,7 +9,7 @@
  * any masking by the CPU; software-made pulses of no length are common in virtual machines.
  */
 #include "lib/bits.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 #include "vmm/dev/pic.h"
 
 #define ICW1_INIT    BIT(4)

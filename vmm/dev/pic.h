@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/irq.h"
+#include "vmm/dev/irq_line.h"
 
 #define PIC_MASTER_PORT 0x20  /* 2 ports */
 #define PIC_SLAVE_PORT  0xa0  /* 2 ports */

@@ -7,10 +7,10 @@
  */
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 #include "vmm/dev/rtc.h"
 #include "vmm/dev/rtc_time.h"
-#include "vmm/platform.h"
+#include "vmm/dev/platform.h"
 
 enum {
 	REG_SECOND,

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 #define RTC_PORT     0x70 /* 2 ports: index, data */
 #define RTC_IRQ      8

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
+#include "vmm/dev/irq_line.h"
 
 struct platform_host;
 

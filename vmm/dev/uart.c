@@ -4,7 +4,7 @@
 
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 
 /* Registers; the first two are the divisor while LCR.DLAB is set. */
 enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };

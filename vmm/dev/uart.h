@@ -15,8 +15,8 @@
 
 #include "lib/spinlock.h"
 #include "vmm/console.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 #define UART_COM1_PORT 0x3f8
 #define UART_COM1_IRQ  4

@@ -12,7 +12,7 @@
 
 #include "arch/x86/virt.h"
 #include "lib/types.h"
-#include "vmm/config.h"
+#include "vmm/control/config.h"
 
 struct guest_memory; /* mm/slots.h */
 
@@ -33,7 +33,7 @@ struct load_request {
 	struct load_file module[CONFIG_MAX_MODULES];
 	unsigned nr_modules;
 	const char *cmdline; /* never NULL */
-	uint64_t ram_bytes;  /* laid out as vmm/e820.h says */
+	uint64_t ram_bytes;  /* laid out as vmm/firmware/e820.h says */
 	gpa_t rsdp;          /* ACPI root pointer for the guest, 0 when there is none */
 };
 
