@@ -114,7 +114,7 @@ $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/rac
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
-HOST_NOT := lib/libc_glue.c vmm/host.c vmm/cpuid_host.c vmm/vcpu_load.c vmm/control/start.c \
+HOST_NOT := lib/libc_glue.c vmm/mm_host.c vmm/cpuid_host.c vmm/vcpu_load.c vmm/control/start.c \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c realmode.c sysinsn.c task_switch.c loop_svm.c loop_vmx.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,identity.c obstacle.c symbols.c tsc_meet.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
@@ -164,9 +164,14 @@ $(BUILD)/unit/test_features: $(FEATURES)
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
 
-# The scheduler's switch, on a CPU whose instructions are functions of the test's.
-$(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_switch.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
-$(BUILD)/unit/test_switch: $(BUILD)/unit/obj/vmm/vcpu_load.o
+# From one vCPU to another, on a CPU whose instructions are functions of the test's.
+$(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
+$(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
+
+# A CPU's loop, with interrupts that the test sends.
+SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
+$(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h
+$(BUILD)/unit/test_sched: $(SCHED)
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk

@@ -161,9 +161,14 @@ uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 /* Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. */
 void tdp_zap_work_slow(struct tdp *t);
 
+static inline bool tdp_has_zap_work(struct tdp *t)
+{
+	return unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed));
+}
+
 static inline void tdp_zap_work(struct tdp *t)
 {
-	if (unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed)))
+	if (tdp_has_zap_work(t))
 		tdp_zap_work_slow(t);
 }
 

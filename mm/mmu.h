@@ -62,6 +62,25 @@ struct mmu_ops {
 			    uint64_t generation);
 
 	/*
+	 * Take out all translations of the frames [start, end). On return no TLB has one. Faults
+	 * map what the slots say: who takes a frame away hides it from them first.
+	 */
+	void (*unmap)(void *mmu, gfn_t start, gfn_t end);
+
+	/*
+	 * Make every translation obsolete at once. On return no vCPU runs on one. What they took is
+	 * given back later, in slices of background work.
+	 */
+	void (*zap_all)(void *mmu);
+
+	/*
+	 * Which of the pages [start, end) were accessed since the last call? Sets bit i of `young`
+	 * (cleared by the caller; may be NULL) for page start + i. Returns their number. A hint: it
+	 * does not flush, so a page in constant use may look old.
+	 */
+	uint64_t (*age)(void *mmu, gfn_t start, gfn_t end, uint64_t *young);
+
+	/*
 	 * The dirty log is about to be read: bring the writes made until now, and noted by the
 	 * hardware, into the bitmaps of their slots (slot_mark_dirty()).
 	 */

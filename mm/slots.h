@@ -115,6 +115,15 @@ int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
 int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
 		    uint64_t *bitmap);
 
+/*
+ * What the owner of the memory asks of the engine, see struct mmu_ops: drop the translations of
+ * [start, end), or all; and which pages were accessed since the last call. Nothing without an
+ * engine. As for changes: no locks, no references.
+ */
+void slots_unmap(struct guest_memory *mem, gfn_t start, gfn_t end);
+void slots_zap_all(struct guest_memory *mem);
+uint64_t slots_age(struct guest_memory *mem, gfn_t start, gfn_t end, uint64_t *young);
+
 /* The rest is for readers: what they return is valid until this CPU is next quiescent. */
 
 static inline struct slot_array *slots_get(struct guest_memory *mem)

@@ -34,15 +34,10 @@ static inline bool cpuid_is_amd(const struct cpuid_table *t)
 	return t->basic[0].ebx == CPUID_VENDOR_AMD_EBX;
 }
 
-struct vcpu;
-
 /* CPUID of this machine (vmm/cpuid_host.c). */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
 
 void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus);
-
-/* Execute CPUID: read and write the vCPU's RAX, RBX, RCX, RDX. */
-void cpuid_execute(struct vcpu *v);
 
 /* One bit of the guest's CPUID, by names of the manuals: cpuid_has(t, CPUID_1_ECX, 21). */
 enum cpuid_word {

@@ -9,10 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mm/guest.h"
+#include "vmm/dev/e820.h"
 #include "vmm/vm.h"
 
-static_assert(IS_ALIGNED(PLATFORM_MMIO_HOLE_BASE >> PAGE_SHIFT, DIRTY_GRANULE),
-	      "slots in granules");
+static_assert(IS_ALIGNED(RAM_LOW_LIMIT >> PAGE_SHIFT, DIRTY_GRANULE), "slots in granules");
 
 /* Has `user` the log, as far as that can be said while others may change it? */
 static int check_user(struct vm *vm, enum dirty_user user)
@@ -128,4 +129,23 @@ int dirty_count(struct vm *vm, enum dirty_user user, uint64_t *pages)
 		}
 	}
 	return min(n, 0);
+}
+
+/* Nothing is in the CPU's log: that was emptied at the last exit. */
+void dirty_switch_cpu_log(struct vcpu *v)
+{
+	bool on = atomic_load(&v->vm->logs_writes);
+
+	virt_log_writes(&v->virt, on);
+	v->watch = (v->watch & ~WATCH_LOG) | (on ? WATCH_LOG : 0);
+}
+
+/* What the CPU noted is brought into the dirty bitmaps of the slots as they are now. */
+void dirty_empty_cpu_log(struct vcpu *v)
+{
+	const uint64_t *gpa;
+	unsigned nr = virt_take_log(&v->virt, &gpa);
+
+	for (unsigned i = 0; i < nr; i++)
+		guest_mark_dirty(&v->vm->mem, GPA(gpa[i]));
 }

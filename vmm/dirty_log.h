@@ -15,6 +15,7 @@
 
 #include "lib/types.h"
 
+struct vcpu;
 struct vm;
 
 enum dirty_user {
@@ -47,6 +48,14 @@ int dirty_stop(struct vm *vm, enum dirty_user user);
  */
 int dirty_collect(struct vm *vm, enum dirty_user user, gfn_t first, uint64_t nr_pages,
 		  uint64_t *bitmap);
+
+/*
+ * The CPU's own log of written pages, where it has one (virt_caps.tdp_logs_writes). Switch it as
+ * vm->logs_writes says; bring what it has noted into the slots' bitmaps. Owner CPU, out of guest
+ * mode; the CPU's log is empty when it is switched.
+ */
+void dirty_switch_cpu_log(struct vcpu *v);
+void dirty_empty_cpu_log(struct vcpu *v);
 
 /* All RAM at once: the number of its pages in *pages, and 0 or an error as above. */
 int dirty_count(struct vm *vm, enum dirty_user user, uint64_t *pages);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The scheduler's switch from one vCPU to another: what of a vCPU stays in its CPU between two
- * exits (FPU, debug registers, TSC_AUX) is saved and loaded here.
- */
+#include "vmm/vcpu_load.h"
+
 #include "arch/x86/cpu.h"
 #include "arch/x86/features.h"
 #include "arch/x86/fpu.h"
@@ -21,7 +19,7 @@ static bool is_safe(uint64_t capabilities)
 	       (rdmsr(MSR_ARCH_CAPABILITIES) & capabilities) == capabilities;
 }
 
-void sched_init_switch(void)
+void vcpu_load_init(void)
 {
 	barrier.ibpb = cpu_has(FEATURE_IBPB) || cpu_has(FEATURE_IBPB_AMD);
 	barrier.buffers = cpu_has(FEATURE_MD_CLEAR) && !is_safe(ARCH_CAP_MDS_NO | ARCH_CAP_TAA_NO);
@@ -40,7 +38,7 @@ static void save_state(struct vcpu *v)
 	virt_vcpu_unload(&v->virt);
 }
 
-void sched_load_tsc_aux(const struct vcpu *v)
+void vcpu_load_tsc_aux(const struct vcpu *v)
 {
 	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27)) /* RDTSCP */
 		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
@@ -53,11 +51,11 @@ static void restore_state(struct vcpu *v)
 	write_dr1(v->dr[1]);
 	write_dr2(v->dr[2]);
 	write_dr3(v->dr[3]);
-	sched_load_tsc_aux(v);
+	vcpu_load_tsc_aux(v);
 	virt_vcpu_load(&v->virt);
 }
 
-void sched_clear_dr(void)
+void vcpu_clear_dr(void)
 {
 	write_dr0(0);
 	write_dr1(0);
@@ -90,7 +88,7 @@ static void barrier_between_guests(void)
 		clear_cpu_buffers();
 }
 
-void sched_load(struct vcpu *v)
+void vcpu_load(struct vcpu *v)
 {
 	struct vmm_cpu *c = vmm_this_cpu();
 	struct vcpu *old = c->loaded;
@@ -106,7 +104,7 @@ void sched_load(struct vcpu *v)
 	restore_state(v);
 }
 
-void sched_unload(struct vcpu *v)
+void vcpu_unload(struct vcpu *v)
 {
 	struct vmm_cpu *c = vmm_this_cpu();
 

@@ -6,14 +6,14 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
-#include "ept/tdp.h"
 #include "mm/slots.h"
-#include "vmm/control/config.h"
 #include "vmm/console.h"
 #include "vmm/cpuid_table.h"
 #include "vmm/dirty_log.h"
 #include "vmm/dev/platform.h"
+#include "vmm/mmu.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm_config.h"
 
 enum vm_end {
 	VM_RUNNING,
@@ -44,7 +44,7 @@ struct vm {
 	unsigned nr_vcpus;                /* const */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* const */
 	struct guest_memory mem;          /* rules in mm/slots.h */
-	struct tdp tdp;                   /* rules in ept/tdp.h */
+	struct vm_mmu mmu;                /* rules in vmm/mmu.h */
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
@@ -61,11 +61,14 @@ struct vm {
 	struct list link;         /* vm list lock */
 };
 
-/* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */
-void vm_init_formats(void);
-
 /* Build a VM, load its kernel and put its vCPUs on run queues. NULL: the reason was logged. */
 struct vm *vm_create(const struct vm_config *config);
+
+/*
+ * Free what a VM has: all its vCPUs have stopped and a grace period has passed since, or they were
+ * never on a run queue. Boot CPU, as grace_wait().
+ */
+void vm_destroy(struct vm *vm);
 
 /* End a VM with a status. The first caller wins; any CPU. */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
@@ -76,16 +79,12 @@ void vm_bug(struct vcpu *v, const char *fmt, ...) __printf_fmt(2, 3);
 /* A vCPU has left its run queue for good; the last one's CPU reports the end of the VM. */
 void vm_vcpu_stopped(struct vcpu *v);
 
-/* Free what ended VMs held, restart those that are to be. Boot CPU, from its idle loop. */
-void vm_reap(void);
-bool vm_is_reapable(void);
-
-/* The first status of an ended VM that was not 0. Boot CPU. */
-uint32_t vm_machine_status(void);
-
 /* Walk the list of VMs: NULL starts, NULL ends. Boot CPU. */
 struct vm *vm_next(struct vm *vm);
 struct vm *vm_find(const char *name);
+
+/* A new one joins the list. Boot CPU. */
+void vm_add(struct vm *vm);
 
 void vm_pause(struct vm *vm, bool paused);
 
@@ -95,13 +94,5 @@ void vm_request(struct vm *vm, uint32_t requests);
 /* The pages of RAM in a slot (an id below VM_RAM_SLOTS), from `base` on; 0: there is no such slot.
  */
 uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base);
-
-/* Take the VM's current two-dimensional root. 0, or -ENOMEM. Owner CPU. */
-int vcpu_load_root(struct vcpu *v);
-
-struct boot_state;
-
-/* Registers, segments and modes at once. Owner CPU, or before the vCPU first runs. */
-void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s);
 
 #endif

@@ -13,6 +13,8 @@
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/cpuid.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 #define F(n) (1u << (n))

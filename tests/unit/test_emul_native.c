@@ -638,8 +638,8 @@ static void report(const struct emulation *e, const struct config *cfg,
 }
 
 /*
- * Of two bad operands of a CMPS, Intel's CPUs and the emulator report the destination, AMD's the
- * source: no manual says which.
+ * Of two bad operands of a CMPS, the emulator and some CPUs report the destination, others the
+ * source (AMD has both kinds): no manual says which. Now the source.
  */
 static void report_source(struct emulation *e)
 {
@@ -648,7 +648,7 @@ static void report_source(struct emulation *e)
 	uint64_t val;
 	gva_t la;
 
-	if (c->insn.op != OP_CMPS || e->result != EMUL_FAULT || !native_is_amd())
+	if (c->insn.op != OP_CMPS || e->result != EMUL_FAULT)
 		return;
 	if (!emul_linear(c, c->insn.mem.seg, cut_address(c, c->gpr[GPR_RSI]), size, 0, &la))
 		emul_mem_read(c, la, &val, size, 0);
@@ -663,7 +663,6 @@ static void emulate(struct emulation *e, const struct native_regs *before)
 	do {
 		e->result = emul_execute(&e->ctx);
 	} while (e->result == EMUL_AGAIN);
-	report_source(e);
 }
 
 /*
@@ -690,6 +689,8 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 		ignore = e->result == EMUL_OK ? undefined(&e->ctx.insn, before, &native)
 					      : undefined_at_fault(&e->ctx.insn);
 		count.faults += e->result == EMUL_FAULT;
+		if (!same_end(e, &end))
+			report_source(e);
 		forget_return_address(e);
 		if (same_end(e, &end) && same_memory(e) && same_regs(e, &native, ignore) &&
 		    same_segments(e, &end))

@@ -275,7 +275,7 @@ static void test_pic_state(void **state)
 
 	wire_init(&intr);
 	pic_init(&pic, &intr.line);
-	firmware_init_pic(&pic);
+	pic_set_pc_defaults(&pic);
 	for (unsigned irq = 0; irq < 16; irq++) {
 		if (irq == 2 || irq == 11)
 			continue;

@@ -15,7 +15,7 @@
 #include "mm/grace.h"
 #include "mm/guest.h"
 #include "tests/unit/support/host.h"
-#include "vmm/firmware/e820.h"
+#include "vmm/dev/e820.h"
 #include "vmm/load/load.h"
 #include "vmm/load/space.h"
 

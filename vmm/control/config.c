@@ -46,7 +46,7 @@ struct key {
 __printf_fmt(3, 4) static void complain(struct config *c, struct vm_config *vm, const char *fmt,
 					...)
 {
-	char text[CONFIG_ERROR_LEN];
+	char text[LOAD_ERROR_LEN];
 	int n;
 	va_list ap;
 
@@ -445,8 +445,8 @@ static struct config_file *take_place(struct line *l)
 
 	switch (l->part) {
 	case PART_MODULE:
-		if (vm->nr_modules == CONFIG_MAX_MODULES) {
-			complain(l->config, vm, "module: more than %d", CONFIG_MAX_MODULES);
+		if (vm->nr_modules == LOAD_MAX_MODULES) {
+			complain(l->config, vm, "module: more than %d", LOAD_MAX_MODULES);
 			return NULL;
 		}
 		l->module = &vm->module[vm->nr_modules++];

@@ -240,3 +240,5 @@ void monitor_input(uint8_t byte)
 		console_print("%c", byte);
 	}
 }
+
+const struct console_monitor monitor = {.enter = monitor_enter, .input = monitor_input};

@@ -5,12 +5,15 @@
 
 #include <stdint.h>
 
-#define MONITOR_ESCAPE 0x1d /* Ctrl-] */
+#include "vmm/console.h"
 
 /* The escape key was pressed: detach, and show the prompt. */
 void monitor_enter(void);
 
 /* A byte for the monitor's line. */
 void monitor_input(uint8_t byte);
+
+/* These two, for console_start(). */
+extern const struct console_monitor monitor;
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vmm's beginning and end: switch virtualisation on, start the VMs that GRUB's modules
- * describe, and when the last one has ended do what the command line's `onexit` says.
+ * The vmm's beginning: switch virtualisation on, and start the VMs that GRUB's modules describe.
  */
 #include "vmm/control/start.h"
 
@@ -9,58 +8,27 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/panic.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
-#include "drivers/cmos.h"
-#include "drivers/machine.h"
-#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/frames.h"
 #include "mm/grace.h"
-#include "vmm/cpu.h"
-#include "vmm/dev/rtc_time.h"
+#include "vmm/control/config.h"
+#include "vmm/control/cpu_loop.h"
 #include "vmm/control/monitor.h"
+#include "vmm/control/work.h"
 #include "vmm/exit/msr.h"
+#include "vmm/sched.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
-
-/* Statuses of the machine that are no guest's (docs/usage.md). */
-#define STATUS_BAD_CONFIG 102
+#include "vmm/wall_clock.h"
 
 static struct config config;
 static struct start_options options __ro_after_init;
 static _Atomic bool ready; /* the other CPUs may come in */
 static bool bad_config;    /* boot CPU */
-static bool over;          /* boot CPU; `onexit` has been done */
-
-static int64_t boot_time __ro_after_init; /* seconds since 1970 at clock_ns() 0 */
-
-int64_t start_unix_time(void)
-{
-	return boot_time + (int64_t)(clock_ns() / NSEC_PER_SEC);
-}
-
-static void read_time_of_day(void)
-{
-	struct cmos_time t;
-	struct rtc_time rtc;
-
-	if (!cmos_read_time(&t)) {
-		log_warn(
-			"clock: the machine's real-time clock gives no time; guests start in 1970");
-		return;
-	}
-	rtc = (struct rtc_time){
-		.year = t.year,
-		.month = t.month,
-		.day = t.day,
-		.hour = t.hour,
-		.minute = t.minute,
-		.second = t.second,
-	};
-	boot_time = rtc_time_to_seconds(&rtc) - (int64_t)(clock_ns() / NSEC_PER_SEC);
-}
 
 /*
  * CR4.PKE lets the hypervisor read a guest's PKRU; protection keys themselves only concern user
@@ -145,23 +113,10 @@ static void describe_guest(char *text, size_t len)
 		strlcpy(text, "", len);
 }
 
-static __noreturn void end_machine(enum start_onexit onexit, uint32_t status)
-{
-	log_info("umbra: exit status %u", status);
-	switch (onexit) {
-	case ONEXIT_POWEROFF:
-		machine_power_off(status);
-	case ONEXIT_REBOOT:
-		machine_reboot();
-	default:
-		machine_halt(status);
-	}
-}
-
-__noreturn void vmm_refuse(const char *why, enum start_onexit onexit)
+__noreturn void vmm_refuse(const char *why, enum onexit onexit)
 {
 	log_error("umbra: %s", why);
-	end_machine(onexit, STATUS_BAD_CONFIG);
+	work_end_machine(onexit, STATUS_BAD_CONFIG);
 }
 
 void vmm_main(const struct start_options *o)
@@ -171,23 +126,23 @@ void vmm_main(const struct start_options *o)
 	panic_set_hooks(&(struct panic_hooks){.describe_guest = describe_guest});
 	if (virt_probe())
 		vmm_refuse("this machine cannot run guests: see the lines above", o->onexit);
-	if (!virt_caps.tdp)
-		vmm_refuse("this machine cannot run guests yet: they need the shadow MMU, because "
-			   "nested paging (NPT, EPT) is missing",
-			   o->onexit);
+	if (mmu_obstacle())
+		vmm_refuse(mmu_obstacle(), o->onexit);
 	msr_init();
-	vm_init_formats();
-	read_time_of_day();
+	mmu_init();
+	wall_clock_init();
 	sched_init();
+	vcpu_load_init();
 	enable_cpu();
 	paging_seal();
 	read_config();
-	console_start(options.console, options.nr_consoles);
+	console_start(options.console, options.nr_consoles, &monitor);
 	start_vms();
+	work_init(options.onexit, bad_config);
 	atomic_store(&ready, true);
 	log_info("boot: first guest entry at tsc %llu (entry at %llu)", (unsigned long long)rdtsc(),
 		 (unsigned long long)options.entry_tsc);
-	sched_loop();
+	cpu_loop();
 }
 
 void vmm_cpu_main(void)
@@ -195,53 +150,5 @@ void vmm_cpu_main(void)
 	while (!atomic_load(&ready))
 		cpu_relax();
 	enable_cpu();
-	sched_loop();
-}
-
-static void all_ended(void)
-{
-	uint32_t status = vm_machine_status();
-
-	if (!status && bad_config)
-		status = STATUS_BAD_CONFIG;
-	over = true;
-	if (options.onexit == ONEXIT_MONITOR) {
-		monitor_enter();
-		return;
-	}
-	end_machine(options.onexit, status);
-}
-
-static bool zap_pending(void)
-{
-	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
-		if (atomic_load_explicit(&vm->tdp.nr_dying, memory_order_relaxed))
-			return true;
-	}
-	return false;
-}
-
-static void zap_work(void)
-{
-	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
-		tdp_zap_work(&vm->tdp);
-}
-
-/* The list of VMs is the boot CPU's, and so is what is done with it. */
-bool vmm_has_work(void)
-{
-	return cpu_id() == 0 && (vm_is_reapable() || zap_pending() || (!over && !vm_next(NULL)));
-}
-
-void vmm_work(void)
-{
-	grace_poll(grace_cpu());
-	if (likely(cpu_id() != 0 || !vmm_has_work()))
-		return;
-	zap_work();
-	vm_reap();
-	if (vm_next(NULL))
-		over = false;
-	else if (!over)
-		all_ended();
+	cpu_loop();
 }

@@ -8,6 +8,7 @@
 
 #include "lib/bits.h"
 #include "lib/types.h"
+#include "vmm/control/work.h"
 
 /* A module of the boot loader's. The file stays where it is; its memory is nobody else's. */
 struct start_module {
@@ -15,9 +16,6 @@ struct start_module {
 	uint64_t size;      /* bytes */
 	const char *string; /* never NULL; stays valid */
 };
-
-/* What to do when the last VM has ended. */
-enum start_onexit { ONEXIT_MONITOR, ONEXIT_POWEROFF, ONEXIT_REBOOT };
 
 #define START_MAX_MODULES  64
 #define START_MAX_CONSOLES 4
@@ -27,7 +25,7 @@ struct serial; /* drivers/serial.h */
 struct start_options {
 	struct start_module module[START_MAX_MODULES];
 	unsigned nr_modules;
-	enum start_onexit onexit;
+	enum onexit onexit;
 	bool bad_cmdline; /* the command line had a mistake, which was reported */
 	struct serial
 		*console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */
@@ -47,16 +45,9 @@ __noreturn void vmm_main(const struct start_options *options);
  * `onexit` says. There is nothing to monitor: ONEXIT_MONITOR halts, the sentence stays on the
  * screen. Boot CPU, with page tables and clock up.
  */
-__noreturn void vmm_refuse(const char *why, enum start_onexit onexit);
+__noreturn void vmm_refuse(const char *why, enum onexit onexit);
 
 /* Every other CPU, at any time: waits until vmm_main() is ready for it. */
 __noreturn void vmm_cpu_main(void);
-
-/* The time of day now, seconds since 1970. */
-int64_t start_unix_time(void);
-
-/* Between two runs, on every CPU: housekeeping; and is there any? */
-void vmm_work(void);
-bool vmm_has_work(void);
 
 #endif

@@ -3,7 +3,7 @@
 #include "vmm/dev/i8042.h"
 
 #include "lib/bits.h"
-#include "vmm/dev/platform.h"
+#include "vmm/dev/host.h"
 
 #define CF9_FULL     BIT(3)
 #define CF9_CPU      BIT(2) /* 0 to 1: reset, of the kind that bit 1 says */
@@ -232,8 +232,7 @@ void reset_reset(struct reset *r)
 	update_irq(r);
 }
 
-void reset_init(struct reset *r, const struct platform_host *host, void *vm,
-		const struct irq_line *irq)
+void reset_init(struct reset *r, const struct dev_host *host, void *vm, const struct irq_line *irq)
 {
 	*r = (struct reset){.host = host, .vm = vm, .irq = *irq};
 	reset_reset(r);

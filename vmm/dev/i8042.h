@@ -16,7 +16,7 @@
 
 #include "vmm/dev/irq_line.h"
 
-struct platform_host;
+struct dev_host;
 
 #define RESET_CF9_PORT  0xcf9
 #define RESET_PORT_92   0x92
@@ -25,9 +25,9 @@ struct platform_host;
 #define I8042_IRQ       1
 
 struct reset {
-	const struct platform_host *host; /* const */
-	void *vm;                         /* const */
-	struct irq_line irq;              /* const; the keyboard's */
+	const struct dev_host *host; /* const */
+	void *vm;                    /* const */
+	struct irq_line irq;         /* const; the keyboard's */
 	uint8_t cf9, port_92;
 	uint8_t status;      /* of the 8042; bit 0: the output buffer is full */
 	uint8_t output;      /* output buffer */
@@ -37,8 +37,7 @@ struct reset {
 };
 
 /* `irq` is copied. */
-void reset_init(struct reset *r, const struct platform_host *host, void *vm,
-		const struct irq_line *irq);
+void reset_init(struct reset *r, const struct dev_host *host, void *vm, const struct irq_line *irq);
 void reset_reset(struct reset *r);
 
 /* Each for a bus region of one port with `dev` = the struct reset. */

@@ -8,7 +8,6 @@
  */
 #include "vmm/dev/platform.h"
 
-#include <assert.h>
 #include <errno.h>
 
 #include "lib/log.h"
@@ -16,7 +15,6 @@
 #include "mm/frames.h"
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/dev/debug.h"
-#include "vmm/firmware/firmware.h"
 #include "vmm/dev/fw_cfg.h"
 #include "vmm/dev/apic/ioapic.h"
 #include "vmm/dev/apic/lapic.h"
@@ -31,16 +29,12 @@
 
 #define ISA_IRQS 16
 
-static_assert(PLATFORM_MMIO_HOLE_BASE == RAM_LOW_LIMIT, "one memory map");
-
 struct platform {
 	/* Const after create. */
 	struct bus pio, mmio;
 	struct lapic_group lapics;
 	struct lapic *lapic; /* [nr_vcpus] */
-	struct guest_memory *mem;
 	unsigned nr_vcpus;
-	bool firmware_tables;
 
 	struct spinlock lock; /* the device lock: everything below */
 	struct ioapic ioapic;
@@ -183,11 +177,6 @@ void platform_power_button(struct platform *p)
 	spin_unlock(&p->lock);
 }
 
-gpa_t platform_rsdp(const struct platform *p)
-{
-	return GPA(p->firmware_tables ? FIRMWARE_RSDP : 0);
-}
-
 /* --- building --- */
 
 /* PCI's address register and the reset control register share four ports. */
@@ -277,7 +266,7 @@ static void build_devices(struct platform *p, const struct platform_config *c)
 
 	pit_init(&p->pit, &irq0, q, &p->lock);
 	rtc_init(&p->rtc, c->unix_time, c->ram_bytes, &irq8, q, &p->lock);
-	uart_init(&p->uart, c->console, &irq4, q, &p->lock);
+	uart_init(&p->uart, c->serial, &irq4, q, &p->lock);
 	acpi_pm_init(&p->acpi_pm, c->host, c->vm, &irq9, q, &p->lock);
 	reset_init(&p->reset, c->host, c->vm, &irq1);
 	pci_init(&p->pci);
@@ -304,13 +293,9 @@ static int build_fw_cfg(struct platform *p, const struct platform_config *c)
 	return error;
 }
 
-/* What a firmware does before it starts an operating system. */
-static void act_as_firmware(struct platform *p)
+void platform_act_as_firmware(struct platform *p)
 {
-	if (!p->firmware_tables)
-		return;
-	firmware_write_tables(p->mem, p->nr_vcpus);
-	firmware_init_pic(&p->pic);
+	pic_set_pc_defaults(&p->pic);
 	lapic_set_virtual_wire(&p->lapic[0]);
 }
 
@@ -335,9 +320,7 @@ struct platform *platform_create(const struct platform_config *c)
 	HV_BUG_ON(c->nr_vcpus < 1 || c->nr_vcpus > VM_MAX_VCPUS);
 	if (!p)
 		goto no_memory;
-	p->mem = c->mem;
 	p->nr_vcpus = c->nr_vcpus;
-	p->firmware_tables = c->firmware_tables;
 	p->lapic = pages_alloc(lapic_order(c->nr_vcpus));
 	p->testdev.ram = pages_alloc(order_of(TESTDEV_RAM_SIZE));
 	if (!p->lapic || !p->testdev.ram)
@@ -349,7 +332,6 @@ struct platform *platform_create(const struct platform_config *c)
 		platform_destroy(p);
 		return NULL;
 	}
-	act_as_firmware(p);
 	return p;
 
 no_memory:
@@ -372,26 +354,4 @@ void platform_shut_timers(struct platform *p)
 void platform_destroy(struct platform *p)
 {
 	free_pages(p);
-}
-
-void platform_reset(struct platform *p)
-{
-	spin_lock(&p->lock);
-	ioapic_reset(&p->ioapic);
-	pic_reset(&p->pic);
-	pit_reset(&p->pit);
-	rtc_reset(&p->rtc);
-	uart_reset(&p->uart);
-	acpi_pm_reset(&p->acpi_pm);
-	reset_reset(&p->reset);
-	pci_reset(&p->pci);
-	fw_cfg_reset(&p->fw_cfg);
-	latch_reset(&p->dma1);
-	latch_reset(&p->page);
-	latch_reset(&p->dma2);
-	p->testdev.latch = 0;
-	for (unsigned i = 0; i < p->nr_vcpus; i++)
-		lapic_reset(&p->lapic[i]);
-	act_as_firmware(p);
-	spin_unlock(&p->lock);
 }

@@ -30,13 +30,16 @@ void timer_init(struct timer *t, struct timer_queue *q, void (*fire)(struct time
 /* Behind those of the same deadline, so that equals fire in the order of arming. */
 static void insert(struct timer_queue *q, struct timer *t)
 {
+	struct list *before = &q->timers;
 	struct timer *pos;
 
 	list_for_each (pos, &q->timers, link) {
-		if (pos->deadline_ns > t->deadline_ns)
+		if (pos->deadline_ns > t->deadline_ns) {
+			before = &pos->link;
 			break;
+		}
 	}
-	list_add_tail(&t->link, &pos->link);
+	list_add_tail(&t->link, before);
 }
 
 void timer_arm(struct timer *t, uint64_t deadline_ns)

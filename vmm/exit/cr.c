@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Control-register policy. With two-dimensional paging hardware runs all of them by itself, and
- * checks them. Exits are asked for only where the guest must not see what the CPU has (CR4), where
- * an interrupt may be waiting for the write (CR8), and on CPUs that let illegal values through
- * (virt_caps.lax: an emulator), whose next VMRUN would fail (CR0). SDM volume 3, 2.5; APM
- * volume 2, 3.1.
+ * Control-register policy: what the CPU checks when it executes a write by itself is checked here
+ * for writes that exit (vmm/vcpu.c asks for these). SDM volume 3, 2.5; APM volume 2, 3.1.
  */
 #include "vmm/exit/cr.h"
 
@@ -16,12 +13,6 @@
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
-
-void cr_set_intercepts(struct vcpu *v)
-{
-	virt_exit_on_cr0_write(&v->virt, virt_caps.lax ? ~0ull : v->emulates_modes ? CR0_PE : 0);
-	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
-}
 
 #define TYPE_TSS16_BUSY 0x3
 

@@ -8,9 +8,6 @@
 
 struct vcpu;
 
-/* Ask for the exits that policy needs. After each reset of the vCPU. Owner CPU. */
-void cr_set_intercepts(struct vcpu *v);
-
 /* MOV to CR0, CR4 or CR8 (and LMSW). False: it is #GP(0), and nothing has changed. Owner CPU. */
 bool cr_write(struct vcpu *v, unsigned cr, uint64_t val);
 

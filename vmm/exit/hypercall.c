@@ -21,9 +21,9 @@ static uint64_t result_of(int r)
 
 static __cold uint64_t put_byte(struct vcpu *v, uint64_t byte)
 {
-	struct console *console = &v->vm->console;
+	struct char_sink *console = &v->vm->console.sink;
 
-	console->output(console, (uint8_t)byte);
+	console->put(console, (uint8_t)byte);
 	return 0;
 }
 

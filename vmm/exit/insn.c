@@ -21,7 +21,7 @@
 #include "mm/guest.h"
 #include "mm/walk.h"
 #include "vmm/exit/insn_ctx.h"
-#include "vmm/exit/sysinsn.h"
+#include "vmm/exit/halt.h"
 #include "vmm/vm.h"
 
 static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -396,11 +396,11 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 __cold void insn_inject(struct vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == X86_TRAP_PF)
-		vcpu_inject_page_fault(v, GVA(f->cr2), f->error);
+		event_inject_page_fault(v, GVA(f->cr2), f->error);
 	else if (f->has_error)
-		vcpu_inject_error(v, f->vector, f->error);
+		event_inject_error(v, f->vector, f->error);
 	else
-		vcpu_inject_exception(v, f->vector);
+		event_inject(v, f->vector);
 }
 
 __cold void insn_report_unhandled(struct insn_ctx *ic)
@@ -443,9 +443,9 @@ static void commit(struct insn_ctx *ic)
 {
 	commit_some(ic, ic->ctx.segs_dirty);
 	if (unlikely(ic->ctx.trap))
-		vcpu_raise_single_step(ic->v);
+		event_raise_single_step(ic->v);
 	if (unlikely(ic->halt))
-		sysinsn_hlt(ic->v);
+		halt_execute(ic->v);
 }
 
 /* Does the instruction touch memory at its ModRM operand, and nowhere else? */
@@ -477,7 +477,7 @@ static __cold void finish_early(struct insn_ctx *ic, int result)
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
 		if (ic->ctx.trap)
-			vcpu_raise_single_step(v);
+			event_raise_single_step(v);
 		break;
 	default:
 		insn_report_unhandled(ic);

@@ -68,6 +68,14 @@ static __always_inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 	return insn_length_slow(v, op);
 }
 
+/* The length of the instruction that exited, which is `op`; 0: the guest executes it again. */
+static __always_inline unsigned insn_exit_length(struct vcpu *v, enum emul_op op)
+{
+	unsigned len = virt_insn_len(&v->virt);
+
+	return likely(len) ? len : insn_length(v, op);
+}
+
 /* The same, and nothing happens when there is no such instruction: no fault is injected. */
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
 

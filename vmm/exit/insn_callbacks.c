@@ -5,12 +5,13 @@
  */
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
+#include "vmm/exit/cpuid.h"
 #include "vmm/exit/cr.h"
 #include "vmm/dev/apic/lapic.h"
 #include "vmm/exit/hypercall.h"
 #include "vmm/exit/insn_ctx.h"
 #include "vmm/exit/msr.h"
-#include "vmm/exit/sysinsn.h"
+#include "vmm/exit/xcr.h"
 
 static int fault(struct emul_ctx *c, uint8_t vector)
 {
@@ -191,18 +192,12 @@ static int read_tsc(struct emul_ctx *c)
 static int access_xcr(struct emul_ctx *c)
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
-	uint64_t *gpr = c->gpr, xcr0;
+	bool ok;
 
 	if (!(virt_reg_read(&v->virt, VREG_CR4) & CR4_OSXSAVE))
 		return fault(c, X86_TRAP_UD);
-	if (c->insn.op == OP_XSETBV)
-		return sysinsn_xsetbv(v) ? EMUL_OK : fault(c, X86_TRAP_GP);
-	if ((uint32_t)gpr[GPR_RCX])
-		return fault(c, X86_TRAP_GP);
-	xcr0 = vcpu_xcr0(v);
-	gpr[GPR_RAX] = (uint32_t)xcr0;
-	gpr[GPR_RDX] = xcr0 >> 32;
-	return EMUL_OK;
+	ok = c->insn.op == OP_XSETBV ? xcr_execute_xsetbv(v) : xcr_execute_xgetbv(v);
+	return ok ? EMUL_OK : fault(c, X86_TRAP_GP);
 }
 
 static int write_msr(struct emul_ctx *c)
@@ -212,7 +207,7 @@ static int write_msr(struct emul_ctx *c)
 	ic->paging_current = false; /* EFER, for one */
 	ic->mode_changed = true;
 	c->segs_known = 0; /* the bases of FS and GS are MSRs, too */
-	return sysinsn_wrmsr(ic->v) ? EMUL_OK : fault(c, X86_TRAP_GP);
+	return msr_execute_wrmsr(ic->v) ? EMUL_OK : fault(c, X86_TRAP_GP);
 }
 
 int insn_system(struct emul_ctx *c)
@@ -228,7 +223,7 @@ int insn_system(struct emul_ctx *c)
 		cpuid_execute(v);
 		return EMUL_OK;
 	case OP_RDMSR:
-		return sysinsn_rdmsr(v) ? EMUL_OK : fault(c, X86_TRAP_GP);
+		return msr_execute_rdmsr(v) ? EMUL_OK : fault(c, X86_TRAP_GP);
 	case OP_WRMSR:
 		return write_msr(c);
 	case OP_RDTSC:

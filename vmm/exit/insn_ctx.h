@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The emulator's context together with the vCPU that it works on: what vmm/exit/insn.c (one
- * instruction), vmm/exit/realmode.c (many) and vmm/exit/insn_callbacks.c (the callbacks for system instructions)
- * share.
+ * instruction), vmm/exit/realmode.c (many) and vmm/exit/insn_callbacks.c (the callbacks for system
+ * instructions) share.
  */
 #ifndef VMM_EXIT_INSN_CTX_H
 #define VMM_EXIT_INSN_CTX_H

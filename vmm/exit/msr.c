@@ -11,9 +11,9 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
-#include "lib/clock.h"
-#include "vmm/cpu.h"
+#include "lib/log.h"
 #include "vmm/dev/apic/lapic.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 enum msr_kind {
@@ -45,13 +45,6 @@ struct msr_rule {
 #define FIELD(f) offsetof(struct vcpu_msrs, f)
 #define ALL      (~0ull)
 #define FRAME    GENMASK_ULL(51, 12)
-
-/*
- * No branch trace store, no precise events; and fast strings: without these Linux takes CPUID's
- * word for REP MOVSB, but not for its speed, and patches its memmove into one that never ends.
- */
-#define MISC_ENABLE_RESET                                                                          \
-	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
@@ -301,7 +294,7 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 		if (!has_tsc_aux(v))
 			return -EINVAL;
 		v->msr.tsc_aux = val;
-		sched_load_tsc_aux(v);
+		vcpu_load_tsc_aux(v);
 		return 0;
 	}
 	return -EINVAL;
@@ -446,10 +439,25 @@ void msr_init(void)
 		virt_msr_allow(direct[i], true, !virt_caps.lax);
 }
 
-void msr_reset(struct vcpu *v)
+__cold bool msr_refuse_rdmsr(const struct vcpu *v)
 {
-	v->msr = (struct vcpu_msrs){
-		.mtrr_def_type = 0xc06, /* enabled, all write-back */
-		.misc_enable = MISC_ENABLE_RESET,
-	};
+	log_debug("vm %s: rdmsr %x: #GP", v->vm->name, (uint32_t)v->virt.gpr[GPR_RCX]);
+	return false;
+}
+
+static uint64_t edx_eax(const struct vcpu *v)
+{
+	return v->virt.gpr[GPR_RDX] << 32 | (uint32_t)v->virt.gpr[GPR_RAX];
+}
+
+bool msr_execute_wrmsr(struct vcpu *v)
+{
+	uint32_t msr = (uint32_t)v->virt.gpr[GPR_RCX];
+
+	if (msr_write(v, msr, edx_eax(v))) {
+		log_debug("vm %s: wrmsr %x %llx: #GP", v->vm->name, msr,
+			  (unsigned long long)edx_eax(v));
+		return false;
+	}
+	return true;
 }

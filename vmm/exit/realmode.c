@@ -10,9 +10,10 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "mm/grace.h"
-#include "vmm/cpu.h"
+#include "vmm/exit/exception.h"
+#include "vmm/exit/halt.h"
 #include "vmm/exit/insn_ctx.h"
-#include "vmm/exit/sysinsn.h"
+#include "vmm/sched.h"
 
 /*
  * Instructions between two looks at host interrupts. A repeated string instruction may count for
@@ -20,11 +21,6 @@
  * a rule.
  */
 #define BATCH 256
-
-bool realmode_may_be_due(const struct vm_config *config)
-{
-	return !virt_caps.unrestricted || config->realmode == REALMODE_EMULATE;
-}
 
 /* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */
 static bool is_from_real_mode(struct vcpu *v, enum seg seg)
@@ -68,7 +64,7 @@ static void watch_window(struct insn_ctx *ic)
 	bool nmi = v->nmis_pending && !v->nmi_masked;
 
 	if (!ic->ctx.int_shadow && ((ic->ctx.rflags & RFLAGS_IF) || nmi))
-		vcpu_close_irq_window(v);
+		event_close_irq_window(v);
 }
 
 /* Behind an instruction that was executed. False: the vCPU is to be looked at as a whole. */
@@ -87,9 +83,9 @@ static bool follow(struct insn_ctx *ic)
 	insn_commit(ic, c->segs_dirty);
 	insn_update_mode(ic);
 	if (c->trap)
-		vcpu_raise_single_step(v);
+		event_raise_single_step(v);
 	if (ic->halt)
-		sysinsn_hlt(v);
+		halt_execute(v);
 	return c->mode == EMUL_REAL;
 }
 
@@ -114,7 +110,7 @@ static bool step(struct insn_ctx *ic)
 		return false;
 	case EMUL_AGAIN:
 		if (c->trap)
-			vcpu_raise_single_step(ic->v);
+			event_raise_single_step(ic->v);
 		return true;
 	default:
 		insn_commit(ic, 0);
@@ -144,7 +140,7 @@ void realmode_run(struct vmm_cpu *c, struct vcpu *v)
 	sched_take_interrupts(c);
 	if (rdtsc() >= c->slice_end) /* no hardware counts while it does not run */
 		vcpu_request(v, REQ_YIELD);
-	tdp_zap_work(&v->vm->tdp);
+	mmu_work(&v->vm->mmu);
 }
 
 void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
@@ -157,7 +153,7 @@ void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
 		insn_commit(&ic, ic.ctx.segs_dirty);
 		break;
 	case EMUL_SHUTDOWN:
-		sysinsn_triple_fault(v);
+		exception_triple_fault(v);
 		break;
 	default:
 		vm_bug(v, "event %u in a mode where it cannot be emulated", ev->vector);

@@ -3,8 +3,9 @@
  * Task switches of a CPU that leaves them to the hypervisor: on VMX each one exits. The CPU has
  * found the new TSS; all the rest is the emulator's (vmm/emulate/task.c).
  */
+#include "vmm/exit/task_switch.h"
+
 #include "arch/x86/regs.h"
-#include "vmm/exit/exit.h"
 #include "vmm/exit/insn_ctx.h"
 
 /* Is it for an event from outside the program, and not for an instruction that has come to its end?
@@ -40,7 +41,7 @@ static void make_stack_acceptable(struct emul_ctx *c)
  * The event is queued again already, as after any exit that interrupts one: that is right unless it
  * arrives now. A fault on the way displaces it, or makes a double fault of the two.
  */
-void exit_task_switch(struct vcpu *v, const struct vm_exit *exit)
+void task_switch_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	const struct vm_event_info *ev = &v->virt.idt_event;
 	bool external = is_external(v, exit);

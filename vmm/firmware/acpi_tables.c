@@ -13,6 +13,7 @@
 #include "mm/guest.h"
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/firmware/firmware.h"
+#include "vmm/firmware/tables.h"
 #include "vmm/dev/apic/ioapic.h"
 #include "vmm/dev/i8042.h"
 #include "vmm/dev/rtc.h"

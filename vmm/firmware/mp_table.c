@@ -10,6 +10,7 @@
 #include "mm/guest.h"
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/firmware/firmware.h"
+#include "vmm/firmware/tables.h"
 #include "vmm/dev/apic/ioapic.h"
 #include "vmm/dev/platform.h"
 

@@ -6,7 +6,7 @@
  */
 #include "vmm/dev/apic/lapic_regs.h"
 
-void lapic_group_init(struct lapic_group *g, const struct platform_host *host, void *vm,
+void lapic_group_init(struct lapic_group *g, const struct dev_host *host, void *vm,
 		      void (*eoi)(void *ctx, uint8_t vector), void *eoi_ctx, unsigned phys_bits)
 {
 	*g = (struct lapic_group){

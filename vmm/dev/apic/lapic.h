@@ -36,7 +36,7 @@
 
 #include "lib/clock.h"
 #include "lib/spinlock.h"
-#include "vmm/dev/platform.h"
+#include "vmm/dev/host.h"
 #include "vmm/dev/timer.h"
 
 /* The clock that the timer divides, Hz: one tick per nanosecond. CPUID tells the guest. */
@@ -75,7 +75,7 @@ enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERR
 struct lapic_group {
 	unsigned nr;
 	struct lapic *lapic[VM_MAX_VCPUS]; /* by vCPU number, which is the APIC ID */
-	const struct platform_host *host;
+	const struct dev_host *host;
 	void *vm; /* handed to `host` */
 	/* EOI of a level-triggered vector: tell the IOAPICs. No lock held. */
 	void (*eoi)(void *ctx, uint8_t vector);
@@ -116,7 +116,7 @@ struct lapic {
 	uint32_t id; /* vCPU number = APIC ID */
 };
 
-void lapic_group_init(struct lapic_group *g, const struct platform_host *host, void *vm,
+void lapic_group_init(struct lapic_group *g, const struct dev_host *host, void *vm,
 		      void (*eoi)(void *ctx, uint8_t vector), void *eoi_ctx, unsigned phys_bits);
 
 /*

@@ -69,7 +69,7 @@ static void post_extint(struct lapic *l)
 
 void lapic_raise_lvt(struct lapic *l, enum lapic_lvt n)
 {
-	const struct platform_host *host = l->group->host;
+	const struct dev_host *host = l->group->host;
 	uint32_t lvt = lapic_lvt(l, n);
 
 	if (lvt & LVT_MASKED)

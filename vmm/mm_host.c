@@ -1,9 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What mm/ and ept/ ask of a VM's vCPUs (mm/host.h): to have forgotten, when the call returns. */
+/*
+ * The hypervisor's side of mm/host.h: which CPU is this, and what is asked of a VM's vCPUs: to have
+ * forgotten, when the call returns.
+ */
 #include "mm/host.h"
 
+#include "arch/x86/cpu.h"
+#include "arch/x86/percpu.h"
 #include "vmm/cpu.h"
 #include "vmm/vm.h"
+
+static_assert(HOST_MAX_CPUS == CPU_MAX, "mm/ indexes its arrays by our CPU numbers");
+
+uintptr_t host_direct_map __ro_after_init;
+
+unsigned host_cpu_id(void)
+{
+	return cpu_id();
+}
+
+unsigned host_nr_cpus(void)
+{
+	return cpu_count();
+}
 
 /*
  * A vCPU that was in guest mode when it got the request is out of it when its CPU says so, or when

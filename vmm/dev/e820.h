@@ -7,8 +7,8 @@
  * RAM is [0, min(size, 3 GiB)) and, for what is left, from 4 GiB. Inside it 0x9fc00-0xfffff is
  * the firmware's: EBDA, the video and option ROM windows, ACPI and MP tables.
  */
-#ifndef VMM_FIRMWARE_E820_H
-#define VMM_FIRMWARE_E820_H
+#ifndef VMM_DEV_E820_H
+#define VMM_DEV_E820_H
 
 #include <assert.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guest's memory map, from its size alone. */
-#include "vmm/firmware/e820.h"
+#include "vmm/dev/e820.h"
 
 uint64_t ram_low_end(uint64_t ram_bytes)
 {

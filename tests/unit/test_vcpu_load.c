@@ -17,6 +17,7 @@
 #include "arch/x86/fpu.h"
 #include "arch/x86/percpu.h"
 #include "vmm/cpu.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 /* ---- the CPU ---- */
@@ -156,7 +157,7 @@ static void each_vcpu_has_its_own_registers(void **state)
 		unsigned i = turn % 3;
 		uint64_t left = turn < 3 ? 0 : 100 + turn - 3;
 
-		sched_load(&vcpus[i]);
+		vcpu_load(&vcpus[i]);
 		assert_ptr_equal(hw.loaded, &vcpus[i].virt);
 		assert_ptr_equal(cpu.current, &vcpus[i]);
 		assert_int_equal(hw.fpu, left);
@@ -170,7 +171,7 @@ static void each_vcpu_has_its_own_registers(void **state)
 		hw.fpu = vcpus[i].msr.tsc_aux = 100 + turn;
 		hw.xcr0 = XCR0_X87 | XCR0_SSE;
 	}
-	sched_unload(&vcpus[2]);
+	vcpu_unload(&vcpus[2]);
 	assert_null(hw.loaded);
 	assert_null(cpu.current);
 }
@@ -187,20 +188,20 @@ static void vms_are_kept_apart(void **state)
 {
 	hw.features[FEATURE_IBPB] = hw.features[FEATURE_MD_CLEAR] = true;
 	hw.features[FEATURE_FLUSH_L1D] = true;
-	sched_init_switch();
-	sched_load(&vcpus[0]); /* on a CPU that has seen no guest */
-	sched_load(&vcpus[0]);
-	sched_load(&vcpus[1]); /* of the same VM */
+	vcpu_load_init();
+	vcpu_load(&vcpus[0]); /* on a CPU that has seen no guest */
+	vcpu_load(&vcpus[0]);
+	vcpu_load(&vcpus[1]); /* of the same VM */
 	check_barriers(0, 0, 0, 0);
-	sched_load(&vcpus[2]);
+	vcpu_load(&vcpus[2]);
 	check_barriers(1, 1, 1, 1);
-	sched_load(&vcpus[0]);
+	vcpu_load(&vcpus[0]);
 	check_barriers(2, 2, 2, 2);
 	/* Its VM's memory may be another's when the next one is loaded. */
-	sched_unload(&vcpus[0]);
+	vcpu_unload(&vcpus[0]);
 	check_barriers(3, 3, 3, 3);
-	sched_unload(&vcpus[0]);
-	sched_load(&vcpus[2]);
+	vcpu_unload(&vcpus[0]);
+	vcpu_load(&vcpus[2]);
 	check_barriers(3, 3, 3, 3);
 }
 
@@ -225,9 +226,9 @@ static void a_barrier_is_what_the_cpu_needs(void **state)
 		hw.features[cases[i].feature] = true;
 		hw.features[FEATURE_ARCH_CAPABILITIES] = true;
 		hw.capabilities = cases[i].capabilities;
-		sched_init_switch();
-		sched_load(&vcpus[0]);
-		sched_load(&vcpus[2]);
+		vcpu_load_init();
+		vcpu_load(&vcpus[0]);
+		vcpu_load(&vcpus[2]);
 		check_barriers(cases[i].ibpbs, 1, cases[i].l1d, cases[i].buffers);
 	}
 }
