@@ -72,7 +72,14 @@ static inline gfn_t tdp_gfn_at(gfn_t base, unsigned level, unsigned i)
  */
 void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end);
 
-/* The same for the pages first + i whose bits are set. slots_lock held. */
+/*
+ * slot_settle() of struct mmu_ops: a slice of what a change of the slot's flags is to entries that
+ * are there. slots_lock held; the caller's references die (mm/grace.h).
+ */
+uint64_t tdp_settle(void *mmu, const struct memslot *slot, uint32_t changed, uint64_t from,
+		    uint64_t end);
+
+/* As tdp_log_range() for the pages first + i whose bits are set. slots_lock held. */
 void tdp_log_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr);
 
 static inline void tdp_assert_locked(const struct tdp *t)

@@ -45,23 +45,6 @@ static void slot_flush(void *mmu, const struct memslot *slot)
 }
 
 /*
- * The rights of present entries follow SLOT_READONLY, so those go and faults make new ones. When a
- * dirty log starts, entries only lose what hides writes. When it ends they get it back one by one,
- * by faults or from the CPU, if they are to stay small; else they go too, and come back as large
- * pages.
- */
-static void change_flags(struct tdp *t, const struct memslot *old, const struct memslot *new)
-{
-	uint32_t changed = old->flags ^ new->flags;
-
-	if ((changed & SLOT_READONLY) ||
-	    ((changed & ~new->flags &SLOT_DIRTY_LOG) && t->max_level > 1))
-		tdp_unmap_range(t, new->base, end_of(new));
-	else if (changed & SLOT_DIRTY_LOG & new->flags)
-		tdp_log_range(t, new->base, end_of(new));
-}
-
-/*
  * Creating, deleting or moving a slot makes the MMIO entries stale by itself, as long as the bits
  * that they keep of the generation do not come round.
  */
@@ -70,8 +53,6 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 {
 	struct tdp *t = mmu;
 
-	if (old && new && old->base.v == new->base.v)
-		change_flags(t, old, new);
 	if (is_logged(old) && !is_logged(new))
 		count_logged(t, -1);
 	if (spte_mmio_must_drop(generation))
@@ -112,6 +93,7 @@ const struct mmu_ops tdp_mmu_ops = {
 	.slot_cancel = slot_cancel,
 	.slot_flush = slot_flush,
 	.slot_commit = slot_commit,
+	.slot_settle = tdp_settle,
 	.unmap = unmap,
 	.zap_all = zap_all,
 	.age = age,

@@ -174,8 +174,13 @@ static uint64_t dirty_log_bytes(const struct memslot *slot)
 
 int dirty_log_create(struct memslot *slot)
 {
-	slot->dirty = table_alloc(dirty_log_bytes(slot));
-	return slot->dirty ? 0 : -ENOMEM;
+	unsigned order = order_of(dirty_log_bytes(slot));
+	pfn_t pfn;
+
+	if (order > MAX_ORDER || !frames_alloc(order, &pfn))
+		return -ENOMEM;
+	slot->dirty = pfn_to_va(pfn);
+	return 0;
 }
 
 void dirty_log_destroy(struct memslot *slot)

@@ -18,7 +18,7 @@ int backing_create(struct memslot *slot);
 /* Give the frames back. Nobody, no CPU and no TLB, may have a translation to them any more. */
 void backing_destroy(struct memslot *slot);
 
-/* The dirty log of a slot. 0 or -ENOMEM. */
+/* The dirty log of a slot, not cleared. 0 or -ENOMEM. */
 int dirty_log_create(struct memslot *slot);
 void dirty_log_destroy(struct memslot *slot);
 

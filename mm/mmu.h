@@ -52,14 +52,24 @@ struct mmu_ops {
 	void (*slot_flush)(void *mmu, const struct memslot *slot);
 
 	/*
-	 * The change is published and every CPU sees it (a grace period has passed). A slot that
-	 * has become SLOT_READONLY is to be write-protected here, and of one that has become
-	 * SLOT_DIRTY_LOG the writes from now on noted, TLBs flushed on return. `generation` is the
+	 * The change is published and every CPU sees it (a grace period has passed): new entries
+	 * follow the slot's flags. Those that are there do after slot_settle(). `generation` is the
 	 * new one (slots_generation()); an engine whose MMIO entries keep fewer bits of it drops
-	 * them all when its own bits wrap.
+	 * them all when its own bits wrap. Bounded work, whatever the slot's size.
 	 */
 	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *new,
 			    uint64_t generation);
+
+	/*
+	 * The flags of `slot` have changed in the bits `changed` since some of its entries were
+	 * made: have entries of its pages [from, end), counted from its base, follow the flags. A
+	 * page of a slot that has become SLOT_READONLY is not writable after this, and of one that
+	 * has become SLOT_DIRTY_LOG the next write is noted, TLBs flushed on return. Bounded work:
+	 * returns the page up to which it was done, which is more than `from`. slots_lock is free
+	 * between two calls, so that anything may have happened, but the slot is looked up anew.
+	 */
+	uint64_t (*slot_settle)(void *mmu, const struct memslot *slot, uint32_t changed,
+				uint64_t from, uint64_t end);
 
 	/*
 	 * Take out all translations of the frames [start, end). On return no TLB has one. Faults

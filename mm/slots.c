@@ -234,6 +234,17 @@ static void free_slot(struct memslot *slot)
 	backing_destroy(slot);
 }
 
+/*
+ * The bits of the pages [from, end). A word that begins before `from` was cleared with the slice
+ * before, and has bits of pages that are settled. Relaxed: the change of the page's entry comes
+ * after it, and whoever sets the bit once the page is settled has seen that change.
+ */
+static void clear_log(const struct memslot *slot, uint64_t from, uint64_t end)
+{
+	for (uint64_t i = DIV_ROUND_UP(from, 64); i < DIV_ROUND_UP(end, 64); i++)
+		atomic_store_explicit(&slot->dirty[i], 0, memory_order_relaxed);
+}
+
 int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_pages,
 		 uint32_t flags)
 {
@@ -249,6 +260,8 @@ int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_
 		return err;
 	if (flags & SLOT_DIRTY_LOG)
 		err = dirty_log_create(&new);
+	if (new.dirty)
+		clear_log(&new, 0, nr_pages);
 	if (!err)
 		err = insert_new(mem, &new);
 	if (err)
@@ -269,6 +282,7 @@ static int delete_locked(struct guest_memory *mem, unsigned id, struct memslot *
 		return err;
 	withdraw(mem, old);
 	replace(mem, old, NULL);
+	mem->change[id].flags = 0;
 	return 0;
 }
 
@@ -317,7 +331,17 @@ int slots_move(struct guest_memory *mem, unsigned id, gfn_t base)
 	return err;
 }
 
-static int set_flags_locked(struct guest_memory *mem, struct memslot *old, uint32_t flags)
+/* Between two settlings the bits add up: what is to be done follows from the flags as they are. */
+static void note_change(struct guest_memory *mem, const struct memslot *old, uint32_t flags)
+{
+	struct slot_change *change = &mem->change[old->id];
+
+	change->flags |= old->flags ^ flags;
+	change->at = 0;
+}
+
+/* The new log is cleared page by page as the slot is settled. */
+static int change_flags_locked(struct guest_memory *mem, struct memslot *old, uint32_t flags)
 {
 	struct memslot new = *old;
 	bool log = flags & SLOT_DIRTY_LOG;
@@ -335,13 +359,14 @@ static int set_flags_locked(struct guest_memory *mem, struct memslot *old, uint3
 	}
 	if (err)
 		return err;
+	note_change(mem, old, flags);
 	replace(mem, old, &new);
 	if (old->dirty && !log)
 		dirty_log_destroy(old); /* drained in replace() */
 	return 0;
 }
 
-int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags)
+int slots_change_flags(struct guest_memory *mem, unsigned id, uint32_t flags)
 {
 	struct memslot *cur, old;
 	int err = 0;
@@ -354,10 +379,55 @@ int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags)
 		err = -ENOENT;
 	} else if (cur->flags != flags) {
 		old = *cur;
-		err = set_flags_locked(mem, &old, flags);
+		err = change_flags_locked(mem, &old, flags);
 	}
 	slots_unlock(mem);
 	return err;
+}
+
+static int settle_locked(struct guest_memory *mem, unsigned id)
+{
+	const struct memslot *slot = by_id(slots_get(mem), id);
+	struct slot_change *change = &mem->change[id];
+	uint64_t end;
+
+	if (!slot)
+		return -ENOENT;
+	if (!change->flags)
+		return 0;
+	end = min(change->at + SLOTS_SLICE_PAGES, slot->nr_pages);
+	if ((change->flags & SLOT_DIRTY_LOG) && slot->dirty)
+		clear_log(slot, change->at, end);
+	change->at =
+		!mem->ops ? end
+			  : mem->ops->slot_settle(mem->mmu, slot, change->flags, change->at, end);
+	if (change->at >= slot->nr_pages)
+		change->flags = 0;
+	return change->flags != 0;
+}
+
+int slots_settle(struct guest_memory *mem, unsigned id)
+{
+	int r;
+
+	if (id >= SLOTS_MAX)
+		return -ENOENT;
+	slots_lock(mem);
+	r = settle_locked(mem, id);
+	slots_unlock(mem);
+	return r;
+}
+
+int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags)
+{
+	int r = slots_change_flags(mem, id, flags);
+
+	if (r)
+		return r;
+	do
+		r = slots_settle(mem, id);
+	while (r > 0);
+	return r;
 }
 
 static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot, uint64_t first,
@@ -367,6 +437,8 @@ static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot
 
 	if (!slot || !slot->dirty)
 		return -ENOENT;
+	if (mem->change[slot->id].flags & SLOT_DIRTY_LOG)
+		return -EAGAIN;
 	if (first % 64 || first >= slot->nr_pages || !nr_pages ||
 	    nr_pages > slot->nr_pages - first ||
 	    (nr_pages % 64 && first + nr_pages != slot->nr_pages))

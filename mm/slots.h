@@ -66,12 +66,19 @@ struct slot_array {
 	struct memslot slot[SLOTS_MAX]; /* sorted by base, no two overlap */
 };
 
+/* What a change of flags has still to do: the engine's entries of the pages from `at` on. */
+struct slot_change {
+	uint32_t flags; /* SLOT_*: these bits have changed; 0: all entries follow the slot */
+	uint64_t at;    /* counted from the slot's base */
+};
+
 struct guest_memory {
-	_Atomic(struct slot_array *) slots; /* published copy; written under `lock` */
-	struct spinlock lock;               /* slots_lock; taken by slots_lock() */
-	const struct mmu_ops *ops;          /* `lock`; NULL: no engine */
-	void *mmu;                          /* `lock` */
-	struct slot_array copy[2];          /* the one not published: `lock` */
+	_Atomic(struct slot_array *) slots;   /* published copy; written under `lock` */
+	struct spinlock lock;                 /* slots_lock; taken by slots_lock() */
+	const struct mmu_ops *ops;            /* `lock`; NULL: no engine */
+	void *mmu;                            /* `lock` */
+	struct slot_array copy[2];            /* the one not published: `lock` */
+	struct slot_change change[SLOTS_MAX]; /* `lock`; by id */
 };
 
 void slots_init(struct guest_memory *mem);
@@ -106,11 +113,31 @@ int slots_move(struct guest_memory *mem, unsigned id, gfn_t base);
 int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
 
 /*
+ * slots_set_flags() in slices, each of them bounded work under slots_lock, and nothing held between
+ * two of them: slots_change_flags() publishes the flags, so that what is mapped from then on
+ * follows them; slots_settle() has a part of what was mapped before follow them too. It returns 1
+ * as long as there is more to do, and 0 when there is not, because this or another caller did it.
+ * -ENOENT: no such slot. A slot that moves, goes or changes its flags again between two slices is
+ * settled as it is then.
+ *
+ * The log of a slot that has become SLOT_DIRTY_LOG has begun when it is settled: writes before that
+ * may be missing in it or not. Of a page whose turn it is the bit in the log is cleared first, then
+ * the next write to the page made to be noted; so a write that sets the bit, and is not noted any
+ * more because it has, is never followed by the clearing.
+ */
+int slots_change_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
+int slots_settle(struct guest_memory *mem, unsigned id);
+
+/* Pages of a slot that one slice goes over at most: 64 MiB. */
+#define SLOTS_SLICE_PAGES BIT_ULL(14)
+
+/*
  * Read and clear the dirty log of the pages [first, first + nr_pages) of a slot, 64-aligned
  * both (the last piece may end with the slot): bit i of `bitmap` is page first + i. The next write
  * to each page reported is noted again. A write is reported by this call if it was over before (of
  * a vCPU's: if all faults on its page were), else by this one or a later one.
- * -ENOENT: no such slot, or not logged; -EINVAL. As for changes: no locks, no references.
+ * -ENOENT: no such slot, or not logged; -EAGAIN: the log has not begun; -EINVAL. As for changes: no
+ * locks, no references.
  */
 int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
 		    uint64_t *bitmap);

@@ -85,6 +85,14 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 	engine.committed++;
 }
 
+static uint64_t slot_settle(void *mmu, const struct memslot *slot, uint32_t changed, uint64_t from,
+			    uint64_t end)
+{
+	assert_ptr_equal(slot, slots_find(&mem, slot->base));
+	assert_true(changed && from < end && end <= slot->nr_pages);
+	return end;
+}
+
 /* What hardware has noted of the guest's writes. */
 static void gather_dirty(void *mmu)
 {
@@ -106,6 +114,7 @@ static const struct mmu_ops ops = {
 	.slot_cancel = slot_cancel,
 	.slot_flush = slot_flush,
 	.slot_commit = slot_commit,
+	.slot_settle = slot_settle,
 	.gather_dirty = gather_dirty,
 	.log_again = log_again,
 };
