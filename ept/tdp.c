@@ -16,18 +16,27 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 	return slots_set_mmu(mem, &tdp_mmu_ops, t);
 }
 
-void tdp_destroy(struct tdp *t)
+bool tdp_destroy_some(struct tdp *t)
 {
 	if (!t->mem)
-		return; /* never set up */
+		return true; /* never set up */
 	HV_BUG_ON(!list_empty(&t->vcpus));
-	tdp_drop_root(t);
+	tdp_drop_root(t); /* none is there any more the second time */
+	tdp_zap_work(t);
 	/* Acquire: pairs with the release in tdp_zap_work_slow(). */
-	while (atomic_load_explicit(&t->nr_dying, memory_order_acquire)) {
-		grace_drain();
-		tdp_zap_work_slow(t);
-	}
+	if (atomic_load_explicit(&t->nr_dying, memory_order_acquire))
+		return false;
 	HV_BUG_ON(atomic_load_explicit(&t->tables, memory_order_relaxed));
+	return true;
+}
+
+/* The roots may wait for this CPU to be quiescent, or for its own calls. */
+void tdp_destroy(struct tdp *t)
+{
+	while (!tdp_destroy_some(t)) {
+		grace_wait();
+		grace_drain();
+	}
 }
 
 void tdp_vcpu_init(struct tdp_vcpu *tv, struct tdp *t)

@@ -107,8 +107,12 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 
 /*
  * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
- * nothing to a cleared struct. As grace_wait() for the caller.
+ * nothing to a cleared struct. Each call is bounded work: false as long as there is more to do,
+ * which may have to wait for a grace period. The same CPU for all of them.
  */
+bool tdp_destroy_some(struct tdp *t);
+
+/* The same in one go. As grace_wait() for the caller. */
 void tdp_destroy(struct tdp *t);
 
 /* `tv` is cleared. Any CPU; the CPU that owns the vCPU is the only one to use `tv` afterwards. */
@@ -158,18 +162,20 @@ void tdp_zap_all(struct tdp *t);
  */
 uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 
-/* Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. */
-void tdp_zap_work_slow(struct tdp *t);
+/*
+ * Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. False:
+ * nothing was done, for there is none, or all wait for a grace period.
+ */
+bool tdp_zap_work_slow(struct tdp *t);
 
 static inline bool tdp_has_zap_work(struct tdp *t)
 {
 	return unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed));
 }
 
-static inline void tdp_zap_work(struct tdp *t)
+static inline bool tdp_zap_work(struct tdp *t)
 {
-	if (tdp_has_zap_work(t))
-		tdp_zap_work_slow(t);
+	return tdp_has_zap_work(t) && tdp_zap_work_slow(t);
 }
 
 struct tdp_stats {

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where the frames of a slot come from, in the largest pieces there are (mm/backing.h). */
+/*
+ * Where the frames of a slot come from, in the largest pieces there are, and how they are cleared
+ * and given back, all in slices (mm/backing.h). What has been built are the chunks up to `built`,
+ * and of the last run so many pages are still to be cleared; so whatever was built can be given
+ * back.
+ */
 #include <errno.h>
 
 #include "mm/backing.h"
@@ -7,17 +12,20 @@
 
 #define GIG_CHUNKS BIT_ULL(ORDER_1G - ORDER_2M)
 
-/* A slot under construction or demolition, in units of chunks. */
+/* What a slice does: clear or find so many pages, give back so many runs or one table of pages. */
+#define SLICE_PAGES  64u
+#define SLICE_CHUNKS 64u
+
+/* Where a slot lies in its chunks. */
 struct layout {
 	uint64_t first; /* page of chunk 0 where the slot begins: 0 ... 511 */
 	uint64_t end;   /* page behind the last, counted from the start of chunk 0 */
 	uint64_t nr_chunks;
-	uint64_t *chunk;
 };
 
 static struct layout layout_of(const struct memslot *slot)
 {
-	struct layout l = {.first = slot->base.v - slot->origin, .chunk = (uint64_t *)slot->chunk};
+	struct layout l = {.first = slot->base.v - slot->origin};
 
 	l.end = l.first + slot->nr_pages;
 	l.nr_chunks = DIV_ROUND_UP(l.end, CHUNK_PAGES);
@@ -58,113 +66,146 @@ static void free_chunk(uint64_t chunk)
 		free_table((uint64_t *)chunk);
 }
 
-/* Frame 0 is never handed out, so a zero in a table is a page that the slot does not have. */
-static bool fill_table(uint64_t *table, unsigned from, unsigned to)
+/*
+ * The last chunk is a table; its pages from `b->page` on. Frame 0 is never handed out, so a zero in
+ * a table is a page that the slot does not have.
+ */
+static int fill_table(struct backing_build *b)
 {
-	for (unsigned i = from; i < to; i++) {
+	uint64_t *table = (uint64_t *)b->chunk[b->built - 1];
+	unsigned end = min(b->page + SLICE_PAGES, b->page_end);
+
+	for (; b->page < end; b->page++) {
 		void *page = page_alloc();
 
 		if (!page)
-			return false;
-		table[i] = va_to_pfn(page).v;
+			return -ENOMEM;
+		table[b->page] = va_to_pfn(page).v;
 	}
-	return true;
+	return 0;
 }
 
-static bool alloc_table(struct layout *l, uint64_t i)
+static int add_table(struct backing_build *b, const struct layout *l)
 {
-	unsigned from, to;
 	uint64_t *table = page_alloc();
 
 	if (!table)
-		return false;
-	bounds(l, i, &from, &to);
-	if (!fill_table(table, from, to)) {
-		free_table(table);
-		return false;
-	}
-	l->chunk[i] = (uintptr_t)table;
-	return true;
-}
-
-static bool alloc_run(struct layout *l, uint64_t i)
-{
-	void *run;
-
-	if (!is_whole(l, i))
-		return false;
-	run = pages_alloc(ORDER_2M);
-	if (run)
-		l->chunk[i] = host_pa(run).v | CHUNK_RUN;
-	return run;
-}
-
-/* Chunks i ... i + 511 in one piece, if they are whole and `gfn` of chunk i is 1 GiB-aligned. */
-static bool alloc_gig(struct layout *l, uint64_t i, uint64_t gfn)
-{
-	hpa_t run;
-	void *va;
-
-	if (!IS_ALIGNED(gfn, BIT_ULL(ORDER_1G)) || i + GIG_CHUNKS > l->nr_chunks ||
-	    !is_whole(l, i) || !is_whole(l, i + GIG_CHUNKS - 1))
-		return false;
-	va = pages_alloc(ORDER_1G);
-	if (!va)
-		return false;
-	run = host_pa(va);
-	frames_split(hpa_to_pfn(run), ORDER_1G, ORDER_2M);
-	for (uint64_t k = 0; k < GIG_CHUNKS; k++)
-		l->chunk[i + k] = (run.v + (k << (ORDER_2M + PAGE_SHIFT))) | CHUNK_RUN | CHUNK_GIG;
-	return true;
-}
-
-static bool fill(struct layout *l, uint64_t origin)
-{
-	for (uint64_t i = 0; i < l->nr_chunks;) {
-		if (alloc_gig(l, i, origin + i * CHUNK_PAGES)) {
-			i += GIG_CHUNKS;
-			continue;
-		}
-		if (!alloc_run(l, i) && !alloc_table(l, i))
-			return false;
-		i++;
-	}
-	return true;
-}
-
-/* All memory of the machine is in order 0 ... MAX_ORDER: what needs more is not there. */
-static void *table_alloc(uint64_t bytes)
-{
-	unsigned order = order_of(bytes);
-
-	return order <= MAX_ORDER ? pages_alloc(order) : NULL;
-}
-
-int backing_create(struct memslot *slot)
-{
-	struct layout l;
-
-	slot->origin = ALIGN_DOWN(slot->base.v, (uint64_t)CHUNK_PAGES);
-	slot->chunk = NULL;
-	l = layout_of(slot);
-	l.chunk = table_alloc(l.nr_chunks * sizeof(*l.chunk));
-	if (!l.chunk)
 		return -ENOMEM;
-	slot->chunk = l.chunk;
-	if (fill(&l, slot->origin))
-		return 0;
-	backing_destroy(slot);
-	return -ENOMEM;
+	bounds(l, b->built, &b->page, &b->page_end);
+	b->chunk[b->built++] = (uintptr_t)table;
+	return 0;
 }
 
-void backing_destroy(struct memslot *slot)
+/* Chunks that are one run. False: there is none. */
+static bool add_run(struct backing_build *b, unsigned order, uint64_t flags)
+{
+	uint64_t nr = BIT_ULL(order - ORDER_2M);
+	pfn_t run;
+
+	if (!frames_alloc(order, &run))
+		return false;
+	frames_split(run, order, ORDER_2M);
+	for (uint64_t k = 0; k < nr; k++)
+		b->chunk[b->built + k] = pfn_to_hpa(PFN(run.v + k * CHUNK_PAGES)).v | flags;
+	b->built += nr;
+	b->unclean = pfn_to_va(run);
+	b->nr_unclean = BIT_ULL(order);
+	return true;
+}
+
+/* Can the next chunks be 1 GiB in one piece? They are whole, and the first one is aligned to it. */
+static bool may_be_gig(const struct backing_build *b, const struct layout *l, uint64_t origin)
+{
+	return IS_ALIGNED(origin + b->built * CHUNK_PAGES, BIT_ULL(ORDER_1G)) &&
+	       b->built + GIG_CHUNKS <= l->nr_chunks && is_whole(l, b->built) &&
+	       is_whole(l, b->built + GIG_CHUNKS - 1);
+}
+
+static int add_chunk(struct backing_build *b, const struct memslot *slot)
 {
 	struct layout l = layout_of(slot);
 
-	for (uint64_t i = 0; i < l.nr_chunks; i++)
-		free_chunk(l.chunk[i]);
-	pages_free(l.chunk, order_of(l.nr_chunks * sizeof(*l.chunk)));
+	if (may_be_gig(b, &l, slot->origin) && add_run(b, ORDER_1G, CHUNK_RUN | CHUNK_GIG))
+		return 0;
+	if (is_whole(&l, b->built) && add_run(b, ORDER_2M, CHUNK_RUN))
+		return 0;
+	return add_table(b, &l);
+}
+
+static void clear_some(struct backing_build *b)
+{
+	uint64_t nr = min(b->nr_unclean, (uint64_t)SLICE_PAGES);
+
+	pages_clear(b->unclean, nr);
+	b->unclean += nr * PAGE_SIZE;
+	b->nr_unclean -= nr;
+}
+
+/* All memory of the machine is in order 0 ... MAX_ORDER: what needs more is not there. */
+static int table_alloc(uint64_t bytes, void **table)
+{
+	unsigned order = order_of(bytes);
+	pfn_t pfn;
+
+	if (order > MAX_ORDER || !frames_alloc(order, &pfn))
+		return -ENOMEM;
+	*table = pfn_to_va(pfn);
+	return 0;
+}
+
+static uint64_t nr_chunks(const struct memslot *slot)
+{
+	return layout_of(slot).nr_chunks;
+}
+
+int backing_begin(struct memslot *slot, struct backing_build *b)
+{
+	void *chunk;
+
+	*b = (struct backing_build){0};
+	slot->origin = ALIGN_DOWN(slot->base.v, (uint64_t)CHUNK_PAGES);
+	if (table_alloc(nr_chunks(slot) * sizeof(*b->chunk), &chunk))
+		return -ENOMEM;
+	slot->chunk = b->chunk = chunk;
+	return 0;
+}
+
+int backing_build(const struct memslot *slot, struct backing_build *b)
+{
+	int r = 0;
+
+	if (b->nr_unclean)
+		clear_some(b);
+	else if (b->page < b->page_end)
+		r = fill_table(b);
+	else if (b->built < nr_chunks(slot))
+		r = add_chunk(b, slot);
+	else
+		return 0;
+	return r ? r : 1;
+}
+
+uint64_t backing_chunks(const struct memslot *slot)
+{
+	return slot->chunk ? nr_chunks(slot) : 0;
+}
+
+bool backing_destroy(struct memslot *slot, uint64_t *built)
+{
+	unsigned budget = SLICE_CHUNKS;
+
+	for (; *built && budget; --*built) {
+		uint64_t chunk = slot->chunk[*built - 1];
+
+		free_chunk(chunk);
+		budget -= chunk & CHUNK_RUN ? 1 : SLICE_CHUNKS;
+	}
+	if (*built)
+		return false;
+	if (slot->chunk)
+		pages_free((void *)slot->chunk, order_of(nr_chunks(slot) * sizeof(*slot->chunk)));
 	slot->chunk = NULL;
+	return true;
 }
 
 static uint64_t dirty_log_bytes(const struct memslot *slot)
@@ -174,12 +215,11 @@ static uint64_t dirty_log_bytes(const struct memslot *slot)
 
 int dirty_log_create(struct memslot *slot)
 {
-	unsigned order = order_of(dirty_log_bytes(slot));
-	pfn_t pfn;
+	void *bits;
 
-	if (order > MAX_ORDER || !frames_alloc(order, &pfn))
+	if (table_alloc(dirty_log_bytes(slot), &bits))
 		return -ENOMEM;
-	slot->dirty = pfn_to_va(pfn);
+	slot->dirty = bits;
 	return 0;
 }
 

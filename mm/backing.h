@@ -9,14 +9,22 @@
 #include "mm/slots.h"
 
 /*
- * Find and clear frames for all of [slot->base, slot->base + nr_pages): 1 GiB runs first, then
- * 2 MiB runs, then single frames. Sets slot->origin and slot->chunk. 0, or -ENOMEM with nothing
- * taken. No locks held (clearing takes its time).
+ * Find frames for all of [slot->base, slot->base + nr_pages) and clear them: 1 GiB runs first, then
+ * 2 MiB runs, then single frames. Sets slot->origin and slot->chunk. Each call is bounded work.
+ *
+ * backing_begin(): 0, or -ENOMEM with nothing taken. backing_build(), until it does not return 1:
+ * 0 when all is there, or -ENOMEM, and what has been built is to be given back. No locks held.
  */
-int backing_create(struct memslot *slot);
+int backing_begin(struct memslot *slot, struct backing_build *b);
+int backing_build(const struct memslot *slot, struct backing_build *b);
 
-/* Give the frames back. Nobody, no CPU and no TLB, may have a translation to them any more. */
-void backing_destroy(struct memslot *slot);
+/*
+ * Give the frames back, of the first *built chunks; backing_chunks() for a slot that is complete.
+ * Nobody, no CPU and no TLB, may have a translation to them any more. Each call is bounded work:
+ * false as long as there is more to do.
+ */
+bool backing_destroy(struct memslot *slot, uint64_t *built);
+uint64_t backing_chunks(const struct memslot *slot);
 
 /* The dirty log of a slot, not cleared. 0 or -ENOMEM. */
 int dirty_log_create(struct memslot *slot);

@@ -229,9 +229,12 @@ static bool has_place(struct guest_memory *mem, const struct memslot *new)
 
 static void free_slot(struct memslot *slot)
 {
+	uint64_t chunks = backing_chunks(slot);
+
 	if (slot->dirty)
 		dirty_log_destroy(slot);
-	backing_destroy(slot);
+	while (!backing_destroy(slot, &chunks))
+		;
 }
 
 /*
@@ -245,28 +248,63 @@ static void clear_log(const struct memslot *slot, uint64_t from, uint64_t end)
 		atomic_store_explicit(&slot->dirty[i], 0, memory_order_relaxed);
 }
 
+int slots_begin(struct guest_memory *mem, struct slot_build *b, unsigned id, gfn_t base,
+		uint64_t nr_pages, uint32_t flags)
+{
+	*b = (struct slot_build){
+		.slot = {.base = base, .nr_pages = nr_pages, .flags = flags, .id = id}};
+	if (id >= SLOTS_MAX || flags & ~SLOT_USER_FLAGS || !is_valid_range(base, nr_pages))
+		return -EINVAL;
+	if (!has_place(mem, &b->slot))
+		return -EEXIST;
+	return backing_begin(&b->slot, &b->backing);
+}
+
+/* On success the frames are the slot's that is published, and the builder has none. */
+static int finish_slot(struct guest_memory *mem, struct slot_build *b)
+{
+	int err = 0;
+
+	if (b->slot.flags & SLOT_DIRTY_LOG)
+		err = dirty_log_create(&b->slot);
+	if (err)
+		return err;
+	if (b->slot.dirty)
+		clear_log(&b->slot, 0, b->slot.nr_pages);
+	err = insert_new(mem, &b->slot);
+	if (!err)
+		*b = (struct slot_build){0};
+	return err;
+}
+
+int slots_build(struct guest_memory *mem, struct slot_build *b)
+{
+	int r = backing_build(&b->slot, &b->backing);
+
+	return r ? r : finish_slot(mem, b);
+}
+
+bool slots_abandon(struct slot_build *b)
+{
+	if (b->slot.dirty)
+		dirty_log_destroy(&b->slot);
+	return !b->slot.chunk || backing_destroy(&b->slot, &b->backing.built);
+}
+
 int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_pages,
 		 uint32_t flags)
 {
-	struct memslot new = {.base = base, .nr_pages = nr_pages, .flags = flags, .id = id};
-	int err;
+	struct slot_build b;
+	int r = slots_begin(mem, &b, id, base, nr_pages, flags);
 
-	if (id >= SLOTS_MAX || flags & ~SLOT_USER_FLAGS || !is_valid_range(base, nr_pages))
-		return -EINVAL;
-	if (!has_place(mem, &new))
-		return -EEXIST;
-	err = backing_create(&new);
-	if (err)
-		return err;
-	if (flags & SLOT_DIRTY_LOG)
-		err = dirty_log_create(&new);
-	if (new.dirty)
-		clear_log(&new, 0, nr_pages);
-	if (!err)
-		err = insert_new(mem, &new);
-	if (err)
-		free_slot(&new);
-	return err;
+	if (r)
+		return r;
+	do
+		r = slots_build(mem, &b);
+	while (r > 0);
+	while (!slots_abandon(&b))
+		;
+	return r;
 }
 
 static int delete_locked(struct guest_memory *mem, unsigned id, struct memslot *old)
@@ -542,11 +580,27 @@ int slots_set_mmu(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu
 	return err;
 }
 
-void slots_destroy(struct guest_memory *mem)
+bool slots_destroy_some(struct guest_memory *mem)
 {
 	struct slot_array *cur = slots_get(mem);
+	struct memslot *last;
 
-	for (uint32_t i = 0; i < cur->nr; i++)
-		free_slot(&cur->slot[i]);
-	slots_init(mem);
+	if (!cur->nr) {
+		slots_init(mem);
+		return true;
+	}
+	last = &cur->slot[cur->nr - 1];
+	if (last->dirty)
+		dirty_log_destroy(last);
+	if (!mem->left)
+		mem->left = backing_chunks(last);
+	if (backing_destroy(last, &mem->left))
+		cur->nr--;
+	return false;
+}
+
+void slots_destroy(struct guest_memory *mem)
+{
+	while (!slots_destroy_some(mem))
+		;
 }

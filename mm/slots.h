@@ -72,6 +72,21 @@ struct slot_change {
 	uint64_t at;    /* counted from the slot's base */
 };
 
+/* The frames of a slot that is being made (mm/backing.h). Its maker's. */
+struct backing_build {
+	uint64_t *chunk;
+	uint64_t built;          /* chunks that are there */
+	char *unclean;           /* pages of the last run that are still to be cleared */
+	uint64_t nr_unclean;     /* so many */
+	unsigned page, page_end; /* pages of the last table that are still to be found */
+};
+
+/* A slot that is being made. */
+struct slot_build {
+	struct memslot slot;
+	struct backing_build backing;
+};
+
 struct guest_memory {
 	_Atomic(struct slot_array *) slots;   /* published copy; written under `lock` */
 	struct spinlock lock;                 /* slots_lock; taken by slots_lock() */
@@ -79,11 +94,18 @@ struct guest_memory {
 	void *mmu;                            /* `lock` */
 	struct slot_array copy[2];            /* the one not published: `lock` */
 	struct slot_change change[SLOTS_MAX]; /* `lock`; by id */
+	uint64_t left;                        /* slots_destroy(): chunks of the last slot */
 };
 
 void slots_init(struct guest_memory *mem);
 
-/* Free all slots. No vCPU of the VM runs any more and the engine is detached or gone. */
+/*
+ * Free all slots. No vCPU of the VM runs any more and the engine is detached or gone. Bounded work:
+ * false as long as there is more to do.
+ */
+bool slots_destroy_some(struct guest_memory *mem);
+
+/* The same in one go. */
 void slots_destroy(struct guest_memory *mem);
 
 /* slots_lock: the caller's references to published structures die (grace_lock()). */
@@ -111,6 +133,16 @@ int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_
 int slots_delete(struct guest_memory *mem, unsigned id);
 int slots_move(struct guest_memory *mem, unsigned id, gfn_t base);
 int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
+
+/*
+ * slots_create() in slices of bounded work, with nothing held between them: begin, and then build
+ * until it does not return 1. Both: 0 or an error as above; after an error of slots_build(), and to
+ * give up in between, slots_abandon() until it returns true.
+ */
+int slots_begin(struct guest_memory *mem, struct slot_build *b, unsigned id, gfn_t base,
+		uint64_t nr_pages, uint32_t flags);
+int slots_build(struct guest_memory *mem, struct slot_build *b);
+bool slots_abandon(struct slot_build *b);
 
 /*
  * slots_set_flags() in slices, each of them bounded work under slots_lock, and nothing held between

@@ -25,6 +25,7 @@ struct vmm_cpu {
 	struct timer slice;            /* own CPU: end of the running vCPU's time slice ... */
 	uint64_t slice_end;            /* own CPU: ... in TSC ticks; ~0: there is none */
 	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
+	bool has_work;                 /* own CPU: background work waits for the end of a slice */
 	_Atomic bool reschedule;       /* see vmm_cpu_reschedule() */
 	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;

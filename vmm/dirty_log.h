@@ -18,26 +18,40 @@
 struct vcpu;
 struct vm;
 
-enum dirty_user {
+enum dirty_phase {
 	DIRTY_OFF,
-	DIRTY_CHANGING, /* being switched on or off */
-	DIRTY_MONITOR,
-	DIRTY_GUEST,
+	DIRTY_CHANGING, /* one caller is publishing the new flags of the slots */
+	DIRTY_STARTING, /* memory that is mapped follows, in slices */
+	DIRTY_ON,
+	DIRTY_STOPPING, /* the same at the end */
+};
+
+enum dirty_user { DIRTY_MONITOR, DIRTY_GUEST };
+
+/* One word: of `changes` 48 bits, so that no state comes twice. */
+struct dirty_state {
+	enum dirty_phase phase;
+	enum dirty_user user;
+	uint64_t changes;
 };
 
 struct dirty_log {
-	_Atomic enum dirty_user user; /* atomic; leaves OFF and returns to it through CHANGING */
-	_Atomic uint64_t total;       /* atomic; pages reported since the log was switched on */
+	_Atomic uint64_t word;  /* atomic; a struct dirty_state, only ever compared and swapped */
+	_Atomic uint64_t total; /* atomic; pages reported since the log was switched on */
 };
 
 /* Ranges of the log begin and end at multiples of so many pages; at most so many at a look. */
 #define DIRTY_GRANULE   64u
 #define DIRTY_MAX_PAGES 8192u
 
-/* 0; -EEXIST: it is on already; -EBUSY: somebody else has it, or is just changing it; -ENOMEM. */
+/*
+ * Switch the log on or off. -EAGAIN: a slice of it is done, bounded work, and the same call is to
+ * be made again, until it says otherwise. 0; start: -EEXIST: it is on already; stop: -ENOENT: it is
+ * off. -EBUSY: somebody else has it, or is just changing it; -ENOMEM. Writes are logged from the
+ * time that start says 0; at the end what was not collected is lost. When several of a user's
+ * callers make the same call at the same time, they share the work, and one of them gets the 0.
+ */
 int dirty_start(struct vm *vm, enum dirty_user user);
-
-/* 0; -ENOENT: it is off; -EBUSY as above. What was not collected is lost. */
 int dirty_stop(struct vm *vm, enum dirty_user user);
 
 /*
@@ -57,7 +71,19 @@ int dirty_collect(struct vm *vm, enum dirty_user user, gfn_t first, uint64_t nr_
 void dirty_switch_cpu_log(struct vcpu *v);
 void dirty_empty_cpu_log(struct vcpu *v);
 
-/* All RAM at once: the number of its pages in *pages, and 0 or an error as above. */
-int dirty_count(struct vm *vm, enum dirty_user user, uint64_t *pages);
+/* All RAM, in slices of so many pages. */
+#define DIRTY_COUNT_PAGES 1024u
+
+struct dirty_count {
+	unsigned id; /* the slot ... */
+	uint64_t at; /* ... and page that come next */
+	uint64_t pages;
+};
+
+/*
+ * Count all pages in the log, and clear it. `c` is cleared before the first call. -EAGAIN: a slice
+ * is done, call again. 0: `c->pages` are all; or an error of dirty_collect().
+ */
+int dirty_count(struct vm *vm, enum dirty_user user, struct dirty_count *c);
 
 #endif

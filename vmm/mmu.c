@@ -35,9 +35,9 @@ int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool 
 	return tdp_init(&m->tdp, mem, vm, &tdp_format, large_pages ? 3 : 1);
 }
 
-void mmu_vm_destroy(struct vm_mmu *m)
+bool mmu_vm_destroy_some(struct vm_mmu *m)
 {
-	tdp_destroy(&m->tdp);
+	return tdp_destroy_some(&m->tdp);
 }
 
 void mmu_vcpu_init(struct vcpu_mmu *v, struct vm_mmu *m)

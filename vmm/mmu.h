@@ -43,9 +43,9 @@ int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool 
 
 /*
  * Free everything; all vCPUs' parts are destroyed, no vCPU runs. Does nothing to a cleared struct.
- * As grace_wait() for the caller.
+ * Each call is bounded work: false as long as there is more to do, some of it after a grace period.
  */
-void mmu_vm_destroy(struct vm_mmu *m);
+bool mmu_vm_destroy_some(struct vm_mmu *m);
 
 /* The part of a vCPU, cleared before. Any CPU; destroy does nothing to a cleared struct. */
 void mmu_vcpu_init(struct vcpu_mmu *v, struct vm_mmu *m);
@@ -103,15 +103,18 @@ static inline enum ret_pf mmu_fault(struct vcpu_mmu *v, gpa_t gpa, uint32_t erro
 	return r;
 }
 
-/* Background work, in bounded slices between runs: is there any, and a slice of it. Any CPU. */
+/*
+ * Background work, in bounded slices between runs: is there any, and a slice of it. False: nothing
+ * could be done, all of it waits for a grace period. Any CPU.
+ */
 static inline bool mmu_has_work(struct vm_mmu *m)
 {
 	return tdp_has_zap_work(&m->tdp);
 }
 
-static inline void mmu_work(struct vm_mmu *m)
+static inline bool mmu_work(struct vm_mmu *m)
 {
-	tdp_zap_work(&m->tdp);
+	return tdp_zap_work(&m->tdp);
 }
 
 #endif

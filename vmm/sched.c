@@ -9,8 +9,6 @@
 #include "vmm/console.h"
 #include "vmm/vm.h"
 
-#define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
-
 /* The kick has done its work by ending the guest's run or the halt; but see await_nmi(). */
 static void kick_irq(unsigned vector)
 {
@@ -161,7 +159,7 @@ bool sched_is_busy(struct vmm_cpu *c)
 
 static uint64_t time_slice_ticks(void)
 {
-	return TIME_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
+	return SCHED_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
 }
 
 void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
@@ -169,14 +167,14 @@ void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
 	/* After c->loaded was set: sched_add() does it the other way round, so one sees the other.
 	 */
 	bool shared = atomic_load(&c->nr_vcpus) > 1;
-	bool sliced = shared || grace_is_pending(c->grace);
+	bool sliced = shared || c->has_work || grace_is_pending(c->grace);
 
 	virt_exit_on_pause(&v->virt, shared);
 	c->slice_end = sliced ? rdtsc() + time_slice_ticks() : ~0ull;
 	if (virt_caps.preemption_timer)
 		virt_preempt_at(&v->virt, sliced ? c->slice_end : 0);
 	else if (sliced)
-		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
+		timer_arm(&c->slice, clock_ns() + SCHED_SLICE_NS);
 	else
 		timer_cancel(&c->slice);
 }

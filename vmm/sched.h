@@ -8,7 +8,11 @@
 #ifndef VMM_SCHED_H
 #define VMM_SCHED_H
 
+#include "lib/clock.h"
 #include "vmm/cpu.h"
+
+/* A vCPU's turn, when somebody else waits for its CPU. */
+#define SCHED_SLICE_NS (10 * NSEC_PER_MSEC)
 
 /* Set up the per-CPU parts; before any CPU enters its loop. Boot CPU. */
 void sched_init(void);
@@ -25,7 +29,7 @@ bool sched_is_busy(struct vmm_cpu *c);
 
 /*
  * Begin the slice of `v`, which is loaded. It counts only when somebody else waits for this CPU:
- * another vCPU, or calls that are due after a grace period. Own CPU.
+ * another vCPU, background work, or calls that are due after a grace period. Own CPU.
  */
 void sched_start_slice(struct vmm_cpu *c, struct vcpu *v);
 

@@ -59,16 +59,31 @@ struct vm {
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */
 	struct list link;         /* vm list lock */
+
+	/* Boot CPU: how far it is made, or taken apart (vmm/vm_create.c). */
+	unsigned next_slot;      /* the RAM slot that is being made, or comes next */
+	struct slot_build build; /* its frames */
+	enum vm_end_step { VM_END_TIMERS, VM_END_PARTS, VM_END_TABLES, VM_END_MEMORY } end_step;
 };
 
-/* Build a VM, load its kernel and put its vCPUs on run queues. NULL: the reason was logged. */
+/*
+ * Build a VM, load its kernel and put its vCPUs on run queues, in slices of bounded work. Begin:
+ * NULL: the reason was logged. Some: 1 as long as there is more to do, 0 when it runs; a negative
+ * errno when it cannot: the reason was logged, and vm_destroy_some() frees what there is. Boot CPU,
+ * with no lock and no reference into memory slots.
+ */
+struct vm *vm_create_begin(const struct vm_config *config);
+int vm_create_some(struct vm *vm);
+
+/* The same in one go, while no guest waits for this CPU. NULL: the reason was logged. */
 struct vm *vm_create(const struct vm_config *config);
 
 /*
- * Free what a VM has: all its vCPUs have stopped and a grace period has passed since, or they were
- * never on a run queue. Boot CPU, as grace_wait().
+ * Free what a VM has: all its vCPUs have stopped, or were never on a run queue, and it is on no
+ * list. Bounded work: false as long as there is more to do, some of it after a grace period. Boot
+ * CPU, as grace_wait().
  */
-void vm_destroy(struct vm *vm);
+bool vm_destroy_some(struct vm *vm);
 
 /* End a VM with a status. The first caller wins; any CPU. */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);

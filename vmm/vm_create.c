@@ -3,6 +3,10 @@
  * A VM from its configuration to its first instruction, and from its last one back to nothing.
  * Creation is all or nothing: a failure on the way undoes what was done, says why in one line, and
  * leaves the other VMs alone.
+ *
+ * What grows with the VM's memory is done in slices of bounded work, between which the boot CPU
+ * attends to its vCPUs (vmm/control/work.c): its frames are found, cleared and given back chunk by
+ * chunk, its tables are freed some at a time.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +15,7 @@
 #include "arch/x86/fpu.h"
 #include "lib/log.h"
 #include "mm/frames.h"
+#include "mm/grace.h"
 #include "mm/guest.h"
 #include "mm/host.h"
 #include "vmm/cpu.h"
@@ -103,20 +108,24 @@ static int create_identity_map(struct vm *vm)
 	return r;
 }
 
-static int create_memory(struct vm *vm)
+/* A slice of all RAM. 1: there is more to do. */
+static int create_ram(struct vm *vm)
 {
-	int r = 0;
+	uint64_t pages = 0;
+	gfn_t base;
+	int r;
 
-	for (unsigned id = 0; id < VM_RAM_SLOTS && !r; id++) {
-		gfn_t base;
-		uint64_t pages = vm_ram_slot(vm, id, &base);
-
-		if (pages)
-			r = slots_create(&vm->mem, id, base, pages, 0);
+	for (; vm->next_slot < VM_RAM_SLOTS && !pages; vm->next_slot += !pages)
+		pages = vm_ram_slot(vm, vm->next_slot, &base);
+	if (!pages)
+		return 0;
+	if (!vm->build.slot.nr_pages) {
+		r = slots_begin(&vm->mem, &vm->build, vm->next_slot, base, pages, 0);
+	} else {
+		r = slots_build(&vm->mem, &vm->build);
+		vm->next_slot += !r;
 	}
-	if (!r && !virt_caps.unrestricted)
-		r = create_identity_map(vm);
-	return r ? fail(vm, "not enough free memory for its RAM") : 0;
+	return r < 0 ? fail(vm, "not enough free memory for its RAM") : 1;
 }
 
 /* The physical CPU of a vCPU: in turn, among those that the configuration allows. */
@@ -280,16 +289,49 @@ static void reset_vcpus(struct vm *vm)
 	atomic_init(&vm->live_vcpus, vm->nr_vcpus);
 }
 
-void vm_destroy(struct vm *vm)
+/*
+ * Other CPUs may be about to kick one of its vCPUs, or to fire a timer of the VM's: a periodic one
+ * goes on without its vCPU, and its callback arms it again. They are done after the grace period.
+ * That is so, too, for a VM that never ran: its vCPUs were loaded to set them up.
+ */
+static void end_timers(struct vm *vm)
+{
+	console_destroy(&vm->console);
+	if (vm->platform)
+		platform_shut_timers(vm->platform);
+	grace_wait();
+}
+
+static void end_parts(struct vm *vm)
 {
 	if (vm->platform)
 		platform_destroy(vm->platform);
-	console_destroy(&vm->console);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		destroy_vcpu(vm->vcpus[i]);
-	mmu_vm_destroy(&vm->mmu);
-	slots_destroy(&vm->mem);
-	pages_free(vm, order_of(sizeof(*vm)));
+}
+
+bool vm_destroy_some(struct vm *vm)
+{
+	bool done = true;
+
+	switch (vm->end_step) {
+	case VM_END_TIMERS:
+		end_timers(vm);
+		break;
+	case VM_END_PARTS:
+		end_parts(vm);
+		break;
+	case VM_END_TABLES:
+		done = mmu_vm_destroy_some(&vm->mmu);
+		break;
+	case VM_END_MEMORY:
+		if (!slots_abandon(&vm->build) || !slots_destroy_some(&vm->mem))
+			return false;
+		pages_free(vm, order_of(sizeof(*vm)));
+		return true;
+	}
+	vm->end_step += done;
+	return false;
 }
 
 static void describe_load(struct vm *vm, struct load_request *req)
@@ -363,12 +405,13 @@ static int load_roots(struct vm *vm)
 	return r ? fail(vm, "no memory for its page tables") : 0;
 }
 
+/* All but its RAM, which is there. */
 static int build(struct vm *vm)
 {
 	int r = console_init(&vm->console, vm, vm->config);
 
-	if (!r)
-		r = create_memory(vm);
+	if (!r && !virt_caps.unrestricted && create_identity_map(vm))
+		r = fail(vm, "not enough free memory for its RAM");
 	if (!r && mmu_vm_init(&vm->mmu, &vm->mem, vm, vm->config->large_pages))
 		r = fail(vm, "no memory for its page tables");
 	if (!r)
@@ -382,7 +425,13 @@ static int build(struct vm *vm)
 	return r ? r : load(vm);
 }
 
-struct vm *vm_create(const struct vm_config *config)
+static void destroy(struct vm *vm)
+{
+	while (!vm_destroy_some(vm))
+		grace_drain();
+}
+
+struct vm *vm_create_begin(const struct vm_config *config)
 {
 	struct vm *vm = pages_alloc(order_of(sizeof(*vm)));
 
@@ -394,14 +443,37 @@ struct vm *vm_create(const struct vm_config *config)
 	vm->config = config;
 	slots_init(&vm->mem);
 	cpuid_table_init(&vm->cpuid, config->vcpus);
-	if (build(vm)) {
-		vm_destroy(vm);
-		return NULL;
-	}
+	return vm;
+}
+
+int vm_create_some(struct vm *vm)
+{
+	int r = create_ram(vm);
+
+	if (!r)
+		r = build(vm);
+	if (r < 0)
+		console_destroy(&vm->console); /* what is typed finds no board */
+	if (r)
+		return r;
 	vm_add(vm);
 	log_info("vm %s: %u vCPUs, %llu MiB", vm->name, vm->nr_vcpus,
-		 (unsigned long long)config->mem_bytes >> 20);
+		 (unsigned long long)vm->config->mem_bytes >> 20);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		sched_add(vm->vcpus[i]);
-	return vm;
+	return 0;
+}
+
+struct vm *vm_create(const struct vm_config *config)
+{
+	struct vm *vm = vm_create_begin(config);
+	int r = 1;
+
+	while (vm && r > 0)
+		r = vm_create_some(vm);
+	if (!r)
+		return vm;
+	if (vm)
+		destroy(vm);
+	return NULL;
 }

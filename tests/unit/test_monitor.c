@@ -14,6 +14,7 @@
 
 #include "drivers/machine.h"
 #include "vmm/control/monitor.h"
+#include "vmm/cpu.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
@@ -69,28 +70,51 @@ void console_attach(struct console *c)
 	note("attach", c ? container_of(c, struct vm, console) : NULL);
 }
 
-static int dirty_result; /* of the calls for the dirty log */
+static struct vmm_cpu cpus[2];
+static unsigned rescheduled;
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	return &cpus[id];
+}
+
+void vmm_cpu_reschedule(struct vmm_cpu *c)
+{
+	assert_ptr_equal(c, &cpus[0]);
+	rescheduled++;
+}
+
+static int dirty_result;      /* of the calls for the dirty log ... */
+static unsigned dirty_slices; /* ... after so many that have more to do */
+
+static int slice(void)
+{
+	if (!dirty_slices)
+		return dirty_result;
+	dirty_slices--;
+	return -EAGAIN;
+}
 
 int dirty_start(struct vm *vm, enum dirty_user user)
 {
 	assert_int_equal(user, DIRTY_MONITOR);
 	note("log", vm);
-	return dirty_result;
+	return slice();
 }
 
 int dirty_stop(struct vm *vm, enum dirty_user user)
 {
 	assert_int_equal(user, DIRTY_MONITOR);
 	note("end-log", vm);
-	return dirty_result;
+	return slice();
 }
 
-int dirty_count(struct vm *vm, enum dirty_user user, uint64_t *pages)
+int dirty_count(struct vm *vm, enum dirty_user user, struct dirty_count *c)
 {
 	assert_int_equal(user, DIRTY_MONITOR);
-	*pages = 17;
+	c->pages += 17;
 	atomic_fetch_add(&vm->dirty.total, 17);
-	return dirty_result;
+	return slice();
 }
 
 static jmp_buf machine_ends;
@@ -138,6 +162,8 @@ static void expect(const char *line, const char *answer, const char *calls)
 	snprintf(keys, sizeof(keys), "%s\r", line);
 	snprintf(want, sizeof(want), "%s\r\n%sumbra> ", line, answer);
 	type(keys);
+	while (monitor_is_busy())
+		monitor_work();
 	assert_string_equal(said, want);
 	assert_string_equal(done, calls);
 }
@@ -148,6 +174,7 @@ static int setup(void **state)
 	memset(vcpus, 0, sizeof(vcpus));
 	nr_vms = 2;
 	dirty_result = 0;
+	dirty_slices = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		vms[i].config = &configs[i];
 		vms[i].nr_vcpus = 1;
@@ -233,6 +260,69 @@ static void dirty_log_is_switched_and_counted(void **state)
 	expect("dirty own off", "dirty: own: the guest uses its log itself\r\n", "end-log(own) ");
 	dirty_result = -ENOMEM;
 	expect("dirty own on", "dirty: own: no memory for the log\r\n", "log(own) ");
+}
+
+/* A slice from the CPU's loop, and nothing of it while the line is read. */
+static void a_long_command_is_done_in_slices(void **state)
+{
+	dirty_slices = 2;
+	rescheduled = 0;
+	type("dirty web on\r");
+	assert_string_equal(said, "dirty web on\r\n");
+	assert_string_equal(done, "");
+	assert_int_equal(rescheduled, 1); /* the guest that was cut into leaves the CPU */
+	for (unsigned i = 0; i < 2; i++) {
+		monitor_work();
+		assert_true(monitor_is_busy());
+		assert_string_equal(said, "dirty web on\r\n");
+	}
+	monitor_work();
+	assert_false(monitor_is_busy());
+	assert_string_equal(said, "dirty web on\r\numbra> ");
+	assert_string_equal(done, "log(web) log(web) log(web) ");
+	dirty_slices = 2;
+	expect("dirty web", "web: 51 pages written since the last look, 51 in all\r\n", "");
+	said[0] = '\0';
+	monitor_work(); /* nothing */
+	assert_string_equal(said, "");
+}
+
+static void keys_wait_for_a_long_command(void **state)
+{
+	dirty_slices = 1;
+	type("dirty web on\r");
+	for (const char *key = "pause web\rdirty web\rstop w"; *key; key++)
+		monitor_input((uint8_t)*key);
+	monitor_work();
+	assert_string_equal(said, "dirty web on\r\n");
+	monitor_work();
+	assert_string_equal(done, "log(web) log(web) pause(web) ");
+	assert_string_equal(said, "dirty web on\r\numbra> pause web\r\numbra> dirty web\r\n");
+	assert_true(monitor_is_busy());
+	monitor_work();
+	assert_false(monitor_is_busy());
+	type("eb\r");
+	assert_string_equal(done, "stop(web) ");
+	/* More than a line is not kept. */
+	dirty_slices = 1;
+	type("dirty web on\r");
+	for (unsigned i = 0; i < 200; i++)
+		monitor_input('x');
+	monitor_work();
+	monitor_work();
+	type("\r");
+	assert_string_equal(done, "");
+}
+
+static void a_vm_may_end_in_a_long_command(void **state)
+{
+	dirty_slices = 5;
+	type("dirty web on\r");
+	monitor_work();
+	nr_vms = 1;
+	monitor_work();
+	assert_false(monitor_is_busy());
+	assert_string_equal(said, "dirty web on\r\ndirty: web: this VM has ended\r\numbra> ");
 }
 
 static void help_names_every_command(void **state)
@@ -339,6 +429,9 @@ int main(void)
 		cmocka_unit_test_setup(attach_shows_a_console_that_is_shared, setup),
 		cmocka_unit_test_setup(stats_count_exits, setup),
 		cmocka_unit_test_setup(dirty_log_is_switched_and_counted, setup),
+		cmocka_unit_test_setup(a_long_command_is_done_in_slices, setup),
+		cmocka_unit_test_setup(keys_wait_for_a_long_command, setup),
+		cmocka_unit_test_setup(a_vm_may_end_in_a_long_command, setup),
 		cmocka_unit_test_setup(help_names_every_command, setup),
 		cmocka_unit_test_setup(mistakes_are_named, setup),
 		cmocka_unit_test_setup(blanks_do_not_matter, setup),

@@ -84,10 +84,11 @@ void vcpu_load(struct vcpu *v)
 static void (*at_work)(void); /* what happens to come while the CPU looks for work */
 static bool work_pending;
 
-void work_do(void)
+bool work_do(void)
 {
 	if (at_work)
 		at_work();
+	return work_pending;
 }
 
 bool work_is_pending(void)

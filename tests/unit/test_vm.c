@@ -5,12 +5,14 @@
  * notice.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -75,7 +77,14 @@ void sched_add(struct vcpu *v)
 	added++;
 }
 
-void vcpu_load(struct vcpu *v) {}
+static void (*at_load)(struct vcpu *v);
+
+void vcpu_load(struct vcpu *v)
+{
+	if (at_load)
+		at_load(v);
+}
+
 void vcpu_unload(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void vcpu_clear_dr(void) {}
@@ -162,6 +171,22 @@ void machine_halt(uint32_t status)
 }
 
 void monitor_enter(void) {}
+void monitor_work(void) {}
+
+bool monitor_is_busy(void)
+{
+	return false;
+}
+
+/* Between two slices of background work. */
+static void (*at_interrupts)(void);
+
+void sched_take_interrupts(struct vmm_cpu *c)
+{
+	assert_ptr_equal(c, &cpus[0]);
+	if (at_interrupts)
+		at_interrupts();
+}
 
 static struct console *attached;
 
@@ -300,6 +325,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	at_interrupts = NULL;
+	at_load = NULL;
 	mm_inject_failure = NULL;
 	grace_enter_guest(grace_cpu());
 	host_arena_destroy();
@@ -405,6 +432,164 @@ static void the_end_comes_once_and_the_boot_cpu_hears_of_it(void **state)
 	work_init(ONEXIT_MONITOR, false);
 }
 
+/* --- slices --- */
+
+static unsigned slices;
+static uint64_t free_before, most_freed;
+
+static void look_at_slice(void)
+{
+	uint64_t now = free_frames();
+
+	slices++;
+	if (now > free_before)
+		most_freed = max(most_freed, now - free_before);
+	free_before = now;
+	assert_true(atomic_load(&grace_cpu()->word)); /* inside the hypervisor, ... */
+	assert_false(spin_is_locked(&vm_find("other")->mem.lock));
+	/* ... and nobody finds what is half there. */
+	assert_true(!vm_find("flat") || !vm_find("flat")->reapable);
+}
+
+/* No run of 2 MiB is left: every other one of 1 MiB is taken, in a list. */
+static void *fragment_memory(void)
+{
+	void **all = NULL, **taken = NULL, **p;
+	unsigned n = 0;
+
+	while ((p = pages_alloc(8))) {
+		*p = all;
+		all = p;
+	}
+	for (; all; all = p) {
+		p = *all;
+		if (n++ % 2) {
+			pages_free(all, 8);
+		} else {
+			*all = taken;
+			taken = all;
+		}
+	}
+	return taken;
+}
+
+static void give_back(void **taken)
+{
+	while (taken) {
+		void **next = *taken;
+
+		pages_free(taken, 8);
+		taken = next;
+	}
+}
+
+/* Single frames are given back by the table, runs by the dozen; 64 pages are cleared at a time. */
+static void end_and_restart(bool in_single_frames)
+{
+	void *taken = in_single_frames ? fragment_memory() : NULL;
+	struct vm *vm = vm_create(&flat);
+
+	assert_non_null(vm);
+	for (uint64_t gpa = 0; gpa < flat.mem_bytes; gpa += PAGE_SIZE)
+		memset(guest_ptr(&vm->mem, GPA(gpa), PAGE_SIZE, true), 0xee, PAGE_SIZE);
+	atomic_store(&vm->restart, true);
+	slices = most_freed = 0;
+	free_before = free_frames();
+	at_interrupts = look_at_slice;
+	end_and_reap(vm);
+	at_interrupts = NULL;
+	/* A quarter of a megabyte for each at most. */
+	assert_true(slices >= flat.mem_bytes >> 18);
+	assert_in_range(most_freed, 1, in_single_frames ? 600 : 64 * 512);
+	vm = vm_find("flat");
+	assert_non_null(vm);
+	for (uint64_t gpa = 2 << 20; gpa < flat.mem_bytes; gpa += PAGE_SIZE) {
+		const uint64_t *page = guest_ptr(&vm->mem, GPA(gpa), PAGE_SIZE, false);
+
+		for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+			assert_int_equal(page[i], 0);
+	}
+	end_and_reap(vm);
+	give_back(taken);
+}
+
+static void end_and_restart_are_done_in_slices(void **state)
+{
+	struct vm *neighbour = vm_create(&other);
+
+	flat.nr_modules = 0;
+	for (unsigned mib = 8; mib <= 20; mib += 12) {
+		flat.mem_bytes = (uint64_t)mib << 20;
+		end_and_restart(false);
+		end_and_restart(true);
+	}
+	end_and_reap(neighbour);
+}
+
+/* A restart that fails on the way ends as the VM did, in slices, and is not tried again. */
+static void a_restart_that_fails_is_taken_apart(void **state)
+{
+	struct vm *vm;
+	uint64_t free;
+
+	end_and_reap(vm_create(&flat));
+	free = free_frames();
+	vm = vm_create(&flat);
+	forget_log();
+	flat.load_addr = 5 << 20;
+	atomic_store(&vm->restart, true);
+	end_and_reap(vm);
+	assert_null(vm_find("flat"));
+	assert_null(attached); /* what is typed goes to nobody's board */
+	assert_non_null(strstr(text, "kernel"));
+	assert_int_equal(free_frames(), free);
+	assert_false(work_is_pending());
+}
+
+/* --- the end of a VM that never ran --- */
+
+/* CPU 1 has found the vCPU that CPU 0 has loaded, and is about to set a request in it. */
+static struct vcpu *found;
+static struct vm *vm_of_found;
+static _Atomic bool inside;
+static bool was_freed;
+
+static void *other_cpu(void *arg)
+{
+	host_set_cpu(1);
+	grace_exit_guest(grace_cpu());
+	atomic_store(&inside, true);
+	usleep(50000);
+	was_freed = found->vm != vm_of_found;
+	grace_enter_guest(grace_cpu());
+	return NULL;
+}
+
+static pthread_t other_thread;
+
+static void find(struct vcpu *v)
+{
+	at_load = NULL;
+	found = v;
+	vm_of_found = v->vm;
+	pthread_create(&other_thread, NULL, other_cpu, NULL);
+	while (!atomic_load(&inside))
+		;
+}
+
+static void a_failed_creation_waits_for_other_cpus(void **state)
+{
+	host_set_nr_cpus(2);
+	frames_set_poison(true);
+	flat.load_addr = 5 << 20; /* found out after the vCPUs were made */
+	atomic_store(&inside, false);
+	at_load = find;
+	assert_null(vm_create(&flat));
+	pthread_join(other_thread, NULL);
+	frames_set_poison(false);
+	assert_false(was_freed);
+}
+
 static void reset_makes_it_anew_from_its_files(void **state)
 {
 	struct vm *vm = vm_create(&other);
@@ -466,21 +651,31 @@ static void write_page(struct vm *vm, uint64_t page)
 	assert_int_equal(guest_write(&vm->mem, GPA(page << PAGE_SHIFT | 5), &byte, 1), 0);
 }
 
+/* All slices of a look: how many pages; or an error. */
+static int count(struct vm *vm)
+{
+	struct dirty_count c = {0};
+	int r;
+
+	do
+		r = dirty_count(vm, DIRTY_MONITOR, &c);
+	while (r == -EAGAIN);
+	return r ? r : (int)c.pages;
+}
+
 static void the_log_has_what_was_written(void **state)
 {
 	struct vm *vm = vm_create(&other);
-	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1], pages;
+	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1];
 
 	write_page(vm, 7);
 	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
-	assert_int_equal(pages, 0);
+	assert_int_equal(count(vm), 0);
 	write_page(vm, 7);
 	write_page(vm, 8);
 	write_page(vm, 8);
 	write_page(vm, 1023); /* the last */
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
-	assert_int_equal(pages, 3);
+	assert_int_equal(count(vm), 3);
 	write_page(vm, 64);
 	write_page(vm, 200);
 	memset(bitmap, 0xff, sizeof(bitmap));
@@ -494,8 +689,7 @@ static void the_log_has_what_was_written(void **state)
 	assert_int_equal(bitmap[DIRTY_MAX_PAGES / 64 - 1], 0);
 	assert_int_equal(bitmap[DIRTY_MAX_PAGES / 64], ~0ull);
 	assert_int_equal(dirty_collect(vm, DIRTY_MONITOR, GFN(1024), 64, bitmap), 0);
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
-	assert_int_equal(pages, 0);
+	assert_int_equal(count(vm), 0);
 	assert_int_equal(vm->dirty.total, 5);
 	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), 0);
 	end_and_reap(vm);
@@ -504,14 +698,14 @@ static void the_log_has_what_was_written(void **state)
 static void the_log_has_one_user(void **state)
 {
 	struct vm *vm = vm_create(&other);
-	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1], pages;
+	uint64_t bitmap[DIRTY_MAX_PAGES / 64 + 1];
 
 	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), -ENOENT);
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -ENOENT);
+	assert_int_equal(count(vm), -ENOENT);
 	assert_int_equal(dirty_start(vm, DIRTY_GUEST), 0);
 	assert_int_equal(dirty_start(vm, DIRTY_GUEST), -EEXIST);
 	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), -EBUSY);
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -EBUSY);
+	assert_int_equal(count(vm), -EBUSY);
 	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), -EBUSY);
 	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(1), 64, bitmap), -EINVAL);
 	assert_int_equal(dirty_collect(vm, DIRTY_GUEST, GFN(0), 63, bitmap), -EINVAL);
@@ -538,12 +732,11 @@ static bool fail_all(void)
 static void a_log_without_memory_is_refused(void **state)
 {
 	struct vm *vm = vm_create(&other);
-	uint64_t pages;
 
 	mm_inject_failure = fail_all;
 	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), -ENOMEM);
 	mm_inject_failure = NULL;
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), -ENOENT);
+	assert_int_equal(count(vm), -ENOENT);
 	assert_int_equal(slots_find(&vm->mem, GFN(0))->flags, 0);
 	assert_int_equal(dirty_start(vm, DIRTY_MONITOR), 0);
 	end_and_reap(vm);
@@ -563,7 +756,6 @@ static void a_cpu_that_logs_is_told_and_asked(void **state)
 {
 	struct vm_exit exit = {.reason = EXIT_LOG_FULL};
 	struct fake_cpu *c;
-	uint64_t pages;
 	struct vcpu *v;
 	struct vm *vm;
 
@@ -588,8 +780,7 @@ static void a_cpu_that_logs_is_told_and_asked(void **state)
 	watch_exit(v, &exit);
 	assert_int_equal(c->nr_log, 0);
 	assert_int_equal(v->trace->nr, 1);
-	assert_int_equal(dirty_count(vm, DIRTY_MONITOR, &pages), 0);
-	assert_int_equal(pages, 2);
+	assert_int_equal(count(vm), 2);
 	assert_int_equal(dirty_stop(vm, DIRTY_MONITOR), 0);
 	requests_serve(&cpus[0], v);
 	assert_false(c->logs_writes);
@@ -636,6 +827,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_end_comes_once_and_the_boot_cpu_hears_of_it,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(reset_makes_it_anew_from_its_files, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(end_and_restart_are_done_in_slices, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_restart_that_fails_is_taken_apart, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_failed_creation_waits_for_other_cpus, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(going_on_after_a_pause_wakes_its_cpus, setup,
 						teardown),

@@ -46,7 +46,7 @@ void cpu_loop(void)
 
 	for (;;) {
 		atomic_store(&c->reschedule, false);
-		work_do();
+		c->has_work = work_do();
 		v = sched_pick(c);
 		if (v)
 			run(c, v);

@@ -2,7 +2,8 @@
 /*
  * The monitor lists, attaches, pauses, resumes, resets and stops VMs, and shows their counters and
  * how much of their memory is written.
- * It runs on the boot CPU, out of the console's input, a line at a time.
+ * It runs on the boot CPU, out of the console's input, a line at a time. A command that takes long
+ * is a job: it is done in slices from the CPU's loop, and what is typed meanwhile waits.
  */
 #include "vmm/control/monitor.h"
 
@@ -13,6 +14,7 @@
 #include "drivers/machine.h"
 #include "lib/bits.h"
 #include "mm/frames.h"
+#include "vmm/cpu.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 
@@ -20,6 +22,17 @@
 
 static char line[LINE_LEN];
 static unsigned line_len;
+
+/* The command that goes on. The VM by its name: it may end meanwhile. */
+static struct {
+	int (*slice)(struct vm *vm); /* -EAGAIN: there is more; NULL: no job */
+	char vm[CONFIG_NAME_LEN];
+	struct dirty_count count;
+} job;
+
+/* What was typed meanwhile, as far as there is room. */
+static uint8_t typed[LINE_LEN];
+static unsigned nr_typed;
 
 static const char *state_name(struct vm *vm)
 {
@@ -105,34 +118,45 @@ static const char *dirty_error(int r)
 	}
 }
 
-static int show_dirty(struct vm *vm)
+static int count_slice(struct vm *vm)
 {
-	uint64_t pages;
-	int r = dirty_count(vm, DIRTY_MONITOR, &pages);
+	int r = dirty_count(vm, DIRTY_MONITOR, &job.count);
 
 	if (!r)
 		console_print("%s: %llu pages written since the last look, %llu in all\r\n",
-			      vm->name, (unsigned long long)pages,
+			      vm->name, (unsigned long long)job.count.pages,
 			      (unsigned long long)atomic_load(&vm->dirty.total));
 	return r;
 }
 
+static int start_slice(struct vm *vm)
+{
+	return dirty_start(vm, DIRTY_MONITOR);
+}
+
+static int stop_slice(struct vm *vm)
+{
+	return dirty_stop(vm, DIRTY_MONITOR);
+}
+
+static void begin_job(struct vm *vm, int (*slice)(struct vm *vm))
+{
+	memset(&job, 0, sizeof(job));
+	memcpy(job.vm, vm->name, sizeof(job.vm));
+	job.slice = slice;
+	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU, which is inside an exit or idle */
+}
+
 static void dirty(struct vm *vm, const char *arg)
 {
-	int r;
-
-	if (arg && strcmp(arg, "on") != 0 && strcmp(arg, "off") != 0) {
-		console_print("dirty: '%s' is neither on nor off\r\n", arg);
-		return;
-	}
 	if (!arg)
-		r = show_dirty(vm);
+		begin_job(vm, count_slice);
 	else if (!strcmp(arg, "on"))
-		r = dirty_start(vm, DIRTY_MONITOR);
+		begin_job(vm, start_slice);
+	else if (!strcmp(arg, "off"))
+		begin_job(vm, stop_slice);
 	else
-		r = dirty_stop(vm, DIRTY_MONITOR);
-	if (r)
-		console_print("dirty: %s: %s\r\n", vm->name, dirty_error(r));
+		console_print("dirty: '%s' is neither on nor off\r\n", arg);
 }
 
 static void power_off(struct vm *unused, const char *arg)
@@ -225,10 +249,11 @@ static void end_line(void)
 	line[line_len] = '\0';
 	line_len = 0;
 	run_line();
-	prompt();
+	if (!job.slice)
+		prompt();
 }
 
-void monitor_input(uint8_t byte)
+static void edit_line(uint8_t byte)
 {
 	if (byte == '\r' || byte == '\n') {
 		end_line();
@@ -239,6 +264,50 @@ void monitor_input(uint8_t byte)
 		line[line_len++] = (char)byte;
 		console_print("%c", byte);
 	}
+}
+
+void monitor_input(uint8_t byte)
+{
+	if (!job.slice)
+		edit_line(byte);
+	else if (nr_typed < ARRAY_SIZE(typed))
+		typed[nr_typed++] = byte;
+}
+
+/* One of the bytes may begin the next job. */
+static void take_typed(void)
+{
+	unsigned n = 0;
+
+	while (n < nr_typed && !job.slice)
+		edit_line(typed[n++]);
+	nr_typed -= n;
+	memmove(typed, typed + n, nr_typed);
+}
+
+static void end_job(int r, bool found)
+{
+	job.slice = NULL;
+	if (!found)
+		console_print("dirty: %s: this VM has ended\r\n", job.vm);
+	else if (r)
+		console_print("dirty: %s: %s\r\n", job.vm, dirty_error(r));
+	prompt();
+	take_typed();
+}
+
+bool monitor_is_busy(void)
+{
+	return job.slice;
+}
+
+void monitor_work(void)
+{
+	struct vm *vm = job.slice ? vm_find(job.vm) : NULL;
+	int r = vm ? job.slice(vm) : 0;
+
+	if (job.slice && r != -EAGAIN)
+		end_job(r, vm);
 }
 
 const struct console_monitor monitor = {.enter = monitor_enter, .input = monitor_input};

@@ -3,6 +3,7 @@
 #ifndef VMM_CONTROL_MONITOR_H
 #define VMM_CONTROL_MONITOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/console.h"
@@ -13,7 +14,11 @@ void monitor_enter(void);
 /* A byte for the monitor's line. */
 void monitor_input(uint8_t byte);
 
-/* These two, for console_start(). */
+/* Is a command going on? A slice of it. Boot CPU, from its loop, with no lock and no reference. */
+bool monitor_is_busy(void);
+void monitor_work(void);
+
+/* The first two, for console_start(). */
 extern const struct console_monitor monitor;
 
 #endif

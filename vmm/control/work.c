@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The boot CPU's background work: what would take it long is done in slices, each bounded whatever
+ * the VMs' size. Between two slices interrupts are open, no reference is held, and the CPU has
+ * passed a quiescent state; between two turns its vCPUs run, each for a time slice, as if this work
+ * were one of them.
+ */
 #include "vmm/control/work.h"
 
 #include "drivers/machine.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "mm/grace.h"
 #include "mm/host.h"
 #include "vmm/control/monitor.h"
+#include "vmm/sched.h"
 #include "vmm/vm.h"
 
 /* All of the boot CPU. */
@@ -13,6 +21,9 @@ static enum onexit when_all_ended;
 static bool config_was_bad;
 static bool over;               /* what `onexit` says has been done */
 static uint32_t machine_status; /* the first status of a VM's that is not 0 */
+
+/* One VM at a time, off the list: it is taken apart, and then perhaps made anew. */
+static struct vm *ending, *beginning;
 
 void work_init(enum onexit onexit, bool bad_config)
 {
@@ -32,33 +43,62 @@ static bool is_any_reapable(void)
 	return false;
 }
 
-static void reap(struct vm *vm)
+static void note_status(uint32_t status)
 {
-	const struct vm_config *config = vm->config;
-	bool restart = atomic_load(&vm->restart);
-
 	if (!machine_status)
-		machine_status = vm->status;
-	list_del(&vm->link);
-	/* A periodic timer goes on without its vCPU, and its callback arms it again. */
-	platform_shut_timers(vm->platform);
-	grace_wait(); /* CPUs that were about to kick or to fire a timer of this VM are done */
-	vm_destroy(vm);
-	if (restart && !vm_create(config) && !machine_status)
-		machine_status = VM_STATUS_KILLED;
+		machine_status = status;
 }
 
-static void reap_all(void)
+/* False: there is none. */
+static bool take_reapable(void)
 {
-	struct vm *vm = vm_next(NULL);
-
-	while (vm) {
-		struct vm *next = vm_next(vm);
-
-		if (atomic_load(&vm->reapable))
-			reap(vm);
-		vm = next;
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (!atomic_load(&vm->reapable))
+			continue;
+		note_status(vm->status);
+		list_del(&vm->link);
+		ending = vm;
+		return true;
 	}
+	return false;
+}
+
+static void go_on_ending(void)
+{
+	const struct vm_config *config = ending->config;
+	bool restart = atomic_load(&ending->restart);
+
+	if (!vm_destroy_some(ending))
+		return;
+	ending = NULL;
+	if (!restart)
+		return;
+	beginning = vm_create_begin(config);
+	if (!beginning)
+		note_status(VM_STATUS_KILLED);
+}
+
+/* What fails on the way is taken apart, and not tried again. */
+static void go_on_beginning(void)
+{
+	struct vm *vm = beginning;
+	int r = vm_create_some(vm);
+
+	if (r > 0)
+		return;
+	beginning = NULL;
+	if (!r)
+		return;
+	note_status(VM_STATUS_KILLED);
+	ending = vm;
+}
+
+static void end_and_begin_vms(void)
+{
+	if (beginning)
+		go_on_beginning();
+	else if (ending || take_reapable())
+		go_on_ending();
 }
 
 __noreturn void work_end_machine(enum onexit onexit, uint32_t status)
@@ -98,31 +138,69 @@ static bool is_any_zapping(void)
 	return false;
 }
 
-static void zap_some(void)
+/* False: what there is has to wait for a grace period. */
+static bool zap_some(void)
 {
+	bool any = false;
+
 	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
-		mmu_work(&vm->mmu);
+		any |= mmu_work(&vm->mmu);
+	return any;
 }
 
 /* --- all together --- */
+
+static bool is_any_vm_left(void)
+{
+	return vm_next(NULL) || ending || beginning;
+}
 
 /* The list of VMs is the boot CPU's, and so is what is done with it. */
 bool work_is_pending(void)
 {
 	if (host_cpu_id() != 0)
 		return false;
-	return is_any_reapable() || is_any_zapping() || (!over && !vm_next(NULL));
+	return is_any_reapable() || is_any_zapping() || ending || beginning || monitor_is_busy() ||
+	       (!over && !is_any_vm_left());
 }
 
-void work_do(void)
+/* False: there is nothing more that can be done now. */
+static bool do_slice(void)
 {
-	grace_poll(grace_cpu());
-	if (likely(!work_is_pending()))
-		return;
-	zap_some();
-	reap_all();
-	if (vm_next(NULL))
+	bool zapped = zap_some();
+
+	monitor_work();
+	end_and_begin_vms();
+	if (is_any_vm_left())
 		over = false;
 	else if (!over)
 		all_ended();
+	return zapped || ending || beginning || monitor_is_busy();
+}
+
+/* Between two slices: whatever waits for this CPU. */
+static void give_way(void)
+{
+	struct grace_cpu *me = grace_cpu();
+
+	grace_enter_guest(me);
+	grace_exit_guest(me);
+	sched_take_interrupts(vmm_cpu_by_id(0));
+	grace_poll(me);
+}
+
+bool work_do(void)
+{
+	uint64_t end;
+	bool more;
+
+	grace_poll(grace_cpu());
+	if (likely(!work_is_pending()))
+		return false;
+	end = clock_ns() + SCHED_SLICE_NS;
+	do {
+		more = do_slice();
+		give_way();
+	} while (more && clock_ns() < end);
+	return work_is_pending();
 }

@@ -21,8 +21,11 @@ enum onexit { ONEXIT_MONITOR, ONEXIT_POWEROFF, ONEXIT_REBOOT };
 /* The VMs are started. `bad_config`: a mistake was reported on the way. Boot CPU. */
 void work_init(enum onexit onexit, bool bad_config);
 
-/* A slice of what there is to do, on every CPU; and is there anything? */
-void work_do(void);
+/*
+ * Do what there is to do, on every CPU, for at most a time slice; is there more? Interrupts are
+ * taken between any two pieces of it, and all references die. work_is_pending() only asks.
+ */
+bool work_do(void);
 bool work_is_pending(void);
 
 /* Log the status and do as `onexit` says; ONEXIT_MONITOR halts. Boot CPU. */

@@ -60,16 +60,37 @@ static __cold uint64_t collect_dirty(struct vcpu *v, uint64_t gpa)
 	return result_of(r);
 }
 
+/* The opcode without prefixes, which mean nothing to it: 0F 01 D9, 0F 01 C1. */
+#define HYPERCALL_BYTES 3
+
+/*
+ * A call that takes long does a slice of its work each time it is executed: the guest finds itself
+ * before it again. In between its interrupts come, other vCPUs have their turn, and this CPU holds
+ * nothing. Where single steps trap, each slice does, as each round of a REP.
+ */
+static __cold uint64_t again(struct vcpu *v)
+{
+	v->virt.rip -= HYPERCALL_BYTES;
+	if (!vcpu_runs_64bit_code(v))
+		v->virt.rip = (uint32_t)v->virt.rip;
+	return v->virt.gpr[GPR_RAX];
+}
+
+static uint64_t result_or_again(struct vcpu *v, int r)
+{
+	return r == -EAGAIN ? again(v) : result_of(r);
+}
+
 /* The calls that are rare. */
 static __cold uint64_t execute_rare(struct vcpu *v, uint64_t number, uint64_t arg)
 {
 	switch (number) {
 	case HYPERCALL_DIRTY_START:
-		return result_of(dirty_start(v->vm, DIRTY_GUEST));
+		return result_or_again(v, dirty_start(v->vm, DIRTY_GUEST));
 	case HYPERCALL_DIRTY_COLLECT:
 		return collect_dirty(v, arg);
 	case HYPERCALL_DIRTY_STOP:
-		return result_of(dirty_stop(v->vm, DIRTY_GUEST));
+		return result_or_again(v, dirty_stop(v->vm, DIRTY_GUEST));
 	default:
 		return HYPERCALL_ENOSYS;
 	}
