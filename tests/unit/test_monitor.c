@@ -14,6 +14,7 @@
 
 #include "drivers/machine.h"
 #include "vmm/control/monitor.h"
+#include "vmm/control/work.h"
 #include "vmm/cpu.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
@@ -82,6 +83,13 @@ void vmm_cpu_reschedule(struct vmm_cpu *c)
 {
 	assert_ptr_equal(c, &cpus[0]);
 	rescheduled++;
+}
+
+static bool restarting;
+
+bool work_is_restarting(void)
+{
+	return restarting;
 }
 
 static int dirty_result;      /* of the calls for the dirty log ... */
@@ -162,8 +170,10 @@ static void expect(const char *line, const char *answer, const char *calls)
 	snprintf(keys, sizeof(keys), "%s\r", line);
 	snprintf(want, sizeof(want), "%s\r\n%sumbra> ", line, answer);
 	type(keys);
-	while (monitor_is_busy())
+	while (monitor_is_busy()) {
 		monitor_work();
+		atomic_store(&vms[1].end, VM_RUNNING); /* made anew */
+	}
 	assert_string_equal(said, want);
 	assert_string_equal(done, calls);
 }
@@ -285,6 +295,32 @@ static void a_long_command_is_done_in_slices(void **state)
 	said[0] = '\0';
 	monitor_work(); /* nothing */
 	assert_string_equal(said, "");
+}
+
+/* What is typed behind it is for the new one. */
+static void reset_waits_for_the_new_vm(void **state)
+{
+	type("reset web\r");
+	type("pause web\r");
+	assert_false(monitor_work()); /* it is ending, ... */
+	nr_vms = 1;
+	restarting = true;
+	assert_false(monitor_work()); /* ... is gone and not yet there again, ... */
+	assert_true(monitor_is_busy());
+	assert_string_equal(done, "");
+	nr_vms = 2;
+	restarting = false;
+	atomic_store(&vms[1].end, VM_RUNNING);
+	assert_false(monitor_work()); /* ... and is there. */
+	assert_false(monitor_is_busy());
+	assert_string_equal(done, "pause(web) ");
+	/* Or it is not, and the reason was logged. */
+	type("reset web\r");
+	nr_vms = 1;
+	said[0] = '\0';
+	monitor_work();
+	assert_false(monitor_is_busy());
+	assert_string_equal(said, "umbra> ");
 }
 
 static void keys_wait_for_a_long_command(void **state)
@@ -430,6 +466,7 @@ int main(void)
 		cmocka_unit_test_setup(stats_count_exits, setup),
 		cmocka_unit_test_setup(dirty_log_is_switched_and_counted, setup),
 		cmocka_unit_test_setup(a_long_command_is_done_in_slices, setup),
+		cmocka_unit_test_setup(reset_waits_for_the_new_vm, setup),
 		cmocka_unit_test_setup(keys_wait_for_a_long_command, setup),
 		cmocka_unit_test_setup(a_vm_may_end_in_a_long_command, setup),
 		cmocka_unit_test_setup(help_names_every_command, setup),

@@ -171,7 +171,10 @@ void machine_halt(uint32_t status)
 }
 
 void monitor_enter(void) {}
-void monitor_work(void) {}
+bool monitor_work(void)
+{
+	return false;
+}
 
 bool monitor_is_busy(void)
 {

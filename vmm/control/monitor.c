@@ -14,6 +14,7 @@
 #include "drivers/machine.h"
 #include "lib/bits.h"
 #include "mm/frames.h"
+#include "vmm/control/work.h"
 #include "vmm/cpu.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
@@ -25,7 +26,11 @@ static unsigned line_len;
 
 /* The command that goes on. The VM by its name: it may end meanwhile. */
 static struct {
-	int (*slice)(struct vm *vm); /* -EAGAIN: there is more; NULL: no job */
+	/*
+	 * `vm`: NULL while there is none of this name. -EAGAIN: there is more to do; -EINPROGRESS:
+	 * others have to do something first; else it is over. NULL: no job.
+	 */
+	int (*slice)(struct vm *vm);
 	char vm[CONFIG_NAME_LEN];
 	struct dirty_count count;
 } job;
@@ -73,13 +78,6 @@ static void resume_vm(struct vm *vm, const char *arg)
 	vm_pause(vm, false);
 }
 
-static void reset_vm(struct vm *vm, const char *arg)
-{
-	(void)arg;
-	atomic_store(&vm->restart, true);
-	vm_end(vm, VM_RESET, 0);
-}
-
 static void stop_vm(struct vm *vm, const char *arg)
 {
 	(void)arg;
@@ -113,30 +111,40 @@ static const char *dirty_error(int r)
 		return "the log is off; 'dirty VM on' starts it";
 	case -EBUSY:
 		return "the guest uses its log itself";
+	case -ENODEV:
+		return "this VM has ended";
 	default:
 		return "no memory for the log";
 	}
 }
 
+/* What became of a slice for the dirty log, in words when it is over. */
+static int report_dirty(int r)
+{
+	if (r && r != -EAGAIN)
+		console_print("dirty: %s: %s\r\n", job.vm, dirty_error(r));
+	return r;
+}
+
 static int count_slice(struct vm *vm)
 {
-	int r = dirty_count(vm, DIRTY_MONITOR, &job.count);
+	int r = vm ? dirty_count(vm, DIRTY_MONITOR, &job.count) : -ENODEV;
 
 	if (!r)
 		console_print("%s: %llu pages written since the last look, %llu in all\r\n",
 			      vm->name, (unsigned long long)job.count.pages,
 			      (unsigned long long)atomic_load(&vm->dirty.total));
-	return r;
+	return report_dirty(r);
 }
 
 static int start_slice(struct vm *vm)
 {
-	return dirty_start(vm, DIRTY_MONITOR);
+	return report_dirty(vm ? dirty_start(vm, DIRTY_MONITOR) : -ENODEV);
 }
 
 static int stop_slice(struct vm *vm)
 {
-	return dirty_stop(vm, DIRTY_MONITOR);
+	return report_dirty(vm ? dirty_stop(vm, DIRTY_MONITOR) : -ENODEV);
 }
 
 static void begin_job(struct vm *vm, int (*slice)(struct vm *vm))
@@ -145,6 +153,22 @@ static void begin_job(struct vm *vm, int (*slice)(struct vm *vm))
 	memcpy(job.vm, vm->name, sizeof(job.vm));
 	job.slice = slice;
 	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU, which is inside an exit or idle */
+}
+
+/* The VM that is made anew has the old one's name. */
+static int reset_slice(struct vm *vm)
+{
+	if (vm && atomic_load(&vm->end) == VM_RUNNING)
+		return 0;
+	return vm || work_is_restarting() ? -EINPROGRESS : -ENODEV;
+}
+
+static void reset_vm(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	atomic_store(&vm->restart, true);
+	begin_job(vm, reset_slice);
+	vm_end(vm, VM_RESET, 0);
 }
 
 static void dirty(struct vm *vm, const char *arg)
@@ -186,7 +210,7 @@ static const struct command {
 	{"attach", true, attach, "VM: show its console here; Ctrl-] comes back"},
 	{"pause", true, pause_vm, "VM: stop its vCPUs where they are"},
 	{"resume", true, resume_vm, "VM: let them go on"},
-	{"reset", true, reset_vm, "VM: start it anew"},
+	{"reset", true, reset_vm, "VM: start it anew, and wait for that"},
 	{"stop", true, stop_vm, "VM: end it"},
 	{"stats", true, show_counters, "VM: exits of each vCPU by reason"},
 	{"dirty", true, dirty, "VM [on|off]: pages written since the last look; its log"},
@@ -285,13 +309,9 @@ static void take_typed(void)
 	memmove(typed, typed + n, nr_typed);
 }
 
-static void end_job(int r, bool found)
+static void end_job(void)
 {
 	job.slice = NULL;
-	if (!found)
-		console_print("dirty: %s: this VM has ended\r\n", job.vm);
-	else if (r)
-		console_print("dirty: %s: %s\r\n", job.vm, dirty_error(r));
 	prompt();
 	take_typed();
 }
@@ -301,13 +321,13 @@ bool monitor_is_busy(void)
 	return job.slice;
 }
 
-void monitor_work(void)
+bool monitor_work(void)
 {
-	struct vm *vm = job.slice ? vm_find(job.vm) : NULL;
-	int r = vm ? job.slice(vm) : 0;
+	int r = job.slice ? job.slice(vm_find(job.vm)) : 0;
 
-	if (job.slice && r != -EAGAIN)
-		end_job(r, vm);
+	if (job.slice && r != -EAGAIN && r != -EINPROGRESS)
+		end_job();
+	return r == -EAGAIN;
 }
 
 const struct console_monitor monitor = {.enter = monitor_enter, .input = monitor_input};

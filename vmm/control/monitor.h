@@ -14,9 +14,12 @@ void monitor_enter(void);
 /* A byte for the monitor's line. */
 void monitor_input(uint8_t byte);
 
-/* Is a command going on? A slice of it. Boot CPU, from its loop, with no lock and no reference. */
+/*
+ * Is a command going on? A slice of it; true if the next one can follow at once. Boot CPU, from its
+ * loop, with no lock and no reference.
+ */
 bool monitor_is_busy(void);
-void monitor_work(void);
+bool monitor_work(void);
 
 /* The first two, for console_start(). */
 extern const struct console_monitor monitor;

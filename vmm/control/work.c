@@ -63,6 +63,11 @@ static bool take_reapable(void)
 	return false;
 }
 
+bool work_is_restarting(void)
+{
+	return ending || beginning;
+}
+
 static void go_on_ending(void)
 {
 	const struct vm_config *config = ending->config;
@@ -167,15 +172,15 @@ bool work_is_pending(void)
 /* False: there is nothing more that can be done now. */
 static bool do_slice(void)
 {
-	bool zapped = zap_some();
+	bool more = zap_some();
 
-	monitor_work();
+	more |= monitor_work();
 	end_and_begin_vms();
 	if (is_any_vm_left())
 		over = false;
 	else if (!over)
 		all_ended();
-	return zapped || ending || beginning || monitor_is_busy();
+	return more || ending || beginning;
 }
 
 /* Between two slices: whatever waits for this CPU. */

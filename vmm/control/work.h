@@ -28,6 +28,9 @@ void work_init(enum onexit onexit, bool bad_config);
 bool work_do(void);
 bool work_is_pending(void);
 
+/* Is a VM that is on no list being taken apart, or made anew? Boot CPU. */
+bool work_is_restarting(void);
+
 /* Log the status and do as `onexit` says; ONEXIT_MONITOR halts. Boot CPU. */
 __noreturn void work_end_machine(enum onexit onexit, uint32_t status);
 
