@@ -18,7 +18,9 @@ GUEST_FLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-strict-aliasing
 	-I. -Itests/guest/lib -nostdinc -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include \
 	-isystem $(shell $(CC) -print-file-name=include)
 
-guest-payloads: $(GUEST_ELFS) $(BUILD)/bench/bench.elf
+BENCH_GUESTS := $(BUILD)/bench/bench.elf $(BUILD)/bench/stretch.elf
+
+guest-payloads: $(GUEST_ELFS) $(BENCH_GUESTS)
 
 $(GUEST)/newlib32/libc.a: tools/build-newlib
 	tools/build-newlib $(GUEST)/newlib32 -m32
@@ -53,7 +55,7 @@ $(GUEST_ONLY32:%=$(GUEST)/%.elf): $(GUEST)/%.elf: $(GUEST)/obj32/tests/guest/%.o
 $(GUEST_BOTH:%=$(GUEST)/%32.elf): $(GUEST)/%32.elf: $(GUEST)/obj32/tests/guest/%.o $(GUEST_LIB32) tests/guest/lib/link.ld
 	$(guest_link32)
 
-$(BUILD)/bench/bench.elf: $(GUEST)/obj64/tests/bench/bench.o $(GUEST_LIB64) tests/guest/lib/link.ld
+$(BENCH_GUESTS): $(BUILD)/bench/%.elf: $(GUEST)/obj64/tests/bench/%.o $(GUEST_LIB64) tests/guest/lib/link.ld
 	@mkdir -p $(@D)
 	$(guest_link64)
 
@@ -63,7 +65,7 @@ $(BUILD)/bench/bench.elf: $(GUEST)/obj64/tests/bench/bench.o $(GUEST_LIB64) test
 # --- the benchmark: plugins for QEMU, and the process that ends the Linux run --------------------
 BENCH_USER := 0x13370000 # where that process starts; tools/bench counts up to there
 
-bench-programs: $(BUILD)/bench/bench.elf $(BUILD)/bench/count.so $(BUILD)/bench/path.so $(BUILD)/bench/init
+bench-programs: $(BENCH_GUESTS) $(addprefix $(BUILD)/bench/,count.so path.so closed.so init)
 
 $(BUILD)/bench/%.so: tests/bench/%.c tests/bench/qemu_plugin.h
 	@mkdir -p $(@D)

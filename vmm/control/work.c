@@ -174,8 +174,8 @@ static bool do_slice(void)
 {
 	bool more = zap_some();
 
-	more |= monitor_work();
 	end_and_begin_vms();
+	more |= monitor_work(); /* which may have waited for that */
 	if (is_any_vm_left())
 		over = false;
 	else if (!over)
