@@ -253,6 +253,19 @@ static void calls_after_a_grace_period_get_their_turn(void **state)
 	assert_false(fake_cpu.pause_exits);
 }
 
+/* Nor must the next slice of the CPU's own work. */
+static void background_work_gets_its_turn(void **state)
+{
+	sched_add(&vcpu[0]);
+	work_pending = true;
+	turn();
+	assert_int_equal(vmm_this_cpu()->slice.deadline_ns, clock_ns() + 10000000);
+	assert_false(fake_cpu.pause_exits);
+	work_pending = false;
+	turn();
+	assert_int_equal(vmm_this_cpu()->slice.deadline_ns, TIMER_NEVER);
+}
+
 static void paused_vcpus_get_no_turn(void **state)
 {
 	sched_add(&vcpu[0]);
@@ -367,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(vcpus_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_after_a_grace_period_get_their_turn, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(background_work_gets_its_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(paused_vcpus_get_no_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_idle_cpu_halts_until_an_interrupt, setup,
 						teardown),
