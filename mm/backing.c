@@ -76,7 +76,7 @@ static int fill_table(struct backing_build *b)
 	unsigned end = min(b->page + SLICE_PAGES, b->page_end);
 
 	for (; b->page < end; b->page++) {
-		void *page = page_alloc();
+		void *page = page_zalloc();
 
 		if (!page)
 			return -ENOMEM;
@@ -87,7 +87,7 @@ static int fill_table(struct backing_build *b)
 
 static int add_table(struct backing_build *b, const struct layout *l)
 {
-	uint64_t *table = page_alloc();
+	uint64_t *table = page_zalloc();
 
 	if (!table)
 		return -ENOMEM;

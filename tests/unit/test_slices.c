@@ -212,7 +212,7 @@ static void write_page(uint64_t gfn)
 static void soil(void)
 {
 	for (unsigned order = 12; order-- > 0;) {
-		void *p = pages_alloc(order);
+		void *p = pages_zalloc(order);
 
 		memset(p, 0xff, PAGE_SIZE << order);
 		pages_free(p, order);

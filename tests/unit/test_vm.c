@@ -230,7 +230,7 @@ static void forget_log(void)
 
 static struct config_file file(size_t pages)
 {
-	uint8_t *p = pages_alloc(order_of(pages * PAGE_SIZE));
+	uint8_t *p = pages_zalloc(order_of(pages * PAGE_SIZE));
 
 	memset(p, 0x5a, pages * PAGE_SIZE);
 	return (struct config_file){.base = host_pa(p), .size = pages * PAGE_SIZE, .present = true};
@@ -460,7 +460,7 @@ static void *fragment_memory(void)
 	void **all = NULL, **taken = NULL, **p;
 	unsigned n = 0;
 
-	while ((p = pages_alloc(8))) {
+	while ((p = pages_zalloc(8))) {
 		*p = all;
 		all = p;
 	}
