@@ -15,6 +15,7 @@
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/shootdown.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
 #include "boot/acpi_check.h"
@@ -178,6 +179,7 @@ static void start_interrupts(void)
 	if (apic_init(cmdline.x2apic))
 		panic("apic: this CPU has no local APIC");
 	apic_init_cpu();
+	shootdown_init();
 	host_ioapic_init(&acpi);
 	tsc_init(timeref_find(&acpi));
 	apic_timer_init();
@@ -217,7 +219,7 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	int err;
 
 	__stack_chk_guard = features_random();
-	cpu_init_boot();
+	smp_init_boot_cpu();
 	features_detect();
 	err = parse_loader_info(magic, info_hpa);
 	start_log();

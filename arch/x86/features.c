@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/obstacle.h"
 #include "arch/x86/vmx/vmcs.h"
 #include "lib/log.h"

@@ -11,6 +11,7 @@
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/shootdown.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/frames.h"
@@ -135,6 +136,7 @@ void vmm_main(const struct start_options *o)
 	vcpu_load_init();
 	enable_cpu();
 	paging_seal();
+	shootdown();
 	read_config();
 	console_start(options.console, options.nr_consoles, &monitor);
 	start_vms();

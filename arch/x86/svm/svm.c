@@ -9,6 +9,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
 #include "lib/panic.h"

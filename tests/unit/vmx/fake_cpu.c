@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/vmx/vmx.h"
 #include "tests/unit/support/vmx_states.h"
