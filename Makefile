@@ -117,7 +117,7 @@ $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/rac
 HOST_NOT := lib/libc_glue.c vmm/mm_host.c vmm/cpuid_host.c vmm/vcpu_load.c vmm/control/start.c \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c realmode.c sysinsn.c task_switch.c loop_svm.c loop_vmx.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
-             $(addprefix arch/x86/,identity.c obstacle.c symbols.c tsc_meet.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             $(addprefix arch/x86/,identity.c symbols.c tsc_meet.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
@@ -155,11 +155,11 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
 VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
              $(wildcard tests/unit/vmx/*.c))
-VMX_TESTS := test_vmx_vcpu test_vmx_exit test_features
-FEATURES := $(BUILD)/unit/obj/arch/x86/features.o
-$(VMX_FAKED) $(FEATURES) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
+VMX_TESTS := test_vmx_vcpu test_vmx_exit test_cpu_features test_preflight
+PREFLIGHT := $(addprefix $(BUILD)/unit/obj/arch/x86/,cpu_features.o preflight.o)
+$(VMX_FAKED) $(PREFLIGHT) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
 $(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
-$(BUILD)/unit/test_features: $(FEATURES)
+$(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
 
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o

@@ -2,7 +2,7 @@
 #include "vmm/vcpu_load.h"
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "vmm/cpu.h"
 #include "vmm/vm.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/layout.h"
 #include "lib/log.h"
 #include "lib/panic.h"

@@ -26,7 +26,7 @@
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/desc.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/layout.h"
@@ -84,7 +84,7 @@ static void start_this_cpu(struct cpu *cpu)
 {
 	paging_activate();
 	desc_load(cpu);
-	features_protect_cpu();
+	cpu_protect();
 	fpu_init_cpu();
 	apic_init_cpu();
 	if (!change_state(cpu, CPU_STARTING, CPU_UP))

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/percpu.h"
 #include "vmm/cpu.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -37,7 +38,7 @@ static bool bad_config;    /* boot CPU */
  */
 static void enable_pkru(void)
 {
-	if (cpuid_count(7, 0).ecx & BIT(3))
+	if (cpu_reports(CPUID_PKU))
 		write_cr4(read_cr4() | CR4_PKE);
 }
 
