@@ -35,7 +35,7 @@ unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
 	return !code_is_gone && op == OP_INVD && invd_is_next ? 2 : 0;
 }
 
-void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
@@ -51,13 +51,16 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 static enum { IRET_RETURNS, IRET_FAULTS, IRET_RUNS_AGAIN } iret;
 static unsigned irets;
 
-void insn_emulate(struct vcpu *v)
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
 {
 	irets++;
 	if (iret == IRET_RETURNS)
 		v->virt.rip += 0x1000;
 	else if (iret == IRET_FAULTS)
 		event_inject_error(v, X86_TRAP_TS, 0x28);
+	return true;
 }
 
 static bool is_emulated;

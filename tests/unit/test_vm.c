@@ -88,7 +88,12 @@ void event_latch_nmis(struct vcpu *v) {}
 void event_ask_for_windows(struct vcpu *v) {}
 void event_raise_single_step(struct vcpu *v) {}
 void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
-void insn_emulate(struct vcpu *v) {}
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
+{
+	return true;
+}
 
 enum event_next event_next(struct vcpu *v, struct vm_event_info *ev)
 {
