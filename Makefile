@@ -119,7 +119,7 @@ HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c
              $(wildcard drivers/acpi.c drivers/acpi_tables.c arch/x86/svm/exit.c arch/x86/vmx/check*.c) \
              $(wildcard boot/acpi_check.c boot/boot_info.c boot/multiboot1.c boot/multiboot2.c boot/cmdline.c boot/memmap.c) \
              $(wildcard tests/unit/support/*.c)
-HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
+HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
 HOSTLIBS := -lcmocka -lZydis -lpthread
 
 # $(1): variant. One object tree and library under the variant's compiler and sanitizers; each
