@@ -121,7 +121,7 @@ HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c 
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
-HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
+HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
 HOSTLIBS := -lcmocka -lZydis -lpthread
 
 # $(1): variant. One object tree and library under the variant's compiler and sanitizers; each

@@ -11,6 +11,8 @@
  * freed only after another grace period: a handler inside it meets SPTE_FROZEN, or its
  * compare-and-swap fails.
  */
+#include <string.h>
+
 #include "ept/internal.h"
 
 #include "arch/x86/regs.h"
@@ -52,6 +54,13 @@ static unsigned goal_level(const struct tdp *t, const struct memslot *slot, gfn_
 	return min(slot_max_level(slot, gfn), t->max_level);
 }
 
+/* Nobody has seen this table of the reserve: it goes back there, clear. */
+static void take_back(struct tdp_vcpu *tv, spte_t *table)
+{
+	tdp_uncount_table(tv->tdp);
+	obj_reserve_return(&tv->tables, table);
+}
+
 /* Link an empty table, or find what somebody else put there meanwhile: never empty on return. */
 static void make_table(struct tdp_vcpu *tv, struct place *p)
 {
@@ -62,22 +71,23 @@ static void make_table(struct tdp_vcpu *tv, struct place *p)
 	if (spte_cas(p->e, &p->spte, new))
 		p->spte = new;
 	else
-		tdp_free_table(tv->tdp, table);
+		take_back(tv, table);
 }
 
-/* False: somebody else was faster. */
-static bool split_large(struct tdp_vcpu *tv, struct place *p)
+/* Split the large page at `p`, or find what somebody else has made of it. */
+static void split_large(struct tdp_vcpu *tv, struct place *p)
 {
 	spte_t *table = obj_reserve_alloc(&tv->tables);
 
 	tdp_count_table(tv->tdp);
-	if (!tdp_split_with(tv->tdp, p->e, p->level, table)) {
-		tdp_free_table(tv->tdp, table);
-		return false;
+	if (tdp_split_with(tv->tdp, p->e, p->level, table)) {
+		tdp_add(&tv->count.split, 1);
+		p->spte = tdp_table_entry(tv->tdp, table);
+	} else {
+		memset(table, 0, PAGE_SIZE);
+		take_back(tv, table);
+		p->spte = spte_load(p->e);
 	}
-	tdp_add(&tv->count.split, 1);
-	p->spte = tdp_table_entry(tv->tdp, table);
-	return true;
 }
 
 /* Go down from `p` through tables that are there. By value: the hot loop stays in registers. */
@@ -100,16 +110,23 @@ static inline struct place lookup(const struct tdp_vcpu *tv, gfn_t gfn)
 }
 
 /*
- * Go down to the entry of `goal` level, or to a leaf or frozen entry above it, making tables for
- * what is empty; where a table is in the place of a wanted large page, on to level 1. No level is
- * tried twice, so the reserve lasts.
+ * Go down to the entry of `goal` level, or to a frozen entry above it, or to a leaf that may stay
+ * there: with `split` none may. Where a table is in the place of a wanted large page, on to level
+ * 1.
+ *
+ * The entry that a step leads to decides the next one, and nothing that was seen before: what comes
+ * out of a split may have been taken away, flushed and thawed when this CPU gets there. No level
+ * uses up more than one table, because one that was not linked goes back: the reserve lasts.
  */
-static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
+static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal, bool split)
 {
 	struct place p = lookup(tv, gfn);
 
-	while (unlikely(p.level > goal && !p.spte)) {
-		make_table(tv, &p);
+	while (unlikely(p.level > goal && (!p.spte || (split && spte_is_present(p.spte))))) {
+		if (!p.spte)
+			make_table(tv, &p);
+		else
+			split_large(tv, &p);
 		p = descend(tv->tdp->fmt, gfn, p);
 	}
 	return p;
@@ -166,8 +183,8 @@ static bool allows(const struct spte_format *f, uint64_t spte, uint32_t error)
 
 /*
  * A leaf is there already: it is enough for the access, or one compare-and-swap away from it,
- * because only a write-protection to see writes or an access-tracking is in the way (P2). A write
- * to a large page of a slot whose writes are logged splits it first.
+ * because only a write-protection to see writes or an access-tracking is in the way (P2). For a
+ * write in a slot that is logged, it is a small one.
  */
 static enum ret_pf fix_leaf(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn,
 			    uint32_t error, struct place *p)
@@ -193,14 +210,8 @@ static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gf
 {
 	unsigned goal = goal_level(tv->tdp, slot, gfn);
 	bool write = error & PFERR_WRITE;
-	struct place p = walk(tv, gfn, goal);
+	struct place p = walk(tv, gfn, goal, write && (slot->flags & SLOT_DIRTY_LOG));
 
-	while (unlikely(write && p.level > 1 && spte_is_present(p.spte) &&
-			(slot->flags & SLOT_DIRTY_LOG))) {
-		if (!split_large(tv, &p))
-			return RET_PF_RETRY;
-		p = descend(tv->tdp->fmt, gfn, p);
-	}
 	if (spte_is_present(p.spte))
 		return fix_leaf(tv, slot, gfn, error, &p);
 	if (unlikely(spte_is_frozen(p.spte)))
@@ -220,7 +231,7 @@ static struct place place_for_mmio(struct tdp_vcpu *tv, gfn_t gfn)
 
 	if (atomic_load_explicit(made, memory_order_relaxed) >= TDP_MMIO_TABLES)
 		return lookup(tv, gfn);
-	p = walk(tv, gfn, 1);
+	p = walk(tv, gfn, 1, false);
 	if (tv->tables.nr != reserve)
 		atomic_fetch_add_explicit(made, reserve - tv->tables.nr, memory_order_relaxed);
 	return p;

@@ -22,10 +22,13 @@ void tdp_destroy(struct tdp *t)
 		return; /* never set up */
 	HV_BUG_ON(!list_empty(&t->vcpus));
 	tdp_drop_root(t);
-	/* Acquire: pairs with the release in tdp_zap_work_slow(). */
+	/*
+	 * A tree may be with the deferred calls of another CPU, which may itself wait here.
+	 * Acquire: pairs with the release in tdp_zap_work_slow().
+	 */
 	while (atomic_load_explicit(&t->nr_dying, memory_order_acquire)) {
-		grace_drain();
-		tdp_zap_work_slow(t);
+		if (!tdp_zap_work_slow(t))
+			grace_round();
 	}
 	HV_BUG_ON(atomic_load_explicit(&t->tables, memory_order_relaxed));
 }

@@ -107,7 +107,8 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 
 /*
  * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
- * nothing to a cleared struct. As grace_wait() for the caller.
+ * nothing to a cleared struct. As grace_round() for the caller: any number of CPUs may do this at
+ * once, each to its VM, and one of them may hold a tree that another waits for.
  */
 void tdp_destroy(struct tdp *t);
 
@@ -158,8 +159,11 @@ void tdp_zap_all(struct tdp *t);
  */
 uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 
-/* Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. */
-void tdp_zap_work_slow(struct tdp *t);
+/*
+ * Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. False:
+ * there was no tree whose grace period is over and that no other CPU is at work on.
+ */
+bool tdp_zap_work_slow(struct tdp *t);
 
 static inline bool tdp_has_zap_work(struct tdp *t)
 {
