@@ -125,7 +125,7 @@ static void check_cached_table(unsigned cpu, uint64_t gfn, unsigned level, void 
 
 	if (runs_on_old_root(cpu))
 		return;
-	for (unsigned l = SPTE_LEVELS; l > level; l--) {
+	for (unsigned l = world.tdp.fmt->root_level; l > level; l--) {
 		uint64_t spte = spte_load(&table[spte_index(GFN(gfn), l)]);
 
 		if (!spte_is_table(world.tdp.fmt, spte, l)) {
@@ -217,7 +217,7 @@ static void enter(unsigned cpu)
 	seen_reloads[cpu] = atomic_load(&host_reloads);
 	world_reload(cpu);
 	adv_load_root(cpu);
-	watch(host_va(world.root[cpu]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[cpu]), world.tdp.fmt->root_level, 0);
 }
 
 static void note_access(uint64_t gfn, struct adv_result r, bool write)
@@ -617,7 +617,7 @@ static void run_small(unsigned format, unsigned max_level, unsigned seed, unsign
 {
 	start(format, max_level, 96 * MIB, SPACE);
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
 	srand(seed);
 	for (unsigned i = 0; i < steps && !adv_violation[0]; i++) {
 		step();
@@ -682,7 +682,7 @@ static void map_and_cache_in(unsigned format, uint64_t gfn, uint32_t flags)
 {
 	start(format, 3, 96 * MIB, SPACE);
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, flags), 0);
 	stamp_slot(0x200, 0x400, flags);
 	guest_access(0, gfn, true);
@@ -793,7 +793,7 @@ static void test_finds_third_mapping(void **state)
 	spte = world_spte(0x234, &level);
 	assert_int_equal(level, 2);
 	table = host_va(world.root[0]);
-	for (level = SPTE_LEVELS; level > 2; level--)
+	for (level = world.tdp.fmt->root_level; level > 2; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(0x234), level)])));
 	/* A store that leads somewhere else, for the length of one store. */
 	spte_store(&table[spte_index(GFN(0x234), 2)], spte + 0x200000);
@@ -809,7 +809,7 @@ static void test_log_begins_on_a_clean_large_page(void **state)
 {
 	start(WORLD_EPT_LOG, 3, 96 * MIB, SPACE);
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
 	stamp_slot(0x200, 0x400, 0);
 	guest_access(0, 0x234, false);
@@ -834,7 +834,7 @@ static void test_log_begins_behind_a_split(void **state)
 
 	start(WORLD_EPT_LOG, 3, 96 * MIB, SPACE);
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
 	stamp_slot(0x200, 0x400, 0);
 	guest_access(0, 0x234, false);

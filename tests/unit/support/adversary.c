@@ -142,7 +142,7 @@ static spte_t *start(struct adv_cpu *c, uint64_t gfn, unsigned *level)
 	spte_t *table = c->root;
 	unsigned n = 2;
 
-	*level = SPTE_LEVELS;
+	*level = world.tdp.fmt->root_level;
 	for (unsigned i = 0; i < c->nr_tables; i++) {
 		if (c->tables[i].gfn == first_gfn(gfn, c->tables[i].level) && !whim(n++)) {
 			table = c->tables[i].table;
