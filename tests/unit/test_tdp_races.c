@@ -165,7 +165,7 @@ static void unmap_all_and_write(unsigned cpu)
 		return;
 	}
 	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(0), GFN(TDP_GFN_END));
+	tdp_unmap_range(&world.tdp, GFN(0), GFN(spte_tree_pages(world.tdp.fmt)));
 	slots_unlock(&world.mem);
 	grace_enter_guest(grace_cpu());
 }
