@@ -121,7 +121,7 @@ HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c 
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
-HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
+HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
 HOSTLIBS := -lcmocka -lZydis -lpthread
 
 # $(1): variant. One object tree and library under the variant's compiler and sanitizers; each
@@ -163,6 +163,9 @@ $(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
 
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
+
+# The memory of a guest's code, with the steps of a look-up in the test's hands.
+$(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
 
 # From one vCPU to another, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h

@@ -31,6 +31,11 @@ static inline void tdp_count_table(struct tdp *t)
 	atomic_fetch_add_explicit(&t->tables, 1, memory_order_relaxed);
 }
 
+static inline void tdp_uncount_table(struct tdp *t)
+{
+	atomic_fetch_sub_explicit(&t->tables, 1, memory_order_relaxed);
+}
+
 /*
  * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
  * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.3).

@@ -33,7 +33,7 @@ void *tdp_alloc_table(struct tdp *t)
 void tdp_free_table(struct tdp *t, void *table)
 {
 	page_free(table);
-	atomic_fetch_sub_explicit(&t->tables, 1, memory_order_relaxed);
+	tdp_uncount_table(t);
 }
 
 static void free_root(struct tdp_root *root)
@@ -208,20 +208,21 @@ static struct tdp_root *take_dying(struct tdp *t)
 	return root;
 }
 
-void tdp_zap_work_slow(struct tdp *t)
+bool tdp_zap_work_slow(struct tdp *t)
 {
 	unsigned budget = TEARDOWN_SLICE;
 	struct tdp_root *root = take_dying(t);
 
 	if (!root)
-		return;
-	if (teardown(t, root->table, SPTE_LEVELS, &budget)) {
+		return false;
+	if (teardown(t, root->table, t->fmt->root_level, &budget)) {
 		free_root(root);
 		/* Release: pairs with tdp_destroy(), which frees `t`. */
 		atomic_fetch_sub_explicit(&t->nr_dying, 1, memory_order_release);
-		return;
+		return true;
 	}
 	spin_lock(&t->lock);
 	list_add(&root->link, &t->dying);
 	spin_unlock(&t->lock);
+	return true;
 }

@@ -34,9 +34,8 @@
 #include "mm/slots.h"
 #include "mm/spte.h"
 
-#define TDP_LEVELS  3                        /* page sizes: 4K, 2M, 1G */
-#define TDP_GFN_END BIT_ULL(9 * SPTE_LEVELS) /* what four levels reach */
-#define NR_RET_PF   (RET_PF_INVALID + 1)
+#define TDP_LEVELS 3 /* page sizes: 4K, 2M, 1G */
+#define NR_RET_PF  (RET_PF_INVALID + 1)
 
 /* About so many tables of a tree are there for MMIO entries only; other accesses have no entry. */
 #define TDP_MMIO_TABLES 64
@@ -47,7 +46,7 @@ struct tdp;
 /* A tree. */
 struct tdp_root {
 	struct tdp *tdp;              /* const */
-	spte_t *table;                /* const; level SPTE_LEVELS */
+	spte_t *table;                /* const; of the level that the format says */
 	hpa_t hpa;                    /* const; of `table` */
 	unsigned refs;                /* tdp->lock; the VM's own one, and one for each vCPU on it */
 	_Atomic bool invalid;         /* atomic; set once: nothing is mapped here any more */
@@ -85,7 +84,9 @@ struct tdp {
 	struct guest_memory *mem;      /* const */
 	struct vm *vm;                 /* const; handed to mm/host.h */
 	const struct spte_format *fmt; /* const */
+	gfn_t end;                     /* const; what a tree reaches */
 	unsigned max_level;            /* const; of a leaf */
+	unsigned fault_tables;         /* const; that a fault may need: all levels but the root's */
 	unsigned nr_logged;            /* slots_lock; slots whose writes are logged */
 	struct spinlock lock;          /* leaf, above the locks of frames and caches */
 	struct tdp_root *root;         /* lock; NULL: made when a vCPU asks */
@@ -107,7 +108,8 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 
 /*
  * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
- * nothing to a cleared struct. As grace_wait() for the caller.
+ * nothing to a cleared struct. As grace_round() for the caller: any number of CPUs may do this at
+ * once, each to its VM, and one of them may hold a tree that another waits for.
  */
 void tdp_destroy(struct tdp *t);
 
@@ -158,8 +160,11 @@ void tdp_zap_all(struct tdp *t);
  */
 uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 
-/* Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. */
-void tdp_zap_work_slow(struct tdp *t);
+/*
+ * Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. False:
+ * there was no tree whose grace period is over and that no other CPU is at work on.
+ */
+bool tdp_zap_work_slow(struct tdp *t);
 
 static inline bool tdp_has_zap_work(struct tdp *t)
 {

@@ -54,6 +54,9 @@ int obj_reserve_topup(struct obj_reserve *r, unsigned n);
 /* A cleared object, never NULL: asserts that the reserve is not empty. No lock. */
 void *obj_reserve_alloc(struct obj_reserve *r);
 
+/* An object of obj_reserve_alloc() that was not used, cleared again, is set aside anew. No lock. */
+void obj_reserve_return(struct obj_reserve *r, void *obj);
+
 /* Give back all that is set aside. */
 void obj_reserve_drain(struct obj_reserve *r);
 

@@ -31,10 +31,14 @@
  *    3 after it) lands here also, and only makes the updater wait for one more round.
  * Without the barrier of 3 the store could be delayed behind the loads of 4: C sees 0 although the
  * CPU already follows an old reference. That broken variant is
- *tests/model/grace_barrier_broken.pml.
+ * tests/model/grace_barrier_broken.pml.
  *
  * Whoever spins for something that is held across grace_wait() must be quiescent while it spins,
  * or the two wait for each other: take such a lock with grace_lock().
+ *
+ * Whoever waits for a deferred call of another CPU needs that CPU to get through a grace period,
+ * and so must be quiescent again and again; and that CPU may be waiting for a call of this one, so
+ * it must make its own calls too. grace_round() does both, and no such wait is without it.
  */
 #ifndef MM_GRACE_H
 #define MM_GRACE_H
@@ -119,7 +123,13 @@ static inline void grace_poll(struct grace_cpu *me)
  */
 void grace_wait(void);
 
-/* Make all deferred calls of this CPU; as grace_wait() for the caller. */
+/*
+ * One round of waiting for what a deferred call is to do, of this CPU's or of another's: as
+ * grace_wait() for the caller, and then what is due of this CPU's calls is made, with no lock held.
+ */
+void grace_round(void);
+
+/* Make all deferred calls of this CPU; as grace_round() for the caller. */
 void grace_drain(void);
 
 /* Take a lock that is held across grace_wait(); the caller's references die. */

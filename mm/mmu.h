@@ -4,11 +4,12 @@
  * (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
  *
  * The calls that a vCPU makes on its own behalf are plain functions of each engine, picked by one
- * branch in vmm/, so that the path of a fault has no indirect call:
+ * branch in vmm/mmu.h, so that the path of a fault has no indirect call:
  *
- *	fault(engine, vcpu's state, gpa or gva, error)	-> enum ret_pf
- *	invlpg(engine, vcpu's state, gva)	 shadow only
- *	load_root(engine, vcpu's state)		 -> the root for the hardware
+ *	fault(vcpu's part, gpa or gva, error)	-> enum ret_pf
+ *	invlpg(vcpu's part, gva)		 shadow only
+ *	load_root(vcpu's part)			 -> the root for the hardware
+ *	work(engine), has_work(engine)		 a slice of background work; is there any?
  *
  * What comes from the owner of the guest's memory goes through struct mmu_ops. These are slow
  * and rare, and mm/slots.c, which makes the calls, may not know ept/.
@@ -26,6 +27,7 @@ enum ret_pf {
 	RET_PF_SPURIOUS, /* the entry already allows the access: re-enter, but count it */
 	RET_PF_RETRY,    /* lost a race, or the slot is about to change: re-enter and fault again */
 	RET_PF_EMULATE,  /* no memory there, or a write that must not reach it directly: emulate */
+	RET_PF_GUEST,    /* the guest's own tables do not allow it: inject a page fault */
 	RET_PF_INVALID,  /* the guest cannot go on (its memory cannot be mapped): end the VM */
 };
 

@@ -133,7 +133,7 @@ struct vcpu {
 	struct code_page code;
 	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */
 	struct known_insn known[NR_KNOWN_INSNS];       /* by RIP */
-	struct guest_paging paging;                    /* brought up to date by insn_paging() */
+	struct guest_paging paging;                    /* as vmm/exit/insn_memory.c found it last */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];

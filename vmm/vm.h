@@ -24,7 +24,10 @@ enum vm_end {
 	VM_TRIPLE_FAULT,
 	VM_HALTED_FOR_GOOD,
 	VM_STOPPED_BY_USER,
-	VM_KILLED, /* a bug of its own: vm_bug() */
+	/* By vm_bug(), with a report: */
+	VM_KILLED,        /* it did what cannot be served */
+	VM_OUT_OF_MEMORY, /* Umbra has no memory left for it */
+	VM_UMBRA_FAULT,   /* Umbra is wrong about it */
 };
 
 #define VM_STATUS_KILLED 101
@@ -73,8 +76,11 @@ void vm_destroy(struct vm *vm);
 /* End a VM with a status. The first caller wins; any CPU. */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
-/* A bug of the guest's (never of Umbra's): report with the registers of `v`, end its VM. */
-void vm_bug(struct vcpu *v, const char *fmt, ...) __printf_fmt(2, 3);
+/*
+ * A VM cannot go on, and no other is concerned: report with the registers of `v`, end its VM.
+ * `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
+ */
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) __printf_fmt(3, 4);
 
 /* A vCPU has left its run queue for good; the last one's CPU reports the end of the VM. */
 void vm_vcpu_stopped(struct vcpu *v);

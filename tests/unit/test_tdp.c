@@ -75,7 +75,7 @@ static void test_page_sizes(void **state)
 			check_level(0x80000, R, min(max, 2u));
 			check_level(0x80202, X, 1);
 			world_check_tree();
-			unmap(0, TDP_GFN_END);
+			unmap(0, world.tdp.end.v);
 		}
 		world_destroy();
 	}
@@ -268,10 +268,10 @@ static void test_mmio_without_reserved_bits(void **state)
 static void test_beyond_the_tables(void **state)
 {
 	with_memory(WORLD_NPT, 3, 0, 0x100, 0);
-	assert_int_equal(world_fault(0, TDP_GFN_END, W), RET_PF_EMULATE);
+	assert_int_equal(world_fault(0, world.tdp.end.v, W), RET_PF_EMULATE);
 	assert_int_equal(world_fault(0, ~0ull >> 12, R), RET_PF_EMULATE);
 	/* Reachable, but its entry would point into RAM when inverted (L1TF). */
-	assert_int_equal(world_fault(0, TDP_GFN_END - 1, R), RET_PF_EMULATE);
+	assert_int_equal(world_fault(0, world.tdp.end.v - 1, R), RET_PF_EMULATE);
 	assert_int_equal(world.tdp.tables, 1);
 	world_destroy();
 }
@@ -370,7 +370,7 @@ static void test_unmap_splits(void **state)
 			check_level(0x41234, W, 3);
 			unmap(ranges[i][0], ranges[i][1]);
 			check_hole(ranges[i][0], ranges[i][1]);
-			unmap(0, TDP_GFN_END);
+			unmap(0, world.tdp.end.v);
 		}
 		world_destroy();
 	}
@@ -402,7 +402,7 @@ static void test_unmap_borders(void **state)
 	assert_int_equal(world_fault(0, 0, W), RET_PF_FIXED);
 	unmap(5, 5);
 	unmap(0x100000, 0x200000);
-	unmap(TDP_GFN_END, SLOTS_MAX_GFN);
+	unmap(world.tdp.end.v, SLOTS_MAX_GFN);
 	assert_int_equal(world_walk(5, true), backing(5));
 	unmap(0, SLOTS_MAX_GFN);
 	assert_int_equal(world_walk(5, true), 0);
@@ -545,7 +545,7 @@ static void write_logged(unsigned vcpu, uint64_t gfn)
 		assert_int_equal(world_fault(vcpu, gfn, W), RET_PF_FIXED);
 		return;
 	}
-	for (unsigned level = SPTE_LEVELS; level > 1; level--)
+	for (unsigned level = world.tdp.fmt->root_level; level > 1; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), level)])));
 	if (!(atomic_fetch_or(&table[spte_index(GFN(gfn), 1)], dirty) & dirty) && noted.on)
 		noted.gfn[noted.nr++] = gfn;
@@ -817,7 +817,7 @@ static spte_t *leaf_table(uint64_t gfn)
 {
 	spte_t *table = world.tdp.root->table;
 
-	for (unsigned level = SPTE_LEVELS; level > 1; level--)
+	for (unsigned level = world.tdp.fmt->root_level; level > 1; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), level)])));
 	return table;
 }

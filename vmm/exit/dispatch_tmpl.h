@@ -64,6 +64,18 @@ static void do_wrmsr(struct vcpu *v)
 		event_inject_error(v, X86_TRAP_GP, 0);
 }
 
+static __cold void do_xsetbv(struct vcpu *v)
+{
+	unsigned len = insn_exit_length(v, OP_XSETBV);
+
+	if (!len)
+		return;
+	if (xcr_execute_xsetbv(v))
+		vcpu_skip(v, len);
+	else
+		event_inject_error(v, X86_TRAP_GP, 0);
+}
+
 static void do_hlt(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_HLT);
@@ -126,14 +138,14 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		break;
 	case EXIT_CR_READ:
 	case EXIT_CR_WRITE:
-		insn_emulate(v);
+		insn_emulate_or_end(v);
 		break;
 	case EXIT_EXCEPTION:
 		exception_exit(v, exit);
 		give_way(c, v);
 		break;
 	case EXIT_XSETBV:
-		xcr_exit(v);
+		do_xsetbv(v);
 		break;
 	case EXIT_WBINVD:
 		wbinvd_exit(v);
@@ -163,13 +175,13 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		exception_triple_fault(v);
 		break;
 	case EXIT_INVALID_STATE:
-		vm_bug(v, "the CPU refuses its state");
+		vm_bug(v, VM_UMBRA_FAULT, "the CPU refuses its state");
 		break;
 	case EXIT_UNKNOWN:
 	case EXIT_DR_ACCESS:
 	case EXIT_INVLPG:
 	case EXIT_RDTSC:
-		vm_bug(v, "exit %u (%llx) that nobody asked for", reason,
+		vm_bug(v, VM_UMBRA_FAULT, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));
 		break;
 	default:

@@ -8,13 +8,23 @@
 
 /*
  * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
- * devices, a fault injected, a single-step trap. An instruction that the emulator does not have
- * ends the VM with a report. Owner CPU.
+ * devices, a fault injected, a single-step trap. False: the emulator does not have this
+ * instruction, and nothing has happened; what follows is for the caller to decide. Owner CPU.
  */
-void insn_emulate(struct vcpu *v);
+bool insn_emulate(struct vcpu *v);
 
 /* The same after EXIT_MEMORY_FAULT: uses what the exit tells about the instruction. */
-void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
+bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
+
+/* One that decides: without this instruction the VM cannot go on, and ends with a report. */
+void insn_report_unhandled(struct vcpu *v);
+
+/* Emulate the instruction at RIP, where nothing else can be done with it. Owner CPU. */
+static inline void insn_emulate_or_end(struct vcpu *v)
+{
+	if (unlikely(!insn_emulate(v)))
+		insn_report_unhandled(v);
+}
 
 /*
  * The length of the instruction at RIP if it is `op`; 0 if it is not (any more), or its page has
@@ -78,9 +88,5 @@ static __always_inline unsigned insn_exit_length(struct vcpu *v, enum emul_op op
 
 /* The same, and nothing happens when there is no such instruction: no fault is injected. */
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
-
-/* How the guest's paging is set up now. Valid until the guest runs again. Owner CPU. */
-struct guest_paging;
-const struct guest_paging *insn_paging(struct vcpu *v);
 
 #endif

@@ -45,14 +45,26 @@ int insn_decode(struct insn_ctx *ic);
  */
 void insn_commit(struct insn_ctx *ic, unsigned segs);
 
-/* All that follows from the result of an instruction, or of a task switch. */
-void insn_finish(struct insn_ctx *ic, int result);
+/*
+ * All that follows from the result of an instruction, or of a task switch. False: EMUL_UNHANDLED,
+ * and nothing has happened.
+ */
+bool insn_finish(struct insn_ctx *ic, int result);
 
 /* Queue the exception that an instruction ended with. */
 void insn_inject(struct vcpu *v, const struct emul_fault *f);
 
-/* End the VM: the instruction is none that can be emulated. */
-void insn_report_unhandled(struct insn_ctx *ic);
+/* Linear to guest-physical, with the rights that PFERR_* and WALK_* of `access` need; or a #PF. */
+int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa);
+
+/* The callbacks for code (vmm/exit/insn_code.c) and for operands (vmm/exit/insn_memory.c). */
+int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len);
+int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access);
+int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access);
+int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
+		 unsigned access);
+int insn_pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
+int insn_pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
 
 /* The callbacks for system instructions (vmm/exit/insn_callbacks.c). */
 bool insn_is_amd(struct emul_ctx *c);

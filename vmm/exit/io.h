@@ -28,7 +28,7 @@ static inline void io_exit(struct vcpu *v, const struct vm_exit *exit)
 	unsigned size = exit->io.size;
 
 	if (exit->io.flags & IO_STRING) {
-		insn_emulate(v);
+		insn_emulate_or_end(v);
 		return;
 	}
 	if (exit->io.flags & IO_IN)

@@ -13,13 +13,14 @@
 static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (exit->fault.error & PFERR_GUEST_PT)
-		vm_bug(v, "page tables in memory that is not there, at gpa %llx",
+		vm_bug(v, VM_KILLED, "page tables in memory that is not there, at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
 	else if (v->virt.idt_event.type != EVENT_NONE)
-		vm_bug(v, "event %u delivered through memory that is not there, at gpa %llx",
+		vm_bug(v, VM_KILLED,
+		       "event %u delivered through memory that is not there, at gpa %llx",
 		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
-	else
-		insn_emulate_fault(v, exit);
+	else if (unlikely(!insn_emulate_fault(v, exit)))
+		insn_report_unhandled(v);
 }
 
 /*
@@ -38,7 +39,7 @@ static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 		memory_emulate(v, exit);
 		break;
 	default:
-		vm_bug(v, "no memory for its page tables at gpa %llx",
+		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for its page tables at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
 	}
 }

@@ -6,6 +6,7 @@
 #include "vmm/exit/task_switch.h"
 
 #include "arch/x86/regs.h"
+#include "vmm/exit/insn.h"
 #include "vmm/exit/insn_ctx.h"
 
 /* Is it for an event from outside the program, and not for an instruction that has come to its end?
@@ -61,5 +62,6 @@ void task_switch_exit(struct vcpu *v, const struct vm_exit *exit)
 	if (external && is_delivered(&ic, result))
 		v->pending.type = EVENT_NONE;
 	make_stack_acceptable(&ic.ctx);
-	insn_finish(&ic, result);
+	if (!insn_finish(&ic, result))
+		insn_report_unhandled(v);
 }

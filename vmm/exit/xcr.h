@@ -11,7 +11,4 @@ struct vcpu;
 bool xcr_execute_xsetbv(struct vcpu *v);
 bool xcr_execute_xgetbv(struct vcpu *v);
 
-/* EXIT_XSETBV. */
-void xcr_exit(struct vcpu *v);
-
 #endif
