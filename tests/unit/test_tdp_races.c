@@ -65,22 +65,25 @@ static void begin_with_nothing(void)
 	set_flags(0);
 }
 
-/* Many orders of the same: `begin`, and then the CPUs together. */
-static void run_all(unsigned format, unsigned seeds, void (*begin)(void), unsigned nr_cpus,
+/* The situation, and then all CPUs from there, once. */
+static void run_one(uint64_t seed, void (*begin)(void), unsigned nr_cpus,
 		    void (*cpu_main)(unsigned cpu))
 {
-	start(format);
-	for (unsigned seed = 1; seed <= seeds; seed++) {
-		adv_seed(seed);
-		begin();
-		adv_sched_must_end(seed, nr_cpus, BOUND, cpu_main);
-		grace_exit_guest(grace_cpu());
-		model_check_all_cached();
-		world_check_tree();
-		if (adv_violation[0])
-			fail_msg("seed %u: %s", seed, adv_violation);
-	}
-	model_finish();
+	adv_seed(seed);
+	begin();
+	adv_sched_must_end(seed, nr_cpus, BOUND, cpu_main);
+	grace_exit_guest(grace_cpu());
+	model_check_all_cached();
+	world_check_tree();
+	if (adv_violation[0])
+		fail_msg("seed %llu: %s", (unsigned long long)seed, adv_violation);
+}
+
+static void run_seeds(unsigned seeds, void (*begin)(void), unsigned nr_cpus,
+		      void (*cpu_main)(unsigned cpu))
+{
+	for (unsigned seed = 1; seed <= seeds; seed++)
+		run_one(seed, begin, nr_cpus, cpu_main);
 }
 
 static void write_from(unsigned vcpu, uint64_t gfn)
@@ -122,8 +125,19 @@ static void split_and_unmap(unsigned cpu)
  */
 static void test_split_meets_removal(void **state)
 {
-	run_all(WORLD_NPT, 150, begin_with_protected_gigabyte, 2, split_and_unmap);
-	run_all(WORLD_EPT_LOG, 150, begin_with_protected_gigabyte, 2, split_and_unmap);
+	static const unsigned formats[] = {WORLD_NPT, WORLD_EPT_LOG};
+
+	for (unsigned f = 0; f < ARRAY_SIZE(formats); f++) {
+		start(formats[f]);
+		for (unsigned i = 1; i < 40; i++) {
+			struct adv_turn turns[] = {{1, i}, {0, ADV_TO_THE_END}};
+
+			adv_sched_plan(turns, ARRAY_SIZE(turns));
+			run_one(i, begin_with_protected_gigabyte, 2, split_and_unmap);
+		}
+		run_seeds(50, begin_with_protected_gigabyte, 2, split_and_unmap);
+		model_finish();
+	}
 }
 
 /* --- the begin of a log, and no tables yet --- */
@@ -146,7 +160,19 @@ static void begin_log_and_write(unsigned cpu)
  */
 static void test_reserve_lasts(void **state)
 {
-	run_all(WORLD_EPT, 100, begin_with_nothing, 3, begin_log_and_write);
+	start(WORLD_EPT);
+	for (unsigned i = 1; i < 20 * 20; i++) {
+		struct adv_turn turns[] = {{2, 1 + i / 20},
+					   {0, ADV_TO_THE_END},
+					   {1, 1 + i % 20},
+					   {2, ADV_TO_THE_END},
+					   {1, ADV_TO_THE_END}};
+
+		adv_sched_plan(turns, ARRAY_SIZE(turns));
+		run_one(i, begin_with_nothing, 3, begin_log_and_write);
+	}
+	run_seeds(50, begin_with_nothing, 3, begin_log_and_write);
+	model_finish();
 }
 
 /* --- tables that are linked into what is being taken out --- */
@@ -173,7 +199,9 @@ static void unmap_all_and_write(unsigned cpu)
 /* Each table is in the tree afterwards, or given back: world_check_tree() counts them. */
 static void test_removal_loses_no_table(void **state)
 {
-	run_all(WORLD_NPT, 60, begin_with_log, 3, unmap_all_and_write);
+	start(WORLD_NPT);
+	run_seeds(60, begin_with_log, 3, unmap_all_and_write);
+	model_finish();
 }
 
 /* --- VMs that end together --- */
