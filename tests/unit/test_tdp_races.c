@@ -53,15 +53,10 @@ static void start(unsigned format)
 
 static void begin_with_nothing(void)
 {
-	slots_lock(&world.mem);
-	tdp_zap_all(&world.tdp);
-	slots_unlock(&world.mem);
+	world_zap_all();
 	for (unsigned i = 0; i < WORLD_VCPUS; i++)
 		model_enter(i);
-	while (world.tdp.nr_dying) {
-		grace_drain();
-		tdp_zap_work(&world.tdp);
-	}
+	world_zap_work();
 	set_flags(0);
 }
 
@@ -113,9 +108,7 @@ static void split_and_unmap(unsigned cpu)
 		write_from(cpu - 1, GFN_A);
 		return;
 	}
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(BASE + 0x1200), GFN(BASE + 0x1400));
-	slots_unlock(&world.mem);
+	world_unmap(BASE + 0x1200, BASE + 0x1400);
 	grace_enter_guest(grace_cpu());
 }
 
@@ -190,9 +183,7 @@ static void unmap_all_and_write(unsigned cpu)
 		write_from(cpu - 1, GFN_A + 0x400 * cpu);
 		return;
 	}
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(0), GFN(TDP_GFN_END));
-	slots_unlock(&world.mem);
+	world_unmap(0, TDP_GFN_END);
 	grace_enter_guest(grace_cpu());
 }
 
