@@ -48,7 +48,7 @@ CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fbuiltin -fno-common -ffunction-sect
 LTO := $(if $(findstring clang,$(CC)),,-flto)
 CFLAGS += $(LTO)
 
-SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c drivers/*.c boot/*.c))
+SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c drivers/*.c boot/*.c))
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
@@ -105,19 +105,21 @@ $(COMMANDS): Makefile $(SRCS)
 		END { print "\n]" }' > $@
 
 # The guests' ACPI namespace, as an array.
-$(BUILD)/dsdt.h: vmm/dev/dsdt.asl
+$(BUILD)/dsdt.h: vmm/firmware/dsdt.asl
 	@mkdir -p $(@D)
 	$(call say,IASL)
 	$(Q)iasl -vs -p $(@:.h=) $< > $(@:.h=.log) || { cat $(@:.h=.log) >&2; exit 1; }
 	$(Q){ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
-$(addsuffix vmm/dev/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
+$(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
-# What can run there; arch/x86 and boot only in the files named here.
-HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard arch/x86/identity.c arch/x86/obstacle.c arch/x86/symbols.c arch/x86/tsc_meet.c vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/console.c vmm/cpuid.c vmm/cr.c vmm/dirty.c vmm/e820.c vmm/event.c vmm/exit.c vmm/hypercall.c vmm/monitor.c vmm/msr.c vmm/run.c vmm/sched.c vmm/trace.c vmm/vm.c) \
-             $(wildcard drivers/acpi.c drivers/acpi_tables.c arch/x86/svm/exit.c arch/x86/vmx/check*.c) \
-             $(wildcard boot/acpi_check.c boot/boot_info.c boot/multiboot1.c boot/multiboot2.c boot/cmdline.c boot/memmap.c) \
+# All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
+HOST_NOT := lib/libc_glue.c vmm/mm_host.c vmm/cpuid_host.c vmm/vcpu_load.c vmm/control/start.c \
+            $(addprefix vmm/exit/,insn.c insn_callbacks.c realmode.c sysinsn.c task_switch.c loop_svm.c loop_vmx.c)
+HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
+             $(addprefix arch/x86/,identity.c obstacle.c symbols.c tsc_meet.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             drivers/acpi.c drivers/acpi_parse.c \
+             $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
 HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
 HOSTLIBS := -lcmocka -lZydis -lpthread
@@ -162,9 +164,17 @@ $(BUILD)/unit/test_features: $(FEATURES)
 # Running an SVM guest, in the place of support/virt_ops.c.
 $(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
 
-# The scheduler's switch, on a CPU whose instructions are functions of the test's.
-$(BUILD)/unit/obj/vmm/switch.o $(BUILD)/unit/obj/tests/unit/test_switch.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
-$(BUILD)/unit/test_switch: $(BUILD)/unit/obj/vmm/switch.o
+# The memory of a guest's code, with the steps of a look-up in the test's hands.
+$(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
+
+# From one vCPU to another, on a CPU whose instructions are functions of the test's.
+$(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
+$(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
+
+# A CPU's loop, with interrupts that the test sends.
+SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
+$(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h
+$(BUILD)/unit/test_sched: $(SCHED)
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
@@ -217,7 +227,7 @@ bench: all
 
 # Parts of the lint group that look at one file at a time, and only again when it has changed.
 # A template (*_tmpl.h) is no header: it is compiled once for each file that includes it.
-HEADERS := $(filter-out %_tmpl.h,$(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h drivers/*.h boot/*.h))
+HEADERS := $(filter-out %_tmpl.h,$(wildcard lib/*.h arch/x86/*.h arch/x86/*/*.h mm/*.h ept/*.h vmm/*.h vmm/*/*.h vmm/*/*/*.h drivers/*.h boot/*.h))
 LINT := $(BUILD)/lint
 lint-headers: $(HEADERS:%=$(LINT)/%.alone)
 lint-sparse: $(SRCS:%=$(LINT)/%.sparse)

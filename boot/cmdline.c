@@ -102,7 +102,7 @@ static const char *set_onexit(struct cmdline *c, char *value)
 
 	if (i < 0)
 		return "not monitor, poweroff or reboot";
-	c->onexit = (enum start_onexit)i;
+	c->onexit = (enum onexit)i;
 	return NULL;
 }
 

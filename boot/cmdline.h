@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "lib/log.h"
-#include "vmm/start.h"
+#include "vmm/control/start.h"
 
 #define CMDLINE_MAX_CONSOLES 4
 
@@ -27,7 +27,7 @@ struct cmdline {
 	struct console_option console[CMDLINE_MAX_CONSOLES];
 	unsigned nr_consoles;     /* 0: not given */
 	enum log_level log_level; /* loglevel=error|warn|info|debug */
-	enum start_onexit onexit; /* onexit=monitor|poweroff|reboot */
+	enum onexit onexit;       /* onexit=monitor|poweroff|reboot */
 	bool has_exit_port;
 	uint16_t exit_port; /* exitport=PORT: where to write the status of the machine's end */
 	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */

@@ -22,14 +22,14 @@
 #include "boot/cmdline.h"
 #include "boot/memory.h"
 #include "drivers/acpi.h"
-#include "drivers/ioapic.h"
-#include "drivers/reset.h"
+#include "drivers/host_ioapic.h"
+#include "drivers/machine.h"
 #include "drivers/screen.h"
 #include "drivers/timeref.h"
 #include "drivers/serial.h"
 #include "lib/log.h"
 #include "lib/panic.h"
-#include "vmm/start.h"
+#include "vmm/control/start.h"
 
 #define MB2_MAX_LEN (1u << 20)
 

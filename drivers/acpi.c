@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "drivers/acpi_tables.h"
+#include "drivers/acpi_parse.h"
 #include "lib/log.h"
 
 #define TABLE_MAX    (16u << 20) /* a DSDT of a large server has some 100 KiB */

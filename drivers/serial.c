@@ -11,7 +11,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/panic.h"
-#include "drivers/ioapic.h"
+#include "drivers/host_ioapic.h"
 #include "lib/panic.h"
 #include "lib/spinlock.h"
 

@@ -215,7 +215,7 @@ bool tdp_zap_work_slow(struct tdp *t)
 
 	if (!root)
 		return false;
-	if (teardown(t, root->table, SPTE_LEVELS, &budget)) {
+	if (teardown(t, root->table, t->fmt->root_level, &budget)) {
 		free_root(root);
 		/* Release: pairs with tdp_destroy(), which frees `t`. */
 		atomic_fetch_sub_explicit(&t->nr_dying, 1, memory_order_release);

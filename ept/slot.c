@@ -92,11 +92,29 @@ static void log_again(void *mmu, const struct memslot *slot, uint64_t first, con
 	tdp_log_bitmap(mmu, GFN(slot->base.v + first), bitmap, nr_pages);
 }
 
+static void unmap(void *mmu, gfn_t start, gfn_t end)
+{
+	tdp_unmap_range(mmu, start, end);
+}
+
+static void zap_all(void *mmu)
+{
+	tdp_zap_all(mmu);
+}
+
+static uint64_t age(void *mmu, gfn_t start, gfn_t end, uint64_t *young)
+{
+	return tdp_age_range(mmu, start, end, young);
+}
+
 const struct mmu_ops tdp_mmu_ops = {
 	.slot_prepare = slot_prepare,
 	.slot_cancel = slot_cancel,
 	.slot_flush = slot_flush,
 	.slot_commit = slot_commit,
+	.unmap = unmap,
+	.zap_all = zap_all,
+	.age = age,
 	.gather_dirty = gather_dirty,
 	.log_again = log_again,
 };

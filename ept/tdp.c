@@ -8,6 +8,8 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 	t->mem = mem;
 	t->vm = vm;
 	t->fmt = fmt;
+	t->end = GFN(spte_tree_pages(fmt));
+	t->fault_tables = fmt->root_level - 1;
 	t->max_level = min(max_level, fmt->max_level);
 	spin_init(&t->lock);
 	list_init(&t->dying);
@@ -106,5 +108,5 @@ void tdp_get_stats(struct tdp *t, struct tdp_stats *s)
 	for (unsigned i = 0; i < TDP_LEVELS; i++)
 		s->mapped[i] = sum.mapped[i];
 	if (table)
-		count_leaves(t, table, SPTE_LEVELS, s);
+		count_leaves(t, table, t->fmt->root_level, s);
 }

@@ -34,9 +34,8 @@
 #include "mm/slots.h"
 #include "mm/spte.h"
 
-#define TDP_LEVELS  3                        /* page sizes: 4K, 2M, 1G */
-#define TDP_GFN_END BIT_ULL(9 * SPTE_LEVELS) /* what four levels reach */
-#define NR_RET_PF   (RET_PF_INVALID + 1)
+#define TDP_LEVELS 3 /* page sizes: 4K, 2M, 1G */
+#define NR_RET_PF  (RET_PF_INVALID + 1)
 
 /* About so many tables of a tree are there for MMIO entries only; other accesses have no entry. */
 #define TDP_MMIO_TABLES 64
@@ -47,7 +46,7 @@ struct tdp;
 /* A tree. */
 struct tdp_root {
 	struct tdp *tdp;              /* const */
-	spte_t *table;                /* const; level SPTE_LEVELS */
+	spte_t *table;                /* const; of the level that the format says */
 	hpa_t hpa;                    /* const; of `table` */
 	unsigned refs;                /* tdp->lock; the VM's own one, and one for each vCPU on it */
 	_Atomic bool invalid;         /* atomic; set once: nothing is mapped here any more */
@@ -85,7 +84,9 @@ struct tdp {
 	struct guest_memory *mem;      /* const */
 	struct vm *vm;                 /* const; handed to mm/host.h */
 	const struct spte_format *fmt; /* const */
+	gfn_t end;                     /* const; what a tree reaches */
 	unsigned max_level;            /* const; of a leaf */
+	unsigned fault_tables;         /* const; that a fault may need: all levels but the root's */
 	unsigned nr_logged;            /* slots_lock; slots whose writes are logged */
 	struct spinlock lock;          /* leaf, above the locks of frames and caches */
 	struct tdp_root *root;         /* lock; NULL: made when a vCPU asks */
@@ -165,9 +166,14 @@ uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
  */
 bool tdp_zap_work_slow(struct tdp *t);
 
+static inline bool tdp_has_zap_work(struct tdp *t)
+{
+	return unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed));
+}
+
 static inline void tdp_zap_work(struct tdp *t)
 {
-	if (unlikely(atomic_load_explicit(&t->nr_dying, memory_order_relaxed)))
+	if (tdp_has_zap_work(t))
 		tdp_zap_work_slow(t);
 }
 

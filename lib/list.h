@@ -58,9 +58,11 @@ static inline void list_del(struct list *n)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 #define list_last(head, type, member)  list_entry((head)->prev, type, member)
 
+/* Behind the loop, `pos` has no meaning. */
 #define list_for_each(pos, head, member)                                                           \
-	for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);     \
-	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
+	for (struct list *at_ = (head)->next;                                                      \
+	     at_ != (head) && (pos = list_entry(at_, __typeof__(*pos), member), true);             \
+	     at_ = at_->next)
 
 #define list_for_each_safe(pos, tmp, head, member)                                                 \
 	for (pos = list_entry((head)->next, __typeof__(*pos), member),                             \

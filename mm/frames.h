@@ -37,8 +37,18 @@ struct mem_range {
 int frames_init(const struct mem_range *usable, size_t nr_usable, const struct mem_range *reserved,
 		size_t nr_reserved);
 
-/* A run of 2^order frames, order <= MAX_ORDER, not cleared. False: there is none. */
+/*
+ * A run of 2^order frames, order <= MAX_ORDER, not cleared; above 4 GiB as long as there is one.
+ * False: there is none.
+ */
 bool frames_alloc(unsigned order, pfn_t *out);
+
+/*
+ * One frame below 4 GiB, for what the CPU finds by 32 bits of an address: the root of PAE paging
+ * (CR3: SDM volume 3, table 4-7). Not cleared; freed as others are. False: there is none
+ * that is free, or in this CPU's stack.
+ */
+bool frames_alloc_low(pfn_t *out);
 
 /* Give back a run as it was allocated or split: asserts both. */
 void frames_free(pfn_t pfn, unsigned order);
@@ -76,6 +86,7 @@ void *frame_owner(pfn_t pfn);
 struct frames_stats {
 	uint64_t total;                 /* frames under management */
 	uint64_t free;                  /* of these, in free blocks or in a CPU's stack */
+	uint64_t free_low;              /* below 4 GiB and in free blocks */
 	uint64_t metadata;              /* bytes of bookkeeping */
 	uint64_t blocks[MAX_ORDER + 1]; /* free blocks by order */
 };

@@ -395,6 +395,35 @@ int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint6
 	return err;
 }
 
+/* --- what the engine does for the owner of the memory --- */
+
+void slots_unmap(struct guest_memory *mem, gfn_t start, gfn_t end)
+{
+	slots_lock(mem);
+	if (mem->ops)
+		mem->ops->unmap(mem->mmu, start, end);
+	slots_unlock(mem);
+}
+
+void slots_zap_all(struct guest_memory *mem)
+{
+	slots_lock(mem);
+	if (mem->ops)
+		mem->ops->zap_all(mem->mmu);
+	slots_unlock(mem);
+}
+
+uint64_t slots_age(struct guest_memory *mem, gfn_t start, gfn_t end, uint64_t *young)
+{
+	uint64_t nr = 0;
+
+	slots_lock(mem);
+	if (mem->ops)
+		nr = mem->ops->age(mem->mmu, start, end, young);
+	slots_unlock(mem);
+	return nr;
+}
+
 /* --- engines come and go --- */
 
 static int adopt_slots(struct slot_array *next, const struct mmu_ops *ops, void *mmu)
@@ -402,7 +431,7 @@ static int adopt_slots(struct slot_array *next, const struct mmu_ops *ops, void 
 	for (uint32_t i = 0; i < next->nr; i++) {
 		int err;
 
-		next->slot[i].mmu = NULL;
+		next->slot[i].watch = NULL;
 		err = ops ? ops->slot_prepare(mmu, NULL, &next->slot[i]) : 0;
 		if (!err)
 			continue;

@@ -48,15 +48,28 @@
 #define CHUNK_RUN   BIT_ULL(0) /* one run of ORDER_2M, pfn in bits 63:12; else: table of 512 pfns */
 #define CHUNK_GIG   BIT_ULL(1) /* and part of 1 GiB that is contiguous and aligned */
 
+struct memslot;
+
+/*
+ * An MMU engine that shadows page tables in a slot hears of what Umbra itself writes there, through
+ * the slot's `watch`, which is a part of what the engine keeps with the slot (slot_prepare()).
+ * Called after the write, for at most one page at a time, on any CPU, inside the hypervisor, with
+ * any locks held but slots_lock: under a device lock, for one, so the engine's own locks are below
+ * these (docs/locking.md).
+ */
+struct slot_watch {
+	void (*wrote)(struct slot_watch *w, const struct memslot *slot, gpa_t gpa, uint64_t len);
+};
+
 struct memslot {
 	gfn_t base;
 	uint64_t nr_pages;
 	uint32_t flags; /* SLOT_* */
 	uint32_t id;
-	uint64_t origin;         /* the gfn with which chunk[0] would begin; may be "negative" */
-	const uint64_t *chunk;   /* constant while the slot exists */
-	_Atomic uint64_t *dirty; /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
-	void *mmu;               /* the engine's data of this slot (slot_prepare) */
+	uint64_t origin;          /* the gfn with which chunk[0] would begin; may be "negative" */
+	const uint64_t *chunk;    /* constant while the slot exists */
+	_Atomic uint64_t *dirty;  /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
+	struct slot_watch *watch; /* the engine's (slot_prepare); NULL: it does not care */
 } __aligned(64);
 
 struct slot_array {
@@ -114,6 +127,15 @@ int slots_set_flags(struct guest_memory *mem, unsigned id, uint32_t flags);
  */
 int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint64_t nr_pages,
 		    uint64_t *bitmap);
+
+/*
+ * What the owner of the memory asks of the engine, see struct mmu_ops: drop the translations of
+ * [start, end), or all; and which pages were accessed since the last call. Nothing without an
+ * engine. As for changes: no locks, no references.
+ */
+void slots_unmap(struct guest_memory *mem, gfn_t start, gfn_t end);
+void slots_zap_all(struct guest_memory *mem);
+uint64_t slots_age(struct guest_memory *mem, gfn_t start, gfn_t end, uint64_t *young);
 
 /* The rest is for readers: what they return is valid until this CPU is next quiescent. */
 
@@ -195,6 +217,18 @@ static inline void slot_mark_dirty(const struct memslot *slot, gfn_t gfn)
 {
 	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
 		slot_set_dirty(slot, gfn);
+}
+
+/*
+ * Umbra itself has written [gpa, gpa + len), which lies in one page of `slot`: every such write is
+ * made known here, whoever made it (an emulated instruction, a device model, the walker that sets
+ * accessed and dirty bits). Locks: see struct slot_watch.
+ */
+static inline void slot_wrote(const struct memslot *slot, gpa_t gpa, uint64_t len)
+{
+	slot_mark_dirty(slot, gpa_to_gfn(gpa));
+	if (unlikely(slot->watch))
+		slot->watch->wrote(slot->watch, slot, gpa, len);
 }
 
 #endif

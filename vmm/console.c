@@ -16,7 +16,6 @@
 #include "drivers/serial.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
-#include "vmm/monitor.h"
 #include "vmm/vm.h"
 
 #define INPUT_LEN 256
@@ -37,8 +36,10 @@ static void put(const char *text, size_t len)
 	log_write_raw(text, len);
 }
 
-static void output_shared(struct console *c, uint8_t byte)
+static void put_shared(struct char_sink *s, uint8_t byte)
 {
+	struct console *c = container_of(s, struct console, sink);
+
 	spin_lock(&lock);
 	c->history[c->head++ % CONSOLE_HISTORY] = byte;
 	if (c == attached)
@@ -46,8 +47,10 @@ static void output_shared(struct console *c, uint8_t byte)
 	spin_unlock(&lock);
 }
 
-static void output_port(struct console *c, uint8_t byte)
+static void put_to_port(struct char_sink *s, uint8_t byte)
 {
+	struct console *c = container_of(s, struct console, sink);
+
 	serial_write(c->port, (const char *)&byte, 1);
 }
 
@@ -64,6 +67,7 @@ static void receive(struct serial *port, uint8_t byte)
 /* Ports that are the machine's console: const after console_start(). */
 static struct serial *const *machine_ports;
 static unsigned nr_machine_ports;
+static const struct console_monitor *monitor;
 
 static bool is_machine_port(const struct serial *port)
 {
@@ -102,14 +106,14 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		return -EBUSY;
 	}
 	serial_set_rx(c->port, receive);
-	c->output = output_port;
+	c->sink.put = put_to_port;
 	return 0;
 }
 
 int console_init(struct console *c, struct vm *vm, const struct vm_config *config)
 {
 	c->vm = vm;
-	c->output = output_shared;
+	c->sink.put = put_shared;
 	if (config->console[0])
 		return open_port(c, config->console, config->name);
 	if (!attached && !in_monitor)
@@ -174,9 +178,9 @@ static void dispatch(const struct serial *port, uint8_t byte)
 		return; /* the VM that had this port for itself has ended: nobody else listens there
 			 */
 	if (!vm)
-		monitor_input(byte);
-	else if (byte == MONITOR_ESCAPE && !vm->console.port)
-		monitor_enter();
+		monitor->input(byte);
+	else if (byte == CONSOLE_ESCAPE && !vm->console.port)
+		monitor->enter();
 	else
 		platform_console_input(vm->platform, byte);
 }
@@ -190,8 +194,9 @@ void console_poll(void)
 	}
 }
 
-void console_start(struct serial *const *ports, unsigned nr)
+void console_start(struct serial *const *ports, unsigned nr, const struct console_monitor *m)
 {
+	monitor = m;
 	machine_ports = ports;
 	nr_machine_ports = nr;
 	for (unsigned i = 0; i < nr; i++)

@@ -12,15 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/dev/host.h"
+
 #define CONSOLE_HISTORY 4096
 
 struct serial;
 struct vm;
 
 struct console {
-	/* The guest's UART sends a byte. Any CPU; takes the console lock, a leaf. */
-	void (*output)(struct console *c, uint8_t byte);
-
+	struct char_sink sink;            /* const; takes the console lock, a leaf */
 	struct serial *port;              /* const; its own serial port, or NULL */
 	struct vm *vm;                    /* const; who gets what is typed here */
 	uint32_t head;                    /* console lock; bytes ever put into `history` */
@@ -46,7 +46,17 @@ void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes typed since the last call go to their VM or to the monitor. Boot CPU. */
 void console_poll(void);
 
-/* Take input from these ports, the machine's console (boot CPU, once). The array is kept. */
-void console_start(struct serial *const *ports, unsigned nr);
+/* Who takes what is typed when no VM's console is attached (vmm/control/monitor.c). Boot CPU. */
+struct console_monitor {
+	void (*enter)(void);         /* CONSOLE_ESCAPE was typed at a VM's console */
+	void (*input)(uint8_t byte); /* a byte for the monitor */
+};
+
+#define CONSOLE_ESCAPE 0x1d /* Ctrl-] */
+
+/*
+ * Take input from these ports, the machine's console (boot CPU, once). Array and monitor are kept.
+ */
+void console_start(struct serial *const *ports, unsigned nr, const struct console_monitor *m);
 
 #endif

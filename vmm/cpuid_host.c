@@ -2,7 +2,7 @@
 /* The one place where the guests' CPUID meets the machine's: hosted tests have a machine of their
  * own. */
 #include "arch/x86/cpu.h"
-#include "vmm/cpuid.h"
+#include "vmm/cpuid_table.h"
 
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {

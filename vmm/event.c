@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a vCPU is to take next: exceptions, NMIs and interrupts, in the order of their priority
- * (SDM volume 3, 6.9; APM volume 2, 8.5). One event goes in with each entry; when one must wait,
- * the vendor is asked for an exit as soon as the guest can take it (a window).
- */
+#include "vmm/event.h"
+
 #include "arch/x86/regs.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/insn.h"
-#include "vmm/realmode.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/emulate/emulate.h"
 #include "vmm/vm.h"
 
 /*
@@ -23,7 +19,7 @@ static __cold void end_branch_tracing(struct vcpu *v)
 		virt_reg_write(&v->virt, VREG_DEBUGCTL, val & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
 
-/* An interrupt or NMI that this exception displaces was being delivered: see vcpu_requeue_event().
+/* An interrupt or NMI that this exception displaces was being delivered: see event_requeue().
  */
 static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 {
@@ -51,13 +47,13 @@ static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 	v->pending = *ev;
 }
 
-void vcpu_inject_exception(struct vcpu *v, uint8_t vector)
+void event_inject(struct vcpu *v, uint8_t vector)
 {
 	queue_exception(v, &(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = vector});
 }
 
 /* Real mode pushes no error codes. */
-void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error)
+void event_inject_error(struct vcpu *v, uint8_t vector, uint32_t error)
 {
 	bool real = !(virt_reg_read(&v->virt, VREG_CR0) & CR0_PE);
 
@@ -69,17 +65,17 @@ void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error)
 			   });
 }
 
-void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error)
+void event_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error)
 {
 	virt_reg_write(&v->virt, VREG_CR2, gva.v);
-	vcpu_inject_error(v, X86_TRAP_PF, error);
+	event_inject_error(v, X86_TRAP_PF, error);
 }
 
 /*
  * The exit came in the middle of delivering an event: deliver it again. Software interrupts are
  * not kept: RIP is still at the INT instruction, which is simply executed again.
  */
-__cold void vcpu_requeue_event(struct vcpu *v)
+__cold void event_requeue(struct vcpu *v)
 {
 	const struct vm_event_info *ev = &v->virt.idt_event;
 
@@ -96,7 +92,7 @@ static bool can_take_interrupt(struct vcpu *v)
 	return (virt_rflags(&v->virt) & RFLAGS_IF) && !virt_irq_shadow(&v->virt);
 }
 
-static bool has_interrupt(struct vcpu *v)
+bool event_has_interrupt(struct vcpu *v)
 {
 	return lapic_pending(v->lapic) >= 0 || platform_extint_pending(v->vm->platform, v->id);
 }
@@ -119,7 +115,7 @@ static void set_irq_window(struct vcpu *v, bool on)
 	virt_irq_window(&v->virt, on);
 }
 
-void vcpu_close_irq_window(struct vcpu *v)
+void event_close_irq_window(struct vcpu *v)
 {
 	set_irq_window(v, false);
 	vcpu_request(v, REQ_EVENT);
@@ -143,39 +139,23 @@ static bool iret_switches_tasks(struct vcpu *v)
 }
 
 /*
- * A fault of it comes with NMIs open as well: only an IRET that is still to come masks them. What
- * is next, the fault before all others, is found by another look.
- */
-static void emulate_iret(struct vcpu *v)
-{
-	insn_emulate(v);
-	if (v->pending.type != EVENT_NONE)
-		v->nmi_masked = v->nmi_iret = false;
-	vcpu_request(v, REQ_EVENT);
-}
-
-/*
  * An NMI waits for that IRET: an exit behind it is wanted. A task would take the borrowed TF along
- * into its TSS, so the IRET that ends a task is executed here instead. Returns `busy`: may nothing
- * be injected any more at this look?
+ * into its TSS, so the IRET that ends a task is to be executed in software: true.
  */
-static bool step_over_iret(struct vcpu *v, bool busy)
+static bool step_over_iret(struct vcpu *v)
 {
-	if (!iret_switches_tasks(v)) {
-		v->nmi_step = true;
-		virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
-		return busy;
-	}
-	if (!busy)
-		emulate_iret(v);
-	return true;
+	if (iret_switches_tasks(v))
+		return true;
+	v->nmi_step = true;
+	virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_TF);
+	return false;
 }
 
 /*
  * A CPU holds one NMI that waits for the IRET of the one in service. Of two that came since the
  * last look, with none in service, the CPU would have taken the first before the second came.
  */
-void vcpu_latch_nmis(struct vcpu *v)
+void event_latch_nmis(struct vcpu *v)
 {
 	uint32_t count = atomic_exchange(&v->nmis_sent, 0);
 	uint32_t limit = are_nmis_masked(v) ? 1 : 2;
@@ -184,37 +164,29 @@ void vcpu_latch_nmis(struct vcpu *v)
 	v->nmis_pending = (uint8_t)min(count, limit);
 }
 
-/* With the next entry; or at once, when it is the emulator that goes on. */
-static void inject(struct vcpu *v, const struct vm_event_info *ev)
-{
-	if (realmode_is_due(v))
-		realmode_deliver(v, ev);
-	else
-		virt_inject(&v->virt, ev);
-}
-
 /*
  * A fault's handler finds RF set, so that an instruction breakpoint does not hit again when it
  * returns (SDM volume 3, "Instruction-Breakpoint Exception Condition"). The CPU sees to that when
  * it raises the fault, and when it is told to inject one, pushes RFLAGS as they are.
  */
-static __cold void inject_pending(struct vcpu *v)
+static __cold struct vm_event_info take_pending(struct vcpu *v)
 {
 	static const uint32_t no_faults = BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_OF) |
 					  BIT(X86_TRAP_DF) | BIT(X86_TRAP_MC);
+	struct vm_event_info ev = v->pending;
 
 	if (v->pending.type == EVENT_EXCEPTION && !(no_faults >> v->pending.vector & 1))
 		virt_set_rflags(&v->virt, virt_rflags(&v->virt) | RFLAGS_RF);
-	inject(v, &v->pending);
 	v->pending.type = EVENT_NONE;
+	return ev;
 }
 
-static void inject_nmi(struct vcpu *v)
+static struct vm_event_info take_nmi(struct vcpu *v)
 {
 	v->nmis_pending--;
 	v->nmi_masked = true;
-	inject(v, &(struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI});
 	virt_nmi_window(&v->virt, true);
+	return (struct vm_event_info){.type = EVENT_NMI, .vector = X86_TRAP_NMI};
 }
 
 /*
@@ -232,14 +204,6 @@ static __cold void await_nmi(struct vcpu *v, bool busy)
 		vmm_cpu_interrupt_self();
 }
 
-static void inject_interrupt(struct vcpu *v)
-{
-	inject(v, &(struct vm_event_info){
-			  .type = EVENT_INTR,
-			  .vector = acknowledge_interrupt(v),
-		  });
-}
-
 /* A guest that lowers CR8 must exit if that could let an interrupt in. */
 static void watch_cr8(struct vcpu *v)
 {
@@ -250,60 +214,60 @@ static void watch_cr8(struct vcpu *v)
 	virt_exit_on_cr8_write(&v->virt, irr != 0);
 }
 
-/*
- * QEMU 7.2's VMRUN does not load the interrupt shadow, so an interrupt could go in between STI and
- * HLT, and the HLT behind its handler would never end. An interrupt that comes right before an
- * HLT may as well have come right after it: step over it, and nothing is lost.
- */
-static void step_over_hlt(struct vcpu *v)
+/* What an NMI that waits asks for. True: the IRET at RIP is to be executed in software. */
+static __cold bool wait_with_nmi(struct vcpu *v, bool busy)
 {
-	unsigned len;
-
-	if (virt_cpl(&v->virt) || !(virt_rflags(&v->virt) & RFLAGS_IF) ||
-	    (virt_rflags(&v->virt) & RFLAGS_TF))
-		return;
-	len = insn_peek_length(v, OP_HLT);
-	if (len)
-		vcpu_skip(v, len);
+	if (!v->nmi_masked)
+		await_nmi(v, busy);
+	else if (v->nmi_iret && !v->nmi_step)
+		return step_over_iret(v);
+	return false;
 }
 
-void vcpu_deliver_events(struct vcpu *v)
+enum event_next event_next(struct vcpu *v, struct vm_event_info *ev)
 {
 	/* This entry's injection is taken: perhaps before, by a look that no entry has followed. */
-	bool busy = virt_has_event(&v->virt);
+	bool busy = virt_has_event(&v->virt), iret = false;
 	bool nmi = v->nmis_pending && !are_nmis_masked(v);
 
-	if (!busy && v->pending.type != EVENT_NONE) {
-		inject_pending(v);
-		busy = true;
-	} else if (!busy && nmi && !virt_irq_shadow(&v->virt)) {
-		inject_nmi(v);
-		busy = true;
-	}
-	if (unlikely(v->nmis_pending)) {
-		if (!v->nmi_masked)
-			await_nmi(v, busy);
-		else if (v->nmi_iret && !v->nmi_step)
-			busy = step_over_iret(v, busy);
-	}
-	if (virt_caps.lax && !busy && has_interrupt(v))
-		step_over_hlt(v);
-	if (has_interrupt(v) && !busy && can_take_interrupt(v))
-		inject_interrupt(v);
-	set_irq_window(v, has_interrupt(v) || v->pending.type != EVENT_NONE ||
+	ev->type = EVENT_NONE;
+	if (!busy && v->pending.type != EVENT_NONE)
+		*ev = take_pending(v);
+	else if (!busy && nmi && !virt_irq_shadow(&v->virt))
+		*ev = take_nmi(v);
+	if (unlikely(v->nmis_pending))
+		iret = wait_with_nmi(v, busy || ev->type != EVENT_NONE);
+	if (ev->type != EVENT_NONE)
+		return EVENT_NEXT_INJECT;
+	if (busy)
+		return EVENT_NEXT_NOTHING;
+	return iret ? EVENT_NEXT_IRET : EVENT_NEXT_INTERRUPT;
+}
+
+bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
+{
+	if (!event_has_interrupt(v) || !can_take_interrupt(v))
+		return false;
+	*ev = (struct vm_event_info){.type = EVENT_INTR, .vector = acknowledge_interrupt(v)};
+	return true;
+}
+
+void event_ask_for_windows(struct vcpu *v)
+{
+	set_irq_window(v, event_has_interrupt(v) || v->pending.type != EVENT_NONE ||
 				  (v->nmis_pending && !v->nmi_masked));
 	watch_cr8(v);
 }
 
-bool vcpu_has_wake_event(struct vcpu *v)
+bool event_wakes(struct vcpu *v)
 {
 	if (v->pending.type != EVENT_NONE || (v->nmis_pending && !are_nmis_masked(v)))
 		return true;
-	return (virt_rflags(&v->virt) & RFLAGS_IF) && has_interrupt(v);
+	return (virt_rflags(&v->virt) & RFLAGS_IF) && event_has_interrupt(v);
 }
 
-void vcpu_raise_single_step(struct vcpu *v)
+void event_raise_single_step(struct vcpu *v)
 {
 	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) | DR6_BS);
-	vcpu_inject_exception(v, X86_TRAP_DB);
+	event_inject(v, X86_TRAP_DB);
 }

@@ -1,59 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Each physical CPU and its vCPUs: who runs next, for how long, and what happens when there is
- * nobody. Round robin with a time slice that is armed only when more than one vCPU lives here; a
- * halted vCPU costs nothing until somebody sends it a request. vCPUs do not migrate.
- */
-#include "vmm/cpu.h"
-
-#include <errno.h>
+#include "vmm/sched.h"
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/irq.h"
 #include "lib/clock.h"
-#include "lib/panic.h"
 #include "mm/grace.h"
 #include "vmm/console.h"
-#include "vmm/start.h"
 #include "vmm/vm.h"
 
 #define TIME_SLICE_NS (10 * NSEC_PER_MSEC)
-
-static struct vmm_cpu vmm_cpus[CPU_MAX];
-
-struct vmm_cpu *vmm_cpu_by_id(unsigned id)
-{
-	return &vmm_cpus[id];
-}
-
-void vmm_cpu_kick(struct vmm_cpu *c)
-{
-	if (c != vmm_this_cpu() && atomic_load(&c->mode) != CPU_BUSY)
-		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
-}
-
-void vmm_cpu_interrupt_self(void)
-{
-	apic_send_ipi(vmm_this_cpu()->id, IRQ_VECTOR_KICK);
-}
-
-void vmm_cpu_reschedule(struct vmm_cpu *c)
-{
-	struct vcpu *v = atomic_load(&c->loaded);
-
-	if (v)
-		atomic_fetch_or(&v->requests, REQ_YIELD);
-	vmm_cpu_kick(c);
-}
-
-/* Out of line as vcpu_handle_requests(). */
-__attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
-{
-	/* (A) and (B) of vmm/vcpu.h. Whoever set these bits before has kicked for them. */
-	if ((atomic_fetch_or(&v->requests, requests) & requests) != requests)
-		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
-}
 
 /* The kick has done its work by ending the guest's run or the halt; but see await_nmi(). */
 static void kick_irq(unsigned vector)
@@ -109,8 +65,7 @@ static void cpu_init(struct vmm_cpu *c, unsigned id)
 void sched_init(void)
 {
 	for (unsigned i = 0; i < cpu_count(); i++)
-		cpu_init(&vmm_cpus[i], i);
-	sched_init_switch();
+		cpu_init(vmm_cpu_by_id(i), i);
 	irq_register(IRQ_VECTOR_KICK, kick_irq);
 	irq_register(IRQ_VECTOR_TIMER, timer_irq);
 }
@@ -138,7 +93,7 @@ void sched_run_timers_slow(struct vmm_cpu *c)
 
 void sched_take_interrupts(struct vmm_cpu *c)
 {
-	__asm__ volatile("sti; nop; cli" ::: "memory");
+	cpu_take_interrupts();
 	sched_run_timers(c);
 	console_poll();
 }
@@ -152,7 +107,7 @@ void sched_add(struct vcpu *v)
 	atomic_fetch_add(&c->nr_vcpus, 1);
 	spin_unlock(&c->lock);
 	atomic_fetch_or(&v->requests, REQ_EVENT);
-	/* It may run alone there, without a time slice. Pairs with start_slice(). */
+	/* It may run alone there, without a time slice. Pairs with sched_start_slice(). */
 	vmm_cpu_reschedule(c);
 }
 
@@ -175,8 +130,7 @@ static bool may_run(struct vcpu *v)
 	return requests || atomic_load_explicit(&v->state, memory_order_relaxed) == VCPU_RUNNABLE;
 }
 
-/* The next vCPU in turn; it goes to the end of the queue. */
-static struct vcpu *pick_next(struct vmm_cpu *c)
+struct vcpu *sched_pick(struct vmm_cpu *c)
 {
 	struct vcpu *v, *found = NULL;
 
@@ -193,7 +147,7 @@ static struct vcpu *pick_next(struct vmm_cpu *c)
 	return found;
 }
 
-static bool has_work(struct vmm_cpu *c)
+bool sched_is_busy(struct vmm_cpu *c)
 {
 	struct vcpu *v;
 	bool work = atomic_load(&c->timer_pending);
@@ -202,7 +156,7 @@ static bool has_work(struct vmm_cpu *c)
 	list_for_each (v, &c->vcpus, run_link)
 		work = work || may_run(v);
 	spin_unlock(&c->lock);
-	return work || grace_is_pending(c->grace) || vmm_has_work();
+	return work;
 }
 
 static uint64_t time_slice_ticks(void)
@@ -210,11 +164,7 @@ static uint64_t time_slice_ticks(void)
 	return TIME_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
 }
 
-/*
- * A slice counts only when somebody else waits for this CPU: another vCPU, or calls that are due
- * after a grace period.
- */
-static void start_slice(struct vmm_cpu *c, struct vcpu *v)
+void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
 {
 	/* After c->loaded was set: sched_add() does it the other way round, so one sees the other.
 	 */
@@ -229,35 +179,4 @@ static void start_slice(struct vmm_cpu *c, struct vcpu *v)
 		timer_arm(&c->slice, clock_ns() + TIME_SLICE_NS);
 	else
 		timer_cancel(&c->slice);
-}
-
-static void idle(struct vmm_cpu *c)
-{
-	/* The same order as before an entry: say so first, look for work after. */
-	atomic_store(&c->mode, CPU_IDLE);
-	grace_enter_guest(c->grace);
-	if (!has_work(c))
-		cpu_wait_for_interrupt();
-	grace_exit_guest(c->grace);
-	atomic_store(&c->mode, CPU_BUSY);
-	sched_run_timers(c);
-	console_poll();
-}
-
-void sched_loop(void)
-{
-	struct vmm_cpu *c = vmm_this_cpu();
-	struct vcpu *v;
-
-	for (;;) {
-		vmm_work();
-		v = pick_next(c);
-		if (!v) {
-			idle(c);
-			continue;
-		}
-		sched_load(v);
-		start_slice(c, v);
-		vcpu_run(c, v);
-	}
 }

@@ -22,12 +22,13 @@
 
 #include "arch/x86/regs.h"
 #include "arch/x86/virt.h"
-#include "ept/tdp.h"
 #include "lib/list.h"
 #include "lib/types.h"
 #include "mm/walk.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/emulate/insn.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/emulate/emul_insn.h"
+#include "vmm/event.h"
+#include "vmm/mmu.h"
 
 struct vm;
 struct trace;
@@ -55,6 +56,13 @@ enum vcpu_state {
 	VCPU_STOPPED,       /* its VM has ended; off the run queue */
 };
 
+/*
+ * No branch trace store, no precise events; and fast strings: without these Linux takes CPUID's
+ * word for REP MOVSB, but not for its speed, and patches its memmove into one that never ends.
+ */
+#define MISC_ENABLE_RESET                                                                          \
+	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
+
 /* MSRs that no hardware keeps for the guest. Owned like the vCPU's registers. */
 struct vcpu_msrs {
 	uint64_t tsc_aux;
@@ -66,7 +74,7 @@ struct vcpu_msrs {
 	uint64_t microcode;
 };
 
-/* Where the instructions of one guest page are in host memory (vmm/insn.c). */
+/* Where the instructions of one guest page are in host memory (vmm/exit/insn.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
 	const uint8_t *bytes;
@@ -74,8 +82,8 @@ struct code_page {
 };
 
 /*
- * An instruction that exited before (vmm/insn.h): where its bytes are. Valid for one RIP, address
- * space, code segment base and set of slots.
+ * An instruction that exited before (vmm/exit/insn.h): where its bytes are. Valid for one RIP,
+ * address space, code segment base and set of slots.
  */
 struct known_insn {
 	uint64_t rip, cr3, cs_base;
@@ -85,7 +93,8 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before (vmm/insn.c); valid as a known_insn, in one mode.
+/* A decoded instruction that was emulated before (vmm/exit/insn.c); valid as a known_insn, in one
+ * mode.
  */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
@@ -101,7 +110,7 @@ struct decoded_insn {
 struct vcpu {
 	struct virt_vcpu virt;         /* owner CPU */
 	struct vm *vm;                 /* const */
-	struct lapic *lapic;           /* const; its own rules in vmm/dev/lapic.h */
+	struct lapic *lapic;           /* const; its own rules in vmm/dev/apic/lapic.h */
 	uint32_t id;                   /* const; index in the VM and APIC id */
 	uint32_t pcpu;                 /* const; index of the physical CPU */
 	_Atomic uint32_t requests;     /* atomic, REQ_* */
@@ -117,16 +126,14 @@ struct vcpu {
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
 	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
-	uint64_t mmio_gfn;            /* where a fault last found no memory ... */
-	uint64_t mmio_generation;     /* ... in this state of the slots (do_memory_fault) */
 	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
-	struct tdp_vcpu tdp;          /* its part of the two-dimensional tables */
+	struct vcpu_mmu mmu;          /* its part of the MMU engine */
 	uint64_t nmi_iret_rip;        /* where it is */
 	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */
 	struct known_insn known[NR_KNOWN_INSNS];       /* by RIP */
-	struct guest_paging paging;                    /* brought up to date by insn_paging() */
+	struct guest_paging paging;                    /* as vmm/exit/insn_memory.c found it last */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];
@@ -141,13 +148,6 @@ struct vcpu {
 
 /* Set request bits and make the vCPU's CPU look at them. Any CPU, any context. */
 void vcpu_request(struct vcpu *v, uint32_t requests);
-
-/* Queue an exception of the instruction at RIP for the next entry. Owner CPU. */
-void vcpu_inject_exception(struct vcpu *v, uint8_t vector);
-void vcpu_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
-void vcpu_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
-
-void vcpu_raise_single_step(struct vcpu *v);
 
 /* Is the guest in 64-bit mode, whose registers are 64 bits wide? Owner CPU. */
 static inline bool vcpu_runs_64bit_code(struct vcpu *v)
@@ -177,11 +177,24 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 		v->virt.rip += BIT_ULL(32);
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
-		vcpu_raise_single_step(v);
+		event_raise_single_step(v);
+}
+
+static inline void vcpu_set_state(struct vcpu *v, enum vcpu_state state)
+{
+	atomic_store_explicit(&v->state, state, memory_order_relaxed);
 }
 
 /* The state after RESET, MSRs included. Owner CPU, or before the vCPU first runs. */
 void vcpu_reset(struct vcpu *v);
+
+/* The registers as after RESET; the FPU, MSRs and the TSC stay (SDM volume 3, table 10-1). */
+void vcpu_reset_registers(struct vcpu *v);
+
+struct boot_state; /* vmm/load/load.h */
+
+/* Registers, segments and modes at once. Owner CPU, or before the vCPU first runs. */
+void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s);
 
 /*
  * The guest writes its task priority to CR8 without an exit: tell the local APIC, before it is
@@ -196,27 +209,5 @@ static inline void vcpu_sync_task_priority(struct vcpu *v)
 		lapic_set_cr8(v->lapic, cr8);
 	}
 }
-
-/* Decide what to inject at the next entry, or ask for a window (vmm/event.c). Owner CPU. */
-void vcpu_deliver_events(struct vcpu *v);
-/* EXIT_IRQ_WINDOW: the window is used up; look again. Owner CPU. */
-void vcpu_close_irq_window(struct vcpu *v);
-/* REQ_NMI: latch the NMIs that were sent. Owner CPU. */
-void vcpu_latch_nmis(struct vcpu *v);
-/* After each exit: what was injected and cut short comes again. Owner CPU. */
-void vcpu_requeue_event(struct vcpu *v);
-/* May the halted vCPU wake: is there an event it would take? Owner CPU. */
-bool vcpu_has_wake_event(struct vcpu *v);
-
-/* XCR0, wherever it is now. Owner CPU. */
-uint64_t vcpu_xcr0(struct vcpu *v);
-
-/* An exit of a vCPU that is watched; its CPU still counts as in guest mode. Owner CPU. */
-void vcpu_watch_exit(struct vcpu *v, const struct vm_exit *exit);
-
-struct vmm_cpu;
-
-/* Run until the vCPU halts, stops, is paused, or its time slice ends (vmm/run.c). Owner CPU. */
-void vcpu_run(struct vmm_cpu *c, struct vcpu *v);
 
 #endif

@@ -6,14 +6,14 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
-#include "ept/tdp.h"
 #include "mm/slots.h"
-#include "vmm/config.h"
 #include "vmm/console.h"
-#include "vmm/cpuid.h"
-#include "vmm/dirty.h"
-#include "vmm/platform.h"
+#include "vmm/cpuid_table.h"
+#include "vmm/dirty_log.h"
+#include "vmm/dev/platform.h"
+#include "vmm/mmu.h"
 #include "vmm/vcpu.h"
+#include "vmm/vm_config.h"
 
 enum vm_end {
 	VM_RUNNING,
@@ -24,7 +24,10 @@ enum vm_end {
 	VM_TRIPLE_FAULT,
 	VM_HALTED_FOR_GOOD,
 	VM_STOPPED_BY_USER,
-	VM_KILLED, /* a bug of its own: vm_bug() */
+	/* By vm_bug(), with a report: */
+	VM_KILLED,        /* it did what cannot be served */
+	VM_OUT_OF_MEMORY, /* Umbra has no memory left for it */
+	VM_UMBRA_FAULT,   /* Umbra is wrong about it */
 };
 
 #define VM_STATUS_KILLED 101
@@ -44,48 +47,50 @@ struct vm {
 	unsigned nr_vcpus;                /* const */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* const */
 	struct guest_memory mem;          /* rules in mm/slots.h */
-	struct tdp tdp;                   /* rules in ept/tdp.h */
+	struct vm_mmu mmu;                /* rules in vmm/mmu.h */
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
-	struct dirty_log dirty;           /* rules in vmm/dirty.h */
+	struct dirty_log dirty;           /* rules in vmm/dirty_log.h */
 
 	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
 	uint32_t status;             /* written by whoever set `end`, read after the last stop */
 	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
-	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/run.c */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/requests.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */
 	struct list link;         /* vm list lock */
 };
 
-/* Choose the entry format of the two-dimensional tables; once, after virt_probe(). */
-void vm_init_formats(void);
-
 /* Build a VM, load its kernel and put its vCPUs on run queues. NULL: the reason was logged. */
 struct vm *vm_create(const struct vm_config *config);
+
+/*
+ * Free what a VM has: all its vCPUs have stopped and a grace period has passed since, or they were
+ * never on a run queue. Boot CPU, as grace_wait().
+ */
+void vm_destroy(struct vm *vm);
 
 /* End a VM with a status. The first caller wins; any CPU. */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
-/* A bug of the guest's (never of Umbra's): report with the registers of `v`, end its VM. */
-void vm_bug(struct vcpu *v, const char *fmt, ...) __printf_fmt(2, 3);
+/*
+ * A VM cannot go on, and no other is concerned: report with the registers of `v`, end its VM.
+ * `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
+ */
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) __printf_fmt(3, 4);
 
 /* A vCPU has left its run queue for good; the last one's CPU reports the end of the VM. */
 void vm_vcpu_stopped(struct vcpu *v);
 
-/* Free what ended VMs held, restart those that are to be. Boot CPU, from its idle loop. */
-void vm_reap(void);
-bool vm_is_reapable(void);
-
-/* The first status of an ended VM that was not 0. Boot CPU. */
-uint32_t vm_machine_status(void);
-
 /* Walk the list of VMs: NULL starts, NULL ends. Boot CPU. */
 struct vm *vm_next(struct vm *vm);
 struct vm *vm_find(const char *name);
+
+/* A new one joins the list. Boot CPU. */
+void vm_add(struct vm *vm);
 
 void vm_pause(struct vm *vm, bool paused);
 
@@ -95,13 +100,5 @@ void vm_request(struct vm *vm, uint32_t requests);
 /* The pages of RAM in a slot (an id below VM_RAM_SLOTS), from `base` on; 0: there is no such slot.
  */
 uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base);
-
-/* Take the VM's current two-dimensional root. 0, or -ENOMEM. Owner CPU. */
-int vcpu_load_root(struct vcpu *v);
-
-struct boot_state;
-
-/* Registers, segments and modes at once. Owner CPU, or before the vCPU first runs. */
-void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The seam between vmm/ and the two vendor back ends (svm/, vmx/): the whole contract. Above it
- * only the two copies of the run loop (vmm/run_svm.c, run_vmx.c), and what picks one (run.c), know
- * a vendor's name (tests/lint/vendors); below it nothing knows a policy. Both back ends fill the
- * same exit record, so each exit is handled once.
+ * only the two copies of the run loop (vmm/exit/loop_svm.c, loop_vmx.c), and what picks one
+ * (loop.c), know a vendor's name (tests/lint/vendors); below it nothing knows a policy. Both back
+ * ends fill the same exit record, so each exit is handled once.
  *
  * Calls are direct: virt_*() picks the vendor with one predictable branch, no pointers.
  */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/config.h"
-#include "vmm/platform.h"
+#include "vmm/control/config.h"
+#include "vmm/dev/platform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -13,7 +13,7 @@ static struct config config;
 
 static void check_report(void *ctx, const char *line)
 {
-	if (strlen(line) >= CONFIG_ERROR_LEN ||
+	if (strlen(line) >= LOAD_ERROR_LEN ||
 	    (strncmp(line, "vm ", 3) && strncmp(line, "module ", 7)))
 		abort();
 }
@@ -29,7 +29,7 @@ static void check_vm(const struct vm_config *vm)
 		allowed += cpu_set_has(&vm->cpus, cpu);
 	if (vm->vcpus < 1 || vm->vcpus > VM_MAX_VCPUS || vm->mem_bytes < CONFIG_MIN_MEM ||
 	    vm->mem_bytes > 1ull << 30 || vm->mem_bytes % PAGE_SIZE || !vm->kernel.present ||
-	    !allowed || !vm->name[0] || vm->nr_modules > CONFIG_MAX_MODULES ||
+	    !allowed || !vm->name[0] || vm->nr_modules > LOAD_MAX_MODULES ||
 	    strlen(vm->cmdline) >= CONFIG_CMDLINE_LEN)
 		abort();
 }

@@ -9,7 +9,7 @@
 #include "lib/panic.h"
 #include "tests/unit/support/apics.h"
 #include "tests/unit/support/clock.h"
-#include "vmm/dev/ioapic.h"
+#include "vmm/dev/apic/ioapic.h"
 #include "vmm/dev/pic.h"
 #include "vmm/dev/pit.h"
 #include "vmm/dev/rtc.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The protocol of vmm/dev/lapic.h under the thread sanitizer: senders, an IOAPIC's pins and timers
- * post into one local APIC while its owner takes, ends and masks interrupts, and looks only
+ * The protocol of vmm/dev/apic/lapic.h under the thread sanitizer: senders, an IOAPIC's pins and
+ * timers post into one local APIC while its owner takes, ends and masks interrupts, and looks only
  * after a notify, as the run loop does. A vector that is posted again only after it was served
  * must be served exactly as often as it was posted; none may be lost on the way.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The run loop's count of dead vCPUs (vmm/run.c) on two CPUs: each vCPU, when an NMI has woken it,
- * sends the other one an NMI and halts with interrupts off. One of them is always awake or about to
- * be woken, so the VM must not end, until the last one halts without having sent anything.
+ * The run loop's count of dead vCPUs (vmm/exit/halt.c) on two CPUs: each vCPU, when an NMI has
+ * woken it, sends the other one an NMI and halts with interrupts off. One of them is always awake
+ * or about to be woken, so the VM must not end, until the last one halts without having sent
+ * anything.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -17,10 +18,15 @@
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
 #include "vmm/cpu.h"
-#include "vmm/cr.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/msr.h"
-#include "vmm/run.h"
+#include "vmm/dirty_log.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/halt.h"
+#include "vmm/exit/insn.h"
+#include "vmm/exit/loop.h"
+#include "vmm/exit/realmode.h"
+#include "vmm/exit/requests.h"
+#include "vmm/sched.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 #define ROUNDS 5000
@@ -41,36 +47,67 @@ static void execute_hlt(struct vcpu *v)
 
 	if (turns[i]++ < ROUNDS)
 		vcpu_request(&vcpu[!i], REQ_NMI);
-	sched_halt(v);
+	halt_execute(v);
 }
 
-/* The loop, without what the count does not depend on (run_tmpl.h). */
-void vcpu_run_svm(struct vmm_cpu *c, struct vcpu *v)
+/* The loop, without what the count does not depend on (vmm/exit/loop_tmpl.h). */
+void loop_run_svm(struct vmm_cpu *c, struct vcpu *v)
 {
-	if (v->state != VCPU_RUNNABLE && !vcpu_handle_requests(c, v))
+	if (v->state != VCPU_RUNNABLE && !requests_serve(c, v))
 		return;
 	for (;;) {
 		if (!atomic_load(&v->requests))
 			execute_hlt(v);
-		if (!vcpu_handle_requests(c, v))
+		if (!requests_serve(c, v))
 			return;
 	}
 }
 
 /* ---- what the run loop calls ---- */
 
-void vcpu_latch_nmis(struct vcpu *v)
+void event_latch_nmis(struct vcpu *v)
 {
 	v->nmis_pending = 1;
 }
 
 /* The NMI goes in, and its handler is the guest's next HLT. */
-void vcpu_deliver_events(struct vcpu *v)
+enum event_next event_next(struct vcpu *v, struct vm_event_info *ev)
 {
 	v->nmis_pending = 0;
+	return EVENT_NEXT_NOTHING;
 }
 
-bool vcpu_has_wake_event(struct vcpu *v)
+bool event_has_interrupt(struct vcpu *v)
+{
+	return false;
+}
+
+bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
+{
+	return false;
+}
+
+void event_ask_for_windows(struct vcpu *v) {}
+void event_raise_single_step(struct vcpu *v) {}
+void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
+{
+	return true;
+}
+
+bool realmode_is_due_now(struct vcpu *v)
+{
+	return false;
+}
+
+unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
+{
+	return 0;
+}
+
+bool event_wakes(struct vcpu *v)
 {
 	return v->nmis_pending;
 }
@@ -89,21 +126,16 @@ void vm_end(struct vm *m, enum vm_end why, uint32_t status)
 		vcpu_request(&vcpu[i], REQ_STOP);
 }
 
-void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
-int vcpu_load_root(struct vcpu *v)
-{
-	return 0;
-}
-
-void vcpu_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
+void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 void vm_vcpu_stopped(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}
-void sched_unload(struct vcpu *v) {}
-void sched_clear_dr(void) {}
-void cr_set_intercepts(struct vcpu *v) {}
-void msr_reset(struct vcpu *v) {}
+void vcpu_unload(struct vcpu *v) {}
+void vcpu_clear_dr(void) {}
+void dirty_switch_cpu_log(struct vcpu *v) {}
+void dirty_empty_cpu_log(struct vcpu *v) {}
 
 /* ---- the test ---- */
 
@@ -116,7 +148,7 @@ static void *run_cpu(void *arg)
 	grace_exit_guest(cpu[i].grace);
 	while (vcpu[i].state != VCPU_STOPPED) {
 		if (vcpu[i].state == VCPU_RUNNABLE || atomic_load(&vcpu[i].requests))
-			vcpu_run(&cpu[i], &vcpu[i]);
+			loop_run(&cpu[i], &vcpu[i]);
 		else
 			sched_yield();
 	}

@@ -22,7 +22,7 @@ static struct {
 	struct spinlock lock;
 } t;
 
-static const struct platform_host host = {.event = events_record};
+static const struct dev_host host = {.event = events_record};
 
 static void earlier(struct timer_queue *q) {}
 

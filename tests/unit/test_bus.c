@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "lib/bits.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 
 static struct bus bus;
 static uint64_t last_off, last_val;

@@ -8,12 +8,12 @@
 
 #include <cmocka.h>
 
-#include "vmm/config.h"
+#include "vmm/control/config.h"
 
 struct fixture {
 	struct config config;
 	unsigned nr_errors;
-	char error[8][CONFIG_ERROR_LEN];
+	char error[8][LOAD_ERROR_LEN];
 };
 
 static void record(void *ctx, const char *line)
@@ -21,7 +21,7 @@ static void record(void *ctx, const char *line)
 	struct fixture *f = ctx;
 
 	assert_in_range(f->nr_errors, 0, 7);
-	snprintf(f->error[f->nr_errors++], CONFIG_ERROR_LEN, "%s", line);
+	snprintf(f->error[f->nr_errors++], LOAD_ERROR_LEN, "%s", line);
 }
 
 static int setup(void **state)
@@ -348,7 +348,7 @@ static void test_too_many(void **state)
 		add(f, line);
 	}
 	expect_errors(f, 1, "module 17: vm=n16: more than 16 VMs");
-	for (int i = 0; i <= CONFIG_MAX_MODULES; i++)
+	for (int i = 0; i <= LOAD_MAX_MODULES; i++)
 		add(f, "module vm=n3");
 	assert_int_equal(f->nr_errors, 2);
 	assert_string_equal(f->error[1], "vm n3: module: more than 8");

@@ -14,7 +14,6 @@
 #include "arch/x86/percpu.h"
 #include "drivers/serial.h"
 #include "lib/log.h"
-#include "vmm/monitor.h"
 #include "vmm/vm.h"
 
 /* Two ports: the machine's console, and one for a guest alone. */
@@ -63,15 +62,17 @@ void platform_console_input(struct platform *p, uint8_t byte)
 	hear(p == vms[0].platform ? '0' : '1', byte);
 }
 
-void monitor_input(uint8_t byte)
+static void monitor_input(uint8_t byte)
 {
 	hear('m', byte);
 }
 
-void monitor_enter(void)
+static void monitor_enter(void)
 {
 	console_attach(NULL);
 }
+
+static const struct console_monitor fake_monitor = {monitor_enter, monitor_input};
 
 static void type(void *port, uint8_t byte)
 {
@@ -89,7 +90,7 @@ static int setup(void **state)
 	memset(vms, 0, sizeof(vms));
 	for (unsigned i = 0; i < 2; i++)
 		vms[i].platform = (struct platform *)&vms[i];
-	console_start(machine, 1);
+	console_start(machine, 1, &fake_monitor);
 	console_attach(&vms[1].console); /* which nobody remembers: no monitor, nothing attached */
 	console_destroy(&vms[1].console);
 	nr_vms = 0;
@@ -113,9 +114,9 @@ static void each_port_has_its_listener(void **state)
 	assert_string_equal(heard, "0a");
 	type(&com2, 'b');
 	assert_string_equal(heard, "1b");
-	type(&com2, MONITOR_ESCAPE); /* a byte like any other there */
+	type(&com2, CONSOLE_ESCAPE); /* a byte like any other there */
 	assert_string_equal(heard, "1\x1d");
-	type(&com1, MONITOR_ESCAPE);
+	type(&com1, CONSOLE_ESCAPE);
 	type(&com1, 'c');
 	assert_string_equal(heard, "mc");
 	type(&com2, 'd');
@@ -145,7 +146,7 @@ static void a_new_vm_takes_the_line_from_nobody(void **state)
 	assert_int_equal(console_init(&vms[0].console, &vms[0], &shared), 0);
 	type(&com1, 'a');
 	assert_string_equal(heard, "0a");
-	type(&com1, MONITOR_ESCAPE);
+	type(&com1, CONSOLE_ESCAPE);
 	console_destroy(&vms[0].console);
 	assert_int_equal(console_init(&vms[0].console, &vms[0], &shared), 0);
 	type(&com1, 'b');

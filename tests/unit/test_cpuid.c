@@ -12,7 +12,9 @@
 
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
-#include "vmm/dev/lapic.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/cpuid.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 #define F(n) (1u << (n))

@@ -14,7 +14,8 @@
 #include "tests/unit/support/apics.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/cr.h"
+#include "vmm/exit/cr.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 #define LONG_MODE (EFER_LME | EFER_LMA)
@@ -205,19 +206,6 @@ static void cr8_is_the_task_priority(void **state)
 	assert_int_equal(lapic_get_cr8(&apic[0]), 15);
 }
 
-static void intercepts_are_those_of_the_policy(void **state)
-{
-	vm.cpuid.cr4_exits = CR4_MCE;
-	virt_caps.lax = false;
-	cr_set_intercepts(&vcpu);
-	assert_int_equal(fake_cpu.cr0_exits, 0);
-	assert_int_equal(fake_cpu.cr4_exits, CR4_MCE);
-	virt_caps.lax = true;
-	cr_set_intercepts(&vcpu);
-	assert_int_equal(fake_cpu.cr0_exits, ~0ull);
-	virt_caps.lax = false;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,7 +218,6 @@ int main(void)
 		cmocka_unit_test_setup(pcids_want_long_mode_and_pcid_0, setup),
 		cmocka_unit_test_setup(cr3_has_reserved_bits_in_long_mode, setup),
 		cmocka_unit_test_setup(cr8_is_the_task_priority, setup),
-		cmocka_unit_test_setup(intercepts_are_those_of_the_policy, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

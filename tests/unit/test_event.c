@@ -13,35 +13,24 @@
 #include "arch/x86/regs.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/dev/lapic.h"
-#include "vmm/exit.h"
-#include "vmm/insn.h"
-#include "vmm/realmode.h"
-#include "vmm/sysinsn.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/exception.h"
+#include "vmm/dirty_log.h"
+#include "vmm/exit/insn.h"
+#include "vmm/exit/nmi.h"
+#include "vmm/exit/realmode.h"
+#include "vmm/exit/requests.h"
+#include "vmm/sched.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 static unsigned hlt_is_next; /* its length */
-static bool invd_is_next, code_is_gone;
 
-unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
-{
-	if (code_is_gone)
-		vcpu_inject_page_fault(v, GVA(v->virt.rip), PFERR_FETCH);
-	return !code_is_gone && op == OP_INVD && invd_is_next ? 2 : 0;
-}
-
-bool sysinsn_xsetbv(struct vcpu *v)
-{
-	return false;
-}
-
-void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
 	(void)v;
-	if (op == OP_INVD)
-		return invd_is_next && !code_is_gone ? 2 : 0;
 	return op == OP_HLT ? hlt_is_next : 0;
 }
 
@@ -51,13 +40,16 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 static enum { IRET_RETURNS, IRET_FAULTS, IRET_RUNS_AGAIN } iret;
 static unsigned irets;
 
-void insn_emulate(struct vcpu *v)
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
 {
 	irets++;
 	if (iret == IRET_RETURNS)
 		v->virt.rip += 0x1000;
 	else if (iret == IRET_FAULTS)
-		vcpu_inject_error(v, X86_TRAP_TS, 0x28);
+		event_inject_error(v, X86_TRAP_TS, 0x28);
+	return true;
 }
 
 static bool is_emulated;
@@ -90,6 +82,13 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 {
 	atomic_fetch_or(&v->requests, requests);
 }
+
+void vm_vcpu_stopped(struct vcpu *v) {}
+void sched_remove(struct vcpu *v) {}
+void sched_run_timers_slow(struct vmm_cpu *c) {}
+void vcpu_unload(struct vcpu *v) {}
+void vcpu_clear_dr(void) {}
+void dirty_switch_cpu_log(struct vcpu *v) {}
 
 static unsigned self_interrupts;
 
@@ -126,7 +125,7 @@ static void notify(void *ctx, unsigned id)
 	(void)id;
 }
 
-static const struct platform_host host = {.notify = notify};
+static const struct dev_host host = {.notify = notify};
 
 static void earlier(struct timer_queue *q)
 {
@@ -154,7 +153,6 @@ static int setup(void **state)
 	extint = false;
 	virt_caps.lax = virt_caps.nmi_window_early = false;
 	hlt_is_next = self_interrupts = 0;
-	invd_is_next = code_is_gone = false;
 	slots_init(&vm.mem);
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -169,7 +167,8 @@ static int setup(void **state)
 static struct vm_event_info enter(void)
 {
 	fake_cpu.injected.type = EVENT_NONE;
-	vcpu_deliver_events(&vcpu);
+	vcpu_request(&vcpu, REQ_EVENT);
+	requests_serve(NULL, &vcpu);
 	return fake_cpu.injected;
 }
 
@@ -177,7 +176,7 @@ static void interrupt_goes_in_when_open(void **state)
 {
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
-	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_true(event_wakes(&vcpu));
 	assert_int_equal(enter().vector, 0x40);
 	assert_int_equal(fake_cpu.injected.type, EVENT_INTR);
 	assert_false(fake_cpu.irq_window);
@@ -189,7 +188,7 @@ static void interrupt_waits_for_its_window(void **state)
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
 	fake_cpu.rflags = 0;
-	assert_false(vcpu_has_wake_event(&vcpu));
+	assert_false(event_wakes(&vcpu));
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_true(fake_cpu.irq_window);
 	fake_cpu.rflags = RFLAGS_IF;
@@ -197,7 +196,7 @@ static void interrupt_waits_for_its_window(void **state)
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_true(fake_cpu.irq_window);
 	fake_cpu.irq_shadow = false;
-	vcpu_close_irq_window(&vcpu);
+	event_close_irq_window(&vcpu);
 	assert_int_equal(enter().vector, 0x40);
 	assert_false(fake_cpu.irq_window);
 }
@@ -220,7 +219,7 @@ static void exception_precedes_nmi_precedes_interrupt(void **state)
 	(void)state;
 	lapic_post(&lapic, 0x40, false);
 	vcpu.nmis_pending = 1;
-	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0x18);
+	event_inject_error(&vcpu, X86_TRAP_GP, 0x18);
 	assert_int_equal(enter().vector, X86_TRAP_GP);
 	assert_true(fake_cpu.injected.has_error);
 	assert_int_equal(fake_cpu.injected.error, 0x18);
@@ -238,16 +237,16 @@ static void nmi_is_masked_until_iret(void **state)
 	assert_int_equal(enter().type, EVENT_NMI);
 	vcpu.nmis_pending = 1;
 	assert_int_equal(enter().type, EVENT_NONE);
-	assert_false(vcpu_has_wake_event(&vcpu));
+	assert_false(event_wakes(&vcpu));
 	vcpu.nmi_masked = false;
-	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_true(event_wakes(&vcpu));
 	assert_int_equal(enter().type, EVENT_NMI);
 }
 
 static void send_nmis(uint32_t count)
 {
 	atomic_fetch_add(&vcpu.nmis_sent, count);
-	vcpu_latch_nmis(&vcpu);
+	event_latch_nmis(&vcpu);
 }
 
 /* The exit at the IRET that ends the handler, before that is executed. */
@@ -258,7 +257,7 @@ static void reach_iret(void)
 	assert_true(fake_cpu.nmi_window);
 	vcpu.virt.rip = 0x5000;
 	fake_cpu.rflags = 0;
-	exit_nmi_window(&vcpu);
+	nmi_window_exit(&vcpu);
 	assert_false(fake_cpu.nmi_window);
 }
 
@@ -273,7 +272,7 @@ static void no_nmi_goes_in_front_of_the_iret(void **state)
 	vcpu.virt.rip = 0x8000;
 	fake_cpu.rflags = RFLAGS_IF;
 	fake_cpu.vreg[VREG_DR6] = DR6_INIT | DR6_BS;
-	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	exception_exit(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
 	assert_int_equal(fake_cpu.vreg[VREG_DR6], DR6_INIT);
 	assert_int_equal(enter().type, EVENT_NMI);
 	assert_int_equal(fake_cpu.rflags, RFLAGS_IF);
@@ -291,7 +290,7 @@ static void the_iret_of_a_task_is_executed_here(void **state)
 		send_nmis(1);
 		assert_int_equal(enter().type, EVENT_NMI);
 		fake_cpu.rflags = RFLAGS_NT;
-		exit_nmi_window(&vcpu);
+		nmi_window_exit(&vcpu);
 		send_nmis(1);
 		atomic_store(&vcpu.requests, 0);
 		assert_int_equal(enter().type, EVENT_NONE);
@@ -316,7 +315,7 @@ static void the_iret_of_a_task_is_executed_here(void **state)
 		fake_cpu.rflags = RFLAGS_NT | (i == 0 ? RFLAGS_VM : 0);
 		fake_cpu.vreg[VREG_EFER] = i == 1 ? EFER_LMA : 0;
 		fake_cpu.vreg[VREG_CR0] = i == 2 ? 0 : CR0_PE;
-		exit_nmi_window(&vcpu);
+		nmi_window_exit(&vcpu);
 		send_nmis(1);
 		enter();
 		assert_int_equal(irets, 0);
@@ -333,7 +332,7 @@ static void no_interrupt_goes_in_front_of_what_that_iret_leaves(void **state)
 		send_nmis(1);
 		assert_int_equal(enter().type, EVENT_NMI);
 		fake_cpu.rflags = RFLAGS_NT | RFLAGS_IF;
-		exit_nmi_window(&vcpu);
+		nmi_window_exit(&vcpu);
 		send_nmis(1);
 		lapic_post(&lapic, 0x40, false);
 		assert_int_equal(enter().type, EVENT_NONE);
@@ -351,7 +350,7 @@ static void behind_the_iret_nmis_go_in_at_once(void **state)
 	assert_int_equal(enter().type, EVENT_NONE);
 	vcpu.virt.rip = 0x8000;
 	send_nmis(1);
-	assert_true(vcpu_has_wake_event(&vcpu));
+	assert_true(event_wakes(&vcpu));
 	assert_int_equal(enter().type, EVENT_NMI);
 	assert_int_equal(fake_cpu.rflags, 0);
 }
@@ -383,12 +382,12 @@ static void two_nmis_are_taken_one_waits(void **state)
 static void an_nmi_behind_an_exception_needs_no_if(void **state)
 {
 	fake_cpu.rflags = 0;
-	vcpu_inject_exception(&vcpu, X86_TRAP_DB);
+	event_inject(&vcpu, X86_TRAP_DB);
 	send_nmis(1);
 	assert_int_equal(enter().vector, X86_TRAP_DB);
 	assert_true(fake_cpu.nmi_window);
 	atomic_store(&vcpu.requests, 0);
-	exit_nmi_window(&vcpu);
+	nmi_window_exit(&vcpu);
 	assert_false(fake_cpu.nmi_window);
 	assert_true(atomic_load(&vcpu.requests) & REQ_EVENT);
 	assert_int_equal(enter().type, EVENT_NMI);
@@ -400,7 +399,7 @@ static void an_nmi_without_a_window_interrupts_the_cpu(void **state)
 {
 	virt_caps.nmi_window_early = true;
 	fake_cpu.rflags = 0;
-	vcpu_inject_exception(&vcpu, X86_TRAP_DB);
+	event_inject(&vcpu, X86_TRAP_DB);
 	send_nmis(1);
 	assert_int_equal(enter().vector, X86_TRAP_DB);
 	assert_false(fake_cpu.nmi_window);
@@ -421,7 +420,7 @@ static void an_nmi_waits_for_the_end_of_a_shadow(void **state)
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_true(fake_cpu.nmi_window);
 	fake_cpu.irq_shadow = false;
-	exit_nmi_window(&vcpu);
+	nmi_window_exit(&vcpu);
 	assert_int_equal(enter().type, EVENT_NMI);
 }
 
@@ -429,14 +428,14 @@ static void real_mode_pushes_no_error_code(void **state)
 {
 	(void)state;
 	fake_cpu.vreg[VREG_CR0] = 0;
-	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0);
+	event_inject_error(&vcpu, X86_TRAP_GP, 0);
 	assert_false(enter().has_error);
 }
 
 static void page_fault_sets_cr2(void **state)
 {
 	(void)state;
-	vcpu_inject_page_fault(&vcpu, GVA(0x1234000), PFERR_WRITE);
+	event_inject_page_fault(&vcpu, GVA(0x1234000), PFERR_WRITE);
 	assert_int_equal(fake_cpu.vreg[VREG_CR2], 0x1234000);
 	assert_int_equal(enter().vector, X86_TRAP_PF);
 	assert_int_equal(fake_cpu.injected.error, PFERR_WRITE);
@@ -457,13 +456,13 @@ static void only_faults_set_rf(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		setup(state);
-		vcpu_inject_exception(&vcpu, table[i].vector);
+		event_inject(&vcpu, table[i].vector);
 		assert_int_equal(enter().vector, table[i].vector);
 		assert_int_equal(fake_cpu.rflags, RFLAGS_IF | (table[i].fault ? RFLAGS_RF : 0));
 	}
 	setup(state);
 	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_INTR, .vector = X86_TRAP_UD};
-	vcpu_requeue_event(&vcpu);
+	event_requeue(&vcpu);
 	assert_int_equal(enter().type, EVENT_INTR);
 	assert_int_equal(fake_cpu.rflags, RFLAGS_IF);
 }
@@ -483,8 +482,8 @@ static void double_faults(void **state)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
 		setup(state);
-		vcpu_inject_error(&vcpu, table[i].first, 1);
-		vcpu_inject_error(&vcpu, table[i].second, 2);
+		event_inject_error(&vcpu, table[i].first, 1);
+		event_inject_error(&vcpu, table[i].second, 2);
 		assert_int_equal(enter().vector, table[i].df ? X86_TRAP_DF : table[i].second);
 		assert_int_equal(fake_cpu.injected.error, table[i].df ? 0 : 2);
 	}
@@ -493,8 +492,8 @@ static void double_faults(void **state)
 static void fault_in_double_fault_is_shutdown(void **state)
 {
 	(void)state;
-	vcpu_inject_error(&vcpu, X86_TRAP_DF, 0);
-	vcpu_inject_error(&vcpu, X86_TRAP_GP, 0);
+	event_inject_error(&vcpu, X86_TRAP_DF, 0);
+	event_inject_error(&vcpu, X86_TRAP_GP, 0);
 	assert_int_equal(ended, VM_TRIPLE_FAULT);
 }
 
@@ -502,15 +501,15 @@ static void interrupted_delivery_comes_again(void **state)
 {
 	(void)state;
 	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_INTR, .vector = 0x31};
-	vcpu_requeue_event(&vcpu);
+	event_requeue(&vcpu);
 	assert_int_equal(enter().vector, 0x31);
 	/* INT n, INT3 and INTO are executed again instead. */
 	vcpu.virt.idt_event = (struct vm_event_info){.type = EVENT_SOFT_INT, .vector = 0x80};
-	vcpu_requeue_event(&vcpu);
+	event_requeue(&vcpu);
 	assert_int_equal(enter().type, EVENT_NONE);
 	vcpu.virt.idt_event =
 		(struct vm_event_info){.type = EVENT_EXCEPTION, .vector = X86_TRAP_BP};
-	vcpu_requeue_event(&vcpu);
+	event_requeue(&vcpu);
 	assert_int_equal(enter().type, EVENT_NONE);
 }
 
@@ -544,9 +543,9 @@ static void debug_exceptions_end_branch_tracing(void **state)
 	const uint64_t both = DEBUGCTL_LBR | DEBUGCTL_BTF;
 
 	fake_cpu.vreg[VREG_DEBUGCTL] = both;
-	vcpu_inject_exception(&vcpu, X86_TRAP_UD);
+	event_inject(&vcpu, X86_TRAP_UD);
 	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], both);
-	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	exception_exit(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
 	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], 0);
 	fake_cpu.vreg[VREG_DEBUGCTL] = both;
 	fake_cpu.rflags |= RFLAGS_TF;
@@ -554,7 +553,7 @@ static void debug_exceptions_end_branch_tracing(void **state)
 	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], 0);
 	fake_cpu.vreg[VREG_DEBUGCTL] = both;
 	vcpu.nmi_step = true; /* not the guest's exception */
-	exit_exception(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
+	exception_exit(&vcpu, &(struct vm_exit){.exception.vector = X86_TRAP_DB});
 	assert_int_equal(fake_cpu.vreg[VREG_DEBUGCTL], both);
 }
 
@@ -617,25 +616,11 @@ static void second_look_keeps_the_first_injection(void **state)
 	lapic_post(&lapic, 0x40, false);
 	assert_int_equal(enter().vector, 0x40);
 	extint = true;
-	vcpu_deliver_events(&vcpu);
+	vcpu_request(&vcpu, REQ_EVENT);
+	requests_serve(NULL, &vcpu);
 	assert_int_equal(fake_cpu.injected.vector, 0x40);
 	assert_true(fake_cpu.irq_window);
 	assert_int_equal(enter().vector, 0x08);
-}
-
-/* The exits of WBINVD and INVD are one, and neither says how long its instruction is. */
-static void cache_instructions_are_measured(void **state)
-{
-	(void)state;
-	vcpu.virt.rip = 0x1000;
-	invd_is_next = true;
-	exit_wbinvd(&vcpu);
-	assert_int_equal(vcpu.virt.rip, 0x1002);
-	assert_int_equal(vcpu.pending.type, EVENT_NONE);
-	code_is_gone = true; /* one page fault: two would be a double fault */
-	exit_wbinvd(&vcpu);
-	assert_int_equal(vcpu.virt.rip, 0x1002);
-	assert_int_equal(enter().vector, X86_TRAP_PF);
 }
 
 /* The emulator takes its events at once, one at each look. */
@@ -644,7 +629,7 @@ static void emulated_modes_take_their_events_at_once(void **state)
 	(void)state;
 	vcpu.emulates_modes = is_emulated = true;
 	lapic_post(&lapic, 0x40, false);
-	vcpu_inject_exception(&vcpu, X86_TRAP_UD);
+	event_inject(&vcpu, X86_TRAP_UD);
 	assert_int_equal(enter().type, EVENT_NONE);
 	assert_int_equal(delivered.type, EVENT_EXCEPTION);
 	assert_int_equal(delivered.vector, X86_TRAP_UD);
@@ -687,7 +672,6 @@ int main(void)
 		cmocka_unit_test_setup(task_priority_has_two_writers, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
-		cmocka_unit_test_setup(cache_instructions_are_measured, setup),
 		cmocka_unit_test_setup(emulated_modes_take_their_events_at_once, setup),
 	};
 

@@ -15,7 +15,7 @@
 #include "mm/guest.h"
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/wires.h"
-#include "vmm/dev/firmware.h"
+#include "vmm/firmware/firmware.h"
 #include "vmm/dev/pic.h"
 
 static struct guest_memory mem;
@@ -275,7 +275,7 @@ static void test_pic_state(void **state)
 
 	wire_init(&intr);
 	pic_init(&pic, &intr.line);
-	firmware_init_pic(&pic);
+	pic_set_pc_defaults(&pic);
 	for (unsigned irq = 0; irq < 16; irq++) {
 		if (irq == 2 || irq == 11)
 			continue;

@@ -168,6 +168,72 @@ static void test_dirty_log(void **state)
 	assert_int_equal(dirty(), 4);
 }
 
+/* --- an engine that shadows page tables --- */
+
+static struct {
+	struct slot_watch watch;
+	unsigned nr;
+	struct {
+		uint64_t gpa, len;
+		uint8_t byte; /* what memory had there by then */
+	} heard[8];
+} engine;
+
+static void wrote(struct slot_watch *w, const struct memslot *slot, gpa_t gpa, uint64_t len)
+{
+	assert_ptr_equal(w, &engine.watch);
+	assert_true(slot_has(slot, gpa_to_gfn(gpa)));
+	assert_in_range(engine.nr, 0, ARRAY_SIZE(engine.heard) - 1);
+	engine.heard[engine.nr].gpa = gpa.v;
+	engine.heard[engine.nr].len = len;
+	engine.heard[engine.nr++].byte = *(const uint8_t *)slot_va(slot, gpa);
+}
+
+static int watch_slot(void *mmu, const struct memslot *was, struct memslot *slot)
+{
+	slot->watch = slot->id == 0 ? &engine.watch : NULL;
+	return 0;
+}
+
+static void commit(void *mmu, const struct memslot *old, const struct memslot *new, uint64_t gen) {}
+
+static void expect_heard(unsigned i, uint64_t gpa, uint64_t len, uint8_t byte)
+{
+	assert_int_equal(engine.heard[i].gpa, gpa);
+	assert_int_equal(engine.heard[i].len, len);
+	assert_int_equal(engine.heard[i].byte, byte);
+}
+
+/* Each write of Umbra's own, page by page, when it is made, and nothing else. */
+static void test_watch(void **state)
+{
+	static const struct mmu_ops ops = {.slot_prepare = watch_slot, .slot_commit = commit};
+	uint8_t b[0x1800];
+	uint64_t old = 0, val = 0x77;
+
+	engine.watch.wrote = wrote;
+	memset(b, 0x5a, sizeof(b));
+	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), 0);
+	assert_int_equal(guest_write(&mem, GPA(0x1f00), b, sizeof(b)), 0);
+	assert_int_equal(guest_zero(&mem, GPA(0x3010), 8), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0x3010), &old, &val, 8), 0);
+	assert_int_equal(engine.nr, 5);
+	expect_heard(0, 0x1f00, 0x100, 0x5a);
+	expect_heard(1, 0x2000, 0x1000, 0x5a);
+	expect_heard(2, 0x3000, 0x700, 0x5a);
+	expect_heard(3, 0x3010, 8, 0);
+	expect_heard(4, 0x3010, 8, 0x77);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0x3010), &old, &val, 8), 1);
+	assert_int_equal(guest_read(&mem, GPA(0x3010), b, 8), 0);
+	assert_int_equal(guest_write(&mem, GPA(LOG_BASE), b, 8), 0); /* nobody watches that */
+	assert_int_equal(guest_write(&mem, GPA(RAM_END - 4), b, 8), -EFAULT);
+	guest_mark_dirty(&mem, GPA(0)); /* the guest's own */
+	assert_int_equal(engine.nr, 5);
+	assert_int_equal(slots_set_mmu(&mem, NULL, NULL), 0);
+	assert_int_equal(guest_write(&mem, GPA(0x1f00), b, 8), 0);
+	assert_int_equal(engine.nr, 5);
+}
+
 static void test_cmpxchg(void **state)
 {
 	static const size_t size[] = {1, 2, 4, 8};
@@ -209,11 +275,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_read_back),       TEST(test_placement),
-		TEST(test_edges),           TEST(test_write_is_all_or_nothing),
-		TEST(test_read_only),       TEST(test_ptr),
-		TEST(test_dirty_log),       TEST(test_cmpxchg),
-		TEST(test_cmpxchg_refuses),
+		TEST(test_read_back), TEST(test_placement),
+		TEST(test_edges),     TEST(test_write_is_all_or_nothing),
+		TEST(test_read_only), TEST(test_ptr),
+		TEST(test_dirty_log), TEST(test_watch),
+		TEST(test_cmpxchg),   TEST(test_cmpxchg_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/dev/ioapic.h"
+#include "vmm/dev/apic/ioapic.h"
 
 #define MASKED     (1u << 16)
 #define LEVEL      (1u << 15)

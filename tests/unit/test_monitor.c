@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "drivers/reset.h"
-#include "vmm/monitor.h"
+#include "drivers/machine.h"
+#include "vmm/control/monitor.h"
 #include "vmm/trace.h"
 #include "vmm/vm.h"
 

@@ -12,8 +12,9 @@
 #include "tests/unit/support/apics.h"
 #include "tests/unit/support/fake_virt.h"
 #include "vmm/cpu.h"
-#include "vmm/cpuid.h"
-#include "vmm/msr.h"
+#include "vmm/cpuid_table.h"
+#include "vmm/exit/msr.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 #define F(n) (1u << (n))
@@ -32,7 +33,7 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 	return 0;
 }
 
-void sched_load_tsc_aux(const struct vcpu *v)
+void vcpu_load_tsc_aux(const struct vcpu *v)
 {
 	tsc_aux = v->msr.tsc_aux;
 }
@@ -46,7 +47,7 @@ static int setup(void **state)
 					   [8] = {.eax = 0x3028}}}};
 	vcpu = (struct vcpu){.vm = &vm, .lapic = &apic[0]};
 	msr_init();
-	msr_reset(&vcpu);
+	vcpu_reset(&vcpu);
 	return 0;
 }
 
@@ -254,7 +255,7 @@ static void the_rest(void **state)
 	assert_true(is_gp(MSR_DEBUGCTL, 4));
 	assert_int_equal(msr_write(&vcpu, MSR_TSC_DEADLINE, 0), 0);
 	/* Set to what RESET says. */
-	msr_reset(&vcpu);
+	vcpu_reset(&vcpu);
 	assert_int_equal(get(MSR_MISC_ENABLE), 0x1801); /* fast strings are on */
 	assert_int_equal(get(MSR_MTRR_DEF_TYPE), 0xc06);
 }

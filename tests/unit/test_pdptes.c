@@ -11,7 +11,7 @@
 #include "mm/grace.h"
 #include "mm/guest.h"
 #include "tests/unit/support/host.h"
-#include "vmm/cr.h"
+#include "vmm/exit/cr.h"
 #include "vmm/vm.h"
 
 #define RAM   0x10000ull

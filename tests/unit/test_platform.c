@@ -15,7 +15,7 @@
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/wires.h"
 #include "vmm/dev/fw_cfg.h"
-#include "vmm/dev/lapic.h"
+#include "vmm/dev/apic/lapic.h"
 
 #define NR_VCPUS 2
 
@@ -25,14 +25,14 @@ static struct {
 	struct guest_memory mem;
 	struct timer_queue queue;
 	struct timer_queue *queues[NR_VCPUS];
-	struct console console;
+	struct char_sink sink;
 	char sent[16];
 	unsigned nr_sent;
 	struct platform_config config;
 	struct platform *p;
 } t;
 
-static void output(struct console *c, uint8_t byte)
+static void output(struct char_sink *s, uint8_t byte)
 {
 	if (t.nr_sent < sizeof(t.sent))
 		t.sent[t.nr_sent++] = (char)byte;
@@ -47,11 +47,11 @@ static void no_signal(void *vm, unsigned vcpu) {}
 static void no_startup(void *vm, unsigned vcpu, uint8_t vector) {}
 static void earlier(struct timer_queue *q) {}
 
-static const struct platform_host host = {.notify = notify,
-					  .nmi = no_signal,
-					  .init = no_signal,
-					  .startup = no_startup,
-					  .event = events_record};
+static const struct dev_host host = {.notify = notify,
+				     .nmi = no_signal,
+				     .init = no_signal,
+				     .startup = no_startup,
+				     .event = events_record};
 
 static int setup(void **state)
 {
@@ -63,19 +63,18 @@ static int setup(void **state)
 	clock_set_ns(NSEC_PER_SEC);
 	timer_queue_init(&t.queue, earlier);
 	t.queues[0] = t.queues[1] = &t.queue;
-	t.console.output = output;
+	t.sink.put = output;
 	t.config = (struct platform_config){.name = "t",
 					    .vm = &t,
 					    .host = &host,
-					    .mem = &t.mem,
 					    .ram_bytes = 8 << 20,
 					    .nr_vcpus = NR_VCPUS,
 					    .vcpu_timers = t.queues,
-					    .console = &t.console,
-					    .phys_bits = 40,
-					    .firmware_tables = true};
+					    .serial = &t.sink,
+					    .phys_bits = 40};
 	t.p = platform_create(&t.config);
 	assert_non_null(t.p);
+	platform_act_as_firmware(t.p);
 	return 0;
 }
 
@@ -252,34 +251,6 @@ static void test_sci_level(void **state)
 	assert_int_equal(lapic_pending(l), -1);
 }
 
-static void test_firmware_tables(void **state)
-{
-	char sig[8];
-
-	assert_int_equal(platform_rsdp(t.p).v, 0xe0000);
-	assert_int_equal(guest_read(&t.mem, platform_rsdp(t.p), sig, 8), 0);
-	assert_memory_equal(sig, "RSD PTR ", 8);
-}
-
-static void test_reset(void **state)
-{
-	char sig[8] = {0};
-
-	out(0x3f9, 1, 0x0f);
-	out(0x80, 1, 0x12);
-	out(0xcf8, 4, 0x80000000);
-	out(0xe0, 4, 0x1234);
-	assert_int_equal(guest_write(&t.mem, GPA(0xe0000), sig, 8), 0);
-	platform_reset(t.p);
-	assert_int_equal(in(0x3f9, 1), 0);
-	assert_int_equal(in(0x80, 1), 0);
-	assert_int_equal(in(0xcf8, 4), 0);
-	assert_int_equal(in(0xe0, 4), 0);
-	assert_int_equal(in(0x21, 1), 0xfb);
-	assert_int_equal(guest_read(&t.mem, GPA(0xe0000), sig, 8), 0);
-	assert_memory_equal(sig, "RSD PTR ", 8);
-}
-
 /*
  * A board whose VM has ended: callbacks that were under way on another CPU when the timers were
  * shut come to their end, and leave nothing behind that fires later.
@@ -317,12 +288,10 @@ static void test_bare_board(void **state)
 	static const struct fw_cfg_file file = {"opt/x", "abc", 3};
 	struct platform *p;
 
-	t.config.firmware_tables = false;
 	t.config.fw_cfg = &file;
 	t.config.nr_fw_cfg = 1;
 	p = platform_create(&t.config);
 	assert_non_null(p);
-	assert_int_equal(platform_rsdp(p).v, 0);
 	platform_pio_write(p, 0x510, 2, FW_CFG_FILE_FIRST + 1);
 	assert_int_equal(platform_pio_read(p, 0x511, 1), 'a');
 	platform_destroy(p);
@@ -358,11 +327,9 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_unclaimed),     T(test_who_answers), T(test_own_apic),
-		T(test_events),        T(test_extint),      T(test_ioapic),
-		T(test_timer_pin),     T(test_sci_level),   T(test_firmware_tables),
-		T(test_reset),         T(test_shut_timers), T(test_bare_board),
-		T(test_out_of_memory),
+		T(test_unclaimed),   T(test_who_answers), T(test_own_apic),      T(test_events),
+		T(test_extint),      T(test_ioapic),      T(test_timer_pin),     T(test_sci_level),
+		T(test_shut_timers), T(test_bare_board),  T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

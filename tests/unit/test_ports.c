@@ -15,7 +15,7 @@
 #include "vmm/dev/debug.h"
 #include "vmm/dev/latch.h"
 #include "vmm/dev/pci.h"
-#include "vmm/dev/reset.h"
+#include "vmm/dev/i8042.h"
 #include "vmm/dev/testdev.h"
 
 static struct {
@@ -34,7 +34,7 @@ static void drop_page(void *vm, gpa_t gpa)
 	t.locked_in_drop = spin_is_locked(&t.lock);
 }
 
-static const struct platform_host host = {.event = events_record, .drop_page = drop_page};
+static const struct dev_host host = {.event = events_record, .drop_page = drop_page};
 
 static int setup(void **state)
 {
@@ -328,9 +328,8 @@ static void test_debug_console(void **state)
 
 static void test_latch(void **state)
 {
-	struct latch l;
+	struct latch l = {0};
 
-	latch_reset(&l);
 	assert_int_equal(latch_read(&l, 0, 4), 0);
 	latch_write(&l, 1, 2, 0xabcd);
 	assert_int_equal(latch_read(&l, 0, 4), 0x00abcd00);

@@ -446,22 +446,6 @@ static void test_memory_size(void **state)
 	assert_int_equal(get16(0x5b) | get(0x5d) << 16, 1021 * GIB >> 16);
 }
 
-static void test_reset(void **state)
-{
-	put(0x40, 0x12);
-	put(B, 0x7a);
-	advance(1500 * MS);
-	assert_true(line);
-	rtc_reset(&rtc);
-	assert_false(line);
-	assert_int_equal(get(B), 0x02);
-	assert_int_equal(get(0x40), 0x12);
-	assert_int_equal(get(C), 0);
-	expect_time(0x23, 0x59, 0x59);
-	advance(5000 * MS);
-	assert_false(line);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,7 +466,6 @@ int main(void)
 		cmocka_unit_test_setup(test_alarm_polled, setup),
 		cmocka_unit_test_setup(test_cmos, setup),
 		cmocka_unit_test_setup(test_memory_size, setup),
-		cmocka_unit_test_setup(test_reset, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

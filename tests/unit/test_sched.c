@@ -19,8 +19,11 @@
 #include "tests/unit/support/clock.h"
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/support/host.h"
-#include "vmm/cpu.h"
-#include "vmm/start.h"
+#include "vmm/control/cpu_loop.h"
+#include "vmm/control/work.h"
+#include "vmm/exit/loop.h"
+#include "vmm/sched.h"
+#include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
 /* ---- the machine ---- */
@@ -67,24 +70,46 @@ static struct vcpu vcpu[3];
 static jmp_buf in_guest;
 static struct vcpu *running;
 
-void vcpu_run(struct vmm_cpu *c, struct vcpu *v)
+void loop_run(struct vmm_cpu *c, struct vcpu *v)
 {
 	running = v;
 	longjmp(in_guest, 1);
 }
 
-void sched_init_switch(void) {}
-
-void sched_load(struct vcpu *v)
+void vcpu_load(struct vcpu *v)
 {
 	vmm_this_cpu()->loaded = v;
 }
 
-void vmm_work(void) {}
+static void (*at_work)(void); /* what happens to come while the CPU looks for work */
+static bool work_pending;
 
-bool vmm_has_work(void)
+void work_do(void)
 {
-	return true;
+	if (at_work)
+		at_work();
+}
+
+bool work_is_pending(void)
+{
+	return work_pending;
+}
+
+static unsigned halts, openings;
+static void (*interrupt)(void);
+
+/* The halt ends by an interrupt, which makes a vCPU runnable. */
+void test_wait_for_interrupt(void)
+{
+	halts++;
+	interrupt();
+}
+
+void test_take_interrupts(void)
+{
+	openings++;
+	if (interrupt)
+		interrupt();
 }
 
 void console_poll(void) {}
@@ -93,7 +118,7 @@ void console_poll(void) {}
 static struct vcpu *turn(void)
 {
 	if (!setjmp(in_guest))
-		sched_loop();
+		cpu_loop();
 	return running;
 }
 
@@ -104,6 +129,9 @@ static int setup(void **state)
 	memset(cpus, 0, sizeof(cpus));
 	memset(vcpu, 0, sizeof(vcpu));
 	memset(ipis, 0, sizeof(ipis));
+	halts = openings = 0;
+	interrupt = at_work = NULL;
+	work_pending = false;
 	for (unsigned i = 0; i < 2; i++)
 		cpus[i] = (struct cpu){.self = &cpus[i], .id = i};
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[0]);
@@ -235,6 +263,53 @@ static void paused_vcpus_get_no_turn(void **state)
 	assert_ptr_equal(turn(), &vcpu[1]);
 }
 
+static void wake(void)
+{
+	vcpu_request(&vcpu[0], REQ_EVENT);
+}
+
+static void an_idle_cpu_halts_until_an_interrupt(void **state)
+{
+	interrupt = wake;
+	vcpu[0].state = VCPU_HALTED;
+	sched_add(&vcpu[0]);
+	atomic_store(&vcpu[0].requests, 0);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_int_equal(halts, 1);
+}
+
+/* Background work keeps the CPU from halting; what wakes its vCPUs must come in all the same. */
+static void interrupts_come_in_while_there_is_work(void **state)
+{
+	work_pending = true;
+	interrupt = wake;
+	vcpu[0].state = VCPU_HALTED;
+	sched_add(&vcpu[0]);
+	atomic_store(&vcpu[0].requests, 0);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_int_equal(halts, 0);
+	assert_int_equal(openings, 1);
+}
+
+static void reschedule_this_cpu(void)
+{
+	at_work = NULL;
+	vmm_cpu_reschedule(vmm_this_cpu());
+}
+
+/* The last vCPU of a VM stops elsewhere when this CPU has looked for work and has nothing loaded.
+ */
+static void a_reschedule_before_the_load_is_not_lost(void **state)
+{
+	sched_add(&vcpu[0]);
+	atomic_store(&vcpu[0].requests, 0);
+	at_work = reschedule_this_cpu;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_true(atomic_exchange(&vcpu[0].requests, 0) & REQ_YIELD);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_int_equal(atomic_load(&vcpu[0].requests), 0);
+}
+
 #define BUSY_NS 30000
 
 static unsigned fired;
@@ -292,6 +367,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(calls_after_a_grace_period_get_their_turn, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(paused_vcpus_get_no_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_idle_cpu_halts_until_an_interrupt, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(interrupts_come_in_while_there_is_work, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_reschedule_before_the_load_is_not_lost, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(timers_leave_time_for_the_guests, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_timer_of_another_cpu_is_one_interrupt, setup,
 						teardown),

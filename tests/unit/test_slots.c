@@ -42,6 +42,8 @@ static struct {
 	const struct memslot *old, *new; /* of the last slot_commit() */
 } engine;
 
+static struct slot_watch watch;
+
 static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *new)
 {
 	assert_ptr_equal(mmu, &engine);
@@ -51,7 +53,7 @@ static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *ne
 		return engine.refuse;
 	engine.prepared++;
 	if (new)
-		new->mmu = &engine;
+		new->watch = &watch;
 	return 0;
 }
 
@@ -78,7 +80,7 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 	assert_true(generation > engine.generation || !old != !new);
 	engine.generation = generation;
 	if (new) {
-		assert_ptr_equal(new->mmu, &engine);
+		assert_ptr_equal(new->watch, &watch);
 		assert_int_equal(slots_find(&mem, new->base)->id, new->id);
 		assert_int_equal(slots_find(&mem, new->base)->flags, new->flags);
 	}
@@ -406,13 +408,13 @@ static void test_engine_comes_late_and_goes(void **state)
 	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), 0);
 	assert_int_equal(engine.prepared, 2);
 	assert_int_equal(engine.committed, 2);
-	assert_ptr_equal(slots_find(&mem, GFN(20))->mmu, &engine);
+	assert_ptr_equal(slots_find(&mem, GFN(20))->watch, &watch);
 	assert_int_equal(slots_set_mmu(&mem, NULL, NULL), 0);
 	assert_int_equal(engine.committed, 4);
-	assert_null(slots_find(&mem, GFN(20))->mmu);
+	assert_null(slots_find(&mem, GFN(20))->watch);
 	engine.refuse = -ENOMEM;
 	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), -ENOMEM);
-	assert_null(slots_find(&mem, GFN(20))->mmu);
+	assert_null(slots_find(&mem, GFN(20))->watch);
 	assert_int_equal(slots_delete(&mem, 1), 0); /* the engine has no say */
 	slots_destroy(&mem);
 }

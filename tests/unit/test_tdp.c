@@ -26,7 +26,7 @@ static void test_page_sizes(void **state)
 			world_check_level(0x80000, R, min(max, 2u));
 			world_check_level(0x80202, X, 1);
 			world_check_tree();
-			world_unmap(0, TDP_GFN_END);
+			world_unmap(0, world.tdp.end.v);
 		}
 		world_destroy();
 	}
@@ -220,10 +220,10 @@ static void test_mmio_without_reserved_bits(void **state)
 static void test_beyond_the_tables(void **state)
 {
 	world_with_memory(WORLD_NPT, 3, 0, 0x100, 0);
-	assert_int_equal(world_fault(0, TDP_GFN_END, W), RET_PF_EMULATE);
+	assert_int_equal(world_fault(0, world.tdp.end.v, W), RET_PF_EMULATE);
 	assert_int_equal(world_fault(0, ~0ull >> 12, R), RET_PF_EMULATE);
 	/* Reachable, but its entry would point into RAM when inverted (L1TF). */
-	assert_int_equal(world_fault(0, TDP_GFN_END - 1, R), RET_PF_EMULATE);
+	assert_int_equal(world_fault(0, world.tdp.end.v - 1, R), RET_PF_EMULATE);
 	assert_int_equal(world.tdp.tables, 1);
 	world_destroy();
 }

@@ -134,7 +134,7 @@ static void test_finds_third_mapping(void **state)
 	spte = world_spte(0x234, &level);
 	assert_int_equal(level, 2);
 	table = host_va(world.root[0]);
-	for (level = SPTE_LEVELS; level > 2; level--)
+	for (level = world.tdp.fmt->root_level; level > 2; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(0x234), level)])));
 	/* A store that leads somewhere else, for the length of one store. */
 	spte_store(&table[spte_index(GFN(0x234), 2)], spte + 0x200000);

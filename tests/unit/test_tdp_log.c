@@ -57,7 +57,7 @@ static void write_logged(unsigned vcpu, uint64_t gfn)
 		assert_int_equal(world_fault(vcpu, gfn, W), RET_PF_FIXED);
 		return;
 	}
-	for (unsigned level = SPTE_LEVELS; level > 1; level--)
+	for (unsigned level = world.tdp.fmt->root_level; level > 1; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), level)])));
 	if (!(atomic_fetch_or(&table[spte_index(GFN(gfn), 1)], dirty) & dirty) && noted.on)
 		noted.gfn[noted.nr++] = gfn;

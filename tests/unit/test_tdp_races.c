@@ -183,7 +183,7 @@ static void unmap_all_and_write(unsigned cpu)
 		write_from(cpu - 1, GFN_A + 0x400 * cpu);
 		return;
 	}
-	world_unmap(0, TDP_GFN_END);
+	world_unmap(0, world.tdp.end.v);
 	grace_enter_guest(grace_cpu());
 }
 

@@ -77,7 +77,7 @@ static void test_unmap_splits(void **state)
 			world_check_level(0x41234, W, 3);
 			world_unmap(ranges[i][0], ranges[i][1]);
 			check_hole(ranges[i][0], ranges[i][1]);
-			world_unmap(0, TDP_GFN_END);
+			world_unmap(0, world.tdp.end.v);
 		}
 		world_destroy();
 	}
@@ -104,7 +104,7 @@ static void test_unmap_borders(void **state)
 	assert_int_equal(world_fault(0, 0, W), RET_PF_FIXED);
 	world_unmap(5, 5);
 	world_unmap(0x100000, 0x200000);
-	world_unmap(TDP_GFN_END, SLOTS_MAX_GFN);
+	world_unmap(world.tdp.end.v, SLOTS_MAX_GFN);
 	assert_int_equal(world_walk(5, true), world_backing(5));
 	world_unmap(0, SLOTS_MAX_GFN);
 	assert_int_equal(world_walk(5, true), 0);
@@ -223,7 +223,7 @@ static spte_t *leaf_table(uint64_t gfn)
 {
 	spte_t *table = world.tdp.root->table;
 
-	for (unsigned level = SPTE_LEVELS; level > 1; level--)
+	for (unsigned level = world.tdp.fmt->root_level; level > 1; level--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), level)])));
 	return table;
 }

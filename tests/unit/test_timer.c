@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "vmm/timer.h"
+#include "vmm/dev/timer.h"
 
 static struct timer_queue queue;
 static struct timer timers[4];

@@ -19,7 +19,7 @@ enum { RBR, IER, IIR, LCR, MCR, LSR, MSR, SCR, THR = RBR, FCR = IIR };
 
 static struct {
 	struct uart uart;
-	struct console console;
+	struct char_sink sink;
 	struct wire irq;
 	struct timer_queue queue;
 	struct spinlock lock;
@@ -27,7 +27,7 @@ static struct {
 	size_t nr_sent;
 } t;
 
-static void output(struct console *c, uint8_t byte)
+static void output(struct char_sink *s, uint8_t byte)
 {
 	t.sent[t.nr_sent++] = (char)byte;
 }
@@ -59,12 +59,12 @@ static void pass_ns(uint64_t ns)
 static int setup(void **state)
 {
 	memset(&t, 0, sizeof(t));
-	t.console.output = output;
+	t.sink.put = output;
 	wire_init(&t.irq);
 	spin_init(&t.lock);
 	clock_set_ns(1000);
 	timer_queue_init(&t.queue, earlier);
-	uart_init(&t.uart, &t.console, &t.irq.line, &t.queue, &t.lock);
+	uart_init(&t.uart, &t.sink, &t.irq.line, &t.queue, &t.lock);
 	return 0;
 }
 

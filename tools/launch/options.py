@@ -3,7 +3,7 @@
 
 A guest is described by the same options whether it is the one on the command line or a further one
 in --vm "...". What the launcher need not understand it hands to the hypervisor as it is, so that
-there is one place that says what a word may be: vmm/config.c.
+there is one place that says what a word may be: vmm/control/config.c.
 """
 import argparse
 import os
@@ -19,7 +19,7 @@ STATUS_TIMEOUT = 124
 STATUS_INTERRUPTED = 130
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (vmm/config.h)
+DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (vmm/control/config.h)
 
 # What ends the emulator when Umbra writes to it: QEMU's isa-debug-exit, Bochs's shutdown port.
 EXIT_PORTS = {"qemu": "0xf4", "bochs": "0x8900"}

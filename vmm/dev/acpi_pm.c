@@ -4,7 +4,7 @@
 
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/platform.h"
+#include "vmm/dev/host.h"
 
 /* PM1 status and enable bits. */
 #define PM1_TMR    BIT(0)
@@ -181,7 +181,7 @@ void acpi_pm_reset(struct acpi_pm *pm)
 	update_sci(pm);
 }
 
-void acpi_pm_init(struct acpi_pm *pm, const struct platform_host *host, void *vm,
+void acpi_pm_init(struct acpi_pm *pm, const struct dev_host *host, void *vm,
 		  const struct irq_line *sci, struct timer_queue *queue, struct spinlock *lock)
 {
 	*pm = (struct acpi_pm){.host = host, .vm = vm, .sci = *sci, .lock = lock};

@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
-struct platform_host;
+struct dev_host;
 
 #define ACPI_PM_PORT      0x600 /* 16 ports */
 #define ACPI_PM_PORTS     16
@@ -36,14 +36,14 @@ struct acpi_pm {
 	uint64_t seen_halves; /* changes of the timer's top bit that TMR_STS has accounted for */
 	bool sci_level;       /* what the line was last driven to */
 	struct irq_line sci;  /* const; level */
-	const struct platform_host *host; /* const */
-	void *vm;                         /* const */
-	struct spinlock *lock;            /* const; the device lock, for the timer callback */
-	struct timer timer;               /* the next change of the top bit, while TMR_EN is set */
+	const struct dev_host *host; /* const */
+	void *vm;                    /* const */
+	struct spinlock *lock;       /* const; the device lock, for the timer callback */
+	struct timer timer;          /* the next change of the top bit, while TMR_EN is set */
 };
 
 /* `sci` is copied. */
-void acpi_pm_init(struct acpi_pm *pm, const struct platform_host *host, void *vm,
+void acpi_pm_init(struct acpi_pm *pm, const struct dev_host *host, void *vm,
 		  const struct irq_line *sci, struct timer_queue *queue, struct spinlock *lock);
 void acpi_pm_reset(struct acpi_pm *pm);
 

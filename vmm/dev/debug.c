@@ -3,7 +3,7 @@
 #include "vmm/dev/debug.h"
 
 #include "lib/log.h"
-#include "vmm/platform.h"
+#include "vmm/dev/host.h"
 
 uint64_t debug_exit_read(void *dev, uint64_t off, unsigned size)
 {

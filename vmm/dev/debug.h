@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-struct platform_host;
+struct dev_host;
 
 #define DEBUG_EXIT_PORT    0xf4 /* 4 ports */
 #define DEBUG_CONSOLE_PORT 0x402
@@ -16,8 +16,8 @@ struct platform_host;
 #define DEBUG_LINE_MAX     120
 
 struct debug_exit {
-	const struct platform_host *host; /* const */
-	void *vm;                         /* const */
+	const struct dev_host *host; /* const */
+	void *vm;                    /* const */
 };
 
 struct debug_console {

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 
 #define FW_CFG_PORT      0x510 /* 2 ports: selector (16 bits), data */
 #define FW_CFG_PORTS     2
@@ -62,7 +62,7 @@ struct fw_cfg {
 	struct e820_entry e820[E820_MAX_ENTRIES];
 };
 
-/* `ram_bytes` of RAM (laid out as vmm/e820.h says) and `nr_cpus` CPUs; the file etc/e820. */
+/* `ram_bytes` of RAM (laid out as vmm/dev/e820.h says) and `nr_cpus` CPUs; the file etc/e820. */
 void fw_cfg_init(struct fw_cfg *f, uint64_t ram_bytes, unsigned nr_cpus);
 void fw_cfg_reset(struct fw_cfg *f);
 

@@ -2,9 +2,7 @@
 /* Ports that remember. */
 #include "vmm/dev/latch.h"
 
-#include <string.h>
-
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 
 static uint8_t read_port(void *dev, uint64_t port)
 {
@@ -24,9 +22,4 @@ uint64_t latch_read(void *dev, uint64_t off, unsigned size)
 void latch_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	bus_write_bytes(write_port, dev, off, size, val);
-}
-
-void latch_reset(struct latch *l)
-{
-	memset(l->value, 0, sizeof(l->value));
 }

@@ -18,8 +18,6 @@ struct latch {
 	uint8_t value[LATCH_MAX_PORTS];
 };
 
-void latch_reset(struct latch *l);
-
 /* For a bus region of up to LATCH_MAX_PORTS ports with `dev` = the latch. */
 uint64_t latch_read(void *dev, uint64_t off, unsigned size);
 void latch_write(void *dev, uint64_t off, unsigned size, uint64_t val);

@@ -9,7 +9,7 @@
  * any masking by the CPU; software-made pulses of no length are common in virtual machines.
  */
 #include "lib/bits.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 #include "vmm/dev/pic.h"
 
 #define ICW1_INIT    BIT(4)
@@ -366,4 +366,21 @@ uint64_t pic_elcr_read(void *dev, uint64_t off, unsigned size)
 void pic_elcr_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	bus_write_bytes(elcr_write8, dev, off, size, val);
+}
+
+/* ICW1: initialise, ICW4 follows; ICW2: vectors; ICW3: wiring of the cascade; ICW4: 8086 mode. */
+static void set_pc_default(struct pic_chip *chip, uint8_t vectors, uint8_t cascade, uint8_t mask)
+{
+	pic_write(chip, 0, 1, 0x11);
+	pic_write(chip, 1, 1, vectors);
+	pic_write(chip, 1, 1, cascade);
+	pic_write(chip, 1, 1, 0x01);
+	pic_write(chip, 1, 1, mask);
+}
+
+void pic_set_pc_defaults(struct pic *p)
+{
+	set_pc_default(&p->chip[0], 0x08, 1 << PIC_CASCADE, (uint8_t) ~(1 << PIC_CASCADE));
+	set_pc_default(&p->chip[1], 0x70, PIC_CASCADE, (uint8_t) ~(1 << (11 - 8)));
+	pic_elcr_write(p, 1, 1, 1 << (9 - 8)); /* ACPI's SCI; there are no PCI interrupts */
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/irq.h"
+#include "vmm/dev/irq_line.h"
 
 #define PIC_MASTER_PORT 0x20  /* 2 ports */
 #define PIC_SLAVE_PORT  0xa0  /* 2 ports */
@@ -45,6 +45,12 @@ struct pic {
 /* Power-up state: all masked, no request. `out` is copied. */
 void pic_init(struct pic *p, const struct irq_line *out);
 void pic_reset(struct pic *p);
+
+/*
+ * As a PC's firmware leaves the pair: vectors 0x08 and 0x70, everything masked but the cascade and
+ * IRQ 11, which a BIOS opens for PCI; IRQ 9 (SCI), 10 and 11 are level-triggered.
+ */
+void pic_set_pc_defaults(struct pic *p);
 
 /* For bus regions of two ports; `dev` is &p->chip[0] or &p->chip[1]; for ELCR, p itself. */
 uint64_t pic_read(void *dev, uint64_t off, unsigned size);

@@ -9,7 +9,7 @@
  */
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 #include "vmm/dev/pit_channel.h"
 
 #define CONTROL_PORT        3

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 #define PIT_HZ           1193182ull
 #define PIT_PORT         0x40 /* 4 ports */

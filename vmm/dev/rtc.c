@@ -7,10 +7,10 @@
  */
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 #include "vmm/dev/rtc.h"
 #include "vmm/dev/rtc_time.h"
-#include "vmm/platform.h"
+#include "vmm/dev/e820.h"
 
 enum {
 	REG_SECOND,
@@ -429,7 +429,7 @@ static void set_cmos16(struct rtc *r, uint8_t index, uint64_t val)
 /* The memory sizes where a PC's firmware looks for them; each field holds what fits into it. */
 static void set_memory_size(struct rtc *r, uint64_t ram_bytes)
 {
-	uint64_t low = min(ram_bytes, (uint64_t)PLATFORM_MMIO_HOLE_BASE), high = ram_bytes - low;
+	uint64_t low = min(ram_bytes, RAM_LOW_LIMIT), high = ram_bytes - low;
 	uint64_t above_1m = low >> 20 ? (low - (1 << 20)) >> 10 : 0;
 	uint64_t above_16m = low >> 24 ? (low - (1 << 24)) >> 16 : 0;
 
@@ -439,16 +439,6 @@ static void set_memory_size(struct rtc *r, uint64_t ram_bytes)
 	set_cmos16(r, 0x34, above_16m);
 	set_cmos16(r, 0x5b, high >> 16);
 	rtc_set_cmos(r, 0x5d, high >> 32);
-}
-
-void rtc_reset(struct rtc *r)
-{
-	sync(r, now_ns());
-	r->index = 0;
-	r->cmos[REG_B] &= ~(C_EVENTS | B_SQWE);
-	r->cmos[REG_C] = 0;
-	update_irq(r);
-	timer_cancel(&r->timer);
 }
 
 void rtc_init(struct rtc *r, int64_t unix_time, uint64_t ram_bytes, const struct irq_line *irq,

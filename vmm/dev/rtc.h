@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 #define RTC_PORT     0x70 /* 2 ports: index, data */
 #define RTC_IRQ      8
@@ -38,9 +38,6 @@ struct rtc {
  */
 void rtc_init(struct rtc *r, int64_t unix_time, uint64_t ram_bytes, const struct irq_line *irq,
 	      struct timer_queue *queue, struct spinlock *lock);
-
-/* RESET: interrupts off; time and CMOS memory stay, as on a battery. */
-void rtc_reset(struct rtc *r);
 
 /* For a bus region of two ports with `dev` = the rtc. */
 uint64_t rtc_read(void *dev, uint64_t off, unsigned size);

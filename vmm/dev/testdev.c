@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "vmm/platform.h"
+#include "vmm/dev/host.h"
 
 enum { REG_LATCH = 0, REG_FLUSH = 4, REG_BYTE = 8 };
 

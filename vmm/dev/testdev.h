@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/irq.h"
+#include "vmm/dev/irq_line.h"
 
-struct platform_host;
+struct dev_host;
 
 #define TESTDEV_LATCH_PORT 0xe0 /* 4 ports */
 #define TESTDEV_FLUSH_PORT 0xe4 /* 4 ports: a guest-physical address */
@@ -27,11 +27,11 @@ struct platform_host;
 
 struct testdev {
 	uint32_t latch;
-	struct spinlock *lock;            /* const; the device lock */
-	uint8_t *ram;                     /* const; TESTDEV_RAM_SIZE bytes */
-	struct irq_line irq;              /* const; `line` is set for each use */
-	const struct platform_host *host; /* const */
-	void *vm;                         /* const */
+	struct spinlock *lock;       /* const; the device lock */
+	uint8_t *ram;                /* const; TESTDEV_RAM_SIZE bytes */
+	struct irq_line irq;         /* const; `line` is set for each use */
+	const struct dev_host *host; /* const */
+	void *vm;                    /* const */
 };
 
 /* For bus regions of TESTDEV_PORTS and TESTDEV_IRQ_LINES ports and TESTDEV_RAM_SIZE bytes. */

@@ -4,7 +4,7 @@
 
 #include "lib/bits.h"
 #include "lib/clock.h"
-#include "vmm/bus.h"
+#include "vmm/dev/bus.h"
 
 /* Registers; the first two are the divisor while LCR.DLAB is set. */
 enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };
@@ -264,7 +264,7 @@ static uint8_t read_port(void *dev, uint64_t port)
 static void write_data(struct uart *u, uint8_t val)
 {
 	if (!(u->mcr & MCR_LOOP))
-		u->console->output(u->console, val);
+		u->sink->put(u->sink, val);
 	else if (is_receiver_full(u))
 		u->lsr |= LSR_OE;
 	else
@@ -389,10 +389,10 @@ void uart_reset(struct uart *u)
 	update_irq(u);
 }
 
-void uart_init(struct uart *u, struct console *console, const struct irq_line *irq,
+void uart_init(struct uart *u, struct char_sink *sink, const struct irq_line *irq,
 	       struct timer_queue *queue, struct spinlock *lock)
 {
-	*u = (struct uart){.console = console, .irq = *irq, .lock = lock};
+	*u = (struct uart){.sink = sink, .irq = *irq, .lock = lock};
 	timer_init(&u->timer, queue, fire_timeout);
 	uart_reset(u);
 }

@@ -14,9 +14,9 @@
 #include <stdint.h>
 
 #include "lib/spinlock.h"
-#include "vmm/console.h"
-#include "vmm/irq.h"
-#include "vmm/timer.h"
+#include "vmm/dev/host.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/timer.h"
 
 #define UART_COM1_PORT 0x3f8
 #define UART_COM1_IRQ  4
@@ -38,14 +38,14 @@ struct uart {
 	bool fifo_break[UART_FIFO_SIZE]; /* the character is a break */
 	uint16_t backlog_head, backlog_len;
 	uint8_t backlog[UART_BACKLOG];
-	struct console *console; /* const */
-	struct irq_line irq;     /* const */
-	struct spinlock *lock;   /* const; the device lock, for the timer callback */
-	struct timer timer;      /* character timeout */
+	struct char_sink *sink; /* const */
+	struct irq_line irq;    /* const */
+	struct spinlock *lock;  /* const; the device lock, for the timer callback */
+	struct timer timer;     /* character timeout */
 };
 
 /* Reset state. `irq` is copied. */
-void uart_init(struct uart *u, struct console *console, const struct irq_line *irq,
+void uart_init(struct uart *u, struct char_sink *sink, const struct irq_line *irq,
 	       struct timer_queue *queue, struct spinlock *lock);
 void uart_reset(struct uart *u);
 

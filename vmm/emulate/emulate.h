@@ -29,7 +29,7 @@
 #include "arch/x86/virt.h"
 #include "lib/bits.h"
 #include "lib/types.h"
-#include "vmm/emulate/insn.h"
+#include "vmm/emulate/emul_insn.h"
 
 enum emul_result {
 	EMUL_OK,        /* done: registers, rip, rflags are those after the instruction */

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "vmm/emulate/insn.h"
+#include "vmm/emulate/emul_insn.h"
 
 /*
  * Operand notation. First letter, the place: E ModRM.rm, register or memory; M ModRM.rm, memory

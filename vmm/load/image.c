@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 #include "vmm/load/loader.h"
 
 #define ROM_MAX    (8ull << 20) /* stays clear of the local APIC and pc-testdev's I/O RAM */

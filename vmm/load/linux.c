@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 #include "vmm/load/loader.h"
 
 /* Offsets into a bzImage, and the same into boot_params ("zero page"). */

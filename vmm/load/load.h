@@ -11,10 +11,25 @@
 #define VMM_LOAD_LOAD_H
 
 #include "arch/x86/virt.h"
+#include "lib/bits.h"
 #include "lib/types.h"
-#include "vmm/config.h"
 
 struct guest_memory; /* mm/slots.h */
+
+#define LOAD_MAX_MODULES 8
+#define LOAD_ERROR_LEN   160 /* a message, with the NUL */
+
+/* How the guest's kernel is started; AUTO looks at the file. */
+enum boot_proto {
+	PROTO_AUTO,
+	PROTO_LINUX,     /* Documentation/x86/boot.rst: bzImage, or vmlinux */
+	PROTO_MULTIBOOT, /* multiboot 0.6.96 */
+	PROTO_PVH,       /* ELF with the XEN_ELFNOTE_PHYS32_ENTRY note */
+	PROTO_BIOS,      /* a firmware image, at the reset vector */
+	PROTO_FLAT,      /* bytes at an address */
+};
+
+enum boot_mode { BOOT_REAL, BOOT_PROT32, BOOT_LONG64 };
 
 /* A file in the hypervisor's memory. */
 struct load_file {
@@ -30,10 +45,10 @@ struct load_request {
 	uint64_t load_addr;  /* PROTO_FLAT */
 	struct load_file kernel;
 	struct load_file initrd;
-	struct load_file module[CONFIG_MAX_MODULES];
+	struct load_file module[LOAD_MAX_MODULES];
 	unsigned nr_modules;
 	const char *cmdline; /* never NULL */
-	uint64_t ram_bytes;  /* laid out as vmm/e820.h says */
+	uint64_t ram_bytes;  /* laid out as vmm/dev/e820.h says */
 	gpa_t rsdp;          /* ACPI root pointer for the guest, 0 when there is none */
 };
 

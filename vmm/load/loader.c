@@ -9,7 +9,7 @@
 
 #include "lib/panic.h"
 #include "mm/guest.h"
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 
 /*
  * Tables start here: page 0 and what follows belong to real-mode code and SIPI trampolines by

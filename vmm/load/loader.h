@@ -12,7 +12,7 @@
 #include "vmm/load/load.h"
 #include "vmm/load/space.h"
 
-#define LOADER_MAX_PIECES (ELF_MAX_SEGMENTS + CONFIG_MAX_MODULES + 4)
+#define LOADER_MAX_PIECES (ELF_MAX_SEGMENTS + LOAD_MAX_MODULES + 4)
 
 /* Bytes to be copied to guest memory, zeros up to mem_size behind them. */
 struct loader_piece {

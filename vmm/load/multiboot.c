@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 #include "vmm/load/loader.h"
 
 #define HEADER_MAGIC  0x1badb002u
@@ -247,7 +247,7 @@ static uint32_t put_cmdline(struct loader *l)
 int load_multiboot(struct loader *l)
 {
 	uint64_t low = ram_low_end(l->req->ram_bytes);
-	uint64_t module_addr[CONFIG_MAX_MODULES + 1];
+	uint64_t module_addr[LOAD_MAX_MODULES + 1];
 	struct info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP |
 				     INFO_LOADER,
 			    .mem_lower = FIRMWARE_BASE / 1024,

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 #include "vmm/load/loader.h"
 
 #define START_INFO_MAGIC 0x336ec578u

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "vmm/e820.h"
+#include "vmm/dev/e820.h"
 
 void space_init(struct space *s, uint64_t ram_bytes)
 {

@@ -6,7 +6,7 @@
  * whose writes are to exit, is in the read shadows (SDM volume 3, 24.6.6 and A.7).
  *
  * A CPU without "unrestricted guest" wants PE and PG as well. Real mode runs in the emulator
- * (vmm/realmode.c). A guest in protected mode without paging runs on page tables that map each
+ * (vmm/exit/realmode.c). A guest in protected mode without paging runs on page tables that map each
  * address to itself; until it switches paging on, its CR3, its EFER.LME and the paging bits of its
  * CR4 are kept here, and all writes of these registers exit.
  */

@@ -26,7 +26,7 @@ static void choose_format(const struct spte_format *f)
 		.accessed = f->accessed,
 		.dirty = f->dirty,
 		.large = f->large,
-		.levels = SPTE_LEVELS,
+		.levels = f->root_level,
 		.is_reserved = is_reserved,
 		.is_legal = is_legal,
 	};

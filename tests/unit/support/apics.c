@@ -34,7 +34,7 @@ static void startup(void *vm, unsigned vcpu, uint8_t vector)
 	apic_calls[vcpu].sipi_vector = vector;
 }
 
-static const struct platform_host host = {
+static const struct dev_host host = {
 	.notify = notify,
 	.nmi = nmi,
 	.init = init,

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_SUPPORT_APICS_H
 #define TESTS_UNIT_SUPPORT_APICS_H
 
-#include "vmm/dev/lapic.h"
+#include "vmm/dev/apic/lapic.h"
 
 /* What was asked of one vCPU; atomic for tests with threads. */
 struct apic_calls {

@@ -125,7 +125,7 @@ static void check_cached_table(unsigned vcpu, uint64_t gfn, unsigned level, void
 
 	if (runs_on_old_root(vcpu))
 		return;
-	for (unsigned l = SPTE_LEVELS; l > level; l--) {
+	for (unsigned l = world.tdp.fmt->root_level; l > level; l--) {
 		uint64_t spte = spte_load(&table[spte_index(GFN(gfn), l)]);
 
 		if (!spte_is_table(world.tdp.fmt, spte, l)) {
@@ -233,7 +233,7 @@ void model_enter(unsigned vcpu)
 
 		world_reload(vcpu);
 		adv_load_root(vcpu);
-		watch(host_va(world.root[vcpu]), SPTE_LEVELS, 0);
+		watch(host_va(world.root[vcpu]), world.tdp.fmt->root_level, 0);
 		model_seen_reloads[vcpu] = reloads;
 	}
 }
@@ -449,7 +449,7 @@ void model_start(uint64_t new_seed, unsigned format, unsigned max_level, uint64_
 void model_watch_tree(void)
 {
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), SPTE_LEVELS, 0);
+	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
 }
 
 void model_finish(void)

@@ -130,7 +130,7 @@ void op_unmap(void)
 
 	if (!adv_whim(6)) { /* down to the root */
 		start = 0;
-		size = TDP_GFN_END;
+		size = spte_tree_pages(world.tdp.fmt);
 	}
 	model_begin(false);
 	world_unmap(start, start + size);

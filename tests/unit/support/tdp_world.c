@@ -74,7 +74,7 @@ uint64_t world_spte(uint64_t gfn, unsigned *level)
 {
 	spte_t *table;
 
-	*level = SPTE_LEVELS;
+	*level = world.tdp.fmt->root_level;
 	if (!world.tdp.root)
 		return 0;
 	for (table = world.tdp.root->table;; --*level) {
@@ -131,7 +131,7 @@ void world_check_tree(void)
 
 	if (!world.tdp.root)
 		return;
-	tables = check_table(world.tdp.root->table, SPTE_LEVELS, 0);
+	tables = check_table(world.tdp.root->table, world.tdp.fmt->root_level, 0);
 	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
 		if (world.vcpu[i].root != world.tdp.root)
 			return; /* there are other trees too */

@@ -6,8 +6,8 @@
 #ifndef TESTS_UNIT_SUPPORT_WIRES_H
 #define TESTS_UNIT_SUPPORT_WIRES_H
 
-#include "vmm/irq.h"
-#include "vmm/platform.h"
+#include "vmm/dev/irq_line.h"
+#include "vmm/dev/platform.h"
 
 struct wire {
 	struct irq_line line; /* to give to the model */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/control/cpu_loop.h"
+
+#include "arch/x86/cpu.h"
+#include "mm/grace.h"
+#include "vmm/control/work.h"
+#include "vmm/exit/loop.h"
+#include "vmm/sched.h"
+#include "vmm/vcpu_load.h"
+
+static bool has_anything_to_do(struct vmm_cpu *c)
+{
+	return sched_is_busy(c) || grace_is_pending(c->grace) || work_is_pending();
+}
+
+/*
+ * Interrupts open in each round: in the halt, or behind it when background work leaves no time to
+ * halt.
+ */
+static void idle(struct vmm_cpu *c)
+{
+	/* The same order as before an entry: say so first, look for work after. */
+	atomic_store(&c->mode, CPU_IDLE);
+	grace_enter_guest(c->grace);
+	if (!has_anything_to_do(c))
+		cpu_wait_for_interrupt();
+	grace_exit_guest(c->grace);
+	atomic_store(&c->mode, CPU_BUSY);
+	sched_take_interrupts(c);
+}
+
+static void run(struct vmm_cpu *c, struct vcpu *v)
+{
+	vcpu_load(v);
+	/* (D) of vmm/cpu.h: who asked before the vCPU was loaded found nobody to ask. */
+	if (unlikely(atomic_load(&c->reschedule)))
+		vcpu_request(v, REQ_YIELD);
+	sched_start_slice(c, v);
+	loop_run(c, v);
+}
+
+void cpu_loop(void)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+	struct vcpu *v;
+
+	for (;;) {
+		atomic_store(&c->reschedule, false);
+		work_do();
+		v = sched_pick(c);
+		if (v)
+			run(c, v);
+		else
+			idle(c);
+	}
+}

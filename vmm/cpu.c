@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/cpu.h"
+
+#include "arch/x86/apic.h"
+#include "arch/x86/irq.h"
+
+static struct vmm_cpu vmm_cpus[CPU_MAX];
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	return &vmm_cpus[id];
+}
+
+void vmm_cpu_kick(struct vmm_cpu *c)
+{
+	if (c != vmm_this_cpu() && atomic_load(&c->mode) != CPU_BUSY)
+		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
+}
+
+void vmm_cpu_interrupt_self(void)
+{
+	apic_send_ipi(vmm_this_cpu()->id, IRQ_VECTOR_KICK);
+}
+
+void vmm_cpu_reschedule(struct vmm_cpu *c)
+{
+	struct vcpu *v;
+
+	atomic_store(&c->reschedule, true);
+	v = atomic_load(&c->loaded);
+	if (v)
+		atomic_fetch_or(&v->requests, REQ_YIELD);
+	vmm_cpu_kick(c);
+}
+
+/* Out of line: what it works with is not to occupy registers on the way of an exit. */
+__attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	/* (A) and (B) of vmm/vcpu.h. Whoever set these bits before has kicked for them. */
+	if ((atomic_fetch_or(&v->requests, requests) & requests) != requests)
+		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
+}

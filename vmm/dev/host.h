@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * All that device models need from the VM that they belong to: its vCPUs, its end, and where its
+ * serial line leads. The VM fills in the functions (vmm/vm_create.c, vmm/console.c), and so do
+ * hosted tests; no model knows more of what is above it.
+ */
+#ifndef VMM_DEV_HOST_H
+#define VMM_DEV_HOST_H
+
+#include <stdint.h>
+
+#include "lib/types.h"
+
+#define VM_MAX_VCPUS 64
+
+/* What a guest's board can ask for. */
+enum vm_event {
+	VM_EVENT_POWER_OFF,  /* ACPI S5 */
+	VM_EVENT_RESET,      /* 0xcf9, 8042, port 0x92, ACPI reset register */
+	VM_EVENT_DEBUG_EXIT, /* isa-debug-exit, with the byte written */
+};
+
+/*
+ * What the board needs from the vCPUs. All callable on any CPU, with the device lock held, unless
+ * something else is said.
+ */
+struct dev_host {
+	/* The vCPU's local APIC or the ExtINT line has news: look before the next entry. */
+	void (*notify)(void *vm, unsigned vcpu);
+	void (*nmi)(void *vm, unsigned vcpu);
+	void (*init)(void *vm, unsigned vcpu);
+	void (*startup)(void *vm, unsigned vcpu, uint8_t vector); /* SIPI */
+	void (*event)(void *vm, enum vm_event event, uint32_t value);
+	/*
+	 * pc-testdev: drop the mapping of this page, so that its next use faults. Called by a
+	 * vCPU, without the device lock. May be NULL.
+	 */
+	void (*drop_page)(void *vm, gpa_t gpa);
+};
+
+/* The other end of a serial line. */
+struct char_sink {
+	/* A byte comes out of the guest. Any CPU; the device lock may be held. */
+	void (*put)(struct char_sink *s, uint8_t byte);
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a vCPU is to take next: exceptions, NMIs and interrupts, in the order of their priority
+ * (SDM volume 3, 6.9; APM volume 2, 8.5). One event goes in with each entry; when one must wait,
+ * the vendor is asked for an exit as soon as the guest can take it (a window).
+ *
+ * Here it is decided what comes next, and nothing is executed: who calls event_next() does that
+ * (vmm/exit/requests.c). All functions: owner CPU.
+ */
+#ifndef VMM_EVENT_H
+#define VMM_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/virt.h"
+#include "lib/types.h"
+
+struct vcpu;
+
+/*
+ * Queue an exception of the instruction at RIP for the next entry. Two of them may make a double
+ * fault, and three end the VM. event_inject_error() leaves the error code out in real mode.
+ */
+void event_inject(struct vcpu *v, uint8_t vector);
+void event_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
+void event_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
+
+/* RFLAGS.TF was set at the beginning of an instruction that was executed in software: #DB. */
+void event_raise_single_step(struct vcpu *v);
+
+enum event_next {
+	EVENT_NEXT_NOTHING,   /* an event goes in already, or must wait for a window */
+	EVENT_NEXT_INJECT,    /* *ev, which is taken off the queue */
+	EVENT_NEXT_IRET,      /* execute the IRET at RIP in software: it ends an NMI's task */
+	EVENT_NEXT_INTERRUPT, /* no exception, no NMI: event_take_interrupt() */
+};
+
+/* Choose between exceptions and NMIs. Afterwards: event_ask_for_windows(). */
+enum event_next event_next(struct vcpu *v, struct vm_event_info *ev);
+
+/* Does an interrupt wait, whether or not the guest can take it now? */
+bool event_has_interrupt(struct vcpu *v);
+
+/* Acknowledge the interrupt that waits, if the guest can take it now: true, and *ev is it. */
+bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev);
+
+/* Have the vendor exit when the guest can take what waits. */
+void event_ask_for_windows(struct vcpu *v);
+
+/* EXIT_IRQ_WINDOW: the window is used up; look again. */
+void event_close_irq_window(struct vcpu *v);
+
+/* REQ_NMI: latch the NMIs that were sent. */
+void event_latch_nmis(struct vcpu *v);
+
+/* After an exit in the middle of a delivery: what was injected and cut short comes again. */
+void event_requeue(struct vcpu *v);
+
+/* May the halted vCPU wake: is there an event that it would take? */
+bool event_wakes(struct vcpu *v);
+
+#endif

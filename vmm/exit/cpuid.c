@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/exit/cpuid.h"
+
+#include "arch/x86/regs.h"
+#include "lib/clock.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/vcpu_load.h"
+#include "vmm/vm.h"
+
+#define F(n) (1u << (n))
+
+#define CPUID_D_ECX_ALIGNED F(1) /* of a component's subleaf */
+
+/* The bytes of an XSAVE area for the components in `xcr0`. */
+static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint32_t size = 576;
+
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
+		if (xcr0 & BIT_ULL(i))
+			size = max(size, t->xsave[i].ebx + t->xsave[i].eax);
+	}
+	return size;
+}
+
+/* The same in the compacted format of XSAVEC and XSAVES: bit 1 of ECX aligns a component. */
+static uint32_t compacted_size(const struct cpuid_table *t, uint64_t xcr0)
+{
+	uint32_t size = 576;
+
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		if (t->xsave[i].ecx & CPUID_D_ECX_ALIGNED)
+			size = ALIGN_UP(size, 64u);
+		size += t->xsave[i].eax;
+	}
+	return size;
+}
+
+static struct cpuid_entry leaf_1(struct vcpu *v, struct cpuid_entry e)
+{
+	e.ebx |= v->id << 24;
+	if (virt_reg_read(&v->virt, VREG_CR4) & CR4_OSXSAVE)
+		e.ecx |= F(27);
+	if (!(lapic_get_base(v->lapic) & LAPIC_BASE_ENABLE))
+		e.edx &= ~F(9);
+	return e;
+}
+
+static struct cpuid_entry leaf_7(struct vcpu *v, struct cpuid_entry e, uint32_t subleaf)
+{
+	if (subleaf)
+		return (struct cpuid_entry){0};
+	if (virt_reg_read(&v->virt, VREG_CR4) & CR4_PKE)
+		e.ecx |= F(4);
+	return e;
+}
+
+/* Extended topology: one thread a core, all vCPUs cores of one package. */
+static struct cpuid_entry leaf_b(struct vcpu *v, uint32_t subleaf)
+{
+	struct cpuid_entry e = {.ecx = subleaf & 0xff, .edx = v->id};
+
+	if (subleaf == 0) {
+		e.ebx = 1;
+		e.ecx |= 1 << 8;
+	} else if (subleaf == 1) {
+		e.eax = v->vm->nr_vcpus > 1 ? 32 - (uint32_t)__builtin_clz(v->vm->nr_vcpus - 1) : 0;
+		e.ebx = v->vm->nr_vcpus;
+		e.ecx |= 2 << 8;
+	}
+	return e;
+}
+
+static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+	struct cpuid_entry e;
+
+	if (!t->xcr0 || subleaf >= CPUID_XSAVE_LEAVES)
+		return (struct cpuid_entry){0};
+	e = t->xsave[subleaf];
+	if (subleaf == 0)
+		e.ebx = xsave_size(t, vcpu_xcr0(v));
+	else if (subleaf == 1 && (e.eax & (F(1) | F(3))))
+		e.ebx = compacted_size(t, vcpu_xcr0(v));
+	return e;
+}
+
+/* The hypervisor leaves: a signature of our own, and the frequencies (docs/hypercalls.md). */
+static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
+{
+	switch (leaf) {
+	case 0x40000000: /* "UmbraUmbra" */
+		return (struct cpuid_entry){0x40000010, 0x72626d55, 0x626d5561, 0x00006172};
+	case 0x40000010:
+		return (struct cpuid_entry){(uint32_t)clock_tsc_khz(), LAPIC_BUS_HZ / 1000, 0, 0};
+	default:
+		return (struct cpuid_entry){0};
+	}
+}
+
+#define COMPUTED_LEAVES (F(0x1) | F(0x7) | F(0xb) | F(0xd))
+
+/* Leaves that are the same at each time; NULL for others. */
+static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+{
+	static_assert(CPUID_BASIC_LEAVES == 32, "COMPUTED_LEAVES has a bit for each");
+
+	if (leaf < CPUID_BASIC_LEAVES)
+		return F(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
+	return leaf - 0x80000000 < CPUID_EXT_LEAVES ? &t->ext[leaf - 0x80000000] : NULL;
+}
+
+/* A leaf above the maximum of its range reads as zero, as AMD has it. */
+static struct cpuid_entry other_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	switch (leaf) {
+	case 0x1:
+		return leaf_1(v, t->basic[1]);
+	case 0x7:
+		return leaf_7(v, t->basic[7], subleaf);
+	case 0xb:
+		return leaf_b(v, subleaf);
+	case 0xd:
+		return leaf_d(v, subleaf);
+	}
+	if (leaf >> 8 == 0x400000)
+		return hypervisor_leaf(leaf);
+	return (struct cpuid_entry){0};
+}
+
+static inline void put_leaf(struct vcpu *v, const struct cpuid_entry *e)
+{
+	uint64_t *gpr = v->virt.gpr;
+
+	gpr[GPR_RAX] = e->eax;
+	gpr[GPR_RBX] = e->ebx;
+	gpr[GPR_RCX] = e->ecx;
+	gpr[GPR_RDX] = e->edx;
+}
+
+static __cold void execute_other(struct vcpu *v)
+{
+	const uint64_t *gpr = v->virt.gpr;
+	struct cpuid_entry e = other_leaf(v, (uint32_t)gpr[GPR_RAX], (uint32_t)gpr[GPR_RCX]);
+
+	put_leaf(v, &e);
+}
+
+void cpuid_execute(struct vcpu *v)
+{
+	uint32_t leaf = (uint32_t)v->virt.gpr[GPR_RAX];
+	const struct cpuid_entry *e = constant_leaf(&v->vm->cpuid, leaf);
+
+	if (likely(e))
+		put_leaf(v, e);
+	else
+		execute_other(v);
+}

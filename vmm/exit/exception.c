@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/exit/exception.h"
+
+#include "arch/x86/regs.h"
+#include "lib/log.h"
+#include "vmm/event.h"
+#include "vmm/vm.h"
+
+/*
+ * #DB: the guest's, or the end of the one step over an IRET that a waiting NMI asked for. TF was
+ * then borrowed; what the IRET loaded into RFLAGS is the guest's own.
+ */
+static __cold void do_debug(struct vcpu *v)
+{
+	if (!v->nmi_step) {
+		event_inject(v, X86_TRAP_DB);
+		return;
+	}
+	v->nmi_step = v->nmi_iret = v->nmi_masked = false;
+	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) & ~DR6_BS);
+	vcpu_request(v, REQ_EVENT);
+}
+
+void exception_exit(struct vcpu *v, const struct vm_exit *exit)
+{
+	switch (exit->exception.vector) {
+	case X86_TRAP_DB:
+		do_debug(v);
+		break;
+	case X86_TRAP_AC:
+		event_inject_error(v, X86_TRAP_AC, 0);
+		break;
+	default:
+		vm_bug(v, VM_UMBRA_FAULT, "exception %u of the machine", exit->exception.vector);
+	}
+}
+
+void exception_triple_fault(struct vcpu *v)
+{
+	log_error("vm %s: vcpu %u: triple fault", v->vm->name, v->id);
+	virt_dump(&v->virt);
+	vm_end(v->vm, VM_TRIPLE_FAULT, VM_STATUS_KILLED);
+}

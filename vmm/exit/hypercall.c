@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The calls a guest that knows Umbra can make. Arguments are the guest's: any value may come. */
+#include "vmm/exit/hypercall.h"
+
+#include <errno.h>
+
+#include "lib/clock.h"
+#include "mm/guest.h"
+#include "vmm/vm.h"
+
+/* The numbers used here are the same everywhere. */
+static_assert(ENOENT == 2 && ENOMEM == 12 && EFAULT == 14 && EBUSY == 16 && EEXIST == 17 &&
+		      EINVAL == 22,
+	      "Linux' numbers");
+
+/* A number or a negative errno, as the guest gets it. */
+static uint64_t result_of(int r)
+{
+	return (uint64_t)(int64_t)r;
+}
+
+static __cold uint64_t put_byte(struct vcpu *v, uint64_t byte)
+{
+	struct char_sink *console = &v->vm->console.sink;
+
+	console->put(console, (uint8_t)byte);
+	return 0;
+}
+
+static __cold uint64_t end(struct vcpu *v, uint64_t status)
+{
+	vm_end(v->vm, VM_HYPERCALL_EXIT, status & 0xff);
+	return 0;
+}
+
+/* Is [gpa, gpa + len) memory that can be written? It is less than two pages. */
+static bool is_writable(struct guest_memory *mem, uint64_t gpa, uint64_t len)
+{
+	return guest_ptr(mem, GPA(gpa), 1, true) && guest_ptr(mem, GPA(gpa + len - 1), 1, true);
+}
+
+/*
+ * The bits that are taken must not get lost, so all is looked at before. RAM does not go away while
+ * the VM lives. The bitmap's own pages are written, and reported next time.
+ */
+static __cold uint64_t collect_dirty(struct vcpu *v, uint64_t gpa)
+{
+	uint64_t bitmap[DIRTY_MAX_PAGES / 64];
+	uint64_t nr = vcpu_gpr(v, GPR_RSI), to = vcpu_gpr(v, GPR_RDX), bytes = nr / 8;
+	struct guest_memory *mem = &v->vm->mem;
+	int r;
+
+	if (gpa % PAGE_SIZE || nr % DIRTY_GRANULE || !nr || nr > DIRTY_MAX_PAGES)
+		return result_of(-EINVAL);
+	if (!is_writable(mem, to, bytes))
+		return result_of(-EFAULT);
+	r = dirty_collect(v->vm, DIRTY_GUEST, gpa_to_gfn(GPA(gpa)), nr, bitmap);
+	if (r >= 0 && guest_write(mem, GPA(to), bitmap, bytes))
+		r = -EFAULT;
+	return result_of(r);
+}
+
+/* The calls that are rare. */
+static __cold uint64_t execute_rare(struct vcpu *v, uint64_t number, uint64_t arg)
+{
+	switch (number) {
+	case HYPERCALL_DIRTY_START:
+		return result_of(dirty_start(v->vm, DIRTY_GUEST));
+	case HYPERCALL_DIRTY_COLLECT:
+		return collect_dirty(v, arg);
+	case HYPERCALL_DIRTY_STOP:
+		return result_of(dirty_stop(v->vm, DIRTY_GUEST));
+	default:
+		return HYPERCALL_ENOSYS;
+	}
+}
+
+uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg)
+{
+	switch (number) {
+	case HYPERCALL_NULL:
+		return 0;
+	case HYPERCALL_VERSION:
+		return HYPERCALL_ABI_VERSION;
+	case HYPERCALL_EXIT:
+		return end(v, arg);
+	case HYPERCALL_PUTC:
+		return put_byte(v, arg);
+	case HYPERCALL_CLOCK:
+		return clock_ns();
+	default:
+		return execute_rare(v, number, arg);
+	}
+}

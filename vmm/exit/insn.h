@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The emulator applied to a vCPU: emulate the instruction at its RIP, or only measure it. */
+#ifndef VMM_EXIT_INSN_H
+#define VMM_EXIT_INSN_H
+
+#include "vmm/emulate/emulate.h"
+#include "vmm/vm.h"
+
+/*
+ * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
+ * devices, a fault injected, a single-step trap. False: the emulator does not have this
+ * instruction, and nothing has happened; what follows is for the caller to decide. Owner CPU.
+ */
+bool insn_emulate(struct vcpu *v);
+
+/* The same after EXIT_MEMORY_FAULT: uses what the exit tells about the instruction. */
+bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
+
+/* One that decides: without this instruction the VM cannot go on, and ends with a report. */
+void insn_report_unhandled(struct vcpu *v);
+
+/* Emulate the instruction at RIP, where nothing else can be done with it. Owner CPU. */
+static inline void insn_emulate_or_end(struct vcpu *v)
+{
+	if (unlikely(!insn_emulate(v)))
+		insn_report_unhandled(v);
+}
+
+/*
+ * The length of the instruction at RIP if it is `op`; 0 if it is not (any more), or its page has
+ * gone, for which the fault is injected: the vCPU then executes it again. Owner CPU.
+ */
+unsigned insn_length_slow(struct vcpu *v, enum emul_op op);
+
+/* An encoding without prefixes, which is how compilers and kernels write it. */
+struct plain_insn {
+	uint32_t value; /* the bytes, the first in bits 7:0 */
+	uint8_t len;    /* 0: there is none */
+};
+
+static __always_inline struct plain_insn insn_plain(enum emul_op op)
+{
+	switch (op) {
+	case OP_CPUID:
+		return (struct plain_insn){0xa20f, 2};
+	case OP_RDMSR:
+		return (struct plain_insn){0x320f, 2};
+	case OP_WRMSR:
+		return (struct plain_insn){0x300f, 2};
+	case OP_WBINVD:
+		return (struct plain_insn){0x090f, 2};
+	case OP_VMMCALL:
+		return (struct plain_insn){0xd9010f, 3};
+	case OP_HLT:
+		return (struct plain_insn){0xf4, 1};
+	default:
+		return (struct plain_insn){};
+	}
+}
+
+static inline struct known_insn *insn_known(struct vcpu *v)
+{
+	return &v->known[(v->virt.rip >> 1) % NR_KNOWN_INSNS];
+}
+
+static __always_inline unsigned insn_length(struct vcpu *v, enum emul_op op)
+{
+	const struct known_insn *k = insn_known(v);
+	struct plain_insn plain = insn_plain(op);
+	uint32_t mask = plain.len ? ~0u >> (32 - 8 * plain.len) : 0;
+	uint64_t differs = (k->rip ^ v->virt.rip) | (k->cs_base ^ virt_cs_base(&v->virt)) |
+			   (k->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) |
+			   (k->slots_generation ^ slots_generation(&v->vm->mem));
+
+	/* What was never filled in has a generation that no slots have. */
+	if (likely(plain.len && !differs && (*k->bytes & mask) == plain.value))
+		return plain.len;
+	return insn_length_slow(v, op);
+}
+
+/* The length of the instruction that exited, which is `op`; 0: the guest executes it again. */
+static __always_inline unsigned insn_exit_length(struct vcpu *v, enum emul_op op)
+{
+	unsigned len = virt_insn_len(&v->virt);
+
+	return likely(len) ? len : insn_length(v, op);
+}
+
+/* The same, and nothing happens when there is no such instruction: no fault is injected. */
+unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
+
+#endif

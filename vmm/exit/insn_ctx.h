@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The emulator's context together with the vCPU that it works on: what vmm/exit/insn.c (one
+ * instruction), vmm/exit/realmode.c (many) and vmm/exit/insn_callbacks.c (the callbacks for system
+ * instructions) share.
+ */
+#ifndef VMM_EXIT_INSN_CTX_H
+#define VMM_EXIT_INSN_CTX_H
+
+#include "vmm/emulate/emulate.h"
+#include "vmm/vm.h"
+
+struct insn_ctx {
+	struct emul_ctx ctx;
+	struct vcpu *v;
+	bool paging_current;  /* v->paging was brought up to date for this instruction */
+	bool mode_changed;    /* the instruction wrote what makes the mode: insn_update_mode() */
+	bool halt;            /* ... it was HLT, to be acted on once it is committed */
+	bool device;          /* `fault_gpa` is not RAM */
+	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
+	gpa_t fault_gpa;
+	struct virt_insn_state state; /* as the instruction found it */
+};
+
+static inline struct insn_ctx *insn_ctx_of(struct emul_ctx *c)
+{
+	return container_of(c, struct insn_ctx, ctx);
+}
+
+/* Take the vCPU's registers over into the context. Owner CPU, as for all here. */
+void insn_begin(struct insn_ctx *ic, struct vcpu *v);
+
+/* The mode, after a write of CR0, EFER or CS that the vCPU has already. */
+void insn_update_mode(struct insn_ctx *ic);
+
+/*
+ * Decode the instruction at RIP into ctx.insn, or find it decoded. The vCPU has the context's rip,
+ * mode and CS. Any emul_result.
+ */
+int insn_decode(struct insn_ctx *ic);
+
+/*
+ * Give rip, flags, interrupt shadow and the segments of `segs` (BIT(enum seg)) back to the vCPU.
+ * The general registers are the vCPU's own all the time.
+ */
+void insn_commit(struct insn_ctx *ic, unsigned segs);
+
+/*
+ * All that follows from the result of an instruction, or of a task switch. False: EMUL_UNHANDLED,
+ * and nothing has happened.
+ */
+bool insn_finish(struct insn_ctx *ic, int result);
+
+/* Queue the exception that an instruction ended with. */
+void insn_inject(struct vcpu *v, const struct emul_fault *f);
+
+/* Linear to guest-physical, with the rights that PFERR_* and WALK_* of `access` need; or a #PF. */
+int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa);
+
+/* The callbacks for code (vmm/exit/insn_code.c) and for operands (vmm/exit/insn_memory.c). */
+int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len);
+int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access);
+int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access);
+int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
+		 unsigned access);
+int insn_pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
+int insn_pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
+
+/* The callbacks for system instructions (vmm/exit/insn_callbacks.c). */
+bool insn_is_amd(struct emul_ctx *c);
+int insn_cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val);
+int insn_cr_write(struct emul_ctx *c, unsigned cr, uint64_t val);
+int insn_dr_read(struct emul_ctx *c, unsigned dr, uint64_t *val);
+int insn_dr_write(struct emul_ctx *c, unsigned dr, uint64_t val);
+void insn_table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t);
+void insn_table_write(struct emul_ctx *c, enum emul_table table, const struct desc_table *t);
+int insn_fpu(struct emul_ctx *c, uint16_t *word);
+int insn_system(struct emul_ctx *c);
+
+#endif

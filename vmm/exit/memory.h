@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Accesses to guest-physical memory that the tables do not allow: memory to be mapped, or a device.
+ * Inline: it comes often, and the run loop of each vendor has its own copy.
+ */
+#ifndef VMM_EXIT_MEMORY_H
+#define VMM_EXIT_MEMORY_H
+
+#include "vmm/exit/insn.h"
+#include "vmm/vm.h"
+
+/* The devices' memory and the holes: no RAM there, and nothing to map. */
+static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
+{
+	if (exit->fault.error & PFERR_GUEST_PT)
+		vm_bug(v, VM_KILLED, "page tables in memory that is not there, at gpa %llx",
+		       (unsigned long long)exit->fault.gpa.v);
+	else if (v->virt.idt_event.type != EVENT_NONE)
+		vm_bug(v, VM_KILLED,
+		       "event %u delivered through memory that is not there, at gpa %llx",
+		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
+	else if (unlikely(!insn_emulate_fault(v, exit)))
+		insn_report_unhandled(v);
+}
+
+/*
+ * Memory to be mapped; or a device that is not the last one used. Out of line: its frame would be
+ * memory_exit()'s.
+ */
+static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
+							     const struct vm_exit *exit)
+{
+	switch (mmu_fault(&v->mmu, exit->fault.gpa, exit->fault.error)) {
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+	case RET_PF_RETRY:
+		break;
+	case RET_PF_EMULATE:
+		memory_emulate(v, exit);
+		break;
+	default:
+		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for its page tables at gpa %llx",
+		       (unsigned long long)exit->fault.gpa.v);
+	}
+}
+
+/* EXIT_MEMORY_FAULT. Owner CPU. */
+static inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
+{
+	if (mmu_is_known_mmio(&v->mmu, exit->fault.gpa, exit->fault.error)) {
+		mmu_count_mmio(&v->mmu);
+		memory_emulate(v, exit);
+	} else {
+		memory_resolve(v, exit);
+	}
+}
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop around the emulator. It keeps the registers in the emulator's context from one
+ * instruction to the next, and gives them back to the vCPU whenever somebody else may look: at the
+ * end of a batch, before an event, and after each instruction outside real mode, where every one
+ * may be the one that brings the vCPU into a state that the CPU can run.
+ */
+#include "vmm/exit/realmode.h"
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
+#include "mm/grace.h"
+#include "vmm/exit/exception.h"
+#include "vmm/exit/halt.h"
+#include "vmm/exit/insn.h"
+#include "vmm/exit/insn_ctx.h"
+#include "vmm/sched.h"
+
+/*
+ * Instructions between two looks at host interrupts. A repeated string instruction may count for
+ * 128 of its iterations, so a batch is at most a few milliseconds, and some ten microseconds as
+ * a rule.
+ */
+#define BATCH 256
+
+/* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */
+static bool is_from_real_mode(struct vcpu *v, enum seg seg)
+{
+	struct segment s;
+
+	virt_seg_read(&v->virt, seg, &s);
+	return !(s.attr & SEG_ATTR_UNUSABLE) && s.base == (uint32_t)s.selector << 4;
+}
+
+/* realmode=emulate on a CPU that could do it: what a CPU that could not would leave to us. */
+static bool is_wanted(struct vcpu *v)
+{
+	if (!(virt_reg_read(&v->virt, VREG_CR0) & CR0_PE))
+		return true;
+	if ((virt_rflags(&v->virt) & RFLAGS_VM) || (virt_reg_read(&v->virt, VREG_EFER) & EFER_LMA))
+		return false;
+	return is_from_real_mode(v, SEG_CS) || is_from_real_mode(v, SEG_SS);
+}
+
+bool realmode_is_due_now(struct vcpu *v)
+{
+	if (!virt_can_run(&v->virt))
+		return true;
+	return v->vm->config->realmode == REALMODE_EMULATE && is_wanted(v);
+}
+
+/* The guest's NMI handler is at its end. */
+static void leave_nmi(struct vcpu *v)
+{
+	v->nmi_masked = v->nmi_iret = false;
+	virt_nmi_window(&v->virt, false);
+	if (v->nmis_pending)
+		vcpu_request(v, REQ_EVENT);
+}
+
+/* An event waits for the window that this instruction may have opened. */
+static void watch_window(struct insn_ctx *ic)
+{
+	struct vcpu *v = ic->v;
+	bool nmi = v->nmis_pending && !v->nmi_masked;
+
+	if (!ic->ctx.int_shadow && ((ic->ctx.rflags & RFLAGS_IF) || nmi))
+		event_close_irq_window(v);
+}
+
+/* Behind an instruction that was executed. False: the vCPU is to be looked at as a whole. */
+static bool follow(struct insn_ctx *ic)
+{
+	struct emul_ctx *c = &ic->ctx;
+	struct vcpu *v = ic->v;
+
+	if (unlikely(v->nmi_masked) && c->insn.op == OP_IRET)
+		leave_nmi(v);
+	if (unlikely(v->irq_window_open))
+		watch_window(ic);
+	if (likely(!(c->segs_dirty | ic->mode_changed | c->trap | ic->halt)) &&
+	    c->mode == EMUL_REAL)
+		return true;
+	insn_commit(ic, c->segs_dirty);
+	insn_update_mode(ic);
+	if (c->trap)
+		event_raise_single_step(v);
+	if (ic->halt)
+		halt_execute(v);
+	return c->mode == EMUL_REAL;
+}
+
+/* One instruction, or some iterations of one. False: the batch ends here. */
+static bool step(struct insn_ctx *ic)
+{
+	struct emul_ctx *c = &ic->ctx;
+	int r;
+
+	c->insn.nr_bytes = 0;
+	ic->v->virt.rip = c->rip;
+	r = insn_decode(ic);
+	if (likely(r == EMUL_OK))
+		r = emul_execute(c);
+	switch (r) {
+	case EMUL_OK:
+		ic->v->emulated++;
+		return follow(ic);
+	case EMUL_FAULT:
+		insn_commit(ic, c->segs_dirty); /* none, but behind a task switch */
+		insn_inject(ic->v, &c->fault);
+		return false;
+	case EMUL_AGAIN:
+		if (c->trap)
+			event_raise_single_step(ic->v);
+		return true;
+	default:
+		insn_commit(ic, 0);
+		insn_report_unhandled(ic->v);
+		return false;
+	}
+}
+
+static void run_batch(struct vcpu *v)
+{
+	struct insn_ctx ic;
+
+	insn_begin(&ic, v);
+	for (unsigned n = 0; n < BATCH; n++) {
+		if (atomic_load_explicit(&v->requests, memory_order_relaxed) || !step(&ic))
+			break;
+	}
+	insn_commit(&ic, 0);
+}
+
+void realmode_run(struct vmm_cpu *c, struct vcpu *v)
+{
+	run_batch(v);
+	/* Nothing that was found in guest memory is kept beyond this point. */
+	grace_enter_guest(c->grace);
+	grace_exit_guest(c->grace);
+	sched_take_interrupts(c);
+	if (rdtsc() >= c->slice_end) /* no hardware counts while it does not run */
+		vcpu_request(v, REQ_YIELD);
+	mmu_work(&v->vm->mmu);
+}
+
+void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
+{
+	struct insn_ctx ic;
+
+	insn_begin(&ic, v);
+	switch (emul_deliver(&ic.ctx, ev->vector, ev->type == EVENT_EXCEPTION)) {
+	case EMUL_OK:
+		insn_commit(&ic, ic.ctx.segs_dirty);
+		break;
+	case EMUL_SHUTDOWN:
+		exception_triple_fault(v);
+		break;
+	default:
+		vm_bug(v, VM_KILLED, "event %u in a mode where it cannot be emulated", ev->vector);
+	}
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one place that picks the MMU engine of a VM. Whatever the vmm wants of an engine (mm/mmu.h)
+ * goes through these functions, and nothing else in vmm/ knows which engines there are. Today each
+ * VM has two-dimensional tables (ept/).
+ *
+ * What a vCPU does on its own behalf takes its struct vcpu_mmu; what concerns the whole VM takes
+ * its struct vm_mmu.
+ */
+#ifndef VMM_MMU_H
+#define VMM_MMU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86/virt.h"
+#include "ept/tdp.h"
+#include "mm/slots.h"
+
+struct vm;
+
+struct vm_mmu {
+	struct guest_memory *mem; /* const */
+	struct tdp tdp;           /* rules in ept/tdp.h */
+};
+
+/* A vCPU's part. Owner CPU, but for statistics. */
+struct vcpu_mmu {
+	struct guest_memory *mem; /* const */
+	struct tdp_vcpu tdp;      /* rules in ept/tdp.h */
+	uint64_t mmio_gfn;        /* where a fault last found no memory ... */
+	uint64_t mmio_generation; /* ... in this state of the slots */
+};
+
+/* Choose the entry format of the tables; once, after virt_probe(). */
+void mmu_init(void);
+
+/* Why no engine can run guests on this machine: a sentence; or NULL. After virt_probe(). */
+const char *mmu_obstacle(void);
+
+/* Set up the engine of `vm`, whose memory is `mem`. 0, or -ENOMEM. */
+int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages);
+
+/*
+ * Free everything; all vCPUs' parts are destroyed, no vCPU runs. Does nothing to a cleared struct.
+ * As grace_wait() for the caller.
+ */
+void mmu_vm_destroy(struct vm_mmu *m);
+
+/* The part of a vCPU, cleared before. Any CPU; destroy does nothing to a cleared struct. */
+void mmu_vcpu_init(struct vcpu_mmu *v, struct vm_mmu *m);
+void mmu_vcpu_destroy(struct vcpu_mmu *v);
+
+/*
+ * Take the VM's current root, at creation and when REQ_RELOAD_ROOT asks for it, and have the
+ * hardware run on it from the next entry. 0, or -ENOMEM, and the vCPU cannot be entered. Owner CPU.
+ */
+int mmu_load_root(struct vcpu_mmu *v, struct virt_vcpu *virt);
+
+/* REQ_FLUSH: forget, at the next entry, every translation of the vCPU's. Owner CPU. */
+static inline void mmu_flush(struct virt_vcpu *virt)
+{
+	virt_flush_tdp(virt);
+}
+
+/*
+ * Is `gpa` in the page of a device that the vCPU used last, with the slots unchanged since? Guests
+ * go on to use the device that they have just used. `error`: PFERR_* of the fault. Owner CPU.
+ */
+static inline bool mmu_is_known_mmio(const struct vcpu_mmu *v, gpa_t gpa, uint32_t error)
+{
+	bool known =
+		v->mmio_gfn == gpa_to_gfn(gpa).v && v->mmio_generation == slots_generation(v->mem);
+
+	return likely(known && (error & PFERR_RSVD));
+}
+
+/* Such a fault comes to RET_PF_EMULATE, without asking: for the statistics. Owner CPU. */
+static inline void mmu_count_mmio(struct vcpu_mmu *v)
+{
+	tdp_count_mmio(&v->tdp);
+}
+
+static inline void mmu_forget_mmio(struct vcpu_mmu *v)
+{
+	v->mmio_gfn = ~0ull;
+}
+
+/*
+ * Resolve a fault at `gpa`; what it comes to is in mm/mmu.h. A device that is found is remembered
+ * for mmu_is_known_mmio(), for as long as the slots stay as they were before the look at them.
+ * Owner CPU, inside the hypervisor.
+ */
+static inline enum ret_pf mmu_fault(struct vcpu_mmu *v, gpa_t gpa, uint32_t error)
+{
+	uint64_t generation = slots_generation(v->mem);
+	enum ret_pf r = tdp_fault(&v->tdp, gpa, error);
+
+	if (r == RET_PF_EMULATE && (error & PFERR_RSVD) && !(generation & SLOTS_GEN_IN_PROGRESS)) {
+		v->mmio_gfn = gpa_to_gfn(gpa).v;
+		v->mmio_generation = generation;
+	}
+	return r;
+}
+
+/* Background work, in bounded slices between runs: is there any, and a slice of it. Any CPU. */
+static inline bool mmu_has_work(struct vm_mmu *m)
+{
+	return tdp_has_zap_work(&m->tdp);
+}
+
+static inline void mmu_work(struct vm_mmu *m)
+{
+	tdp_zap_work(&m->tdp);
+}
+
+#endif

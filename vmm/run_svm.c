@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
-/* The run loop, compiled for SVM. */
-#define VIRT_CALL(name, args) svm_##name args
-#define VCPU_RUN              vcpu_run_svm
-#include "vmm/run_tmpl.h"

@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
-/* The run loop, compiled for VMX. */
-#define VIRT_CALL(name, args) vmx_##name args
-#define VCPU_RUN              vcpu_run_vmx
-#include "vmm/run_tmpl.h"

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Each physical CPU and its vCPUs: who runs next, for how long, and the timers that end a slice.
+ * Round robin with a time slice that is armed only when more than one vCPU lives here; a halted
+ * vCPU costs nothing until somebody sends it a request. vCPUs do not migrate. The loop that asks
+ * all this is vmm/control/cpu_loop.c.
+ */
+#ifndef VMM_SCHED_H
+#define VMM_SCHED_H
+
+#include "vmm/cpu.h"
+
+/* Set up the per-CPU parts; before any CPU enters its loop. Boot CPU. */
+void sched_init(void);
+
+/* Bind a new vCPU to its CPU (v->pcpu) and let it run; take a stopped one off. Any CPU. */
+void sched_add(struct vcpu *v);
+void sched_remove(struct vcpu *v);
+
+/* The next vCPU in turn, which goes to the end of the queue; NULL: none can run. Own CPU. */
+struct vcpu *sched_pick(struct vmm_cpu *c);
+
+/* Is there a timer to be looked at, or a vCPU that can run? Own CPU. */
+bool sched_is_busy(struct vmm_cpu *c);
+
+/*
+ * Begin the slice of `v`, which is loaded. It counts only when somebody else waits for this CPU:
+ * another vCPU, or calls that are due after a grace period. Own CPU.
+ */
+void sched_start_slice(struct vmm_cpu *c, struct vcpu *v);
+
+/* Take the interrupts that wait, and run the timers that are due. Own CPU. */
+void sched_take_interrupts(struct vmm_cpu *c);
+
+void sched_run_timers_slow(struct vmm_cpu *c);
+
+/* Before an entry: what the guest has just armed must be in the hardware. Own CPU. */
+static inline void sched_run_timers(struct vmm_cpu *c)
+{
+	if (unlikely(atomic_load_explicit(&c->timer_pending, memory_order_relaxed)))
+		sched_run_timers_slow(c);
+}
+
+#endif

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A VM from its configuration to its first instruction, and from its last one back to nothing.
+ * Creation is all or nothing: a failure on the way undoes what was done, says why in one line, and
+ * leaves the other VMs alone.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "arch/x86/cpu.h"
+#include "arch/x86/fpu.h"
+#include "lib/log.h"
+#include "mm/frames.h"
+#include "mm/guest.h"
+#include "mm/host.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/apic/lapic.h"
+#include "vmm/dev/e820.h"
+#include "vmm/dev/fw_cfg.h"
+#include "vmm/firmware/firmware.h"
+#include "vmm/load/load.h"
+#include "vmm/sched.h"
+#include "vmm/trace.h"
+#include "vmm/vcpu_load.h"
+#include "vmm/vm.h"
+#include "vmm/wall_clock.h"
+
+/* --- what the board asks of the vCPUs --- */
+
+static struct vcpu *vcpu_of(void *vm, unsigned id)
+{
+	return ((struct vm *)vm)->vcpus[id];
+}
+
+static void host_notify(void *vm, unsigned id)
+{
+	vcpu_request(vcpu_of(vm, id), REQ_EVENT);
+}
+
+static void host_nmi(void *vm, unsigned id)
+{
+	atomic_fetch_add(&vcpu_of(vm, id)->nmis_sent, 1);
+	vcpu_request(vcpu_of(vm, id), REQ_NMI);
+}
+
+/* An INIT undoes a SIPI that came before it and has not been taken. */
+static void host_init(void *vm, unsigned id)
+{
+	atomic_fetch_and(&vcpu_of(vm, id)->requests, ~(uint32_t)REQ_STARTUP);
+	vcpu_request(vcpu_of(vm, id), REQ_INIT);
+}
+
+static void host_startup(void *vm, unsigned id, uint8_t vector)
+{
+	atomic_store(&vcpu_of(vm, id)->sipi_vector, vector);
+	vcpu_request(vcpu_of(vm, id), REQ_STARTUP);
+}
+
+static void host_event(void *vm, enum vm_event event, uint32_t value)
+{
+	static const enum vm_end ends[] = {
+		[VM_EVENT_POWER_OFF] = VM_POWER_OFF,
+		[VM_EVENT_RESET] = VM_RESET,
+		[VM_EVENT_DEBUG_EXIT] = VM_DEBUG_EXIT,
+	};
+
+	vm_end(vm, ends[event], event == VM_EVENT_DEBUG_EXIT ? value & 0xff : 0);
+}
+
+static void host_drop_page(void *ctx, gpa_t gpa)
+{
+	struct vm *vm = ctx;
+	gfn_t gfn = gpa_to_gfn(gpa);
+
+	slots_unmap(&vm->mem, gfn, GFN(gfn.v + 1));
+}
+
+static const struct dev_host dev_host = {
+	.notify = host_notify,
+	.nmi = host_nmi,
+	.init = host_init,
+	.startup = host_startup,
+	.event = host_event,
+	.drop_page = host_drop_page,
+};
+
+/* --- creation --- */
+
+static int fail(const struct vm *vm, const char *what)
+{
+	log_error("vm %s: %s", vm->name, what);
+	return -ENOMEM;
+}
+
+/* A page of the hypervisor's in the guest's memory: see VIRT_IDENTITY_GPA. */
+static int create_identity_map(struct vm *vm)
+{
+	gpa_t gpa = GPA(VIRT_IDENTITY_GPA);
+	int r = slots_create(&vm->mem, VM_SLOT_IDENTITY, gpa_to_gfn(gpa), 1, 0);
+
+	if (!r)
+		virt_fill_identity_map(guest_ptr(&vm->mem, gpa, PAGE_SIZE, true));
+	return r;
+}
+
+static int create_memory(struct vm *vm)
+{
+	int r = 0;
+
+	for (unsigned id = 0; id < VM_RAM_SLOTS && !r; id++) {
+		gfn_t base;
+		uint64_t pages = vm_ram_slot(vm, id, &base);
+
+		if (pages)
+			r = slots_create(&vm->mem, id, base, pages, 0);
+	}
+	if (!r && !virt_caps.unrestricted)
+		r = create_identity_map(vm);
+	return r ? fail(vm, "not enough free memory for its RAM") : 0;
+}
+
+/* The physical CPU of a vCPU: in turn, among those that the configuration allows. */
+static unsigned choose_pcpu(const struct vm_config *c)
+{
+	static unsigned next;
+
+	for (;;) {
+		unsigned id = next++ % cpu_count();
+
+		if (cpu_set_has(&c->cpus, id))
+			return id;
+	}
+}
+
+static void free_pages_of(struct vcpu *v, void *control)
+{
+	if (control)
+		pages_free(control, VIRT_VCPU_ORDER);
+	if (v && v->fpu)
+		pages_free(v->fpu, order_of(fpu_area_size()));
+	if (v && v->trace)
+		pages_free(v->trace, order_of(sizeof(*v->trace)));
+	if (v)
+		pages_free(v, order_of(sizeof(*v)));
+}
+
+static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
+{
+	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
+	void *control = pages_alloc(VIRT_VCPU_ORDER);
+
+	bool traced = vm->config->debug & VM_DEBUG_EXITS;
+
+	if (v)
+		v->fpu = pages_alloc(order_of(fpu_area_size()));
+	if (v && traced)
+		v->trace = pages_alloc(order_of(sizeof(*v->trace)));
+	if (!v || !control || !v->fpu || (traced && !v->trace)) {
+		free_pages_of(v, control);
+		return NULL;
+	}
+	v->vm = vm;
+	v->id = id;
+	v->pcpu = choose_pcpu(vm->config);
+	v->xcr0 = XCR0_X87;
+	v->watch = traced ? WATCH_TRACE : 0;
+	v->emulates_modes = !virt_caps.unrestricted || vm->config->realmode == REALMODE_EMULATE;
+	list_init(&v->run_link);
+	mmu_vcpu_init(&v->mmu, &vm->mmu);
+	fpu_init_area(v->fpu);
+	virt_vcpu_init(&v->virt, control, host_pa(control));
+	return v;
+}
+
+static void destroy_vcpu(struct vcpu *v)
+{
+	mmu_vcpu_destroy(&v->mmu);
+	free_pages_of(v, v->virt.control);
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->config->vcpus; i++) {
+		vm->vcpus[i] = create_vcpu(vm, i);
+		if (!vm->vcpus[i])
+			return fail(vm, "no memory for its vCPUs");
+		vm->nr_vcpus++;
+	}
+	return 0;
+}
+
+static struct load_file load_file(const struct config_file *f)
+{
+	return (struct load_file){
+		.data = f->present ? host_va(f->base) : NULL,
+		.size = f->size,
+	};
+}
+
+/* The boot protocol, after a look at the file where the configuration leaves it open. */
+static enum boot_proto proto_of(const struct vm *vm)
+{
+	struct load_file kernel = load_file(&vm->config->kernel);
+
+	return vm->config->proto == PROTO_AUTO ? load_detect(&kernel) : vm->config->proto;
+}
+
+/* A BIOS image finds a board that nobody has touched; all others find what a firmware leaves. */
+static bool has_own_firmware(const struct vm *vm)
+{
+	return proto_of(vm) == PROTO_BIOS;
+}
+
+/* Modules that the guest is to see as files of fw_cfg. */
+static unsigned collect_fw_cfg(const struct vm_config *c, struct fw_cfg_file *files)
+{
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < c->nr_modules; i++) {
+		if (!c->module[i].fw_cfg[0])
+			continue;
+		files[nr++] = (struct fw_cfg_file){
+			.name = c->module[i].fw_cfg,
+			.data = host_va(c->module[i].file.base),
+			.size = (uint32_t)c->module[i].file.size,
+		};
+	}
+	return nr;
+}
+
+static int create_platform(struct vm *vm)
+{
+	struct timer_queue *timers[VM_MAX_VCPUS];
+	struct fw_cfg_file files[LOAD_MAX_MODULES];
+	struct platform_config pc = {
+		.name = vm->name,
+		.vm = vm,
+		.host = &dev_host,
+		.ram_bytes = vm->config->mem_bytes,
+		.nr_vcpus = vm->nr_vcpus,
+		.vcpu_timers = timers,
+		.serial = &vm->console.sink,
+		.unix_time = wall_clock_now(),
+		.phys_bits = vm->cpuid.ext[8].eax & 0xff,
+		.fw_cfg = files,
+		.nr_fw_cfg = collect_fw_cfg(vm->config, files),
+	};
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		timers[i] = &vmm_cpu_by_id(vm->vcpus[i]->pcpu)->timers;
+	vm->platform = platform_create(&pc);
+	if (!vm->platform)
+		return -ENOMEM; /* it has said why */
+	if (has_own_firmware(vm))
+		return 0;
+	platform_act_as_firmware(vm->platform);
+	firmware_write_tables(&vm->mem, vm->nr_vcpus);
+	return 0;
+}
+
+/* All vCPUs in the state after RESET; the guest's TSC starts at zero on all of them. */
+static void reset_vcpus(struct vm *vm)
+{
+	uint64_t offset = -rdtsc();
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		struct vcpu *v = vm->vcpus[i];
+
+		v->lapic = platform_lapic(vm->platform, i);
+		v->tsc_offset = offset;
+		vcpu_load(v);
+		vcpu_reset(v);
+		virt_set_tsc_offset(&v->virt, offset);
+		vcpu_unload(v);
+		lapic_set_tsc_offset(v->lapic, offset);
+		atomic_init(&v->state, i ? VCPU_WAIT_FOR_SIPI : VCPU_RUNNABLE);
+		v->counted_dead = i;
+	}
+	atomic_init(&vm->dead, vm->nr_vcpus - 1);
+	atomic_init(&vm->live_vcpus, vm->nr_vcpus);
+}
+
+void vm_destroy(struct vm *vm)
+{
+	if (vm->platform)
+		platform_destroy(vm->platform);
+	console_destroy(&vm->console);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		destroy_vcpu(vm->vcpus[i]);
+	mmu_vm_destroy(&vm->mmu);
+	slots_destroy(&vm->mem);
+	pages_free(vm, order_of(sizeof(*vm)));
+}
+
+static void describe_load(struct vm *vm, struct load_request *req)
+{
+	const struct vm_config *c = vm->config;
+
+	*req = (struct load_request){
+		.vm = vm->name,
+		.proto = proto_of(vm),
+		.mode = c->mode,
+		.load_addr = c->load_addr,
+		.kernel = load_file(&c->kernel),
+		.initrd = load_file(&c->initrd),
+		.cmdline = c->cmdline,
+		.ram_bytes = c->mem_bytes,
+		.rsdp = GPA(has_own_firmware(vm) ? 0 : FIRMWARE_RSDP),
+	};
+	for (unsigned i = 0; i < c->nr_modules; i++) {
+		if (c->module[i].fw_cfg[0])
+			continue; /* collect_fw_cfg() has taken it */
+		req->module[req->nr_modules] = load_file(&c->module[i].file);
+		req->module[req->nr_modules++].args = c->module[i].args;
+	}
+}
+
+/* A firmware image lies at the end of the first 4 GiB, in memory of its own. */
+static int create_rom(struct vm *vm, const struct load_request *req)
+{
+	uint64_t pages = load_rom_bytes(req) >> PAGE_SHIFT;
+
+	if (!pages)
+		return 0;
+	if (slots_create(&vm->mem, VM_SLOT_ROM, GFN((BIT_ULL(32) >> PAGE_SHIFT) - pages), pages, 0))
+		return fail(vm, "no memory for its firmware");
+	return 0;
+}
+
+static int load(struct vm *vm)
+{
+	struct load_request req;
+	struct boot_state state;
+	char err[LOAD_ERROR_LEN];
+	int r;
+
+	describe_load(vm, &req);
+	r = create_rom(vm, &req);
+	if (r)
+		return r;
+	r = load_guest(&req, &vm->mem, &state, err, sizeof(err));
+	if (r) {
+		log_error("%s", err);
+		return r;
+	}
+	vcpu_load(vm->vcpus[0]);
+	vcpu_apply_boot_state(vm->vcpus[0], &state);
+	vcpu_unload(vm->vcpus[0]);
+	if (load_rom_bytes(&req) && slots_set_flags(&vm->mem, VM_SLOT_ROM, SLOT_READONLY))
+		return fail(vm, "no memory for its firmware");
+	return 0;
+}
+
+static int load_roots(struct vm *vm)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < vm->nr_vcpus && !r; i++) {
+		vcpu_load(vm->vcpus[i]);
+		r = mmu_load_root(&vm->vcpus[i]->mmu, &vm->vcpus[i]->virt);
+		vcpu_unload(vm->vcpus[i]);
+	}
+	return r ? fail(vm, "no memory for its page tables") : 0;
+}
+
+static int build(struct vm *vm)
+{
+	int r = console_init(&vm->console, vm, vm->config);
+
+	if (!r)
+		r = create_memory(vm);
+	if (!r && mmu_vm_init(&vm->mmu, &vm->mem, vm, vm->config->large_pages))
+		r = fail(vm, "no memory for its page tables");
+	if (!r)
+		r = create_vcpus(vm);
+	if (!r)
+		r = create_platform(vm);
+	if (r)
+		return r;
+	reset_vcpus(vm);
+	r = load_roots(vm);
+	return r ? r : load(vm);
+}
+
+struct vm *vm_create(const struct vm_config *config)
+{
+	struct vm *vm = pages_alloc(order_of(sizeof(*vm)));
+
+	if (!vm) {
+		log_error("vm %s: no memory", config->name);
+		return NULL;
+	}
+	memcpy(vm->name, config->name, sizeof(vm->name));
+	vm->config = config;
+	slots_init(&vm->mem);
+	cpuid_table_init(&vm->cpuid, config->vcpus);
+	if (build(vm)) {
+		vm_destroy(vm);
+		return NULL;
+	}
+	vm_add(vm);
+	log_info("vm %s: %u vCPUs, %llu MiB", vm->name, vm->nr_vcpus,
+		 (unsigned long long)config->mem_bytes >> 20);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		sched_add(vm->vcpus[i]);
+	return vm;
+}
