@@ -205,6 +205,7 @@ static struct vm_like {
 	struct tdp_vcpu vcpu;
 } vms[VMS];
 
+static struct spte_format npt;
 static unsigned ready, ended;
 
 static void create_vms(void)
@@ -214,8 +215,7 @@ static void create_vms(void)
 	memset(vms, 0, sizeof(vms));
 	for (unsigned i = 0; i < VMS; i++) {
 		slots_init(&vms[i].mem);
-		assert_int_equal(
-			tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &world_format[WORLD_NPT], 3), 0);
+		assert_int_equal(tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &npt, 3), 0);
 		tdp_vcpu_init(&vms[i].vcpu, &vms[i].tdp);
 		assert_int_equal(tdp_load_root(&vms[i].vcpu, &root), 0);
 		slots_lock(&vms[i].mem);
@@ -278,6 +278,7 @@ static void end_one_vm(unsigned cpu)
 
 static void run_ends(void (*cpu_main)(unsigned cpu))
 {
+	spte_format_npt(&npt, 48, true);
 	host_arena_with_frames(16 * MIB);
 	host_set_nr_cpus(VMS);
 	if (!atomic_load(&grace_cpu()->word))
