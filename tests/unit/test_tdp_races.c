@@ -260,10 +260,16 @@ static void end_other_vm(unsigned cpu)
 	grace_enter_guest(grace_cpu());
 }
 
+static void nothing(struct grace_head *head) {}
+
 static void end_one_vm(unsigned cpu)
 {
+	static struct grace_head earlier;
+
 	if (cpu) {
 		grace_exit_guest(grace_cpu());
+		grace_call(&earlier, nothing);
+		grace_poll(grace_cpu());
 		end_vcpu(&vms[0]);
 		ready++;
 		until(&ended, 1);
@@ -304,7 +310,10 @@ static void test_two_vms_end(void **state)
 	run_ends(end_other_vm);
 }
 
-/* The other CPU has nothing to wait for, but its grace period needs this one. */
+/*
+ * The other CPU has nothing to wait for, but a call from before the tree: the grace period of the
+ * tree begins when that one's is over, and needs this CPU once more.
+ */
 static void test_one_vm_ends(void **state)
 {
 	run_ends(end_one_vm);
