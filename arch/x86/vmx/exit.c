@@ -41,15 +41,6 @@ static const uint8_t plain[VMX_NR_EXITS] = {
 	[VMX_EXIT_TDCALL] = EXIT_VIRT_INSN,
 };
 
-/*
- * An IRET that faulted had already ended the blocking of NMIs: it will be executed again, so they
- * are still blocked (SDM volume 3, 27.2.3).
- */
-static void block_nmis_again(void)
-{
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
-}
-
 static void decode_ept_violation(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
@@ -64,7 +55,7 @@ static void decode_ept_violation(struct virt_vcpu *v, struct vm_exit *exit)
 	if ((qual & (QUAL_EPT_LINEAR_VALID | QUAL_EPT_FINAL)) == QUAL_EPT_LINEAR_VALID)
 		error |= PFERR_GUEST_PT;
 	if ((qual & QUAL_NMI_UNBLOCKED) && v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
 	exit->reason = EXIT_MEMORY_FAULT;
 	exit->fault.gpa = GPA(vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 	exit->fault.error = error;
@@ -160,7 +151,7 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	if (vector == X86_TRAP_DB)
 		decode_debug(v, type);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
 	exit->reason = EXIT_EXCEPTION;
 	exit->exception.vector = vector;
 	exit->exception.has_error = info & INTR_ERROR_CODE;
@@ -209,7 +200,7 @@ static void decode_pml_full(const struct virt_vcpu *v, struct vm_exit *exit)
 {
 	if ((vmread(VMCS_EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED) &&
 	    v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
 	exit->reason = EXIT_LOG_FULL;
 }
 

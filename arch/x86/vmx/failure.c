@@ -125,7 +125,7 @@ static __cold void explain_msr(struct virt_vcpu *v, uint64_t number)
 
 __cold void vmx_explain_failure(struct virt_vcpu *v, bool entered)
 {
-	uint64_t reason = vmx_exit_code(v), qualification, error;
+	uint64_t reason = vmread(VMCS_EXIT_REASON), qualification, error;
 
 	if (!entered) {
 		error = vmread(VMCS_VM_INSTRUCTION_ERROR);

@@ -193,6 +193,22 @@ void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 	vmwrite(VMCS_GUEST_RFLAGS, rflags);
 }
 
+/* CR8 is bits 7:4 of the TPR in the virtual-APIC page; without that feature, only we use it. */
+static uint8_t *virtual_tpr(const struct virt_vcpu *v)
+{
+	return (uint8_t *)vmx_page(v, VMX_PAGE_VIRTUAL_APIC) + 0x80;
+}
+
+void vmx_cr8_write(struct virt_vcpu *v, uint8_t cr8)
+{
+	*virtual_tpr(v) = (uint8_t)(cr8 << 4);
+}
+
+uint8_t vmx_cr8_read(struct virt_vcpu *v)
+{
+	return *virtual_tpr(v) >> 4;
+}
+
 /* LMA and LA57 where no mask is in front of them. */
 void vmx_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 {
