@@ -115,7 +115,7 @@ $(addsuffix vmm/dev/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # What can run there; arch/x86 and boot only in the files named here.
 HOST_SRCS := $(filter-out lib/libc_glue.c,$(wildcard lib/*.c)) $(wildcard mm/*.c ept/*.c vmm/dev/*.c vmm/load/*.c vmm/emulate/*.c) \
-             $(wildcard arch/x86/identity.c arch/x86/obstacle.c arch/x86/symbols.c arch/x86/tsc_meet.c vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/console.c vmm/cpuid.c vmm/cr.c vmm/dirty.c vmm/e820.c vmm/event.c vmm/exit.c vmm/hypercall.c vmm/monitor.c vmm/msr.c vmm/run.c vmm/sched.c vmm/trace.c vmm/vm.c) \
+             $(wildcard arch/x86/identity.c arch/x86/virt_paging.c arch/x86/obstacle.c arch/x86/symbols.c arch/x86/tsc_meet.c vmm/bus.c vmm/timer.c vmm/platform.c vmm/config.c vmm/console.c vmm/cpuid.c vmm/cr.c vmm/dirty.c vmm/e820.c vmm/event.c vmm/exit.c vmm/hypercall.c vmm/monitor.c vmm/msr.c vmm/run.c vmm/sched.c vmm/trace.c vmm/vm.c) \
              $(wildcard drivers/acpi.c drivers/acpi_tables.c arch/x86/svm/exit.c arch/x86/vmx/check*.c) \
              $(wildcard boot/acpi_check.c boot/boot_info.c boot/multiboot1.c boot/multiboot2.c boot/cmdline.c boot/memmap.c) \
              $(wildcard tests/unit/support/*.c)
@@ -153,14 +153,17 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
 VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
              $(wildcard tests/unit/vmx/*.c))
-VMX_TESTS := test_vmx_vcpu test_vmx_exit test_features
+VMX_TESTS := test_vmx_vcpu test_vmx_paging test_vmx_exit test_features
 FEATURES := $(BUILD)/unit/obj/arch/x86/features.o
 $(VMX_FAKED) $(FEATURES) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
 $(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
 $(BUILD)/unit/test_features: $(FEATURES)
 
-# Running an SVM guest, in the place of support/virt_ops.c.
-$(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
+# The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
+SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)
+SVM_TESTS := test_svm_run test_svm_paging
+$(SVM_FAKED) $(SVM_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/support/svm_insn.h
+$(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
 
 # The scheduler's switch, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/switch.o $(BUILD)/unit/obj/tests/unit/test_switch.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h

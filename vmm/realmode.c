@@ -21,9 +21,9 @@
  */
 #define BATCH 256
 
-bool realmode_may_be_due(const struct vm_config *config)
+bool realmode_may_be_due(struct vcpu *v)
 {
-	return !virt_caps.unrestricted || config->realmode == REALMODE_EMULATE;
+	return !virt_is_unrestricted(&v->virt) || v->vm->config->realmode == REALMODE_EMULATE;
 }
 
 /* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */

@@ -10,7 +10,7 @@
 #include "vmm/vm.h"
 
 /* Does this vCPU ever need the emulator for its modes? For v->emulates_modes, once. */
-bool realmode_may_be_due(const struct vm_config *config);
+bool realmode_may_be_due(struct vcpu *v);
 
 /* The rest of realmode_is_due(). */
 bool realmode_is_due_now(struct vcpu *v);

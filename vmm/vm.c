@@ -229,11 +229,11 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->pcpu = choose_pcpu(vm->config);
 	v->xcr0 = XCR0_X87;
 	v->watch = traced ? WATCH_TRACE : 0;
-	v->emulates_modes = realmode_may_be_due(vm->config);
 	list_init(&v->run_link);
 	tdp_vcpu_init(&v->tdp, &vm->tdp);
 	fpu_init_area(v->fpu);
-	virt_vcpu_init(&v->virt, control, host_pa(control));
+	virt_vcpu_init(&v->virt, control, host_pa(control), virt_caps.tdp);
+	v->emulates_modes = realmode_may_be_due(v);
 	return v;
 }
 
@@ -244,7 +244,7 @@ int vcpu_load_root(struct vcpu *v)
 
 	if (r)
 		return r;
-	virt_set_root(&v->virt, root);
+	virt_set_paging(&v->virt, &(struct virt_paging){.root = root});
 	virt_flush_tdp(&v->virt);
 	return 0;
 }

@@ -83,7 +83,7 @@ bool vcpu_has_wake_event(struct vcpu *v)
 	return false;
 }
 
-bool realmode_may_be_due(const struct vm_config *config)
+bool realmode_may_be_due(struct vcpu *v)
 {
 	return false;
 }

@@ -14,7 +14,25 @@ void vmx_flush(struct virt_vcpu *v)
 void vmx_flush_tdp(struct virt_vcpu *v)
 {
 	v->due |= VMX_DUE_TAG;
-	v->vmx.flush_tdp = true;
+	v->vmx.flush_tdp = v->nested;
+}
+
+static bool is_canonical(uint64_t address)
+{
+	unsigned unused = 64 - vmx_setup.linear_bits;
+
+	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+}
+
+/* INVVPID takes no other address; and such a one gives no translation. */
+void vmx_flush_gva(struct virt_vcpu *v, gva_t gva)
+{
+	if ((v->due & VMX_DUE_TAG) || !is_canonical(gva.v))
+		return;
+	if (virt_caps.tags > 1 && (vmx_setup.ept_vpid & VPID_CAP_INVVPID_GVA))
+		invvpid(INVVPID_GVA, (uint16_t)vmread(VMCS_VPID), gva);
+	else
+		vmx_flush(v);
 }
 
 /*
@@ -30,7 +48,7 @@ void vmx_take_tag(struct virt_vcpu *v, struct vmx_cpu *c)
 	if (virt_caps.tags > 1) {
 		vpid = tag_take(&c->tags, virt_caps.tags, &flush);
 		if (flush)
-			invvpid(INVVPID_ALL, 0);
+			invvpid(INVVPID_ALL, 0, GVA(0));
 		vmwrite(VMCS_VPID, vpid);
 	}
 	v->tag_generation = c->tags.generation;

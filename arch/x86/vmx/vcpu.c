@@ -17,6 +17,9 @@
 
 #define LONGEST_RUN_MS 10
 
+/* What stays over a reset: the exits that go with what the guest runs with (cr.c). */
+#define CONTROLS_OF_PAGING (PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE)
+
 static_assert(offsetof(struct virt_vcpu, host_rsp) == 17 * 8, "as entry.S has it");
 
 static const uint32_t resident_msrs[VMX_NR_MSRS] = {
@@ -28,8 +31,10 @@ static const uint32_t resident_msrs[VMX_NR_MSRS] = {
 };
 
 /* Only what a vCPU needs before it can be loaded; the VMCS is filled on the CPU that loads it. */
-void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
+void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
+	v->nested = nested;
+	v->vmx.apart = !nested;
 	v->control = pages;
 	v->control_pa = pages_pa;
 	v->vmx.resident[VMX_DR6] = DR6_INIT;
@@ -46,7 +51,7 @@ static __cold void move_here(struct virt_vcpu *v)
 {
 	vmx_write_host_state();
 	v->vmx.host_cpu = cpu_id() + 1;
-	v->vmx.flush_tdp = virt_caps.tdp;
+	v->vmx.flush_tdp = v->nested;
 }
 
 void vmx_vcpu_load(struct virt_vcpu *v)
@@ -90,12 +95,12 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->rip = 0xfff0;
 	v->idt_event.type = EVENT_NONE;
-	v->vmx.unpaged = false;
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
-	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS, vmx_setup.proc);
+	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS,
+		vmx_setup.proc | (vmread(VMCS_PRIMARY_PROCESSOR_CONTROLS) & CONTROLS_OF_PAGING));
 	vmx_set_rflags(v, RFLAGS_FIXED);
 	vmx_exit_on_cr0_write(v, 0);
 	vmx_exit_on_cr4_write(v, 0);
@@ -106,12 +111,6 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	vmx_reg_write(v, VREG_DR7, DR7_INIT);
 	vmx_reg_write(v, VREG_PAT, PAT_RESET);
 	vmx_flush(v);
-}
-
-void vmx_set_root(struct virt_vcpu *v, hpa_t root)
-{
-	v->vmx.eptp = root.v | EPTP_WALK_4 | EPTP_WB | (virt_caps.tdp_has_ad ? EPTP_AD : 0);
-	vmwrite(VMCS_EPT_POINTER, v->vmx.eptp);
 }
 
 /* The CPU fills the page from its end; the index is that of the next entry. */
@@ -273,11 +272,4 @@ void vmx_preempt_at(struct virt_vcpu *v, uint64_t tsc)
 		return;
 	v->due &= ~(uint32_t)VMX_DUE_TIMER;
 	write_timer(longest_run());
-}
-
-void vmx_exit_on_cr8_write(struct virt_vcpu *v, bool on)
-{
-	(void)v;
-	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_CR8_LOAD,
-		    on || !(vmx_setup.proc & PROC_TPR_SHADOW));
 }

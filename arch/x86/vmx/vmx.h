@@ -15,6 +15,7 @@ struct vmx_setup {
 	uint32_t revision;                      /* VMCS revision identifier */
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	uint64_t ept_vpid;                /* MSR_VMX_EPT_VPID_CAP */
+	unsigned linear_bits;             /* width of linear addresses: 48, or 57 */
 	unsigned preemption_shift;        /* the timer counts TSC >> this */
 	bool switches_efer, switches_pat; /* by controls of their own; else by MSR areas */
 	bool has_pml;                     /* PROC2_PML may be set; no VMCS begins with it */
@@ -105,8 +106,7 @@ void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 /* Take a new VPID, and flush what the EPT tables gave if asked for: VMX_DUE_TAG (flush.c). */
 void vmx_take_tag(struct virt_vcpu *v, struct vmx_cpu *c);
 
-/* Virtual NMIs are blocked no more; or still, by an IRET that is to be executed again (blocking.c).
- */
+/* Virtual NMIs are blocked no more; or they still are, by an IRET that faulted (blocking.c). */
 void vmx_unblock_nmis(void);
 void vmx_block_nmis_again(void);
 
