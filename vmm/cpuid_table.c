@@ -146,6 +146,17 @@ static void hide_unserved(struct cpuid_table *t)
 }
 
 /*
+ * What the shadow MMU does not offer: PCIDs and INVPCID, protection keys, which no shadow entry has
+ * (PKU), and guests' tables of five levels (LA57).
+ */
+static void hide_unshadowed(struct cpuid_table *t)
+{
+	t->basic[1].ecx &= ~F(17);
+	t->basic[7].ebx &= ~F(10);
+	t->basic[7].ecx &= ~(F(16) | CPUID_7_ECX_PKU);
+}
+
+/*
  * Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. One
  * without a size (Bochs has PKRU, and does not describe it) is none.
  */
@@ -156,6 +167,8 @@ static void add_xsave(struct cpuid_table *t)
 	if (!(t->basic[1].ecx & F(26)) || !host_has_leaf(0xd))
 		return;
 	t->xcr0 = d.eax & XCR0_GUEST;
+	if (!(t->basic[7].ecx & CPUID_7_ECX_PKU))
+		t->xcr0 &= ~XCR0_PKRU;
 	d.edx = 0;
 	d.ecx = 576;
 	t->xsave[1].eax = cpuid_of_host(0xd, 1).eax & ALLOW_D_1_EAX;
@@ -227,7 +240,7 @@ static uint64_t cr4_of(const struct cpuid_table *t)
 	return cr4;
 }
 
-void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
+void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow)
 {
 	t->basic[0] = cpuid_of_host(0, 0);
 	t->ext[0] = cpuid_of_host(0x80000000, 0);
@@ -235,6 +248,8 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 		*entry_of(t, plain_leaves[i]) = cpuid_of_host(plain_leaves[i], 0);
 	add_feature_words(t);
 	hide_unserved(t);
+	if (may_shadow)
+		hide_unshadowed(t);
 	add_topology(t, nr_vcpus);
 	add_xsave(t);
 	hide_unswapped(t);
