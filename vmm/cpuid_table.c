@@ -169,6 +169,18 @@ static void hide_unserved(struct cpuid_table *t)
 }
 
 /*
+ * What the shadow MMU does not offer: PCIDs and INVPCID, protection keys, which no shadow entry has
+ * (PKU), and guests' tables of five levels (LA57).
+ */
+static void hide_unshadowed(struct cpuid_table *t)
+{
+	hide(t, CPUID_PCID);
+	hide(t, CPUID_INVPCID);
+	hide(t, CPUID_PKU);
+	hide(t, CPUID_LA57);
+}
+
+/*
  * Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. One
  * without a size (Bochs has PKRU, and does not describe it) is none.
  */
@@ -181,6 +193,8 @@ static void add_xsave(struct cpuid_table *t)
 		return;
 	}
 	t->xcr0 = d.eax & XCR0_GUEST;
+	if (!cpuid_has(t, CPUID_PKU))
+		t->xcr0 &= ~XCR0_PKRU;
 	d.edx = 0;
 	d.ecx = 576;
 	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
@@ -225,7 +239,7 @@ static uint64_t cr4_of(const struct cpuid_table *t)
 	return cr4;
 }
 
-void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
+void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow)
 {
 	t->basic[0] = cpuid_of_host(0, 0);
 	t->ext[0] = cpuid_of_host(0x80000000, 0);
@@ -233,6 +247,8 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus)
 		*entry_of(t, plain_leaves[i]) = cpuid_of_host(plain_leaves[i], 0);
 	add_feature_words(t);
 	hide_unserved(t);
+	if (may_shadow)
+		hide_unshadowed(t);
 	add_topology(t, nr_vcpus);
 	add_xsave(t);
 	hide_unswapped(t);

@@ -39,7 +39,11 @@ static inline bool cpuid_is_amd(const struct cpuid_table *t)
 /* CPUID of this machine (vmm/cpuid_host.c). */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
 
-void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus);
+/*
+ * Fill the table of a VM. `may_shadow`: it may come to run under shadow paging, which offers no
+ * PCIDs, no protection keys and no five levels.
+ */
+void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow);
 
 /* One register of the guest's CPUID that holds feature bits. */
 static inline const uint32_t *cpuid_word(const struct cpuid_table *t, enum cpuid_word word)

@@ -78,7 +78,7 @@ static void set_up(int which, unsigned nr_vcpus)
 	memset(&fake_cpu, 0, sizeof(fake_cpu));
 	virt_caps = (struct virt_caps){.xsaves = true, .invpcid = true, .rdtscp = true};
 	vm.nr_vcpus = nr_vcpus;
-	cpuid_table_init(&vm.cpuid, nr_vcpus);
+	cpuid_table_init(&vm.cpuid, nr_vcpus, false);
 	lapic = (struct lapic){.base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE};
 	vcpu = (struct vcpu){.vm = &vm, .lapic = &lapic};
 	xcr0 = XCR0_X87;
@@ -196,9 +196,27 @@ static void a_lax_cpu_is_watched(void **state)
 {
 	set_up(BARE, 1);
 	virt_caps.lax = true;
-	cpuid_table_init(&vm.cpuid, 1);
+	cpuid_table_init(&vm.cpuid, 1, false);
 	assert_int_equal(vm.cpuid.cr4_exits, ~0ull);
 	virt_caps.lax = false;
+}
+
+/* The shadow MMU has no PCIDs, no protection keys and no five levels. */
+static void shadow_paging_hides_what_it_lacks(void **state)
+{
+	set_up(ALL_ONES, 1);
+	assert_int_equal(guest(1, 0).ecx & M(PCID), M(PCID));
+	assert_int_equal(vm.cpuid.cr4 & (CR4_PCIDE | CR4_PKE | CR4_LA57),
+			 CR4_PCIDE | CR4_PKE | CR4_LA57);
+	memset(&vm.cpuid, 0, sizeof(vm.cpuid));
+	cpuid_table_init(&vm.cpuid, 1, true);
+	assert_int_equal(guest(1, 0).ecx & M(PCID), 0);
+	assert_int_equal(guest(7, 0).ebx & M(INVPCID), 0);
+	assert_int_equal(guest(7, 0).ecx & (M(PKU) | M(LA57)), 0);
+	assert_int_equal(vm.cpuid.cr4 & (CR4_PCIDE | CR4_PKE | CR4_LA57), 0);
+	assert_int_equal(vm.cpuid.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PGE),
+			 CR4_SMEP | CR4_SMAP | CR4_PGE);
+	assert_int_equal(vm.cpuid.xcr0 & XCR0_PKRU, 0);
 }
 
 static void some_bits_follow_the_state(void **state)
@@ -266,7 +284,7 @@ static void what_the_vendor_lacks_is_hidden(void **state)
 	assert_true(guest(0x80000001, 0).edx & M(RDTSCP));
 	virt_caps = (struct virt_caps){.tdp = true};
 	memset(&vm.cpuid, 0, sizeof(vm.cpuid));
-	cpuid_table_init(&vm.cpuid, 1);
+	cpuid_table_init(&vm.cpuid, 1, false);
 	assert_int_equal(guest(0xd, 1).eax, 7);
 	assert_false(guest(7, 0).ebx & M(INVPCID));
 	assert_false(guest(7, 0).ecx & M(RDPID));
@@ -294,6 +312,7 @@ int main(void)
 		cmocka_unit_test(nothing_comes_through_by_itself),
 		cmocka_unit_test(umbra_adds_its_own),
 		cmocka_unit_test(a_lax_cpu_is_watched),
+		cmocka_unit_test(shadow_paging_hides_what_it_lacks),
 		cmocka_unit_test(some_bits_follow_the_state),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(sizes_of_the_xsave_area),

@@ -40,7 +40,7 @@ static uint32_t read_pkru(void)
  */
 static void read_pdptes(struct vcpu *v, struct guest_paging *p)
 {
-	if (virt_caps.pdpte_regs)
+	if (virt_has_pdptes(&v->virt))
 		virt_pdptes_read(&v->virt, p->pdpte);
 	else if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte,
 			    sizeof(p->pdpte)))

@@ -245,13 +245,18 @@ void invept(uint64_t type, uint64_t eptp)
 	fake_cpu.invept_eptp = eptp;
 }
 
-void invvpid(uint64_t type, uint16_t vpid)
+void invvpid(uint64_t type, uint16_t vpid, gva_t gva)
 {
-	assert_true(fake_cpu.in_vmx && (fake_cpu.limits.ept_vpid_cap & VPID_CAP_INVVPID));
-	assert_true(fake_cpu.limits.ept_vpid_cap & VPID_CAP_INVVPID_ALL);
-	assert_int_equal(vpid, 0);
+	uint64_t cap = fake_cpu.limits.ept_vpid_cap;
+
+	assert_true(fake_cpu.in_vmx && (cap & VPID_CAP_INVVPID));
+	assert_true(cap & (type == INVVPID_GVA ? VPID_CAP_INVVPID_GVA : VPID_CAP_INVVPID_ALL));
+	assert_true(type == INVVPID_GVA ? vpid : !vpid);
+	assert_true(gva.v + BIT_ULL(47) < BIT_ULL(48)); /* canonical */
 	fake_cpu.invvpids++;
 	fake_cpu.invvpid_type = type;
+	fake_cpu.invvpid_vpid = vpid;
+	fake_cpu.invvpid_gva = gva.v;
 }
 
 void vmx_handle_nmi(void)
