@@ -250,7 +250,7 @@ void virt_fill_identity_map(uint32_t table[1024]);
 
 /*
  * Pick the vendor of this machine and fill virt_caps, once, before any other call, on a machine
- * where features_obstacle() has found none. 0; or -ENODEV: the CPU lacks what no guest can do
+ * where preflight_verdict() has found none. 0; or -ENODEV: the CPU lacks what no guest can do
  * without (logged).
  */
 int virt_probe(void);

@@ -19,7 +19,7 @@ static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t e
 	p->cr4 = cr4;
 	p->efer = efer;
 	p->maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff;
-	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 26);
+	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_PAGE_1GB);
 	p->amd = cpuid_is_amd(&v->vm->cpuid);
 	guest_paging_update(p);
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/cpuid_bits.h"
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/vmx/vmx.h"
 #include "tests/unit/support/vmx_states.h"
@@ -86,11 +88,11 @@ struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf)
 	case 0x80000000:
 		return (struct cpuid){.eax = 0x80000001};
 	case 1:
-		return (struct cpuid){.ecx = fake_cpu.limits.basic ? BIT(5) : 0};
+		return (struct cpuid){.ecx = fake_cpu.limits.basic ? CPUID_MASK(CPUID_VMX) : 0};
 	case 7:
-		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? BIT(11) : 0};
+		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? CPUID_MASK(CPUID_RTM) : 0};
 	case 0x80000001:
-		return (struct cpuid){.edx = BIT(20) | BIT(29)};
+		return (struct cpuid){.edx = CPUID_MASK(CPUID_NX) | CPUID_MASK(CPUID_LM)};
 	default:
 		return (struct cpuid){0};
 	}

@@ -75,7 +75,6 @@ void fake_cpu_set_field(uint32_t field, uint64_t val);
 bool fake_cpu_may_enter(struct vmx_fault *fault, unsigned *error);
 
 uint64_t rdmsr(uint32_t msr);
-int rdmsr_safe(uint32_t msr, uint64_t *val);
 void wrmsr(uint32_t msr, uint64_t val);
 struct cpuid cpuid(uint32_t leaf);
 struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf);
