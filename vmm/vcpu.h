@@ -74,7 +74,7 @@ struct vcpu_msrs {
 	uint64_t microcode;
 };
 
-/* Where the instructions of one guest page are in host memory (vmm/exit/insn.c). */
+/* Where the instructions of one guest page are in host memory (vmm/exit/insn_code.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
 	const uint8_t *bytes;
@@ -93,7 +93,7 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before (vmm/exit/insn.c); valid as a known_insn, in one
+/* A decoded instruction that was emulated before (vmm/exit/insn_code.c); valid as a known_insn, in one
  * mode.
  */
 struct decoded_insn {

@@ -57,7 +57,7 @@ struct vm {
 	uint32_t status;             /* written by whoever set `end`, read after the last stop */
 	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
-	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/requests.c */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/halt.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */

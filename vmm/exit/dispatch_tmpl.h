@@ -161,7 +161,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
 		break;
-	case EXIT_LOG_FULL: /* loop_watch_exit() has emptied it */
+	case EXIT_LOG_FULL: /* watch_exit() has emptied the log */
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		event_inject_error(v, X86_TRAP_GP, 0);

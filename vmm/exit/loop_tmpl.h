@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The run loop of one vCPU: entry, exit, and again. It is compiled
- * once for each vendor (run_svm.c, run_vmx.c), so that the way of an exit never asks which one:
- * they define VIRT_CALL (arch/x86/virt.h) and VCPU_RUN, the name of the loop.
+ * The run loop of one vCPU: entry, exit, and again. It is compiled once for each vendor
+ * (loop_svm.c, loop_vmx.c), so that the path of an exit never asks which vendor it is. These files
+ * define VIRT_CALL (arch/x86/virt.h) and VCPU_RUN, the name of the loop.
  *
  * Run to completion with interrupts closed; an interrupt or a kick that comes meanwhile ends the
  * next run at once.
