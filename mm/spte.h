@@ -46,8 +46,8 @@
  * 2:1 are reserved in them (SDM volume 3, table 4-8): they have a frame and no rights to take.
  *
  * MMIO entries: hardware faults on them in a way of its own (a reserved bit, or an EPT
- * misconfiguration), and the handler finds in them what it needs: the gfn, the access, and 19 bits
- * of the generation of the slots they were made from (P6):
+ * misconfiguration). They hold the gfn, the access, and 19 bits of the generation of the slots they
+ * were made from (P6). ept/ asks the slots instead and does not read these fields back:
  *
  *	63  62..52        51        50..12         11  10..3        2..0
  *	-   gen 18..8     reserved  gfn, inverted  -   gen 7..0     format's pattern and access
