@@ -93,8 +93,8 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before (vmm/exit/insn_code.c); valid as a known_insn, in one
- * mode.
+/* A decoded instruction that was emulated before (vmm/exit/insn_code.c); valid as a known_insn, in
+ * one mode.
  */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
