@@ -105,9 +105,7 @@ static void test_finds_freed_table(void **state)
 {
 	map_and_cache(0x234, SLOT_DIRTY_LOG); /* 4K pages, so that there is a table to free */
 	host_on_flush = no_flush;
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(0x200), GFN(0x400));
-	slots_unlock(&world.mem);
+	world_unmap(0x200, 0x400);
 	expect_violation("a table that hardware has cached was freed");
 }
 

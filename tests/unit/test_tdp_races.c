@@ -53,34 +53,32 @@ static void start(unsigned format)
 
 static void begin_with_nothing(void)
 {
-	slots_lock(&world.mem);
-	tdp_zap_all(&world.tdp);
-	slots_unlock(&world.mem);
+	world_zap_all();
 	for (unsigned i = 0; i < WORLD_VCPUS; i++)
 		model_enter(i);
-	while (world.tdp.nr_dying) {
-		grace_drain();
-		tdp_zap_work(&world.tdp);
-	}
+	world_zap_work();
 	set_flags(0);
 }
 
-/* Many orders of the same: `begin`, and then the CPUs together. */
-static void run_all(unsigned format, unsigned seeds, void (*begin)(void), unsigned nr_cpus,
+/* The situation, and then all CPUs from there, once. */
+static void run_one(uint64_t seed, void (*begin)(void), unsigned nr_cpus,
 		    void (*cpu_main)(unsigned cpu))
 {
-	start(format);
-	for (unsigned seed = 1; seed <= seeds; seed++) {
-		adv_seed(seed);
-		begin();
-		adv_sched_must_end(seed, nr_cpus, BOUND, cpu_main);
-		grace_exit_guest(grace_cpu());
-		model_check_all_cached();
-		world_check_tree();
-		if (adv_violation[0])
-			fail_msg("seed %u: %s", seed, adv_violation);
-	}
-	model_finish();
+	adv_seed(seed);
+	begin();
+	adv_sched_must_end(seed, nr_cpus, BOUND, cpu_main);
+	grace_exit_guest(grace_cpu());
+	model_check_all_cached();
+	world_check_tree();
+	if (adv_violation[0])
+		fail_msg("seed %llu: %s", (unsigned long long)seed, adv_violation);
+}
+
+static void run_seeds(unsigned seeds, void (*begin)(void), unsigned nr_cpus,
+		      void (*cpu_main)(unsigned cpu))
+{
+	for (unsigned seed = 1; seed <= seeds; seed++)
+		run_one(seed, begin, nr_cpus, cpu_main);
 }
 
 static void write_from(unsigned vcpu, uint64_t gfn)
@@ -110,9 +108,7 @@ static void split_and_unmap(unsigned cpu)
 		write_from(cpu - 1, GFN_A);
 		return;
 	}
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(BASE + 0x1200), GFN(BASE + 0x1400));
-	slots_unlock(&world.mem);
+	world_unmap(BASE + 0x1200, BASE + 0x1400);
 	grace_enter_guest(grace_cpu());
 }
 
@@ -122,8 +118,19 @@ static void split_and_unmap(unsigned cpu)
  */
 static void test_split_meets_removal(void **state)
 {
-	run_all(WORLD_NPT, 150, begin_with_protected_gigabyte, 2, split_and_unmap);
-	run_all(WORLD_EPT_LOG, 150, begin_with_protected_gigabyte, 2, split_and_unmap);
+	static const unsigned formats[] = {WORLD_NPT, WORLD_EPT_LOG};
+
+	for (unsigned f = 0; f < ARRAY_SIZE(formats); f++) {
+		start(formats[f]);
+		for (unsigned i = 1; i < 40; i++) {
+			struct adv_turn turns[] = {{1, i}, {0, ADV_TO_THE_END}};
+
+			adv_sched_plan(turns, ARRAY_SIZE(turns));
+			run_one(i, begin_with_protected_gigabyte, 2, split_and_unmap);
+		}
+		run_seeds(50, begin_with_protected_gigabyte, 2, split_and_unmap);
+		model_finish();
+	}
 }
 
 /* --- the begin of a log, and no tables yet --- */
@@ -146,7 +153,19 @@ static void begin_log_and_write(unsigned cpu)
  */
 static void test_reserve_lasts(void **state)
 {
-	run_all(WORLD_EPT, 100, begin_with_nothing, 3, begin_log_and_write);
+	start(WORLD_EPT);
+	for (unsigned i = 1; i < 20 * 20; i++) {
+		struct adv_turn turns[] = {{2, 1 + i / 20},
+					   {0, ADV_TO_THE_END},
+					   {1, 1 + i % 20},
+					   {2, ADV_TO_THE_END},
+					   {1, ADV_TO_THE_END}};
+
+		adv_sched_plan(turns, ARRAY_SIZE(turns));
+		run_one(i, begin_with_nothing, 3, begin_log_and_write);
+	}
+	run_seeds(50, begin_with_nothing, 3, begin_log_and_write);
+	model_finish();
 }
 
 /* --- tables that are linked into what is being taken out --- */
@@ -164,16 +183,16 @@ static void unmap_all_and_write(unsigned cpu)
 		write_from(cpu - 1, GFN_A + 0x400 * cpu);
 		return;
 	}
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(0), GFN(spte_tree_pages(world.tdp.fmt)));
-	slots_unlock(&world.mem);
+	world_unmap(0, world.tdp.end.v);
 	grace_enter_guest(grace_cpu());
 }
 
 /* Each table is in the tree afterwards, or given back: world_check_tree() counts them. */
 static void test_removal_loses_no_table(void **state)
 {
-	run_all(WORLD_NPT, 60, begin_with_log, 3, unmap_all_and_write);
+	start(WORLD_NPT);
+	run_seeds(60, begin_with_log, 3, unmap_all_and_write);
+	model_finish();
 }
 
 /* --- VMs that end together --- */
@@ -186,6 +205,7 @@ static struct vm_like {
 	struct tdp_vcpu vcpu;
 } vms[VMS];
 
+static struct spte_format npt;
 static unsigned ready, ended;
 
 static void create_vms(void)
@@ -195,8 +215,7 @@ static void create_vms(void)
 	memset(vms, 0, sizeof(vms));
 	for (unsigned i = 0; i < VMS; i++) {
 		slots_init(&vms[i].mem);
-		assert_int_equal(
-			tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &world_format[WORLD_NPT], 3), 0);
+		assert_int_equal(tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &npt, 3), 0);
 		tdp_vcpu_init(&vms[i].vcpu, &vms[i].tdp);
 		assert_int_equal(tdp_load_root(&vms[i].vcpu, &root), 0);
 		slots_lock(&vms[i].mem);
@@ -241,10 +260,16 @@ static void end_other_vm(unsigned cpu)
 	grace_enter_guest(grace_cpu());
 }
 
+static void nothing(struct grace_head *head) {}
+
 static void end_one_vm(unsigned cpu)
 {
+	static struct grace_head earlier;
+
 	if (cpu) {
 		grace_exit_guest(grace_cpu());
+		grace_call(&earlier, nothing);
+		grace_poll(grace_cpu());
 		end_vcpu(&vms[0]);
 		ready++;
 		until(&ended, 1);
@@ -259,6 +284,7 @@ static void end_one_vm(unsigned cpu)
 
 static void run_ends(void (*cpu_main)(unsigned cpu))
 {
+	spte_format_npt(&npt, 48, true);
 	host_arena_with_frames(16 * MIB);
 	host_set_nr_cpus(VMS);
 	if (!atomic_load(&grace_cpu()->word))
@@ -284,7 +310,10 @@ static void test_two_vms_end(void **state)
 	run_ends(end_other_vm);
 }
 
-/* The other CPU has nothing to wait for, but its grace period needs this one. */
+/*
+ * The other CPU has nothing to wait for, but a call from before the tree: the grace period of the
+ * tree begins when that one's is over, and needs this CPU once more.
+ */
 static void test_one_vm_ends(void **state)
 {
 	run_ends(end_one_vm);

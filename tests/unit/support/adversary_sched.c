@@ -15,12 +15,24 @@ struct run {
 	void (*cpu_main)(unsigned cpu);
 	unsigned nr, current, turn; /* `turn`: points until somebody else gets it */
 	unsigned pace;              /* turns last up to 2^pace points */
+	const struct adv_turn *plan;
+	unsigned nr_planned; /* left */
 	bool over[ADV_MAX_CPUS], stuck;
 	sem_t go[ADV_MAX_CPUS], end;
 };
 
 /* Only who has the turn looks: the semaphores order it. */
 static struct run *run;
+
+/* Of the next run. */
+static const struct adv_turn *plan;
+static unsigned nr_planned;
+
+void adv_sched_plan(const struct adv_turn *turns, unsigned nr)
+{
+	plan = turns;
+	nr_planned = nr;
+}
 
 unsigned adv_sched_draw(unsigned n)
 {
@@ -47,6 +59,21 @@ static unsigned draw_cpu(void)
 	return found;
 }
 
+/* Whose turn is next, and for how long: as planned, as long as there is a plan. */
+static unsigned next_cpu(void)
+{
+	while (run->nr_planned) {
+		const struct adv_turn *t = run->plan++;
+
+		run->nr_planned--;
+		run->turn = t->points;
+		if (!run->over[t->cpu])
+			return t->cpu;
+	}
+	run->turn = 1 + adv_sched_draw(1u << adv_sched_draw(run->pace));
+	return draw_cpu();
+}
+
 static void wait_for(sem_t *sem)
 {
 	while (sem_wait(sem))
@@ -59,7 +86,6 @@ static void hand_over(unsigned to)
 	unsigned from = r->current;
 
 	r->current = to;
-	r->turn = 1 + adv_sched_draw(1u << adv_sched_draw(r->pace));
 	if (to == from)
 		return;
 	sem_post(&r->go[to]);
@@ -89,7 +115,7 @@ void adv_sched_point(void)
 		return;
 	count_point();
 	if (!--run->turn)
-		hand_over(draw_cpu());
+		hand_over(next_cpu());
 }
 
 static void spin(void)
@@ -97,7 +123,7 @@ static void spin(void)
 	if (!run)
 		return;
 	count_point();
-	hand_over(draw_cpu());
+	hand_over(next_cpu());
 }
 
 static void *thread_main(void *arg)
@@ -109,7 +135,7 @@ static void *thread_main(void *arg)
 	host_set_cpu(cpu);
 	r->cpu_main(cpu);
 	r->over[cpu] = true;
-	next = draw_cpu();
+	next = next_cpu();
 	if (next < r->nr)
 		hand_over(next);
 	else
@@ -133,7 +159,6 @@ static struct run *new_run(uint64_t seed, unsigned nr, uint64_t bound, void (*cp
 	r->bound = bound;
 	r->cpu_main = cpu_main;
 	r->nr = nr;
-	r->turn = 1;
 	sem_init(&r->end, 0, 0);
 	for (unsigned i = 0; i < nr; i++)
 		sem_init(&r->go[i], 0, 0);
@@ -148,12 +173,16 @@ bool adv_sched_run(uint64_t seed, unsigned nr, uint64_t bound, void (*cpu_main)(
 
 	run = r;
 	r->pace = 1 + adv_sched_draw(14);
+	r->plan = plan;
+	r->nr_planned = nr_planned;
+	nr_planned = 0;
+	r->current = next_cpu();
 	panic_says = say_seed;
 	for (uintptr_t i = 0; i < nr; i++)
 		pthread_create(&thread[i], NULL, thread_main, (void *)i);
 	host_on_spin = spin;
 	host_on_ask = adv_sched_point;
-	sem_post(&r->go[0]);
+	sem_post(&r->go[r->current]);
 	wait_for(&r->end);
 	host_on_spin = host_on_ask = NULL;
 	stuck = r->stuck;

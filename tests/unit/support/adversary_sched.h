@@ -31,6 +31,18 @@ bool adv_sched_run(uint64_t seed, unsigned nr, uint64_t bound, void (*cpu_main)(
 /* The same, and if they did not, say so with the seed and end the program: nothing can go on. */
 void adv_sched_must_end(uint64_t seed, unsigned nr, uint64_t bound, void (*cpu_main)(unsigned cpu));
 
+/*
+ * The next run begins with these turns, and goes on by its seed when they are over: so all places
+ * can be gone through in which one CPU, or two, are interrupted (Musuvathi and Qadeer, "Iterative
+ * context bounding", 2007). A turn lasts for so many points (1 ...), or until the CPU spins or has
+ * finished. `turns` is kept until the run is over.
+ */
+struct adv_turn {
+	unsigned cpu, points;
+};
+#define ADV_TO_THE_END 1000000000u
+void adv_sched_plan(const struct adv_turn *turns, unsigned nr);
+
 /* Somebody else may go on here. Does nothing outside adv_sched_run(). */
 void adv_sched_point(void);
 

@@ -133,9 +133,7 @@ void op_unmap(void)
 		size = spte_tree_pages(world.tdp.fmt);
 	}
 	model_begin(false);
-	slots_lock(&world.mem);
-	tdp_unmap_range(&world.tdp, GFN(start), GFN(start + size));
-	slots_unlock(&world.mem);
+	world_unmap(start, start + size);
 	model_end();
 }
 
@@ -151,9 +149,7 @@ void op_age(void)
 void op_zap_all(void)
 {
 	model_begin(false);
-	slots_lock(&world.mem);
-	tdp_zap_all(&world.tdp);
-	slots_unlock(&world.mem);
+	world_zap_all();
 	model_end();
 }
 

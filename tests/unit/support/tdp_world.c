@@ -139,3 +139,62 @@ void world_check_tree(void)
 	if (!world.tdp.nr_dying)
 		assert_int_equal(world.tdp.tables, tables);
 }
+
+/* --- what many tests do --- */
+
+void world_with_memory(unsigned format, unsigned max_level, uint64_t base, uint64_t pages,
+		       uint32_t flags)
+{
+	world_create(2 * GIB + 512 * MIB, &world_format[format], max_level);
+	assert_int_equal(slots_create(&world.mem, 0, GFN(base), pages, flags), 0);
+}
+
+uint64_t world_backing(uint64_t gfn)
+{
+	return slot_pfn(slots_find(&world.mem, GFN(gfn)), GFN(gfn)).v;
+}
+
+void world_zap_work(void)
+{
+	while (world.tdp.nr_dying) {
+		grace_drain();
+		tdp_zap_work(&world.tdp);
+	}
+}
+
+struct tdp_stats world_stats(void)
+{
+	struct tdp_stats s;
+
+	tdp_get_stats(&world.tdp, &s);
+	return s;
+}
+
+void world_unmap(uint64_t start, uint64_t end)
+{
+	slots_lock(&world.mem);
+	tdp_unmap_range(&world.tdp, GFN(start), GFN(end));
+	slots_unlock(&world.mem);
+}
+
+void world_check_level(uint64_t gfn, uint32_t error, unsigned want)
+{
+	unsigned level;
+
+	assert_int_equal(world_fault(0, gfn, error), RET_PF_FIXED);
+	assert_int_equal(world_walk(gfn, true), world_backing(gfn));
+	world_spte(gfn, &level);
+	assert_int_equal(level, want);
+}
+
+void world_zap_all(void)
+{
+	slots_lock(&world.mem);
+	tdp_zap_all(&world.tdp);
+	slots_unlock(&world.mem);
+}
+
+bool world_no_memory(void)
+{
+	return true;
+}
