@@ -257,7 +257,7 @@ class Paths(Tree):
 
     def setUp(self):
         super().setUp()
-        self.plant("vmm/exit/io.h", "static inline void io_exit(int a,", "\t\t\t   int b)", "{", "\tio_count(a);", "}")
+        self.plant("vmm/exit/io.h", "void io_init(void);", "static inline void io_exit(int a,", "\t\t\t   int b)", "{", "\tio_count(a);", "}")
         self.plant("vmm/vm.c", "/* The end of a VM. */", "void vm_end(void)", "{", "}")
         self.plant("boot/entry.S", "boot_start:", "\tENTER vmx_launch, vmlaunch")
         self.plant("docs/architecture.md", "| `boot/` | start | `entry.S` |", "| `vmm/` | VMs | `vm.c` |")
@@ -265,7 +265,7 @@ class Paths(Tree):
     def test_all_there(self):
         self.plant("vmm/a.c", "/* vmm/exit/io.h, vm.c, vmm/, vmm/exit/*.h, vmm/exit/test_NAME.c; mm/shadow/; `io_exit() in vmm/exit/io.h`. */",
                    'const char *b = "vmm/none.c";')
-        self.plant("docs/b.md", "See `vm.c`, ~/kvm/tests/none.c, build/vmm/none.o and `vm_end()` in `vmm/vm.c`.")
+        self.plant("docs/b.md", "See `vm.c`, ~/kvm/tests/none.c, build/vmm/none.o `vm_end()` in `vmm/vm.c`, `io_init()` in `vmm/exit/io.h`.")
         self.plant("docs/architecture.md", "", "1. `io_exit()` (`vmm/exit/io.h`), `vmm/vm.c`, `vm_end()`, `boot/entry.S`: `boot_start()`,", "   `vmx_launch()`.")
         self.assert_clean()
 
@@ -280,7 +280,7 @@ class Paths(Tree):
     def test_documents(self):
         self.plant("README.md", "`vmm/none.c`", "`vmm/exit/x*.h`", "`io_count()` in `vmm/exit/io.h`")
         self.assert_found("README.md:1: there is no vmm/none.c", "README.md:2: there is no vmm/exit/x*.h",
-                          "README.md:3: io_count() is not defined in vmm/exit/io.h")
+                          "README.md:3: io_count() is not in vmm/exit/io.h")
 
     def test_steps_of_the_map(self):
         self.plant("docs/architecture.md", "", "1. `vm_end()` comes first; `vmm/exit/io.h`, `vm_end()`.", "2. `io_exit()` (`vmm/vm.c`)")
