@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What answers each exit: one switch over the reasons, and the instructions whose exit is little
- * more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
+ * The answer to each exit: one switch over the reasons, and the instructions whose exit takes
+ * little more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
  */
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
@@ -87,9 +87,10 @@ static void do_hlt(struct vcpu *v)
 }
 
 /*
- * An exception that its own delivery raises again exits before the CPU looks at interrupts or at
- * the preemption timer, for ever; so does one that is delivered by a task switch, into a task that
- * raises it again. The host gets its turn here.
+ * The delivery of an exception can raise the same exception again. Then the guest exits for ever,
+ * each time before the CPU looks at interrupts or at the preemption timer. The same happens when a
+ * task switch delivers an exception into a task that raises it again. So the host takes its
+ * interrupts here.
  */
 static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 {
