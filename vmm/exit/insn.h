@@ -16,7 +16,7 @@ bool insn_emulate(struct vcpu *v);
 /* The same after EXIT_MEMORY_FAULT; uses the exit's information about the instruction. */
 bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
 
-/* End the VM with a report: it cannot go on without this instruction, which nobody can execute. */
+/* End the VM with a report: it cannot go on without this instruction, unknown to the emulator. */
 void insn_report_unhandled(struct vcpu *v);
 
 /* Emulate the instruction at RIP, or end the VM if the emulator does not know it. Owner CPU. */
