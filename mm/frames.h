@@ -57,12 +57,12 @@ void frames_free(pfn_t pfn, unsigned order);
 void frames_split(pfn_t pfn, unsigned order, unsigned new_order);
 
 /* The same in virtual addresses of the direct map, cleared. NULL: there is none. */
-void *pages_alloc(unsigned order);
+void *pages_zalloc(unsigned order);
 void pages_free(void *va, unsigned order);
 
-static inline void *page_alloc(void)
+static inline void *page_zalloc(void)
 {
-	return pages_alloc(0);
+	return pages_zalloc(0);
 }
 
 static inline void page_free(void *va)

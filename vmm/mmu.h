@@ -21,6 +21,7 @@ struct vm;
 
 struct vm_mmu {
 	struct guest_memory *mem; /* const */
+	bool may_shadow;          /* const; the VM may come to run under shadow paging */
 	struct tdp tdp;           /* rules in ept/tdp.h */
 };
 
@@ -37,6 +38,18 @@ void mmu_init(void);
 
 /* Why no engine can run guests on this machine: a sentence; or NULL. After virt_probe(). */
 const char *mmu_obstacle(void);
+
+/*
+ * Choose for a VM that is being created: first of all, because its CPUID and its vCPUs depend on
+ * it.
+ */
+void mmu_vm_choose(struct vm_mmu *m);
+
+/* Do the vCPUs run with nested paging? As virt_vcpu_init() wants to know it. */
+static inline bool mmu_is_nested(const struct vm_mmu *m)
+{
+	return !m->may_shadow;
+}
 
 /* Set up the engine of `vm`, whose memory is `mem`. 0, or -ENOMEM. */
 int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages);

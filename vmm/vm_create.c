@@ -114,7 +114,7 @@ static int create_memory(struct vm *vm)
 		if (pages)
 			r = slots_create(&vm->mem, id, base, pages, 0);
 	}
-	if (!r && !virt_caps.unrestricted)
+	if (!r && mmu_is_nested(&vm->mmu) && !virt_caps.unrestricted)
 		r = create_identity_map(vm);
 	return r ? fail(vm, "not enough free memory for its RAM") : 0;
 }
@@ -146,15 +146,15 @@ static void free_pages_of(struct vcpu *v, void *control)
 
 static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 {
-	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
-	void *control = pages_alloc(VIRT_VCPU_ORDER);
+	struct vcpu *v = pages_zalloc(order_of(sizeof(*v)));
+	void *control = pages_zalloc(VIRT_VCPU_ORDER);
 
 	bool traced = vm->config->debug & VM_DEBUG_EXITS;
 
 	if (v)
-		v->fpu = pages_alloc(order_of(fpu_area_size()));
+		v->fpu = pages_zalloc(order_of(fpu_area_size()));
 	if (v && traced)
-		v->trace = pages_alloc(order_of(sizeof(*v->trace)));
+		v->trace = pages_zalloc(order_of(sizeof(*v->trace)));
 	if (!v || !control || !v->fpu || (traced && !v->trace)) {
 		free_pages_of(v, control);
 		return NULL;
@@ -164,11 +164,12 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->pcpu = choose_pcpu(vm->config);
 	v->xcr0 = XCR0_X87;
 	v->watch = traced ? WATCH_TRACE : 0;
-	v->emulates_modes = !virt_caps.unrestricted || vm->config->realmode == REALMODE_EMULATE;
 	list_init(&v->run_link);
 	mmu_vcpu_init(&v->mmu, &vm->mmu);
 	fpu_init_area(v->fpu);
-	virt_vcpu_init(&v->virt, control, host_pa(control));
+	virt_vcpu_init(&v->virt, control, host_pa(control), mmu_is_nested(&vm->mmu));
+	v->emulates_modes = !virt_is_unrestricted(&v->virt) ||
+			    vm->config->realmode == REALMODE_EMULATE;
 	return v;
 }
 
@@ -384,7 +385,7 @@ static int build(struct vm *vm)
 
 struct vm *vm_create(const struct vm_config *config)
 {
-	struct vm *vm = pages_alloc(order_of(sizeof(*vm)));
+	struct vm *vm = pages_zalloc(order_of(sizeof(*vm)));
 
 	if (!vm) {
 		log_error("vm %s: no memory", config->name);
@@ -393,7 +394,8 @@ struct vm *vm_create(const struct vm_config *config)
 	memcpy(vm->name, config->name, sizeof(vm->name));
 	vm->config = config;
 	slots_init(&vm->mem);
-	cpuid_table_init(&vm->cpuid, config->vcpus);
+	mmu_vm_choose(&vm->mmu);
+	cpuid_table_init(&vm->cpuid, config->vcpus, vm->mmu.may_shadow);
 	if (build(vm)) {
 		vm_destroy(vm);
 		return NULL;

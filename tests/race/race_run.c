@@ -163,7 +163,7 @@ static void ends_when_all_are_dead_and_not_before(void **state)
 	host_set_nr_cpus(2);
 	for (unsigned i = 0; i < 2; i++) {
 		vcpu[i] = (struct vcpu){.vm = &vm, .lapic = &lapic[i], .id = i, .pcpu = i};
-		svm_vcpu_init(&vcpu[i].virt, &state_of[i], HPA(0));
+		svm_vcpu_init(&vcpu[i].virt, &state_of[i], HPA(0), true);
 		vm.vcpus[i] = &vcpu[i];
 	}
 	vcpu[1].state = VCPU_HALTED;

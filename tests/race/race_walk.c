@@ -67,12 +67,12 @@ static void *walker_main(void *arg)
 /* One atomic change: the other frame, A and D cleared, the count (bits 58:52) one up. */
 static void step(unsigned *seen_dirty)
 {
-	uint64_t old = __atomic_load_n(pte, __ATOMIC_RELAXED), new;
+	uint64_t old = __atomic_load_n(pte, __ATOMIC_RELAXED), next;
 
 	do {
-		new = (old ^ 0x3000) & ~(PTE_A | PTE_D);
-		new = (new & ~GENMASK_ULL(58, 52)) | ((old + BIT_ULL(52)) & GENMASK_ULL(58, 52));
-	} while (!__atomic_compare_exchange_n(pte, &old, new, false, __ATOMIC_RELAXED,
+		next = (old ^ 0x3000) & ~(PTE_A | PTE_D);
+		next = (next & ~GENMASK_ULL(58, 52)) | ((old + BIT_ULL(52)) & GENMASK_ULL(58, 52));
+	} while (!__atomic_compare_exchange_n(pte, &old, next, false, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
 	*seen_dirty += (old & PTE_D) != 0;
 }

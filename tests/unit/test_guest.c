@@ -150,7 +150,7 @@ static void test_ptr(void **state)
 static void test_dirty_log(void **state)
 {
 	uint8_t b[0x2000] = {};
-	uint64_t old = 0, new = 1;
+	uint64_t old = 0, next = 1;
 
 	assert_int_equal(guest_write(&mem, GPA(LOG_BASE + 0xfff), b, 2), 0);
 	assert_int_equal(dirty(), 3);
@@ -158,9 +158,9 @@ static void test_dirty_log(void **state)
 	assert_int_equal(dirty(), 0);
 	assert_int_equal(guest_zero(&mem, GPA(LOG_BASE + 0x3000), 0x1000), 0);
 	assert_int_equal(dirty(), 8);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &new, 8), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &next, 8), 0);
 	assert_int_equal(dirty(), 2);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &new, 8), 1);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &next, 8), 1);
 	assert_int_equal(dirty(), 0); /* nothing was written */
 	guest_mark_dirty(&mem, GPA(LOG_BASE + 0x2123));
 	guest_mark_dirty(&mem, GPA(RAM_END));
@@ -195,7 +195,9 @@ static int watch_slot(void *mmu, const struct memslot *was, struct memslot *slot
 	return 0;
 }
 
-static void commit(void *mmu, const struct memslot *old, const struct memslot *new, uint64_t gen) {}
+static void commit(void *mmu, const struct memslot *old, const struct memslot *next, uint64_t gen)
+{
+}
 
 static void expect_heard(unsigned i, uint64_t gpa, uint64_t len, uint8_t byte)
 {
@@ -242,18 +244,18 @@ static void test_cmpxchg(void **state)
 		uint64_t mask = size[i] == 8 ? UINT64_MAX : BIT_ULL(size[i] * 8) - 1;
 
 		for (unsigned at = 0; at < 16; at++) {
-			uint64_t old = 0xa5a5a5a5a5a5a5a5, new = 0x1122334455667788, now = 0;
+			uint64_t old = 0xa5a5a5a5a5a5a5a5, next = 0x1122334455667788, now = 0;
 			uint8_t *p = guest_ptr(&mem, GPA(0x3000), 32, true);
 
 			memset(p, 0xa5, 32);
-			assert_int_equal(guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &new, size[i]),
-					 0);
+			assert_int_equal(
+				guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &next, size[i]), 0);
 			memcpy(&now, p + at, size[i]);
-			assert_int_equal(now, new &mask);
+			assert_int_equal(now, next & mask);
 			assert_int_equal(p[at + size[i]], 0xa5);
-			assert_int_equal(guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &new, size[i]),
-					 1);
-			assert_int_equal(old & mask, new &mask);
+			assert_int_equal(
+				guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &next, size[i]), 1);
+			assert_int_equal(old & mask, next & mask);
 			assert_int_equal(old & ~mask, 0xa5a5a5a5a5a5a5a5 & ~mask);
 		}
 	}
@@ -261,14 +263,14 @@ static void test_cmpxchg(void **state)
 
 static void test_cmpxchg_refuses(void **state)
 {
-	uint64_t old = 0, new = 1;
+	uint64_t old = 0, next = 1;
 
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 3), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 16), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 0), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &new, 8), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &new, 4), 0);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(RAM_END), &old, &new, 8), -EFAULT);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 3), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 16), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 0), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &next, 8), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &next, 4), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(RAM_END), &old, &next, 8), -EFAULT);
 }
 
 int main(void)

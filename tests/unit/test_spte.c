@@ -368,7 +368,7 @@ static bool cpu_allows(uint64_t spte, bool user, char access, bool smep, bool sm
 }
 
 /* Is there an access that the old entry lets through, as the CPU may have it, and not the new? */
-static bool is_stricter(const struct spte_format *f, uint64_t old, uint64_t new)
+static bool is_stricter(const struct spte_format *f, uint64_t old, uint64_t next)
 {
 	if (old & f->mmu_writable)
 		old |= f->write; /* until a moment ago */
@@ -377,11 +377,11 @@ static bool is_stricter(const struct spte_format *f, uint64_t old, uint64_t new)
 
 		for (const char *a = "rwx"; *a; a++) {
 			if (cpu_allows(old, user, *a, smep, smap) &&
-			    !cpu_allows(new, user, *a, smep, smap))
+			    !cpu_allows(next, user, *a, smep, smap))
 				return true;
 		}
 	}
-	return old & ~new & f->dirty;
+	return old & ~next & f->dirty;
 }
 
 /* The i-th of all combinations of bits that a leaf of this format may have; false: not a leaf. */
@@ -401,17 +401,18 @@ static void test_flush_exhaustively(void **state)
 {
 	const struct spte_format *formats[] = {&npt, &pae, &four, &five, &old_cpu};
 	unsigned due = 0, not_due = 0;
-	uint64_t old, new;
+	uint64_t old, next;
 
 	for (unsigned n = 0; n < ARRAY_SIZE(formats); n++) {
 		const struct spte_format *f = formats[n];
 
 		for (unsigned i = 0; i < 128 * 128; i++) {
-			if (!nth_leaf(f, i / 128, &old) || !nth_leaf(f, i % 128, &new))
+			if (!nth_leaf(f, i / 128, &old) || !nth_leaf(f, i % 128, &next))
 				continue;
-			assert_int_equal(spte_flush_is_due(f, old, new), is_stricter(f, old, new));
-			assert_true(spte_flush_is_due(f, old, new ^ 0x1000));
-			*(is_stricter(f, old, new) ? &due : &not_due) += 1;
+			assert_int_equal(spte_flush_is_due(f, old, next),
+					 is_stricter(f, old, next));
+			assert_true(spte_flush_is_due(f, old, next ^ 0x1000));
+			*(is_stricter(f, old, next) ? &due : &not_due) += 1;
 		}
 	}
 	assert_true(due > 1000 && not_due > 1000);

@@ -180,7 +180,9 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		break;
 	case EXIT_UNKNOWN:
 	case EXIT_DR_ACCESS:
+	case EXIT_PAGE_FAULT:
 	case EXIT_INVLPG:
+	case EXIT_INVPCID:
 	case EXIT_RDTSC:
 		vm_bug(v, VM_UMBRA_FAULT, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));

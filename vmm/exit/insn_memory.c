@@ -19,7 +19,7 @@ static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t e
 	p->cr4 = cr4;
 	p->efer = efer;
 	p->maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff;
-	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 26);
+	p->has_1g_pages = cpuid_has(&v->vm->cpuid, CPUID_PAGE_1GB);
 	p->amd = cpuid_is_amd(&v->vm->cpuid);
 	guest_paging_update(p);
 }
@@ -40,7 +40,7 @@ static uint32_t read_pkru(void)
  */
 static void read_pdptes(struct vcpu *v, struct guest_paging *p)
 {
-	if (virt_caps.pdpte_regs)
+	if (virt_has_pdptes(&v->virt))
 		virt_pdptes_read(&v->virt, p->pdpte);
 	else if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte,
 			    sizeof(p->pdpte)))

@@ -70,19 +70,19 @@ void op_move(unsigned id)
 	memcpy(&model[to], moved, pages * sizeof(*model));
 }
 
-void op_flags_to(unsigned id, uint32_t new)
+void op_flags_to(unsigned id, uint32_t next)
 {
 	struct memslot *s = slot_by_id(id);
 	uint32_t old = s->flags;
 	uint64_t base = s->base.v, pages = s->nr_pages;
 
-	model_begin(!((old ^ new) & SLOT_READONLY) && !(old & ~new &SLOT_DIRTY_LOG));
+	model_begin(!((old ^ next) & SLOT_READONLY) && !(old & ~next & SLOT_DIRTY_LOG));
 	model_in_flux(base, base, pages);
-	assert_int_equal(slots_set_flags(&world.mem, id, new), 0);
+	assert_int_equal(slots_set_flags(&world.mem, id, next), 0);
 	model_end();
 	for (uint64_t gfn = base; gfn < base + pages; gfn++) {
-		model[gfn].ro = new &SLOT_READONLY;
-		model[gfn].log = new &SLOT_DIRTY_LOG;
+		model[gfn].ro = next & SLOT_READONLY;
+		model[gfn].log = next & SLOT_DIRTY_LOG;
 		model[gfn].dirty = model[gfn].dirty && model[gfn].log;
 	}
 }
