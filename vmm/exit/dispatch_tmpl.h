@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What answers each exit: one switch over the reasons, and the instructions whose exit is little
- * more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
+ * The answer to each exit: one switch over the reasons, and the instructions whose exit takes
+ * little more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
  */
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
@@ -87,9 +87,10 @@ static void do_hlt(struct vcpu *v)
 }
 
 /*
- * An exception that its own delivery raises again exits before the CPU looks at interrupts or at
- * the preemption timer, for ever; so does one that is delivered by a task switch, into a task that
- * raises it again. The host gets its turn here.
+ * The delivery of an exception can raise the same exception again. Then the guest exits for ever,
+ * each time before the CPU looks at interrupts or at the preemption timer. The same happens when a
+ * task switch delivers an exception into a task that raises it again. So the host takes its
+ * interrupts here.
  */
 static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 {
@@ -164,7 +165,7 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
 		break;
-	case EXIT_LOG_FULL: /* loop_watch_exit() has emptied it */
+	case EXIT_LOG_FULL: /* watch_exit() has emptied the log */
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		event_inject_error(v, X86_TRAP_GP, 0);
