@@ -78,7 +78,7 @@ static hpa_t alloc_late(void)
 
 void *memory_alloc(unsigned pages)
 {
-	return pages_alloc(order_of(pages * PAGE_SIZE));
+	return pages_zalloc(order_of(pages * PAGE_SIZE));
 }
 
 /* At most: a table for each started GiB of each region, as if there were only 2M pages. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Power-off and reset, each by the ways a PC has, one after the other: see reset.h. */
+/* Power-off and reset, each by the ways a PC has, one after the other: see machine.h. */
 #include "drivers/machine.h"
 
 #include <stdbool.h>

@@ -23,7 +23,7 @@
 
 void *tdp_alloc_table(struct tdp *t)
 {
-	void *table = page_alloc();
+	void *table = page_zalloc();
 
 	if (table)
 		tdp_count_table(t);

@@ -62,7 +62,7 @@ static void free_chunk(uint64_t chunk)
 static bool fill_table(uint64_t *table, unsigned from, unsigned to)
 {
 	for (unsigned i = from; i < to; i++) {
-		void *page = page_alloc();
+		void *page = page_zalloc();
 
 		if (!page)
 			return false;
@@ -74,7 +74,7 @@ static bool fill_table(uint64_t *table, unsigned from, unsigned to)
 static bool alloc_table(struct layout *l, uint64_t i)
 {
 	unsigned from, to;
-	uint64_t *table = page_alloc();
+	uint64_t *table = page_zalloc();
 
 	if (!table)
 		return false;
@@ -93,7 +93,7 @@ static bool alloc_run(struct layout *l, uint64_t i)
 
 	if (!is_whole(l, i))
 		return false;
-	run = pages_alloc(ORDER_2M);
+	run = pages_zalloc(ORDER_2M);
 	if (run)
 		l->chunk[i] = host_pa(run).v | CHUNK_RUN;
 	return run;
@@ -108,7 +108,7 @@ static bool alloc_gig(struct layout *l, uint64_t i, uint64_t gfn)
 	if (!IS_ALIGNED(gfn, BIT_ULL(ORDER_1G)) || i + GIG_CHUNKS > l->nr_chunks ||
 	    !is_whole(l, i) || !is_whole(l, i + GIG_CHUNKS - 1))
 		return false;
-	va = pages_alloc(ORDER_1G);
+	va = pages_zalloc(ORDER_1G);
 	if (!va)
 		return false;
 	run = host_pa(va);
@@ -137,7 +137,7 @@ static void *table_alloc(uint64_t bytes)
 {
 	unsigned order = order_of(bytes);
 
-	return order <= MAX_ORDER ? pages_alloc(order) : NULL;
+	return order <= MAX_ORDER ? pages_zalloc(order) : NULL;
 }
 
 int backing_create(struct memslot *slot)

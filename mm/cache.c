@@ -57,7 +57,7 @@ void obj_cache_init(struct obj_cache *cache, const char *name, uint32_t size, ui
 /* With cache->lock held, as everything down to obj_alloc(). */
 static struct slab *grow(struct obj_cache *c)
 {
-	struct slab *s = pages_alloc(c->order);
+	struct slab *s = pages_zalloc(c->order);
 
 	if (!s)
 		return NULL;
@@ -144,7 +144,7 @@ int obj_reserve_topup(struct obj_reserve *r, unsigned n)
 {
 	HV_BUG_ON(n > OBJ_RESERVE_MAX);
 	while (r->nr < n) {
-		void *obj = r->cache ? obj_alloc(r->cache) : page_alloc();
+		void *obj = r->cache ? obj_alloc(r->cache) : page_zalloc();
 
 		if (!obj)
 			return -ENOMEM;

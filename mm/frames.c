@@ -488,7 +488,7 @@ void frames_split(pfn_t pfn, unsigned order, unsigned new_order)
 	}
 }
 
-void *pages_alloc(unsigned order)
+void *pages_zalloc(unsigned order)
 {
 	pfn_t pfn;
 

@@ -2,8 +2,8 @@
 /*
  * The machine's RAM in frames of 4 KiB and naturally aligned runs of 2^order frames: a binary
  * buddy system (Knowlton 1965; Knuth, TAOCP 2.5) with a small stack of single frames for each
- * CPU in front of it. Links of free blocks and the owner's word of used ones are kept outside
- * the frames, so that a frame is all its user's, and a stray write into a free frame cannot
+ * CPU in front of it. The links of free blocks and the owner's word of used ones are kept outside
+ * the frames. So the user of a frame has all of it, and a stray write into a free frame cannot
  * break the allocator.
  *
  * Locks: one leaf lock inside, taken by everything but the CPU's own stack. No NMI context.
@@ -28,10 +28,10 @@ struct mem_range {
 
 /*
  * Take over the frames that lie wholly in some `usable` range and do not touch any `reserved`
- * range. Both lists may be in any order and overlap. Frame 0 is never used. The bookkeeping
- * (9 bytes for each frame up to the highest one) is put into the lowest gap that has room, so it
- * wants the direct map for that. Usable memory so far away that its bookkeeping would cost more
- * than 1/16 of what there is gets ignored. Call once, on one CPU. 0, or -ENOMEM when no gap is
+ * range. Both lists may be in any order and overlap. Frame 0 is never used. The bookkeeping (9
+ * bytes for each frame up to the highest one) is put into the lowest gap that has room, which must
+ * be in the direct map. Usable memory is ignored when it lies so high that its bookkeeping would
+ * cost more than 1/16 of all there is. Call once, on one CPU. 0, or -ENOMEM when no gap is
  * large enough.
  */
 int frames_init(const struct mem_range *usable, size_t nr_usable, const struct mem_range *reserved,
@@ -57,12 +57,12 @@ void frames_free(pfn_t pfn, unsigned order);
 void frames_split(pfn_t pfn, unsigned order, unsigned new_order);
 
 /* The same in virtual addresses of the direct map, cleared. NULL: there is none. */
-void *pages_alloc(unsigned order);
+void *pages_zalloc(unsigned order);
 void pages_free(void *va, unsigned order);
 
-static inline void *page_alloc(void)
+static inline void *page_zalloc(void)
 {
-	return pages_alloc(0);
+	return pages_zalloc(0);
 }
 
 static inline void page_free(void *va)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Leaves as both engines make, judge and repair them: what a slot and an access allow becomes bits
- * of an entry, once for every format. Where the leaf goes, and when, is the engines' own matter.
+ * How both engines make, judge and repair leaves. The rights that a slot and an access allow
+ * become bits of an entry, in one place for all formats. The engines decide where a leaf goes, and
+ * when.
  */
 #ifndef MM_LEAF_H
 #define MM_LEAF_H
@@ -13,9 +14,9 @@
 #include "mm/spte.h"
 
 /*
- * Rights that a leaf may have as far as the guest's own tables and the MMU go; the slot may allow
- * less. Two-dimensional paging gives all of them; so does every format that has no bit to refuse
- * one.
+ * The rights that the guest's own tables and the MMU give to a leaf; the slot may allow less.
+ * Two-dimensional paging gives all of them. A format without a bit to refuse a right gives that
+ * right.
  */
 #define LEAF_WRITE   BIT(0)
 #define LEAF_USER    BIT(1)
@@ -23,10 +24,10 @@
 #define LEAF_ALL     (LEAF_WRITE | LEAF_USER | LEAF_EXECUTE)
 
 /*
- * All of a leaf but its frame and its accessed bit. `rights`: LEAF_*. `write`: the access that asks
- * is a write, which the slot and `rights` allow; the leaf is dirty from the start, and the caller
- * notes the page (slot_mark_dirty()). Else, while writes are logged, the first one has to fault, or
- * to set the dirty bit.
+ * All bits of a leaf except its frame and its accessed bit. `rights`: LEAF_*. `write`: the access
+ * is a write, and the slot and `rights` allow it; then the leaf is dirty from the start, and the
+ * caller logs the page (slot_mark_dirty()). Without `write`, in a slot whose writes are logged,
+ * the leaf makes the first write fault or set the dirty bit.
  */
 static inline uint64_t leaf_bits(const struct spte_format *f, const struct memslot *slot,
 				 unsigned level, unsigned rights, bool write)
@@ -63,9 +64,9 @@ static inline bool leaf_allows(const struct spte_format *f, uint64_t spte, uint3
 }
 
 /*
- * This present leaf with all that `error` may be given without a lock (P2): the rights of an
- * access-tracked leaf, and W where only a write-protection to see writes took it. What the leaf
- * lacks for other reasons it still lacks: ask leaf_allows().
+ * This present leaf with the rights that the access `error` can get back without a lock (P2): the
+ * rights of an access-tracked leaf, and W if it was taken only to see the next write. Rights that
+ * are missing for another reason stay missing: ask leaf_allows().
  */
 static inline uint64_t leaf_repaired(const struct spte_format *f, uint64_t spte, uint32_t error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an MMU engine is. Two engines derive hardware translations from the memory slots: ept/
- * (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
+ * The interface of an MMU engine. Two engines derive hardware translations from the memory slots:
+ * ept/ (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
  *
  * The calls that a vCPU makes on its own behalf are plain functions of each engine, picked by one
  * branch in vmm/mmu.h, so that the path of a fault has no indirect call:
@@ -11,8 +11,8 @@
  *	load_root(vcpu's part)			 -> the root for the hardware
  *	work(engine), has_work(engine)		 a slice of background work; is there any?
  *
- * What comes from the owner of the guest's memory goes through struct mmu_ops. These are slow
- * and rare, and mm/slots.c, which makes the calls, may not know ept/.
+ * The owner of the guest's memory calls an engine through struct mmu_ops. These calls are slow and
+ * rare, and mm/slots.c, which makes them, must not know ept/.
  */
 #ifndef MM_MMU_H
 #define MM_MMU_H
@@ -54,24 +54,25 @@ struct mmu_ops {
 	void (*slot_flush)(void *mmu, const struct memslot *slot);
 
 	/*
-	 * The change is published and every CPU sees it (a grace period has passed). A slot that
-	 * has become SLOT_READONLY is to be write-protected here, and of one that has become
-	 * SLOT_DIRTY_LOG the writes from now on noted, TLBs flushed on return. `generation` is the
-	 * new one (slots_generation()); an engine whose MMIO entries keep fewer bits of it drops
-	 * them all when its own bits wrap.
+	 * The change is published and every CPU sees it (a grace period has passed). Write-protect
+	 * a slot that has become SLOT_READONLY; from now on note the writes to a slot that has
+	 * become SLOT_DIRTY_LOG. TLBs are flushed on return. `generation` is the new one
+	 * (slots_generation()). An engine whose MMIO entries keep fewer bits of it drops all of
+	 * them when its own bits wrap.
 	 */
 	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *new,
 			    uint64_t generation);
 
 	/*
 	 * Take out all translations of the frames [start, end). On return no TLB has one. Faults
-	 * map what the slots say: who takes a frame away hides it from them first.
+	 * map whatever the slots say, so a caller that takes a frame away removes it from the
+	 * slots first.
 	 */
 	void (*unmap)(void *mmu, gfn_t start, gfn_t end);
 
 	/*
-	 * Make every translation obsolete at once. On return no vCPU runs on one. What they took is
-	 * given back later, in slices of background work.
+	 * Make every translation obsolete at once. On return no vCPU uses one. Their tables are
+	 * freed later, in slices of background work.
 	 */
 	void (*zap_all)(void *mmu);
 
@@ -83,8 +84,8 @@ struct mmu_ops {
 	uint64_t (*age)(void *mmu, gfn_t start, gfn_t end, uint64_t *young);
 
 	/*
-	 * The dirty log is about to be read: bring the writes made until now, and noted by the
-	 * hardware, into the bitmaps of their slots (slot_mark_dirty()).
+	 * The dirty log is about to be read: copy the pages that the hardware has logged so far
+	 * into the bitmaps of their slots (slot_mark_dirty()).
 	 */
 	void (*gather_dirty)(void *mmu);
 

@@ -27,8 +27,8 @@ struct walk_entry {
 };
 
 /*
- * The tables of a paging mode. What the CPU's features and the control registers add (physical
- * width, NX, 1G pages) is in guest_paging, where the walk finds all of it.
+ * The tables of a paging mode. The CPU's features and the control registers add to it (physical
+ * width, NX, 1G pages): guest_paging has the sum of both, which the walk uses.
  *
  * A guest's own nested tables are formats too. NPT: the modes of 4 and 5 levels, with accesses that
  * are all user accesses (APM volume 2, 15.25.5). EPT (SDM volume 3, 28.3): .present = R | W | X,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shadow page-table entries (sptes): what hardware walks on behalf of a guest, with the software
- * bits of the MMU. Both engines use them; the model file of the project: whoever adds a bit
- * explains it here.
+ * Shadow page-table entries (sptes): the entries that hardware walks on behalf of a guest, with
+ * the software bits of the MMU. Both engines use them. Every bit that is added is explained here.
  *
  * There are three formats. EPT has its own. Nested paging (NPT) has the entries of AMD's long mode,
  * all with the user bit, because nested accesses are user accesses. Shadow paging (legacy) has the
@@ -27,8 +26,8 @@
  *	R, X	SPTE_SAVED_ACCESS: rights of an access-tracked entry (spte_aged()), kept while
  *		hardware sees not-present; W (55) is never kept: a write has to prove itself. EPT
  *		only: the other formats always have an accessed bit.
- *	bit 57	SPTE_FROZEN, of an entry that has nothing else: somebody is taking away what was
- *		here and has not flushed yet. Wait, do not touch (P12).
+ *	bit 57	SPTE_FROZEN, in an entry that has nothing else: the old entry is being removed and
+ *		TLBs are not flushed yet. Do not change it; fault again (P12).
  *
  * Why HW and MW have two places: PAE paging reserves bits 62:52 of present entries (SDM volume 3,
  * table 4-11; APM volume 2, 5.2.3), and EPT gives 9 and 10 to the dirty bit and to execute
@@ -46,8 +45,8 @@
  * 2:1 are reserved in them (SDM volume 3, table 4-8): they have a frame and no rights to take.
  *
  * MMIO entries: hardware faults on them in a way of its own (a reserved bit, or an EPT
- * misconfiguration), and the handler finds in them what it needs: the gfn, the access, and 19 bits
- * of the generation of the slots they were made from (P6):
+ * misconfiguration). They hold the gfn, the access, and 19 bits of the generation of the slots they
+ * were made from (P6). ept/ asks the slots instead and does not read these fields back:
  *
  *	63  62..52        51        50..12         11  10..3        2..0
  *	-   gen 18..8     reserved  gfn, inverted  -   gen 7..0     format's pattern and access
@@ -70,13 +69,13 @@
  *	tracked             x     -    x       ?     -       -        -       x      -      -
  *
  * Why not the others: W needs both permissions. MMU-W without host-W would let the lock-free path
- * write to a read-only slot. Dirty without W: who takes W takes the dirty bit with it (and notes
- * the page), or the next write would find it set and go unseen; besides, W=0 D=1 is a shadow-stack
- * page to CPUs that have them. Tracked is a substitute for the accessed bit, so it excludes it, and
- * its W is never kept; no format has both tracking and user as a right. An MMIO entry's other bits
- * are its own fields and say none of this. User goes with everything: with CR0.WP clear a guest
- * page of the user's that is read-only is mapped as user and read-only for the one, and as
- * supervisor and writable for the other.
+ * make a page of a read-only slot writable. Dirty without W: whenever W is taken, the dirty bit is
+ * taken too (and the page is logged), because the next write would find the dirty bit set and go
+ * unseen. Besides, W=0 D=1 is a shadow-stack page on CPUs that have them. Tracked is a substitute
+ * for the accessed bit, so it excludes it, and its W is never kept; no format has both tracking and
+ * user as a right. An MMIO entry's other bits are its own fields and say none of this. User goes
+ * with everything: with CR0.WP clear, a read-only user page of the guest is mapped as user and
+ * read-only for user mode, and as supervisor and writable for supervisor mode.
  */
 #ifndef MM_SPTE_H
 #define MM_SPTE_H
@@ -333,9 +332,9 @@ static inline uint64_t spte_protected(const struct spte_format *f, uint64_t spte
 }
 
 /*
- * Have the next write noted: by the fault that it takes on a leaf without W, or, in a format whose
- * dirty bits the CPU logs, by the CPU. It notes one 4K page for a dirty bit, so that a large page,
- * which is to be split first, loses W in any case.
+ * Have the next write logged: by the fault that it takes on a leaf without W, or by the CPU, in a
+ * format whose dirty bits the CPU logs. The CPU logs one 4K page for each dirty bit. So a large
+ * page loses W in any case: it has to be split first.
  */
 static inline uint64_t spte_logged(const struct spte_format *f, uint64_t spte, unsigned level)
 {
@@ -349,8 +348,8 @@ static inline bool spte_hardware_logs(const struct spte_format *f)
 }
 
 /*
- * Start to watch for the next access: clear the accessed bit, or, where hardware has none, all
- * rights. The caller does not need to flush: a cached translation only hides an access.
+ * Start to watch for the next access: clear the accessed bit, or all rights where hardware has no
+ * accessed bit. The caller does not need to flush: a cached translation only hides an access.
  */
 uint64_t spte_aged(const struct spte_format *f, uint64_t spte);
 
@@ -363,22 +362,24 @@ static inline uint64_t spte_restored(uint64_t spte)
 }
 
 /*
- * The one place where it is decided whether replacing a leaf or table entry `old` by `new` leaves
- * TLBs with something that must go: where it leads to, or a right. mmu_writable is looked at, not
- * W: W may have been taken a moment ago, without a flush, by spte_aged() (P2, race 3). A dirty bit
- * is something as well: a CPU that has seen it set does not look again before it writes (SDM volume
- * 3, 4.8 and 28.3.5). What is given needs none: who lacks it faults, which drops what was cached
- * (SDM volume 3, 4.10.4.3). The user bit takes when it is cleared, and, on CPUs with SMEP or SMAP,
- * when it is set.
+ * Does replacing the leaf or table entry `old` by `new` leave something in TLBs that must be
+ * flushed? This is decided here only. A flush is due when the entry leads to another place or
+ * loses a right. For writing, mmu_writable counts and not W, because spte_aged() may have taken W
+ * a moment ago without a flush (P2, race 3). A dirty bit that is cleared counts as well: a CPU
+ * that has seen it set does not look again before it writes (SDM volume 3, 4.8 and 28.3.5). A
+ * right that is given needs no flush: a CPU that lacks it faults, which drops the cached entry
+ * (SDM volume 3, 4.10.4.3). The user bit takes a right when it is cleared, and, on CPUs with SMEP
+ * or SMAP, when it is set.
  */
 bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new);
 
 /* --- MMIO entries --- */
 
 /*
- * Can the fact that `gfn` is no memory, found in slots of `generation`, be cached in an entry? Not
- * during a change of slots, and never with a generation of all ones, because before that one is
- * over the engine drops every entry, so that when the 19 bits come round no old one is left.
+ * Can an entry cache the fact that `gfn` is no memory, which was found in slots of `generation`?
+ * Not during a change of slots. Never with a generation whose 19 bits are all ones: the engine
+ * drops every entry while that generation lasts, so that no old entry is left when the 19 bits
+ * come round.
  */
 static inline bool spte_may_cache_mmio(const struct spte_format *f, gfn_t gfn, uint64_t generation)
 {

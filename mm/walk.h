@@ -5,8 +5,9 @@
  * chapter 5).
  *
  * There are three steps: walk, set accessed and dirty bits, and look whether what was read is still
- * there. Who only translates needs the first two, in guest_walk(); who builds something upon the
- * guest's entries does the third when others could no longer change them unseen.
+ * there. A caller that only translates needs the first two: guest_walk() does both. A caller that
+ * builds something from the guest's entries also needs the third, at a time when nobody can change
+ * them unseen any more.
  */
 #ifndef MM_WALK_H
 #define MM_WALK_H
@@ -77,7 +78,7 @@ struct walk_result {
  * Translate `gva` for one access and set accessed and dirty bits as the CPU would. Bits of gva
  * beyond the mode's width are ignored (the check for canonical addresses comes before paging).
  * 0; -EFAULT: a page fault with r->error is due; -EAGAIN: other CPUs keep changing the entries
- * under the walk: let the guest run its instruction again.
+ * during the walk; let the guest execute its instruction again.
  * Reader of mm/grace.h, and the trail is valid as long as what is read there; any locks or none.
  * Page tables in a hole read as all ones. The PDPTEs of PAE are registers and not in the trail.
  */
@@ -90,16 +91,18 @@ int guest_walk_peek(struct guest_memory *mem, const struct guest_paging *p, gva_
 
 /*
  * The second step, after one that did not fault: set what is missing of accessed and dirty bits in
- * the entries of the trail. False: one has changed since it was read; nothing that was concluded
- * holds, and it and those below were left as they are. Read-only memory and holes stay as they are.
+ * the entries of the trail. False: an entry has changed since it was read. Then nothing that was
+ * concluded from the walk holds, and this entry and those below it were left as they are. Read-only
+ * memory and holes stay as they are.
  */
 bool guest_walk_set_accessed(struct guest_memory *mem, const struct guest_paging *p,
 			     uint32_t access, struct walk_result *r);
 
 /*
- * The third step: are all entries of the trail still what they were, bit for bit? After any walk,
- * also one that faulted. Who has hidden the tables from the guest's writes asks after the flush,
- * behind which no CPU's older write comes; the reads have no order of their own.
+ * The third step: are all entries of the trail still what they were, bit for bit? It may be asked
+ * after any walk, also one that faulted. A caller that has write-protected the tables asks after
+ * the flush, because older writes of other CPUs may arrive until then. The reads have no order of
+ * their own.
  */
 bool guest_walk_is_current(const struct guest_paging *p, const struct walk_result *r);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What CPUID tells a guest: what this CPU has, cut down to what Umbra can really serve, plus what
- * Umbra adds (a local APIC with x2APIC and TSC deadline, the hypervisor leaves).
+ * The CPUID leaves that a guest sees: the features of this CPU as far as Umbra can really serve
+ * them, and those that Umbra adds (a local APIC with x2APIC and TSC deadline, the hypervisor
+ * leaves).
  */
 #ifndef VMM_CPUID_TABLE_H
 #define VMM_CPUID_TABLE_H

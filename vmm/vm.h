@@ -53,11 +53,11 @@ struct vm {
 	struct cpuid_table cpuid;         /* const */
 	struct dirty_log dirty;           /* rules in vmm/dirty_log.h */
 
-	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
-	uint32_t status;             /* written by whoever set `end`, read after the last stop */
-	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
+	_Atomic enum vm_end end; /* atomic; leaves VM_RUNNING once */
+	uint32_t status;         /* written by the CPU that set `end`, read after the last stop */
+	_Atomic bool reapable;   /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
-	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/requests.c */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/halt.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */
@@ -68,8 +68,8 @@ struct vm {
 struct vm *vm_create(const struct vm_config *config);
 
 /*
- * Free what a VM has: all its vCPUs have stopped and a grace period has passed since, or they were
- * never on a run queue. Boot CPU, as grace_wait().
+ * Free a VM and all it has. Its vCPUs have all stopped and a grace period has passed since then,
+ * or they were never on a run queue. Boot CPU, as grace_wait().
  */
 void vm_destroy(struct vm *vm);
 
@@ -77,8 +77,8 @@ void vm_destroy(struct vm *vm);
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
 /*
- * A VM cannot go on, and no other is concerned: report with the registers of `v`, end its VM.
- * `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
+ * The VM of `v` cannot go on, and no other VM is concerned: report why, with the registers of `v`,
+ * and end this VM. `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
  */
 void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) __printf_fmt(3, 4);
 

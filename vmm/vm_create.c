@@ -146,15 +146,15 @@ static void free_pages_of(struct vcpu *v, void *control)
 
 static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 {
-	struct vcpu *v = pages_alloc(order_of(sizeof(*v)));
-	void *control = pages_alloc(VIRT_VCPU_ORDER);
+	struct vcpu *v = pages_zalloc(order_of(sizeof(*v)));
+	void *control = pages_zalloc(VIRT_VCPU_ORDER);
 
 	bool traced = vm->config->debug & VM_DEBUG_EXITS;
 
 	if (v)
-		v->fpu = pages_alloc(order_of(fpu_area_size()));
+		v->fpu = pages_zalloc(order_of(fpu_area_size()));
 	if (v && traced)
-		v->trace = pages_alloc(order_of(sizeof(*v->trace)));
+		v->trace = pages_zalloc(order_of(sizeof(*v->trace)));
 	if (!v || !control || !v->fpu || (traced && !v->trace)) {
 		free_pages_of(v, control);
 		return NULL;
@@ -168,8 +168,8 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	mmu_vcpu_init(&v->mmu, &vm->mmu);
 	fpu_init_area(v->fpu);
 	virt_vcpu_init(&v->virt, control, host_pa(control), mmu_is_nested(&vm->mmu));
-	v->emulates_modes = !virt_is_unrestricted(&v->virt) ||
-			    vm->config->realmode == REALMODE_EMULATE;
+	v->emulates_modes =
+		!virt_is_unrestricted(&v->virt) || vm->config->realmode == REALMODE_EMULATE;
 	return v;
 }
 
@@ -385,7 +385,7 @@ static int build(struct vm *vm)
 
 struct vm *vm_create(const struct vm_config *config)
 {
-	struct vm *vm = pages_alloc(order_of(sizeof(*vm)));
+	struct vm *vm = pages_zalloc(order_of(sizeof(*vm)));
 
 	if (!vm) {
 		log_error("vm %s: no memory", config->name);

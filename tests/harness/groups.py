@@ -59,6 +59,7 @@ def lint():
     yield Job("knots", ["tests/lint/knots"])
     yield Job("sizes", ["tests/lint/sizes"])
     yield Job("vendors", ["tests/lint/vendors"])
+    yield Job("paths", ["tests/lint/paths"])
     yield Job("files", ["tests/lint/files"])
     yield Job("format", ["tests/lint/format"])
     yield Job("headers-alone", ["make", "-s", "-k", "lint-headers"])

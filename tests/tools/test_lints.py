@@ -105,7 +105,7 @@ class Includes(Tree):
 
 class NoSources(Tree):
     def test_nothing_to_look_at_is_a_breach(self):
-        for self.lint in ("includes", "sizes"):
+        for self.lint in ("includes", "sizes", "paths"):
             self.assertEqual(self.outcome()[0], 1)
 
 
@@ -250,6 +250,53 @@ class Sizes(Tree):
         path, name = next(iter(load("sizes").LONG))
         os.remove(os.path.join(self.top, path))
         self.assert_found(f"{path}: {name}() need not be long any more")
+
+
+class Paths(Tree):
+    lint = "paths"
+
+    def setUp(self):
+        super().setUp()
+        self.plant("vmm/exit/io.h", "void io_init(void);", "static inline void io_exit(int a,", "\t\t\t   int b)", "{", "\tio_count(a);", "}")
+        self.plant("vmm/vm.c", "/* The end of a VM. */", "void vm_end(void)", "{", "}")
+        self.plant("boot/entry.S", "boot_start:", "\tENTER vmx_launch, vmlaunch")
+        self.plant("docs/architecture.md", "| `boot/` | start | `entry.S` |", "| `vmm/` | VMs | `vm.c` |")
+
+    def test_all_there(self):
+        self.plant("vmm/a.c", "/* vmm/exit/io.h, vm.c, vmm/, vmm/exit/*.h, vmm/exit/test_NAME.c; mm/shadow/; `io_exit() in vmm/exit/io.h`. */",
+                   'const char *b = "vmm/none.c";')
+        self.plant("docs/b.md", "See `vm.c`, ~/kvm/tests/none.c, build/vmm/none.o `vm_end()` in `vmm/vm.c`, `io_init()` in `vmm/exit/io.h`.")
+        self.plant("docs/architecture.md", "", "1. `io_exit()` (`vmm/exit/io.h`), `vmm/vm.c`, `vm_end()`, `boot/entry.S`: `boot_start()`,", "   `vmx_launch()`.")
+        self.assert_clean()
+
+    def test_comments(self):
+        self.plant("vmm/a.c", "int a;", "/*", " * See vmm/none.c.", " */", "// and none.h", "/* io.h is a neighbour of others */")
+        self.plant("tests/unit/a.h", "/* io.h */", "/* vmm/exi/ */")
+        self.plant("tests/a.py", "# tests/none", '"""tools/none"""')
+        self.assert_found("tests/a.py:1: there is no tests/none", "tests/a.py:2: there is no tools/none",
+                          "tests/unit/a.h:2: there is no vmm/exi/", "vmm/a.c:3: there is no vmm/none.c",
+                          "vmm/a.c:5: there is no none.h", "vmm/a.c:6: there is no io.h")
+
+    def test_documents(self):
+        self.plant("README.md", "`vmm/none.c`", "`vmm/exit/x*.h`", "`io_count()` in `vmm/exit/io.h`")
+        self.assert_found("README.md:1: there is no vmm/none.c", "README.md:2: there is no vmm/exit/x*.h",
+                          "README.md:3: io_count() is not in vmm/exit/io.h")
+
+    def test_steps_of_the_map(self):
+        self.plant("docs/architecture.md", "", "1. `vm_end()` comes first; `vmm/exit/io.h`, `vm_end()`.", "2. `io_exit()` (`vmm/vm.c`)")
+        self.assert_found("docs/architecture.md:4: no file is named beside vm_end()",
+                          "docs/architecture.md:4: vm_end() is not defined in vmm/exit/io.h",
+                          "docs/architecture.md:5: io_exit() is not defined in vmm/vm.c")
+
+    def test_rooms_of_the_map(self):
+        self.plant("vmm/load/elf.c")
+        self.plant("docs/architecture.md", "| `vmm/exit/` | exits | `vm.c` |")
+        self.assert_found("docs/architecture.md:1: vmm/load/ is not in the map", "docs/architecture.md:3: there is no vmm/exit/vm.c")
+
+    def test_folder_that_has_come(self):
+        self.plant("vmm/nested/a.c")
+        self.plant("docs/architecture.md", "| `vmm/nested/` | nested | |")
+        self.assert_found("vmm/nested is there: it need not be in LATER any more")
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ static spte_t *root;
 
 static void *new_table(void)
 {
-	return page_alloc();
+	return page_zalloc();
 }
 
 /* The entry of level 1 for a page, below tables that allow everything. */

@@ -112,14 +112,14 @@ static void test_zeroed_and_owner(void **state)
 	int me;
 
 	host_arena_with_frames(16 * MIB);
-	page = page_alloc();
+	page = page_zalloc();
 	memset(page, 0xff, PAGE_SIZE);
 	assert_null(frame_owner(va_to_pfn(page)));
 	frame_set_owner(va_to_pfn(page), &me);
 	assert_ptr_equal(frame_owner(va_to_pfn(page)), &me);
 	page_free(page);
 	for (int i = 0; i < 100; i++) {
-		page = page_alloc();
+		page = page_zalloc();
 		assert_null(frame_owner(va_to_pfn(page)));
 		for (unsigned j = 0; j < PAGE_SIZE; j++)
 			assert_int_equal(page[j], 0);
@@ -152,12 +152,12 @@ static void test_poison(void **state)
 
 	host_arena_with_frames(16 * MIB);
 	frames_set_poison(true);
-	page = page_alloc();
+	page = page_zalloc();
 	page_free(page);
-	assert_ptr_equal(page_alloc(), page); /* untouched: no complaint */
+	assert_ptr_equal(page_zalloc(), page); /* untouched: no complaint */
 	page_free(page);
 	page[17] = 1; /* use after free */
-	assert_panics(page_alloc());
+	assert_panics(page_zalloc());
 }
 
 static void test_exhaustion(void **state)
@@ -172,7 +172,7 @@ static void test_exhaustion(void **state)
 		n++;
 	assert_int_equal(n, before.total);
 	assert_int_equal(stats().free, 0);
-	assert_null(page_alloc());
+	assert_null(page_zalloc());
 	assert_false(frames_alloc(1, &got[n]));
 	while (n--)
 		frames_free(got[n], 0);
@@ -465,7 +465,7 @@ static void test_injected_failure(void **state)
 	assert_false(frames_alloc(0, &pfn));
 	assert_false(frames_alloc(5, &pfn));
 	assert_false(frames_alloc_low(&pfn));
-	assert_null(page_alloc());
+	assert_null(page_zalloc());
 	mm_inject_failure = NULL;
 	assert_true(frames_alloc(5, &pfn));
 }

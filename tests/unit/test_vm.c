@@ -207,7 +207,7 @@ static void forget_log(void)
 
 static struct config_file file(size_t pages)
 {
-	uint8_t *p = pages_alloc(order_of(pages * PAGE_SIZE));
+	uint8_t *p = pages_zalloc(order_of(pages * PAGE_SIZE));
 
 	memset(p, 0x5a, pages * PAGE_SIZE);
 	return (struct config_file){.base = host_pa(p), .size = pages * PAGE_SIZE, .present = true};

@@ -46,7 +46,7 @@ static void enable_pkru(void)
 static void enable_cpu(void)
 {
 	struct vmm_cpu *c = vmm_this_cpu();
-	void *pages = pages_alloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
+	void *pages = pages_zalloc(order_of(VIRT_CPU_PAGES * PAGE_SIZE));
 
 	if (!pages)
 		panic("vmm: no memory to switch on virtualisation");

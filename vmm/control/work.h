@@ -21,7 +21,7 @@ enum onexit { ONEXIT_MONITOR, ONEXIT_POWEROFF, ONEXIT_REBOOT };
 /* The VMs are started. `bad_config`: a mistake was reported on the way. Boot CPU. */
 void work_init(enum onexit onexit, bool bad_config);
 
-/* A slice of what there is to do, on every CPU; and is there anything? */
+/* Do a slice of the housekeeping, on every CPU; and is there any to do? */
 void work_do(void);
 bool work_is_pending(void);
 

@@ -315,14 +315,14 @@ static void free_pages(struct platform *p)
 
 struct platform *platform_create(const struct platform_config *c)
 {
-	struct platform *p = pages_alloc(order_of(sizeof(*p)));
+	struct platform *p = pages_zalloc(order_of(sizeof(*p)));
 
 	HV_BUG_ON(c->nr_vcpus < 1 || c->nr_vcpus > VM_MAX_VCPUS);
 	if (!p)
 		goto no_memory;
 	p->nr_vcpus = c->nr_vcpus;
-	p->lapic = pages_alloc(lapic_order(c->nr_vcpus));
-	p->testdev.ram = pages_alloc(order_of(TESTDEV_RAM_SIZE));
+	p->lapic = pages_zalloc(lapic_order(c->nr_vcpus));
+	p->testdev.ram = pages_zalloc(order_of(TESTDEV_RAM_SIZE));
 	if (!p->lapic || !p->testdev.ram)
 		goto no_memory;
 	build_interrupts(p, c);

@@ -30,7 +30,7 @@ static inline struct insn_ctx *insn_ctx_of(struct emul_ctx *c)
 /* Take the vCPU's registers over into the context. Owner CPU, as for all here. */
 void insn_begin(struct insn_ctx *ic, struct vcpu *v);
 
-/* The mode, after a write of CR0, EFER or CS that the vCPU has already. */
+/* Compute the mode anew, after CR0, EFER or CS was written to the vCPU. */
 void insn_update_mode(struct insn_ctx *ic);
 
 /*
@@ -41,13 +41,13 @@ int insn_decode(struct insn_ctx *ic);
 
 /*
  * Give rip, flags, interrupt shadow and the segments of `segs` (BIT(enum seg)) back to the vCPU.
- * The general registers are the vCPU's own all the time.
+ * The general registers are never copied: the emulator works on the vCPU's.
  */
 void insn_commit(struct insn_ctx *ic, unsigned segs);
 
 /*
- * All that follows from the result of an instruction, or of a task switch. False: EMUL_UNHANDLED,
- * and nothing has happened.
+ * Do all that follows from the result of an instruction or of a task switch. False: the result was
+ * EMUL_UNHANDLED, and nothing has happened.
  */
 bool insn_finish(struct insn_ctx *ic, int result);
 

@@ -9,7 +9,7 @@
 #include "vmm/exit/insn.h"
 #include "vmm/vm.h"
 
-/* The devices' memory and the holes: no RAM there, and nothing to map. */
+/* Emulate an access where there is no RAM to map: device memory, or a hole. */
 static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (exit->fault.error & PFERR_GUEST_PT)
@@ -24,8 +24,8 @@ static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 }
 
 /*
- * Memory to be mapped; or a device that is not the last one used. Out of line: its frame would be
- * memory_exit()'s.
+ * Map memory; or emulate an access to a device other than the last one used. Out of line: inlined,
+ * its stack frame would become part of memory_exit().
  */
 static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 							     const struct vm_exit *exit)
@@ -45,7 +45,7 @@ static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 }
 
 /* EXIT_MEMORY_FAULT. Owner CPU. */
-static inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
+static __always_inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (mmu_is_known_mmio(&v->mmu, exit->fault.gpa, exit->fault.error)) {
 		mmu_count_mmio(&v->mmu);

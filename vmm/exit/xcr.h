@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* XCR0: what XSETBV and XGETBV do, whether they exited or are emulated. Owner CPU. */
+/* XCR0: the effects of XSETBV and XGETBV, which exited or are emulated. Owner CPU. */
 #ifndef VMM_EXIT_XCR_H
 #define VMM_EXIT_XCR_H
 
