@@ -114,14 +114,15 @@ $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/rac
 
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
-HOST_NOT := lib/libc_glue.c vmm/mm_host.c vmm/cpuid_host.c vmm/vcpu_load.c vmm/control/start.c \
-            $(addprefix vmm/exit/,insn.c insn_callbacks.c realmode.c sysinsn.c task_switch.c loop_svm.c loop_vmx.c)
+HOST_NOT := lib/libc_glue.c \
+            $(addprefix vmm/,cpuid_host.c mm_host.c sched.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
+            $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
-             $(addprefix arch/x86/,identity.c obstacle.c symbols.c tsc_meet.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             $(addprefix arch/x86/,identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
-HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE
+HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
 HOSTLIBS := -lcmocka -lZydis -lpthread
 
 # $(1): variant. One object tree and library under the variant's compiler and sanitizers; each
@@ -155,14 +156,20 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
 VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
              $(wildcard tests/unit/vmx/*.c))
-VMX_TESTS := test_vmx_vcpu test_vmx_exit test_features
-FEATURES := $(BUILD)/unit/obj/arch/x86/features.o
-$(VMX_FAKED) $(FEATURES) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
+VMX_TESTS := test_vmx_vcpu test_vmx_paging test_vmx_exit test_cpu_features test_preflight
+PREFLIGHT := $(addprefix $(BUILD)/unit/obj/arch/x86/,cpu_features.o preflight.o)
+$(VMX_FAKED) $(PREFLIGHT) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
 $(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
-$(BUILD)/unit/test_features: $(FEATURES)
+$(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
 
-# Running an SVM guest, in the place of support/virt_ops.c.
-$(BUILD)/unit/test_svm_run: $(BUILD)/unit/obj/arch/x86/svm/vcpu.o
+# The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
+SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)
+SVM_TESTS := test_svm_run test_svm_paging
+$(SVM_FAKED) $(SVM_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/support/svm_insn.h
+$(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
+
+# The memory of a guest's code, with the steps of a look-up in the test's hands.
+$(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
 
 # From one vCPU to another, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h

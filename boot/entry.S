@@ -3,9 +3,10 @@
  * From the boot loader's 32-bit protected mode, paging off (multiboot 0.6.96, 3.2; multiboot2,
  * 3.3), to C in long mode at the linked address.
  *
- * The page tables made here map the first 4 GiB three times, in 2 MiB pages: at its own address
- * for this code, in the direct map, and its first GiB at the image's linked address. They live
- * until arch/x86/paging.c has better ones, and again for a moment on each CPU that is started.
+ * The page tables filled here (arch/x86/boot_tables.S) map the first 4 GiB three times, in 2 MiB
+ * pages: at its own address for this code, in the direct map, and its first GiB at the image's
+ * linked address. They live until arch/x86/paging.c has better ones, and again for a moment on each
+ * CPU that is started.
  */
 #include "arch/x86/long_mode.h"
 
@@ -108,32 +109,8 @@ boot_high:
 no_long_mode_text:
 	.asciz	"Umbra needs a 64-bit CPU (x86-64 long mode): this one has none.\r\n"
 
-	.balign 8
-	.global	boot_gdt
-boot_gdt:
-	.quad	0
-	.quad	0x00af9b000000ffff	/* SEL_CODE: 64-bit */
-	.quad	0x00cf93000000ffff	/* SEL_DATA */
-boot_gdt_end:
-	.global	boot_gdt_ptr
-boot_gdt_ptr:
-	.word	boot_gdt_end - boot_gdt - 1
-	.quad	HPA_OF(boot_gdt)
-
 	.bss
 entry_tsc_high:
 	.skip	4
-
-	.section .bss.page_aligned, "aw", @nobits
-	.balign 4096
-	.global	boot_pml4
-boot_pml4:
-	.skip	4096
-boot_pdpt:
-	.skip	4096
-boot_pdpt_image:
-	.skip	4096
-boot_pd:
-	.skip	4 * 4096
 
 	.section .note.GNU-stack, "", @progbits

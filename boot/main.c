@@ -9,12 +9,14 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/preflight.h"
+#include "arch/x86/shootdown.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
 #include "boot/acpi_check.h"
@@ -156,15 +158,15 @@ static void start_log(void)
 /* Not before there are a screen to say so, and a clock and ACPI for a power-off. */
 static void end_if_unfit(void)
 {
-	const char *obstacle = features_obstacle();
+	const char *why = preflight_verdict();
 
-	if (obstacle)
-		vmm_refuse(obstacle, cmdline.onexit);
+	if (why)
+		vmm_refuse(why, cmdline.onexit);
 }
 
 static void start_cpu(void)
 {
-	features_protect_cpu();
+	cpu_protect();
 	fpu_detect();
 	fpu_init_cpu();
 }
@@ -178,6 +180,7 @@ static void start_interrupts(void)
 	if (apic_init(cmdline.x2apic))
 		panic("apic: this CPU has no local APIC");
 	apic_init_cpu();
+	shootdown_init();
 	host_ioapic_init(&acpi);
 	tsc_init(timeref_find(&acpi));
 	apic_timer_init();
@@ -216,14 +219,14 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 {
 	int err;
 
-	__stack_chk_guard = features_random();
-	cpu_init_boot();
-	features_detect();
+	__stack_chk_guard = cpu_random();
+	smp_init_boot_cpu();
+	cpu_features_detect();
 	err = parse_loader_info(magic, info_hpa);
 	start_log();
 	if (err)
 		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
-	features_print();
+	preflight_print();
 	start_cpu();
 	memmap_init(&memmap, &info);
 	memory_init(&info, &memmap);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* I/O APICs and the masking of the 8259s: see ioapic.h. */
+/* I/O APICs and the masking of the 8259s: see host_ioapic.h. */
 #include "drivers/host_ioapic.h"
 
 #include <errno.h>

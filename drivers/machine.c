@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Power-off and reset, each by the ways a PC has, one after the other: see reset.h. */
+/* Power-off and reset, each by the ways a PC has, one after the other: see machine.h. */
 #include "drivers/machine.h"
 
 #include <stdbool.h>
@@ -7,7 +7,8 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/desc.h"
 #include "arch/x86/paging.h"
-#include "arch/x86/panic.h"
+#include "arch/x86/smp.h"
+#include "arch/x86/stop.h"
 #include "arch/x86/tsc.h"
 #include "drivers/acpi.h"
 #include "drivers/pci_config.h"
@@ -104,19 +105,19 @@ __noreturn void machine_power_off(uint32_t status)
 {
 	quiesce();
 	write_exit_port(status);
-	panic_stop_others();
+	smp_stop_others();
 	acpi_power_off();
 	log_info("umbra: the machine can be switched off now");
 	quiesce();
-	panic_stop_this_cpu();
+	stop_this_cpu();
 }
 
 __noreturn void machine_halt(uint32_t status)
 {
 	quiesce();
 	write_exit_port(status);
-	panic_stop_others();
-	panic_stop_this_cpu();
+	smp_stop_others();
+	stop_this_cpu();
 }
 
 static void acpi_reset(void)
@@ -165,7 +166,7 @@ static __noreturn void triple_fault(void)
 __noreturn void machine_reboot(void)
 {
 	quiesce();
-	panic_stop_others();
+	smp_stop_others();
 	acpi_reset();
 	chipset_reset();
 	keyboard_controller_reset();

@@ -10,7 +10,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/irq.h"
-#include "arch/x86/panic.h"
+#include "arch/x86/stop.h"
 #include "drivers/host_ioapic.h"
 #include "lib/panic.h"
 #include "lib/spinlock.h"
@@ -189,7 +189,7 @@ static void send(struct serial *u, const char *data, size_t len)
 void serial_write(struct serial *u, const char *data, size_t len)
 {
 	/* In a panic the holder of the lock may have been stopped. */
-	if (panic_in_progress()) {
+	if (stop_in_progress()) {
 		send(u, data, len);
 		return;
 	}

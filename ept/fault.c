@@ -11,15 +11,15 @@
  * freed only after another grace period: a handler inside it meets SPTE_FROZEN, or its
  * compare-and-swap fails.
  */
+#include <string.h>
+
 #include "ept/internal.h"
 
 #include "arch/x86/regs.h"
+#include "mm/leaf.h"
 
 /* A 4K fault maps the empty ones of its naturally aligned group too. */
 #define PREFETCH_PAGES 16u
-
-/* A fault goes down from the root, and needs at most one table on each level below it. */
-#define TABLES_PER_FAULT (SPTE_LEVELS - 1)
 
 struct place {
 	spte_t *e;
@@ -27,29 +27,19 @@ struct place {
 	unsigned level;
 };
 
-/* All of a leaf but its address. `write`: the access that asks is one. */
-static uint64_t leaf_bits(const struct tdp *t, const struct memslot *slot, unsigned level,
-			  bool write)
-{
-	const struct spte_format *f = t->fmt;
-	uint64_t bits = level > 1 ? f->leaf | f->large : f->leaf;
-
-	if (unlikely(slot->flags & SLOT_READONLY))
-		return bits;
-	if (write)
-		return bits | SPTE_MAY_WRITE | f->write | f->dirty;
-	/* While writes are logged, the first one to each page has to fault, or to set D. */
-	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
-		return bits | SPTE_MAY_WRITE | f->logged;
-	return bits | SPTE_MAY_WRITE | f->write;
-}
-
 /* The largest page to use for `gfn`. */
 static unsigned goal_level(const struct tdp *t, const struct memslot *slot, gfn_t gfn)
 {
 	if (t->max_level == 1 || (slot->flags & SLOT_DIRTY_LOG))
 		return 1;
 	return min(slot_max_level(slot, gfn), t->max_level);
+}
+
+/* Nobody has seen this table of the reserve: it goes back there, clear. */
+static void take_back(struct tdp_vcpu *tv, spte_t *table)
+{
+	tdp_uncount_table(tv->tdp);
+	obj_reserve_return(&tv->tables, table);
 }
 
 /* Link an empty table, or find what somebody else put there meanwhile: never empty on return. */
@@ -62,22 +52,23 @@ static void make_table(struct tdp_vcpu *tv, struct place *p)
 	if (spte_cas(p->e, &p->spte, new))
 		p->spte = new;
 	else
-		tdp_free_table(tv->tdp, table);
+		take_back(tv, table);
 }
 
-/* False: somebody else was faster. */
-static bool split_large(struct tdp_vcpu *tv, struct place *p)
+/* Split the large page at `p`, or find what somebody else has made of it. */
+static void split_large(struct tdp_vcpu *tv, struct place *p)
 {
 	spte_t *table = obj_reserve_alloc(&tv->tables);
 
 	tdp_count_table(tv->tdp);
-	if (!tdp_split_with(tv->tdp, p->e, p->level, table)) {
-		tdp_free_table(tv->tdp, table);
-		return false;
+	if (tdp_split_with(tv->tdp, p->e, p->level, table)) {
+		tdp_add(&tv->count.split, 1);
+		p->spte = tdp_table_entry(tv->tdp, table);
+	} else {
+		memset(table, 0, PAGE_SIZE);
+		take_back(tv, table);
+		p->spte = spte_load(p->e);
 	}
-	tdp_add(&tv->count.split, 1);
-	p->spte = tdp_table_entry(tv->tdp, table);
-	return true;
 }
 
 /* Go down from `p` through tables that are there. By value: the hot loop stays in registers. */
@@ -94,22 +85,30 @@ static inline struct place descend(const struct spte_format *f, gfn_t gfn, struc
 /* The same from the root. */
 static inline struct place lookup(const struct tdp_vcpu *tv, gfn_t gfn)
 {
-	spte_t *e = &tv->root->table[spte_index(gfn, SPTE_LEVELS)];
+	const struct spte_format *f = tv->tdp->fmt;
+	spte_t *e = &tv->root->table[spte_index(gfn, f->root_level)];
 
-	return descend(tv->tdp->fmt, gfn, (struct place){e, spte_load(e), SPTE_LEVELS});
+	return descend(f, gfn, (struct place){e, spte_load(e), f->root_level});
 }
 
 /*
- * Go down to the entry of `goal` level, or to a leaf or frozen entry above it, making tables for
- * what is empty; where a table is in the place of a wanted large page, on to level 1. No level is
- * tried twice, so the reserve lasts.
+ * Go down to the entry of `goal` level, or to a frozen entry above it, or to a leaf that may stay
+ * there: with `split` none may. Where a table is in the place of a wanted large page, on to level
+ * 1.
+ *
+ * The entry that a step leads to decides the next one, and nothing that was seen before: what comes
+ * out of a split may have been taken away, flushed and thawed when this CPU gets there. No level
+ * uses up more than one table, because one that was not linked goes back: the reserve lasts.
  */
-static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
+static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal, bool split)
 {
 	struct place p = lookup(tv, gfn);
 
-	while (unlikely(p.level > goal && !p.spte)) {
-		make_table(tv, &p);
+	while (unlikely(p.level > goal && (!p.spte || (split && spte_is_present(p.spte))))) {
+		if (!p.spte)
+			make_table(tv, &p);
+		else
+			split_large(tv, &p);
 		p = descend(tv->tdp->fmt, gfn, p);
 	}
 	return p;
@@ -118,7 +117,7 @@ static inline struct place walk(struct tdp_vcpu *tv, gfn_t gfn, unsigned goal)
 /* Only empty entries are filled, and without the accessed bit: nobody has touched these pages. */
 static void prefetch(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, spte_t *e)
 {
-	uint64_t bits = leaf_bits(tv->tdp, slot, 1, false);
+	uint64_t bits = leaf_bits(tv->tdp->fmt, slot, 1, LEAF_ALL, false);
 	uint64_t first = ALIGN_DOWN(gfn.v, (uint64_t)PREFETCH_PAGES), end = first + PREFETCH_PAGES;
 	uint64_t mapped = 0;
 
@@ -143,7 +142,7 @@ static enum ret_pf install(struct tdp_vcpu *tv, const struct memslot *slot, gfn_
 	struct tdp *t = tv->tdp;
 	gfn_t first = GFN(ALIGN_DOWN(gfn.v, spte_pages(p->level)));
 	uint64_t leaf = pfn_to_hpa(slot_pfn(slot, first)).v | t->fmt->accessed |
-			leaf_bits(t, slot, p->level, write);
+			leaf_bits(t->fmt, slot, p->level, LEAF_ALL, write);
 
 	if (!spte_cas(p->e, &p->spte, leaf))
 		return RET_PF_RETRY;
@@ -155,54 +154,14 @@ static enum ret_pf install(struct tdp_vcpu *tv, const struct memslot *slot, gfn_
 	return RET_PF_FIXED;
 }
 
-static bool allows(const struct spte_format *f, uint64_t spte, uint32_t error)
-{
-	if ((error & PFERR_WRITE) && !(spte & f->write))
-		return false;
-	if (error & PFERR_FETCH)
-		return f->exec ? spte & f->exec : (spte & f->read) && !(spte & f->nx);
-	return spte & f->read;
-}
-
-/*
- * A leaf is there already: it is enough for the access, or one compare-and-swap away from it,
- * because only a write-protection to see writes or an access-tracking is in the way (P2). A write
- * to a large page of a slot whose writes are logged splits it first.
- */
-static enum ret_pf fix_leaf(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn,
-			    uint32_t error, struct place *p)
-{
-	const struct spte_format *f = tv->tdp->fmt;
-	uint64_t new = spte_restored(p->spte) | f->accessed;
-
-	if (allows(f, p->spte, error))
-		return RET_PF_SPURIOUS;
-	if (error & PFERR_WRITE) {
-		if (!spte_may_set_writable(new))
-			return RET_PF_RETRY; /* of the slot as it was: removal is on its way */
-		new |= f->write | f->dirty;
-	}
-	if (!spte_cas(p->e, &p->spte, new))
-		return RET_PF_RETRY;
-	if (error & PFERR_WRITE)
-		slot_mark_dirty(slot, gfn);
-	return RET_PF_FIXED;
-}
-
 static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, uint32_t error)
 {
 	unsigned goal = goal_level(tv->tdp, slot, gfn);
 	bool write = error & PFERR_WRITE;
-	struct place p = walk(tv, gfn, goal);
+	struct place p = walk(tv, gfn, goal, write && (slot->flags & SLOT_DIRTY_LOG));
 
-	while (unlikely(write && p.level > 1 && spte_is_present(p.spte) &&
-			(slot->flags & SLOT_DIRTY_LOG))) {
-		if (!split_large(tv, &p))
-			return RET_PF_RETRY;
-		p = descend(tv->tdp->fmt, gfn, p);
-	}
 	if (spte_is_present(p.spte))
-		return fix_leaf(tv, slot, gfn, error, &p);
+		return leaf_repair(tv->tdp->fmt, p.e, p.spte, slot, gfn, error);
 	if (unlikely(spte_is_frozen(p.spte)))
 		return RET_PF_RETRY;
 	return install(tv, slot, gfn, write, &p);
@@ -220,7 +179,7 @@ static struct place place_for_mmio(struct tdp_vcpu *tv, gfn_t gfn)
 
 	if (atomic_load_explicit(made, memory_order_relaxed) >= TDP_MMIO_TABLES)
 		return lookup(tv, gfn);
-	p = walk(tv, gfn, 1);
+	p = walk(tv, gfn, 1, false);
 	if (tv->tables.nr != reserve)
 		atomic_fetch_add_explicit(made, reserve - tv->tables.nr, memory_order_relaxed);
 	return p;
@@ -269,8 +228,8 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 		error &= ~(uint32_t)PFERR_WRITE;
 	if (unlikely(slot && (error & PFERR_WRITE) && (slot->flags & SLOT_READONLY)))
 		return RET_PF_EMULATE;
-	if (unlikely(tv->tables.nr < TABLES_PER_FAULT) &&
-	    obj_reserve_topup(&tv->tables, TABLES_PER_FAULT))
+	if (unlikely(tv->tables.nr < tv->tdp->fault_tables) &&
+	    obj_reserve_topup(&tv->tables, tv->tdp->fault_tables))
 		return RET_PF_INVALID;
 	return likely(slot) ? map(tv, slot, gfn, error) : cache_mmio(tv, gfn, generation);
 }
@@ -278,7 +237,7 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error)
 {
 	gfn_t gfn = gpa_to_gfn(gpa);
-	enum ret_pf r = likely(gfn.v < TDP_GFN_END) ? resolve(tv, gfn, error) : RET_PF_EMULATE;
+	enum ret_pf r = likely(gfn.v < tv->tdp->end.v) ? resolve(tv, gfn, error) : RET_PF_EMULATE;
 
 	tdp_add(&tv->count.faults[r], 1);
 	return r;

@@ -31,18 +31,23 @@ static inline void tdp_count_table(struct tdp *t)
 	atomic_fetch_add_explicit(&t->tables, 1, memory_order_relaxed);
 }
 
+static inline void tdp_uncount_table(struct tdp *t)
+{
+	atomic_fetch_sub_explicit(&t->tables, 1, memory_order_relaxed);
+}
+
 /*
  * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
  * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.3).
- * False: there is no large page any more, and `table` is still the caller's, scribbled
- * over. Any CPU, no lock needed.
+ * False: there is no large page any more; `table` still belongs to the caller, with other
+ * contents. Any CPU, no lock needed.
  */
 bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table);
 
 /* The same with a fresh table. False: no memory. slots_lock held: only faults change entries. */
 bool tdp_split(struct tdp *t, spte_t *e, unsigned level);
 
-/* Part of a tree, cut to the range of interest: the loop of everything that removes or protects. */
+/* A range of a tree: the loops that remove or protect entries go over it. */
 struct tdp_range {
 	struct tdp *t;
 	gfn_t start, end;
@@ -67,7 +72,7 @@ static inline gfn_t tdp_gfn_at(gfn_t base, unsigned level, unsigned i)
 }
 
 /*
- * Have the next write to each page of [start, end) noted, large pages split where there is memory
+ * Have the next write to each page of [start, end) logged, split large pages where there is memory
  * for it, and flush. slots_lock held.
  */
 void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end);

@@ -56,7 +56,7 @@ void tdp_log_range(struct tdp *t, gfn_t start, gfn_t end)
 
 	tdp_assert_locked(t);
 	root = tdp_current_table(t);
-	if (root && (log_table(&r, root, SPTE_LEVELS, GFN(0)) || spte_hardware_logs(t->fmt)))
+	if (root && (log_table(&r, root, t->fmt->root_level, GFN(0)) || spte_hardware_logs(t->fmt)))
 		host_flush_vm(t->vm);
 }
 
@@ -65,7 +65,7 @@ static bool log_gfn(struct tdp *t, spte_t *root, gfn_t gfn)
 {
 	struct tdp_range r = {t, gfn, GFN(gfn.v + 1)};
 
-	return log_table(&r, root, SPTE_LEVELS, GFN(0));
+	return log_table(&r, root, t->fmt->root_level, GFN(0));
 }
 
 void tdp_log_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t nr)
@@ -141,6 +141,6 @@ uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young)
 	tdp_assert_locked(t);
 	root = tdp_current_table(t);
 	if (root)
-		age_table(&a, root, SPTE_LEVELS, GFN(0));
+		age_table(&a, root, t->fmt->root_level, GFN(0));
 	return a.nr;
 }

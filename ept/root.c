@@ -33,7 +33,7 @@ void *tdp_alloc_table(struct tdp *t)
 void tdp_free_table(struct tdp *t, void *table)
 {
 	page_free(table);
-	atomic_fetch_sub_explicit(&t->tables, 1, memory_order_relaxed);
+	tdp_uncount_table(t);
 }
 
 static void free_root(struct tdp_root *root)
@@ -215,7 +215,7 @@ bool tdp_zap_work_slow(struct tdp *t)
 
 	if (!root)
 		return false;
-	if (teardown(t, root->table, SPTE_LEVELS, &budget)) {
+	if (teardown(t, root->table, t->fmt->root_level, &budget)) {
 		free_root(root);
 		/* Release: pairs with tdp_destroy_some(), after which `t` is freed. */
 		atomic_fetch_sub_explicit(&t->nr_dying, 1, memory_order_release);

@@ -15,7 +15,7 @@
 /* The entry of `level` for `gfn`, or the one above it that leads to no table. */
 static uint64_t look_up(const struct tdp *t, spte_t *table, gfn_t gfn, unsigned level)
 {
-	unsigned at = SPTE_LEVELS;
+	unsigned at = t->fmt->root_level;
 	uint64_t spte = spte_load(&table[spte_index(gfn, at)]);
 
 	while (at > level && spte_is_table(t->fmt, spte, at)) {

@@ -8,6 +8,8 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 	t->mem = mem;
 	t->vm = vm;
 	t->fmt = fmt;
+	t->end = GFN(spte_tree_pages(fmt));
+	t->fault_tables = fmt->root_level - 1;
 	t->max_level = min(max_level, fmt->max_level);
 	spin_init(&t->lock);
 	list_init(&t->dying);
@@ -30,13 +32,11 @@ bool tdp_destroy_some(struct tdp *t)
 	return true;
 }
 
-/* The roots may wait for this CPU to be quiescent, or for its own calls. */
+/* A tree may be with the deferred calls of another CPU, which may itself wait here. */
 void tdp_destroy(struct tdp *t)
 {
-	while (!tdp_destroy_some(t)) {
-		grace_wait();
-		grace_drain();
-	}
+	while (!tdp_destroy_some(t))
+		grace_round();
 }
 
 void tdp_vcpu_init(struct tdp_vcpu *tv, struct tdp *t)
@@ -112,5 +112,5 @@ void tdp_get_stats(struct tdp *t, struct tdp_stats *s)
 	for (unsigned i = 0; i < TDP_LEVELS; i++)
 		s->mapped[i] = sum.mapped[i];
 	if (table)
-		count_leaves(t, table, SPTE_LEVELS, s);
+		count_leaves(t, table, t->fmt->root_level, s);
 }

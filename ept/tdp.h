@@ -3,20 +3,20 @@
  * Two-dimensional paging: the tables from guest-physical to host-physical addresses that hardware
  * walks under the guest's own. One tree per VM, shared by its vCPUs, in either entry format.
  *
- * Everything in the tree follows from the memory slots, so it may be thrown away at any time and
- * is rebuilt by faults. Who changes what:
+ * Everything in the tree follows from the memory slots, so it may be thrown away at any time, and
+ * faults build it again. Two parties change it:
  *
  *  - Faults (any number of vCPUs at once, no lock) only fill: they turn an empty or stale entry
  *    into a mapping or into a table with one compare-and-swap, or give an entry rights that it
- *    allows. They lose races gracefully: whoever fails looks again.
+ *    allows. A fault that loses a race looks again.
  *  - Removal (under the slots_lock of the VM, so one at a time) takes entries out with atomic
- *    exchanges. What was present becomes SPTE_FROZEN, and so does everything below it, until no
- *    hardware can be using it any more; a fault that meets a frozen entry retries.
+ *    exchanges. A present entry becomes SPTE_FROZEN, with all entries below it, until no hardware
+ *    can be using it any more. A fault that meets a frozen entry retries.
  *
- * When may a table page be reused? It can be in use by software, a fault handler that has already
- * loaded the pointer: those are over after a grace period (mm/grace.h). And by hardware, which may
- * walk it or have cached its entries: that ends with a flush of the VM's TLB tags. The two are
- * different things, and removal waits for both. docs/mmu.md has the interleavings.
+ * When may a table page be reused? Two kinds of users can still have it. Software: a fault handler
+ * that has already loaded the pointer; all such handlers are over after a grace period
+ * (mm/grace.h). Hardware: it may walk the table or have cached its entries; a flush of the VM's
+ * TLB tags ends that. Removal waits for both. docs/mmu.md has the interleavings.
  *
  * Roots: a vCPU holds a reference to the root it runs on. Zapping everything marks the root
  * invalid and asks the vCPUs to load another one, which costs them a constant time; the old tree
@@ -34,11 +34,13 @@
 #include "mm/slots.h"
 #include "mm/spte.h"
 
-#define TDP_LEVELS  3                        /* page sizes: 4K, 2M, 1G */
-#define TDP_GFN_END BIT_ULL(9 * SPTE_LEVELS) /* what four levels reach */
-#define NR_RET_PF   (RET_PF_INVALID + 1)
+#define TDP_LEVELS 3 /* page sizes: 4K, 2M, 1G */
+#define NR_RET_PF  (RET_PF_INVALID + 1)
 
-/* About so many tables of a tree are there for MMIO entries only; other accesses have no entry. */
+/*
+ * A tree has about so many tables for MMIO entries alone; when they are used up, an access to a
+ * device leaves no entry.
+ */
 #define TDP_MMIO_TABLES 64
 
 struct vm;
@@ -47,7 +49,7 @@ struct tdp;
 /* A tree. */
 struct tdp_root {
 	struct tdp *tdp;              /* const */
-	spte_t *table;                /* const; level SPTE_LEVELS */
+	spte_t *table;                /* const; of the level that the format says */
 	hpa_t hpa;                    /* const; of `table` */
 	unsigned refs;                /* tdp->lock; the VM's own one, and one for each vCPU on it */
 	_Atomic bool invalid;         /* atomic; set once: nothing is mapped here any more */
@@ -56,7 +58,7 @@ struct tdp_root {
 	struct list link;             /* tdp->lock; in tdp->dying */
 };
 
-/* What a vCPU's faults came to. Its CPU adds, anybody reads; 64 bits never wrap. */
+/* Counters of the results of a vCPU's faults. Its CPU adds, any CPU reads; 64 bits never wrap. */
 struct tdp_counters {
 	_Atomic uint64_t faults[NR_RET_PF];  /* by result */
 	_Atomic uint64_t mapped[TDP_LEVELS]; /* leaves installed by faults, by level - 1 */
@@ -85,7 +87,9 @@ struct tdp {
 	struct guest_memory *mem;      /* const */
 	struct vm *vm;                 /* const; handed to mm/host.h */
 	const struct spte_format *fmt; /* const */
+	gfn_t end;                     /* const; what a tree reaches */
 	unsigned max_level;            /* const; of a leaf */
+	unsigned fault_tables;         /* const; that a fault may need: all levels but the root's */
 	unsigned nr_logged;            /* slots_lock; slots whose writes are logged */
 	struct spinlock lock;          /* leaf, above the locks of frames and caches */
 	struct tdp_root *root;         /* lock; NULL: made when a vCPU asks */
@@ -108,11 +112,13 @@ int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struc
 /*
  * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
  * nothing to a cleared struct. Each call is bounded work: false as long as there is more to do,
- * which may have to wait for a grace period. The same CPU for all of them.
+ * which may have to wait for a grace period, perhaps among the deferred calls of another CPU. The
+ * same CPU makes all calls.
  */
 bool tdp_destroy_some(struct tdp *t);
 
-/* The same in one go. As grace_wait() for the caller. */
+/* The same in one go. As grace_round() for the caller. Several CPUs may do this, each to its own
+ * VM. */
 void tdp_destroy(struct tdp *t);
 
 /* `tv` is cleared. Any CPU; the CPU that owns the vCPU is the only one to use `tv` afterwards. */
@@ -123,8 +129,9 @@ void tdp_vcpu_destroy(struct tdp_vcpu *tv);
 
 /*
  * Put the vCPU on the VM's current root: at its creation, and when host_reload_roots() asked for
- * it. `*root` goes to the hardware, and all translations cached under the vCPU's tag on this CPU
- * must be flushed before it runs on it: the table may be where another tree once was.
+ * it. The caller gives `*root` to the hardware, and flushes all translations cached under the
+ * vCPU's tag on this CPU before the vCPU runs on it: the page of the root may once have been a
+ * table of another tree.
  * 0, or -ENOMEM, and the vCPU cannot be entered. Owner CPU.
  */
 int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root);
@@ -138,7 +145,10 @@ int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root);
  */
 enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error);
 
-/* What a fault comes to is known: no memory at its address, emulate. Owner CPU. */
+/*
+ * Count a fault whose result is known without asking the engine: RET_PF_EMULATE, no memory. Owner
+ * CPU.
+ */
 static inline void tdp_count_mmio(struct tdp_vcpu *tv)
 {
 	tdp_add(&tv->count.faults[RET_PF_EMULATE], 1);
@@ -147,8 +157,8 @@ static inline void tdp_count_mmio(struct tdp_vcpu *tv)
 /*
  * Take out all entries for [start, end). On return no hardware uses one of them any more. A large
  * page that lies across a border is split, or taken as a whole when there is no memory for that.
- * Faults map what the slots say: who takes a frame away hides it from them first.
- * slots_lock held; the caller's references die (mm/grace.h).
+ * Faults map whatever the slots say, so a caller that takes a frame away removes it from the slots
+ * first. slots_lock held; the caller's references die (mm/grace.h).
  */
 void tdp_unmap_range(struct tdp *t, gfn_t start, gfn_t end);
 
@@ -163,8 +173,9 @@ void tdp_zap_all(struct tdp *t);
 uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 
 /*
- * Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is nothing. False:
- * nothing was done, for there is none, or all wait for a grace period.
+ * Tear down a slice of obsolete trees. Any CPU, between runs; cheap when there is none. False:
+ * there was nothing to do, because each obsolete tree still waits for its grace period or another
+ * CPU is at work on it.
  */
 bool tdp_zap_work_slow(struct tdp *t);
 

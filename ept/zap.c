@@ -118,11 +118,11 @@ void tdp_unmap_range(struct tdp *t, gfn_t start, gfn_t end)
 	root = tdp_current_table(t);
 	if (!root)
 		return;
-	zap_table(&z, root, SPTE_LEVELS, GFN(0));
+	zap_table(&z, root, t->fmt->root_level, GFN(0));
 	if (!z.flush)
 		return;
 	host_flush_vm(t->vm);
-	thaw_table(&z, root, SPTE_LEVELS, GFN(0));
+	thaw_table(&z, root, t->fmt->root_level, GFN(0));
 	if (z.tables)
 		grace_wait();
 	free_tables(&z);

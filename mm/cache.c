@@ -159,6 +159,12 @@ void *obj_reserve_alloc(struct obj_reserve *r)
 	return r->obj[--r->nr];
 }
 
+void obj_reserve_return(struct obj_reserve *r, void *obj)
+{
+	HV_BUG_ON(r->nr == OBJ_RESERVE_MAX);
+	r->obj[r->nr++] = obj;
+}
+
 void obj_reserve_drain(struct obj_reserve *r)
 {
 	while (r->nr) {

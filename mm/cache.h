@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Caches of objects of one size, in slabs of one or a few pages (Bonwick, "The Slab Allocator",
- * 1994), and reserves: objects set aside before a lock is taken, so that what happens under the
- * lock cannot fail for want of memory.
+ * 1994), and reserves: objects set aside before a lock is taken, so that work under the lock
+ * cannot fail for lack of memory.
  */
 #ifndef MM_CACHE_H
 #define MM_CACHE_H
@@ -53,6 +53,12 @@ int obj_reserve_topup(struct obj_reserve *r, unsigned n);
 
 /* A cleared object, never NULL: asserts that the reserve is not empty. No lock. */
 void *obj_reserve_alloc(struct obj_reserve *r);
+
+/*
+ * Put an object of obj_reserve_alloc() that was not used, and is cleared again, back into the
+ * reserve. No lock.
+ */
+void obj_reserve_return(struct obj_reserve *r, void *obj);
 
 /* Give back all that is set aside. */
 void obj_reserve_drain(struct obj_reserve *r);

@@ -8,6 +8,11 @@
  *
  * Only heads carry a kind, so that allocation, split and merge write a constant number of bytes
  * whatever the order, and a wrong free is found by comparing one byte.
+ *
+ * Memory below 4 GiB and memory above have lists of their own. Whoever can use any frame gets one
+ * from above while there is one: those few who cannot would not be helped by anything that is freed
+ * there. The price is that a large block above may be split while small ones below are free.
+ * Nothing is kept back for the few: when all above is used, the rest is anybody's.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +26,8 @@
 #define NIL        UINT32_MAX
 #define NR_ORDERS  (MAX_ORDER + 1)
 #define PHYS_LIMIT BIT_ULL(52)
+#define LOW_FRAMES BIT_ULL(32 - PAGE_SHIFT)
+static_assert(LOW_FRAMES % BIT_ULL(MAX_ORDER) == 0, "no block lies across 4 GiB");
 
 enum frame_kind {
 	RESERVED = 0x00,
@@ -47,16 +54,21 @@ struct cpu_frames {
 	uint32_t frame[CPU_FRAMES];
 } __aligned(64);
 
+/* The free blocks of one zone; the frames' lock. */
+struct zone {
+	uint64_t nr_free;         /* frames */
+	uint32_t nonempty;        /* bit for each order whose list is not empty */
+	uint32_t head[NR_ORDERS]; /* by order */
+	uint64_t blocks[NR_ORDERS];
+};
+
 static struct {
 	struct spinlock lock;
-	uint8_t *state;             /* const; lock, but own CPU for CACHED <-> USED */
-	union frame_word *word;     /* const; lock for FREE, else the user's */
-	uint64_t nr;                /* const; frames that have state and word */
-	uint64_t total, metadata;   /* const */
-	uint64_t nr_free;           /* lock; frames in free blocks */
-	uint32_t nonempty;          /* lock; bit for each order whose list is not empty */
-	uint32_t head[NR_ORDERS];   /* lock */
-	uint64_t blocks[NR_ORDERS]; /* lock */
+	uint8_t *state;           /* const; lock, but own CPU for CACHED <-> USED */
+	union frame_word *word;   /* const; lock for FREE, else the user's */
+	uint64_t nr;              /* const; frames that have state and word */
+	uint64_t total, metadata; /* const */
+	struct zone low, high;    /* lock; below 4 GiB and above */
 	bool poison;
 } frames;
 
@@ -85,24 +97,31 @@ static bool is_run(pfn_t pfn, unsigned order)
 
 /* --- free lists; all with frames.lock held --- */
 
+static struct zone *zone_of(uint64_t pfn)
+{
+	return pfn < LOW_FRAMES ? &frames.low : &frames.high;
+}
+
 static void list_push(uint32_t pfn, unsigned order)
 {
-	uint32_t next = frames.head[order];
+	struct zone *z = zone_of(pfn);
+	uint32_t next = z->head[order];
 
 	frames.word[pfn].free.next = next;
 	frames.word[pfn].free.prev = NIL;
 	if (next != NIL)
 		frames.word[next].free.prev = pfn;
-	frames.head[order] = pfn;
-	frames.nonempty |= BIT(order);
-	frames.blocks[order]++;
-	frames.nr_free += BIT_ULL(order);
+	z->head[order] = pfn;
+	z->nonempty |= BIT(order);
+	z->blocks[order]++;
+	z->nr_free += BIT_ULL(order);
 	set_state(pfn, FREE | order);
 }
 
 /* The frame becomes TAIL: the caller says what it is, if it is a head. */
 static void list_remove(uint32_t pfn, unsigned order)
 {
+	struct zone *z = zone_of(pfn);
 	uint32_t next = frames.word[pfn].free.next, prev = frames.word[pfn].free.prev;
 
 	if (next != NIL)
@@ -110,25 +129,25 @@ static void list_remove(uint32_t pfn, unsigned order)
 	if (prev != NIL)
 		frames.word[prev].free.next = next;
 	else
-		frames.head[order] = next;
-	if (frames.head[order] == NIL)
-		frames.nonempty &= ~BIT(order);
-	frames.blocks[order]--;
-	frames.nr_free -= BIT_ULL(order);
+		z->head[order] = next;
+	if (z->head[order] == NIL)
+		z->nonempty &= ~BIT(order);
+	z->blocks[order]--;
+	z->nr_free -= BIT_ULL(order);
 	set_state(pfn, TAIL);
 }
 
-/* Take a block off the lists, splitting a larger one if need be. Its state stays TAIL. */
-static bool take(unsigned order, uint32_t *out)
+/* Take a block off a zone's lists, splitting a larger one if need be. Its state stays TAIL. */
+static bool take_from(const struct zone *z, unsigned order, uint32_t *out)
 {
-	uint32_t fit = frames.nonempty & ~(BIT(order) - 1);
+	uint32_t fit = z->nonempty & ~(BIT(order) - 1);
 	unsigned from;
 	uint32_t pfn;
 
 	if (!fit)
 		return false;
 	from = __builtin_ctz(fit);
-	pfn = frames.head[from];
+	pfn = z->head[from];
 	list_remove(pfn, from);
 	while (from > order) {
 		from--;
@@ -136,6 +155,11 @@ static bool take(unsigned order, uint32_t *out)
 	}
 	*out = pfn;
 	return true;
+}
+
+static bool take(unsigned order, uint32_t *out)
+{
+	return take_from(&frames.high, order, out) || take_from(&frames.low, order, out);
 }
 
 /* Put a block on the lists, merged with its buddies as far as they are free. */
@@ -286,7 +310,8 @@ int frames_init(const struct mem_range *usable, size_t nr_usable, const struct m
 
 	memset(&frames, 0, sizeof(frames));
 	memset(cpu_frames, 0, sizeof(cpu_frames));
-	memset(frames.head, 0xff, sizeof(frames.head));
+	memset(frames.low.head, 0xff, sizeof(frames.low.head));
+	memset(frames.high.head, 0xff, sizeof(frames.high.head));
 	at = nr ? place_metadata(usable, nr_usable, reserved, nr_reserved, pages) : 0;
 	if (!at)
 		return -ENOMEM;
@@ -379,27 +404,42 @@ static void free_single(uint32_t pfn)
 
 /* --- runs --- */
 
-static bool alloc_run(unsigned order, uint32_t *out)
+/* `low`: below 4 GiB only. */
+static bool alloc_run(unsigned order, bool low, uint32_t *out)
 {
 	bool ok;
 
 	spin_lock(&frames.lock);
-	ok = take(order, out);
+	ok = low ? take_from(&frames.low, order, out) : take(order, out);
 	spin_unlock(&frames.lock);
 	return ok;
 }
 
-/* What this CPU has stacked may be just what keeps a run from being whole. */
-static bool alloc_run_hard(unsigned order, uint32_t *out)
+/* What this CPU has stacked may be just what keeps a run from being whole, or the last below. */
+static bool alloc_run_hard(unsigned order, bool low, uint32_t *out)
 {
 	struct cpu_frames *c = &cpu_frames[host_cpu_id()];
 
-	if (alloc_run(order, out))
+	if (alloc_run(order, low, out))
 		return true;
 	if (!c->nr)
 		return false;
 	drain(c, 0);
-	return alloc_run(order, out);
+	return alloc_run(order, low, out);
+}
+
+static bool is_failure_injected(void)
+{
+	return unlikely(mm_inject_failure && mm_inject_failure());
+}
+
+static pfn_t hand_out(uint32_t pfn, unsigned order)
+{
+	set_state(pfn, USED | order);
+	frames.word[pfn].owner = NULL;
+	if (unlikely(frames.poison))
+		check_poison(pfn, order);
+	return PFN(pfn);
 }
 
 bool frames_alloc(unsigned order, pfn_t *out)
@@ -407,15 +447,21 @@ bool frames_alloc(unsigned order, pfn_t *out)
 	uint32_t pfn;
 
 	HV_BUG_ON(order > MAX_ORDER);
-	if (unlikely(mm_inject_failure && mm_inject_failure()))
+	if (is_failure_injected())
 		return false;
-	if (!(order ? alloc_run_hard(order, &pfn) : alloc_single(&pfn)))
+	if (!(order ? alloc_run_hard(order, false, &pfn) : alloc_single(&pfn)))
 		return false;
-	set_state(pfn, USED | order);
-	frames.word[pfn].owner = NULL;
-	if (unlikely(frames.poison))
-		check_poison(pfn, order);
-	*out = PFN(pfn);
+	*out = hand_out(pfn, order);
+	return true;
+}
+
+bool frames_alloc_low(pfn_t *out)
+{
+	uint32_t pfn;
+
+	if (is_failure_injected() || !alloc_run_hard(0, true, &pfn))
+		return false;
+	*out = hand_out(pfn, 0);
 	return true;
 }
 
@@ -489,8 +535,10 @@ void frames_stats(struct frames_stats *stats)
 	spin_lock(&frames.lock);
 	stats->total = frames.total;
 	stats->metadata = frames.metadata;
-	stats->free = frames.nr_free;
-	memcpy(stats->blocks, frames.blocks, sizeof(stats->blocks));
+	stats->free = frames.low.nr_free + frames.high.nr_free;
+	stats->free_low = frames.low.nr_free;
+	for (unsigned i = 0; i < NR_ORDERS; i++)
+		stats->blocks[i] = frames.low.blocks[i] + frames.high.blocks[i];
 	spin_unlock(&frames.lock);
 	for (unsigned i = 0; i < host_nr_cpus(); i++)
 		stats->free += __atomic_load_n(&cpu_frames[i].nr, __ATOMIC_RELAXED);

@@ -2,8 +2,8 @@
 /*
  * The machine's RAM in frames of 4 KiB and naturally aligned runs of 2^order frames: a binary
  * buddy system (Knowlton 1965; Knuth, TAOCP 2.5) with a small stack of single frames for each
- * CPU in front of it. Links of free blocks and the owner's word of used ones are kept outside
- * the frames, so that a frame is all its user's, and a stray write into a free frame cannot
+ * CPU in front of it. The links of free blocks and the owner's word of used ones are kept outside
+ * the frames. So the user of a frame has all of it, and a stray write into a free frame cannot
  * break the allocator.
  *
  * Locks: one leaf lock inside, taken by everything but the CPU's own stack. No NMI context.
@@ -28,17 +28,27 @@ struct mem_range {
 
 /*
  * Take over the frames that lie wholly in some `usable` range and do not touch any `reserved`
- * range. Both lists may be in any order and overlap. Frame 0 is never used. The bookkeeping
- * (9 bytes for each frame up to the highest one) is put into the lowest gap that has room, so it
- * wants the direct map for that. Usable memory so far away that its bookkeeping would cost more
- * than 1/16 of what there is gets ignored. Call once, on one CPU. 0, or -ENOMEM when no gap is
+ * range. Both lists may be in any order and overlap. Frame 0 is never used. The bookkeeping (9
+ * bytes for each frame up to the highest one) is put into the lowest gap that has room, which must
+ * be in the direct map. Usable memory is ignored when it lies so high that its bookkeeping would
+ * cost more than 1/16 of all there is. Call once, on one CPU. 0, or -ENOMEM when no gap is
  * large enough.
  */
 int frames_init(const struct mem_range *usable, size_t nr_usable, const struct mem_range *reserved,
 		size_t nr_reserved);
 
-/* A run of 2^order frames, order <= MAX_ORDER, not cleared. False: there is none. */
+/*
+ * A run of 2^order frames, order <= MAX_ORDER, not cleared; above 4 GiB as long as there is one.
+ * False: there is none.
+ */
 bool frames_alloc(unsigned order, pfn_t *out);
+
+/*
+ * One frame below 4 GiB, for what the CPU finds by 32 bits of an address: the root of PAE paging
+ * (CR3: SDM volume 3, table 4-7). Not cleared; freed as others are. False: there is none
+ * that is free, or in this CPU's stack.
+ */
+bool frames_alloc_low(pfn_t *out);
 
 /* Give back a run as it was allocated or split: asserts both. */
 void frames_free(pfn_t pfn, unsigned order);
@@ -76,6 +86,7 @@ void *frame_owner(pfn_t pfn);
 struct frames_stats {
 	uint64_t total;                 /* frames under management */
 	uint64_t free;                  /* of these, in free blocks or in a CPU's stack */
+	uint64_t free_low;              /* below 4 GiB and in free blocks */
 	uint64_t metadata;              /* bytes of bookkeeping */
 	uint64_t blocks[MAX_ORDER + 1]; /* free blocks by order */
 };

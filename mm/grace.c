@@ -91,14 +91,18 @@ void grace_wait(void)
 	grace_exit_guest(me);
 }
 
+void grace_round(void)
+{
+	grace_wait();
+	grace_poll(grace_cpu());
+}
+
 void grace_drain(void)
 {
 	struct grace_cpu *me = grace_cpu();
 
-	while (grace_is_pending(me)) {
-		grace_wait();
-		grace_poll_slow(me);
-	}
+	while (grace_is_pending(me))
+		grace_round();
 }
 
 void grace_lock(struct spinlock *lock) __acquires(lock)

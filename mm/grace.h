@@ -6,11 +6,12 @@
  * marker: being in the hypervisor is the read-side section, and entering a guest ends it.
  *
  * A grace period is over when each CPU has been quiescent at least once since it began; what was
- * unlinked before the beginning can then be freed. It says nothing about what hardware still
- * walks or caches: that is the TLB flush's part, and both are needed.
+ * unlinked before the beginning can then be freed. A grace period says nothing about what hardware
+ * still walks or caches: the TLB flush takes care of that. Both are needed.
  *
- * The protocol. Each CPU has one word: 0 while quiescent, else the global epoch as it read it
- * when it came (back) into the hypervisor. Epochs start at 1 and never wrap.
+ * The protocol. Each CPU has one word. It is 0 while the CPU is quiescent, and otherwise the
+ * global epoch that the CPU read when it came (back) into the hypervisor. Epochs start at 1 and
+ * never wrap.
  *
  *	reader (owns `word`)			updater
  *	enter_guest:				unlink the object, or publish the new copy (A)
@@ -31,10 +32,15 @@
  *    3 after it) lands here also, and only makes the updater wait for one more round.
  * Without the barrier of 3 the store could be delayed behind the loads of 4: C sees 0 although the
  * CPU already follows an old reference. That broken variant is
- *tests/model/grace_barrier_broken.pml.
+ * tests/model/grace_barrier_broken.pml.
  *
- * Whoever spins for something that is held across grace_wait() must be quiescent while it spins,
- * or the two wait for each other: take such a lock with grace_lock().
+ * A CPU that spins for a lock which is held across grace_wait() must be quiescent while it spins;
+ * otherwise the two CPUs wait for each other. So such a lock is taken with grace_lock().
+ *
+ * A CPU that waits for a deferred call of another CPU must do two things meanwhile: be quiescent
+ * again and again, because the other CPU waits for a grace period; and make its own deferred
+ * calls, because the other CPU may be waiting for one of these. grace_round() does both, and every
+ * such wait uses it.
  */
 #ifndef MM_GRACE_H
 #define MM_GRACE_H
@@ -91,8 +97,8 @@ static inline void grace_exit_guest(struct grace_cpu *me)
 }
 
 /*
- * Call fn(head) on this CPU after a grace period, from grace_poll(), with no lock held. For
- * freeing: `fn` must not depend on anything whose life the caller ends meanwhile.
+ * Call fn(head) on this CPU after a grace period, from grace_poll(), with no lock held. It is
+ * meant for freeing: `fn` must not use anything that the caller destroys meanwhile.
  */
 void grace_call(struct grace_head *head, void (*fn)(struct grace_head *head));
 
@@ -119,7 +125,14 @@ static inline void grace_poll(struct grace_cpu *me)
  */
 void grace_wait(void);
 
-/* Make all deferred calls of this CPU; as grace_wait() for the caller. */
+/*
+ * One round of waiting for the effect of a deferred call, of this CPU or of another one. As
+ * grace_wait() for the caller; then this CPU's deferred calls that are due are made, with no lock
+ * held.
+ */
+void grace_round(void);
+
+/* Make all deferred calls of this CPU; as grace_round() for the caller. */
 void grace_drain(void);
 
 /* Take a lock that is held across grace_wait(); the caller's references die. */

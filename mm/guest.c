@@ -108,7 +108,7 @@ int guest_read(struct guest_memory *mem, gpa_t gpa, void *buf, size_t len)
 	return 0;
 }
 
-/* Write `from`, or zeros if it is NULL. The mark in the log comes after the write: see slots.h. */
+/* Write `from`, or zeros if it is NULL. The note of it comes after the write: see slots.h. */
 static int write_pages(struct guest_memory *mem, gpa_t gpa, const uint8_t *from, uint64_t len)
 {
 	struct slot_array *slots = slots_get(mem);
@@ -125,7 +125,7 @@ static int write_pages(struct guest_memory *mem, gpa_t gpa, const uint8_t *from,
 		} else {
 			memset(slot_va(slot, gpa), 0, n);
 		}
-		slot_mark_dirty(slot, gpa_to_gfn(gpa));
+		slot_wrote(slot, gpa, n);
 		gpa.v += n;
 		len -= n;
 	}
@@ -197,6 +197,6 @@ int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *ne
 		return -EFAULT;
 	if (!cmpxchg(slot_va(slot, gpa), old, new, size))
 		return 1;
-	slot_mark_dirty(slot, gpa_to_gfn(gpa));
+	slot_wrote(slot, gpa, size);
 	return 0;
 }

@@ -18,17 +18,22 @@ int guest_read(struct guest_memory *mem, gpa_t gpa, void *buf, size_t len);
 
 /*
  * 0, or -EFAULT: some byte is not memory, or is in a read-only slot; then nothing was written.
- * Pages written are noted in the dirty log. guest_zero() writes zeros.
+ * Each page written is reported (slot_wrote()). guest_zero() writes zeros.
  */
 int guest_write(struct guest_memory *mem, gpa_t gpa, const void *buf, size_t len);
 int guest_zero(struct guest_memory *mem, gpa_t gpa, uint64_t len);
 
 /*
  * The bytes [gpa, gpa + len) themselves, or NULL when they are not memory (or, for writing, not
- * writable), or not within one page. Valid until this CPU is next quiescent. Who writes through
- * it calls guest_mark_dirty() after the write.
+ * writable), or not within one page. Valid until this CPU is next quiescent. Write through it only
+ * before the guest runs, because such a write is not reported to slot_wrote().
  */
 void *guest_ptr(struct guest_memory *mem, gpa_t gpa, size_t len, bool write);
+
+/*
+ * The guest itself has written to this page, as its CPU has logged: put the page into the slot's
+ * dirty log.
+ */
 void guest_mark_dirty(struct guest_memory *mem, gpa_t gpa);
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All that mm/ and ept/ need from the machine they run on. Two implementations: the hypervisor's,
- * and tests/unit/support/host.c, where the machine is an arena of the test's own memory.
+ * All that mm/ and ept/ need from the machine they run on. There are two implementations: the
+ * hypervisor's (vmm/mm_host.c), and that of hosted tests (tests/unit/support/host.c), where the
+ * machine is an arena in the test's memory.
  */
 #ifndef MM_HOST_H
 #define MM_HOST_H
@@ -45,10 +46,10 @@ unsigned host_cpu_id(void);
 unsigned host_nr_cpus(void);
 
 /*
- * Make all vCPUs of `vm` forget every translation from guest-physical addresses (and what was
- * derived from one) before they run guest code again. On return none runs on an older one: those
- * in guest mode were kicked out and waited for. Any lock may be held, because a CPU leaves guest
- * mode without taking one.
+ * Make all vCPUs of `vm` forget every translation from guest-physical addresses (and everything
+ * derived from one) before they run guest code again. On return no vCPU uses an older translation:
+ * vCPUs in guest mode were kicked out and waited for. Any lock may be held, because a CPU leaves
+ * guest mode without taking one.
  */
 void host_flush_vm(struct vm *vm);
 
@@ -56,13 +57,17 @@ void host_flush_vm(struct vm *vm);
 void host_reload_roots(struct vm *vm);
 
 /*
- * Only where the CPU notes the pages whose dirty bits it sets (spte_hardware_logs()). Have it do so
- * for all vCPUs of `vm`, or no more: on return none runs guest code otherwise. What a vCPU has
- * noted is in the slots' dirty bitmaps whenever it is out of guest mode.
+ * Switch the CPU's log of pages that become dirty on or off, for all vCPUs of `vm`. Only where the
+ * CPU has such a log (spte_hardware_logs()). On return no vCPU runs guest code with the old
+ * setting. Whenever a vCPU is out of guest mode, the pages in its log are in the slots' dirty
+ * bitmaps.
  */
 void host_log_writes(struct vm *vm, bool on);
 
-/* All that was noted until now is in the bitmaps on return: vCPUs in guest mode were kicked out. */
+/*
+ * On return all pages that the CPUs have logged so far are in the bitmaps: vCPUs in guest mode were
+ * kicked out.
+ */
 void host_gather_writes(struct vm *vm);
 
 #endif

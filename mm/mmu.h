@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an MMU engine is. Two engines derive hardware translations from the memory slots: ept/
- * (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
+ * The interface of an MMU engine. Two engines derive hardware translations from the memory slots:
+ * ept/ (two-dimensional tables) and the shadow MMU of mm/. A VM uses one of them at a time.
  *
  * The calls that a vCPU makes on its own behalf are plain functions of each engine, picked by one
- * branch in vmm/, so that the path of a fault has no indirect call:
+ * branch in vmm/mmu.h, so that the path of a fault has no indirect call:
  *
- *	fault(engine, vcpu's state, gpa or gva, error)	-> enum ret_pf
- *	invlpg(engine, vcpu's state, gva)	 shadow only
- *	load_root(engine, vcpu's state)		 -> the root for the hardware
+ *	fault(vcpu's part, gpa or gva, error)	-> enum ret_pf
+ *	invlpg(vcpu's part, gva)		 shadow only
+ *	load_root(vcpu's part)			 -> the root for the hardware
+ *	work(engine), has_work(engine)		 a slice of background work; is there any?
  *
- * What comes from the owner of the guest's memory goes through struct mmu_ops. These are slow
- * and rare, and mm/slots.c, which makes the calls, may not know ept/.
+ * The owner of the guest's memory calls an engine through struct mmu_ops. These calls are slow and
+ * rare, and mm/slots.c, which makes them, must not know ept/.
  */
 #ifndef MM_MMU_H
 #define MM_MMU_H
@@ -26,6 +27,7 @@ enum ret_pf {
 	RET_PF_SPURIOUS, /* the entry already allows the access: re-enter, but count it */
 	RET_PF_RETRY,    /* lost a race, or the slot is about to change: re-enter and fault again */
 	RET_PF_EMULATE,  /* no memory there, or a write that must not reach it directly: emulate */
+	RET_PF_GUEST,    /* the guest's own tables do not allow it: inject a page fault */
 	RET_PF_INVALID,  /* the guest cannot go on (its memory cannot be mapped): end the VM */
 };
 
@@ -73,13 +75,14 @@ struct mmu_ops {
 
 	/*
 	 * Take out all translations of the frames [start, end). On return no TLB has one. Faults
-	 * map what the slots say: who takes a frame away hides it from them first.
+	 * map whatever the slots say, so a caller that takes a frame away removes it from the
+	 * slots first.
 	 */
 	void (*unmap)(void *mmu, gfn_t start, gfn_t end);
 
 	/*
-	 * Make every translation obsolete at once. On return no vCPU runs on one. What they took is
-	 * given back later, in slices of background work.
+	 * Make every translation obsolete at once. On return no vCPU uses one. Their tables are
+	 * freed later, in slices of background work.
 	 */
 	void (*zap_all)(void *mmu);
 
@@ -91,8 +94,8 @@ struct mmu_ops {
 	uint64_t (*age)(void *mmu, gfn_t start, gfn_t end, uint64_t *young);
 
 	/*
-	 * The dirty log is about to be read: bring the writes made until now, and noted by the
-	 * hardware, into the bitmaps of their slots (slot_mark_dirty()).
+	 * The dirty log is about to be read: copy the pages that the hardware has logged so far
+	 * into the bitmaps of their slots (slot_mark_dirty()).
 	 */
 	void (*gather_dirty)(void *mmu);
 

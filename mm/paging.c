@@ -4,6 +4,7 @@
  * they change: levels, reserved bits, and which kind of access which rights allow.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "arch/x86/regs.h"
 #include "mm/host.h"
@@ -48,7 +49,7 @@ static uint64_t bits(unsigned high, unsigned low)
  */
 static void reserve_legacy(struct guest_paging *p)
 {
-	p->reserved[2][1] = p->pse ? bits(21, 13 + min(p->maxphyaddr, 40) - 32) : 0;
+	p->reserved[2][1] |= p->pse ? bits(21, 13 + min(p->maxphyaddr, 40) - 32) : 0;
 }
 
 /* PAE, SDM volume 3, 4.4; 4 and 5 levels, 4.5; bit 8 of upper entries: APM volume 2, 5.3.3. */
@@ -56,16 +57,14 @@ static void reserve_wide(struct guest_paging *p)
 {
 	uint64_t all = bits(51, p->maxphyaddr) | (p->nx ? 0 : PTE_NX);
 
-	if (p->levels == 3)
-		all |= bits(62, 52);
-	for (unsigned level = 1; level <= p->levels; level++)
-		p->reserved[level][0] = p->reserved[level][1] = all;
-	p->reserved[2][1] |= bits(20, 13);
-	p->reserved[3][1] |= p->has_1g_pages ? bits(29, 13) : PTE_PS;
-	for (unsigned level = 4; level <= p->levels; level++) {
-		p->reserved[level][0] |= p->amd ? BIT_ULL(8) : 0;
-		p->reserved[level][1] |= PTE_PS;
+	for (unsigned level = 1; level <= p->levels; level++) {
+		p->reserved[level][0] |= all;
+		p->reserved[level][1] |= all;
 	}
+	if (!p->has_1g_pages)
+		p->reserved[3][1] |= PTE_PS;
+	for (unsigned level = 4; level <= p->levels; level++)
+		p->reserved[level][0] |= p->amd ? BIT_ULL(8) : 0;
 }
 
 static unsigned count_levels(const struct guest_paging *p)
@@ -79,23 +78,28 @@ static unsigned count_levels(const struct guest_paging *p)
 	return p->cr4 & CR4_LA57 ? 5 : 4;
 }
 
-void guest_paging_update(struct guest_paging *p)
+static void update_format(struct guest_paging *p)
 {
-	bool wide;
+	const struct walk_format *f = &walk_formats[count_levels(p)];
+	bool wide = f->levels > 2;
 
-	p->levels = count_levels(p);
-	wide = p->levels > 2;
+	p->format = f->levels ? f : NULL;
+	p->levels = f->levels;
 	p->nx = wide && (p->efer & EFER_NXE);
 	p->pse = wide || (p->cr4 & CR4_PSE);
 	p->pke = p->levels >= 4 && (p->cr4 & CR4_PKE);
-	p->addr_mask = wide ? bits(p->maxphyaddr - 1, PAGE_SHIFT) : bits(31, PAGE_SHIFT);
-	p->large_levels = (p->pse ? BIT(2) : 0) | (p->levels >= 4 ? BIT(3) : 0);
-	for (unsigned level = 0; level <= WALK_MAX_LEVEL; level++)
-		p->reserved[level][0] = p->reserved[level][1] = 0;
+	p->addr_mask = f->address & (wide ? bits(p->maxphyaddr - 1, 0) : ~0ull);
+	p->large_levels = p->pse ? f->large_levels : 0;
+	memcpy(p->reserved, f->reserved, sizeof(p->reserved));
 	if (wide)
 		reserve_wide(p);
 	else
 		reserve_legacy(p);
+}
+
+void guest_paging_update(struct guest_paging *p)
+{
+	update_format(p);
 	for (unsigned level = 1; level <= WALK_MAX_LEVEL; level++)
 		p->special[level] = p->reserved[level][0] | (level > 1 ? PTE_PS : 0);
 	update_denied(p);

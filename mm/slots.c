@@ -541,7 +541,7 @@ static int adopt_slots(struct slot_array *next, const struct mmu_ops *ops, void 
 	for (uint32_t i = 0; i < next->nr; i++) {
 		int err;
 
-		next->slot[i].mmu = NULL;
+		next->slot[i].watch = NULL;
 		err = ops ? ops->slot_prepare(mmu, NULL, &next->slot[i]) : 0;
 		if (!err)
 			continue;

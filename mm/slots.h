@@ -12,11 +12,11 @@
  *	3. wait for a grace period: nobody uses the old copy
  *	4. generation = g + 1
  *
- * Facts about slots that are cached elsewhere (MMIO entries) are stamped with the generation of
- * the copy they came from. A fact from the old copy has g: step 3 waits for whoever made it, and
- * step 4 makes it stale. A fact from the new copy made before step 4 is stamped g as well (the bit
- * is never stored), and counts as stale while IN_PROGRESS is set, and after step 4. Either way no
- * fact outlives what it says.
+ * A fact about slots that is cached elsewhere (as in MMIO entries) is stamped with the generation
+ * of the copy that it was read from. A fact from the old copy has g: step 3 waits until no CPU can
+ * make such a fact any more, and step 4 makes it stale. A fact that was read from the new copy
+ * before step 4 is stamped g as well (the bit is never stored). It counts as stale while
+ * IN_PROGRESS is set, and after step 4. So no fact is believed after the slots have changed.
  *
  * A slot that is deleted or moved is first published as SLOT_INVALID. When that has been drained,
  * the MMU engine drops its translations and flushes TLBs, and no handler can make new ones: they
@@ -48,15 +48,28 @@
 #define CHUNK_RUN   BIT_ULL(0) /* one run of ORDER_2M, pfn in bits 63:12; else: table of 512 pfns */
 #define CHUNK_GIG   BIT_ULL(1) /* and part of 1 GiB that is contiguous and aligned */
 
+struct memslot;
+
+/*
+ * An MMU engine that shadows page tables in a slot must see the writes that Umbra itself makes
+ * there. It sets the slot's `watch` (in slot_prepare()), whose function is called after each such
+ * write, for at most one page at a time, on any CPU, inside the hypervisor. The caller may hold
+ * any lock but slots_lock, such as a device lock; so the engine's own locks are below all these
+ * (docs/locking.md).
+ */
+struct slot_watch {
+	void (*wrote)(struct slot_watch *w, const struct memslot *slot, gpa_t gpa, uint64_t len);
+};
+
 struct memslot {
 	gfn_t base;
 	uint64_t nr_pages;
 	uint32_t flags; /* SLOT_* */
 	uint32_t id;
-	uint64_t origin;         /* the gfn with which chunk[0] would begin; may be "negative" */
-	const uint64_t *chunk;   /* constant while the slot exists */
-	_Atomic uint64_t *dirty; /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
-	void *mmu;               /* the engine's data of this slot (slot_prepare) */
+	uint64_t origin;          /* the gfn with which chunk[0] would begin; may be "negative" */
+	const uint64_t *chunk;    /* constant while the slot exists */
+	_Atomic uint64_t *dirty;  /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
+	struct slot_watch *watch; /* the engine's (slot_prepare); NULL: it does not care */
 } __aligned(64);
 
 struct slot_array {
@@ -113,9 +126,9 @@ void slots_lock(struct guest_memory *mem) __acquires(&mem->lock);
 void slots_unlock(struct guest_memory *mem) __releases(&mem->lock);
 
 /*
- * Choose the engine that hears of changes. It is called for the slots that exist as if they were
- * created now; the engine before it (if any) as if they were deleted, after its translations are
- * out of use. 0, or -ENOMEM, with the old engine still in place. Takes slots_lock.
+ * Choose the engine that is told about changes. The new engine is called as if the existing slots
+ * were created now. The old engine, if there is one, is called as if they were deleted, after its
+ * translations are out of use. 0, or -ENOMEM, with the old engine still in place. Takes slots_lock.
  */
 int slots_set_mmu(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu);
 
@@ -166,8 +179,9 @@ int slots_settle(struct guest_memory *mem, unsigned id);
 /*
  * Read and clear the dirty log of the pages [first, first + nr_pages) of a slot, 64-aligned
  * both (the last piece may end with the slot): bit i of `bitmap` is page first + i. The next write
- * to each page reported is noted again. A write is reported by this call if it was over before (of
- * a vCPU's: if all faults on its page were), else by this one or a later one.
+ * to each page reported is noted again. A write that was over before this call (for a vCPU's
+ * write: and all faults on its page) is reported by this call or was by an earlier one; any other
+ * write is reported by this call or by a later one.
  * -ENOENT: no such slot, or not logged; -EAGAIN: the log has not begun; -EINVAL. As for changes: no
  * locks, no references.
  */
@@ -175,9 +189,9 @@ int slots_get_dirty(struct guest_memory *mem, unsigned id, uint64_t first, uint6
 		    uint64_t *bitmap);
 
 /*
- * What the owner of the memory asks of the engine, see struct mmu_ops: drop the translations of
- * [start, end), or all; and which pages were accessed since the last call. Nothing without an
- * engine. As for changes: no locks, no references.
+ * Requests of the memory's owner to the engine, see struct mmu_ops: drop the translations of
+ * [start, end), or all; tell which pages were accessed since the last call. Without an engine they
+ * do nothing. As for changes: no locks, no references.
  */
 void slots_unmap(struct guest_memory *mem, gfn_t start, gfn_t end);
 void slots_zap_all(struct guest_memory *mem);
@@ -251,8 +265,8 @@ static inline void *slot_va(const struct memslot *slot, gpa_t gpa)
 }
 
 /*
- * The largest page (1: 4K, 2: 2M, 3: 1G) that can map `gfn`: its aligned range lies inside the
- * slot, and is backed by one run that is aligned alike.
+ * The largest page (1: 4K, 2: 2M, 3: 1G) that can map `gfn`. The aligned range of that page lies
+ * inside the slot, and one run of frames with the same alignment backs it.
  */
 unsigned slot_max_level(const struct memslot *slot, gfn_t gfn);
 
@@ -263,6 +277,18 @@ static inline void slot_mark_dirty(const struct memslot *slot, gfn_t gfn)
 {
 	if (unlikely(slot->flags & SLOT_DIRTY_LOG))
 		slot_set_dirty(slot, gfn);
+}
+
+/*
+ * Umbra itself has written [gpa, gpa + len), which lies in one page of `slot`. Every such write is
+ * reported here: of an emulated instruction, of a device model, and of the walker that sets
+ * accessed and dirty bits. Locks: see struct slot_watch.
+ */
+static inline void slot_wrote(const struct memslot *slot, gpa_t gpa, uint64_t len)
+{
+	slot_mark_dirty(slot, gpa_to_gfn(gpa));
+	if (unlikely(slot->watch))
+		slot->watch->wrote(slot->watch, slot, gpa, len);
 }
 
 #endif

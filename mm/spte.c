@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two entry formats, MMIO entries, and the truth table of mm/spte.h as code. */
+/* The entry formats, MMIO entries, and the truth table of mm/spte.h as code. */
 #include "lib/panic.h"
 #include "mm/spte.h"
 
@@ -9,27 +9,58 @@ static gfn_t mmio_end(unsigned phys_bits)
 	return GFN(BIT_ULL(min(phys_bits - 1 - PAGE_SHIFT, 39u)));
 }
 
-void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g)
+/* What NPT and legacy have in common. */
+static struct spte_format long_mode_format(unsigned phys_bits, unsigned max_level)
 {
-	HV_BUG_ON(phys_bits < 32 || phys_bits > 52);
-	*f = (struct spte_format){
-		.name = "NPT",
+	struct spte_format f = {
 		.read = NPT_P,
 		.write = NPT_W,
 		.nx = NPT_NX,
-		.always = NPT_P | NPT_U,
+		.always = NPT_P,
 		.accessed = NPT_A,
 		.dirty = NPT_D,
+		.host_writable = NPT_HOST_WRITABLE,
+		.mmu_writable = NPT_MMU_WRITABLE,
+		.may_write = NPT_HOST_WRITABLE | NPT_MMU_WRITABLE,
 		.log = NPT_W | NPT_D,
 		.large = NPT_PS,
 		.leaf = NPT_P | NPT_U | SPTE_MMU_PRESENT,
 		.table = NPT_P | NPT_W | NPT_U | NPT_A | SPTE_MMU_PRESENT,
-		.max_level = has_1g ? 3 : 2,
+		.root = NPT_P | NPT_W | NPT_U | NPT_A | SPTE_MMU_PRESENT,
+		.max_level = max_level,
+		.root_level = 4,
+		.root_entries = SPTE_ENTRIES,
 	};
+
+	HV_BUG_ON(phys_bits < 32 || phys_bits > 52);
 	if (phys_bits < 52) {
-		f->mmio = f->mmio_mask = NPT_P | SPTE_MMIO_RSVD;
-		f->mmio_access = NPT_W | NPT_U;
-		f->mmio_end = mmio_end(phys_bits);
+		f.mmio = f.mmio_mask = NPT_P | SPTE_MMIO_RSVD;
+		f.mmio_access = NPT_W | NPT_U;
+		f.mmio_end = mmio_end(phys_bits);
+	}
+	return f;
+}
+
+void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g)
+{
+	*f = long_mode_format(phys_bits, has_1g ? 3 : 2);
+	f->name = "NPT";
+	f->always |= NPT_U;
+}
+
+void spte_format_legacy(struct spte_format *f, unsigned phys_bits, unsigned root_level,
+			struct legacy_features features)
+{
+	HV_BUG_ON(root_level < 3 || root_level > 5);
+	*f = long_mode_format(phys_bits, features.has_1g && root_level > 3 ? 3 : 2);
+	f->name = "legacy";
+	f->user = NPT_U;
+	f->supervisor = features.has_smep_smap ? NPT_U : 0;
+	f->nx = features.has_nx ? NPT_NX : 0;
+	f->root_level = root_level;
+	if (root_level == 3) {
+		f->root = NPT_P | SPTE_MMU_PRESENT;
+		f->root_entries = SPTE_PAE_ENTRIES;
 	}
 }
 
@@ -52,15 +83,21 @@ void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_featu
 		.always = features.has_exec_only ? 0 : EPT_R,
 		.accessed = accessed,
 		.dirty = dirty,
+		.host_writable = EPT_HOST_WRITABLE,
+		.mmu_writable = EPT_MMU_WRITABLE,
+		.may_write = EPT_HOST_WRITABLE | EPT_MMU_WRITABLE,
 		.log = features.logs_writes ? dirty : EPT_W | dirty,
 		.logged = features.logs_writes ? EPT_W : 0,
 		.large = EPT_PS,
 		.leaf = EPT_R | EPT_X | EPT_WB | EPT_IPAT | SPTE_MMU_PRESENT,
 		.table = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
+		.root = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
 		.mmio = EPT_W | EPT_X,
 		.mmio_mask = EPT_R | EPT_W | EPT_X,
 		.mmio_end = mmio_end(phys_bits),
 		.max_level = features.has_1g ? 3 : 2,
+		.root_level = 4,
+		.root_entries = SPTE_ENTRIES,
 	};
 }
 
@@ -81,10 +118,11 @@ uint64_t spte_aged(const struct spte_format *f, uint64_t spte)
 	return (spte & ~rights) | ((spte << SPTE_SAVED_SHIFT) & SPTE_SAVED_ACCESS);
 }
 
-/* Rights that both kinds of bits give: set to allow, or clear to allow. */
-static uint64_t rights(const struct spte_format *f, uint64_t spte)
+/* Is a right gone: a bit cleared that allows, or one set that forbids? */
+static bool takes_rights(const struct spte_format *f, uint64_t old, uint64_t new)
 {
-	return (spte_restored(spte) & (f->read | f->exec)) | (~spte & f->nx);
+	return (spte_restored(old) & ~spte_restored(new) & (f->read | f->exec | f->user)) ||
+	       (~old & new &(f->nx | f->supervisor));
 }
 
 bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new)
@@ -93,11 +131,9 @@ bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new)
 		return false;
 	if (!spte_is_present(new) || (old ^ new) & (SPTE_ADDRESS | f->large))
 		return true;
-	if ((old & SPTE_MMU_WRITABLE) && !(new & f->write))
+	if ((old & f->mmu_writable) && !(new & f->write))
 		return true;
-	if (old & ~new & f->dirty)
-		return true;
-	return rights(f, old) & ~rights(f, new);
+	return (old & ~new & f->dirty) || takes_rights(f, old, new);
 }
 
 /* --- the truth table --- */
@@ -111,10 +147,10 @@ static const struct {
 	{0, 0},
 	{SP_FROZEN, 0},
 	{SP_MMIO, 0},
-	{LEAF, SP_ACCESSED},
-	{LEAF | SP_HOST_WRITABLE, SP_ACCESSED},
-	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE, SP_ACCESSED},
-	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE | SP_WRITABLE, SP_ACCESSED | SP_DIRTY},
+	{LEAF, SP_USER | SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE, SP_USER | SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE, SP_USER | SP_ACCESSED},
+	{LEAF | SP_HOST_WRITABLE | SP_MMU_WRITABLE | SP_WRITABLE, SP_USER | SP_ACCESSED | SP_DIRTY},
 	{LEAF | SP_TRACKED, 0},
 	{LEAF | SP_TRACKED | SP_HOST_WRITABLE, SP_MMU_WRITABLE},
 };
@@ -131,8 +167,8 @@ bool spte_props_are_legal(unsigned props)
 static unsigned leaf_props(const struct spte_format *f, uint64_t spte)
 {
 	return SP_PRESENT | (spte & f->write ? SP_WRITABLE : 0) |
-	       (spte & SPTE_HOST_WRITABLE ? SP_HOST_WRITABLE : 0) |
-	       (spte & SPTE_MMU_WRITABLE ? SP_MMU_WRITABLE : 0) |
+	       (spte & f->host_writable ? SP_HOST_WRITABLE : 0) |
+	       (spte & f->mmu_writable ? SP_MMU_WRITABLE : 0) | (spte & f->user ? SP_USER : 0) |
 	       (spte & f->accessed ? SP_ACCESSED : 0) | (spte & f->dirty ? SP_DIRTY : 0) |
 	       (spte_is_tracked(spte) ? SP_TRACKED : 0);
 }
@@ -149,21 +185,21 @@ unsigned spte_props(const struct spte_format *f, uint64_t spte)
 /* Bits that a leaf of this format may have besides its address. */
 static uint64_t leaf_bits(const struct spte_format *f, unsigned level)
 {
-	return f->leaf | f->read | f->write | f->exec | f->nx | f->accessed | f->dirty |
-	       (level > 1 ? f->large : 0) | SPTE_SOFTWARE;
+	return f->leaf | f->read | f->write | f->user | f->exec | f->nx | f->accessed | f->dirty |
+	       (level > 1 ? f->large : 0) | f->may_write | (f->accessed ? 0 : SPTE_SAVED_ACCESS);
 }
 
 static bool has_legal_rights(const struct spte_format *f, uint64_t spte)
 {
 	if (spte_is_tracked(spte))
-		return !f->accessed && !(spte & (f->read | f->write | f->exec));
+		return !(spte & (f->read | f->write | f->exec));
 	return (spte & (f->read | f->exec)) && (spte & f->always) == f->always &&
 	       (!(spte & f->write) || (spte & f->read));
 }
 
 static bool is_legal_leaf(const struct spte_format *f, uint64_t spte, unsigned level)
 {
-	uint64_t fixed = f->leaf & ~(f->read | f->exec);
+	uint64_t fixed = f->leaf & ~(f->read | f->user | f->exec);
 
 	return level <= f->max_level && !(spte & ~SPTE_ADDRESS & ~leaf_bits(f, level)) &&
 	       (spte & fixed) == fixed && has_legal_rights(f, spte) &&
@@ -171,10 +207,18 @@ static bool is_legal_leaf(const struct spte_format *f, uint64_t spte, unsigned l
 	       spte_props_are_legal(leaf_props(f, spte));
 }
 
+/* The CPU sets the accessed bit where there is one. */
+static bool is_legal_table(const struct spte_format *f, uint64_t spte, unsigned level)
+{
+	uint64_t bits = spte_table_bits(f, level);
+
+	return ((spte & ~SPTE_ADDRESS) | (bits & f->accessed)) == bits;
+}
+
 bool spte_is_legal(const struct spte_format *f, uint64_t spte, unsigned level)
 {
 	if (spte_is_table(f, spte, level))
-		return ((spte & ~SPTE_ADDRESS) | f->accessed) == f->table;
+		return is_legal_table(f, spte, level);
 	if (spte_is_present(spte))
 		return is_legal_leaf(f, spte, level);
 	return !spte || spte_is_frozen(spte) || (level == 1 && spte_is_mmio(f, spte));

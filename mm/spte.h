@@ -1,34 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shadow page-table entries (sptes): what hardware walks on behalf of a guest, in the format of
- * nested paging (AMD's own long-mode format) or of EPT, with the software bits of the MMU. Both
- * engines use them; the model file of the project: whoever adds a bit explains it here.
+ * Shadow page-table entries (sptes): the entries that hardware walks on behalf of a guest, with
+ * the software bits of the MMU. Both engines use them. Every bit that is added is explained here.
  *
- * Layout. A bit that software may have in both formats means the same in both:
+ * There are three formats. EPT has its own. Nested paging (NPT) has the entries of AMD's long mode,
+ * all with the user bit, because nested accesses are user accesses. Shadow paging (legacy) has the
+ * same entries, in trees of three shapes (PAE, 4 and 5 levels); there the user bit is a right.
  *
- *	63        62..57  56  55  54  53  52  51..12   11   10..0
- *	hardware  unused  X       R   MW  HW  frame    MP   hardware
+ * Layout. A bit that software may have means the same in all formats:
  *
- *	bit 11 MP  SPTE_MMU_PRESENT: the entry leads somewhere, to a page or to a table. No bit of
+ *	EPT		63        62..57  56  55  54  53  52  51..12  11  10..0
+ *			hardware  unused  X       R   MW  HW  frame   MP  hardware
+ *	NPT, legacy	63        62..52                      51..12  11  10  9   8..0
+ *			NX        unused                      frame   MP  MW  HW  hardware
+ *
+ *	MP	SPTE_MMU_PRESENT: the entry leads somewhere, to a page or to a table. No bit of
  *		the hardware's can say so: an access-tracked entry has none of them set, and an
  *		MMIO entry has some without leading anywhere.
- *	bit 52 HW  SPTE_HOST_WRITABLE: the slot lets the guest write this frame. Fixed while the
- *		entry is present.
- *	bit 53 MW  SPTE_MMU_WRITABLE: no reason of the MMU's own (a shadowed guest page table)
- *		forbids writing. With both set and W clear the entry is write-protected only to
- *		see the next write, and one compare-and-swap may set W again without a lock (P2).
- *	bits 54, 56  SPTE_SAVED_ACCESS: the R and X of an access-tracked entry (SPTE_TRACKED), kept
- *		while hardware sees not-present; W (55) is never kept: a write has to prove itself.
- *	bit 57	SPTE_FROZEN, of an entry that has nothing else: somebody is taking away what was
- *		here and has not flushed yet. Wait, do not touch (P12).
+ *	HW	host_writable: the slot lets the guest write this frame. Fixed while the entry is
+ *		present.
+ *	MW	mmu_writable: nothing else forbids writing, neither the guest's own tables nor that
+ *		the frame is itself a guest page table that is shadowed. With both set and W clear
+ *		the entry is write-protected only to see the next write, and one
+ *		compare-and-swap may set W again without a lock (P2).
+ *	R, X	SPTE_SAVED_ACCESS: rights of an access-tracked entry (spte_aged()), kept while
+ *		hardware sees not-present; W (55) is never kept: a write has to prove itself. EPT
+ *		only: the other formats always have an accessed bit.
+ *	bit 57	SPTE_FROZEN, in an entry that has nothing else: the old entry is being removed and
+ *		TLBs are not flushed yet. Do not change it; fault again (P12).
+ *
+ * Why HW and MW have two places: PAE paging reserves bits 62:52 of present entries (SDM volume 3,
+ * table 4-11; APM volume 2, 5.2.3), and EPT gives 9 and 10 to the dirty bit and to execute
+ * control. Only bit 11 is free in both. NPT goes with legacy.
  *
  * Bits 57-62 are unused in present entries: EPT gives 57, 58, 60 and 61 to features that Umbra
- * does not switch on, NPT gives 59-62 to protection keys (SDM volume 3, 28.3.2; APM volume 2,
- * 5.6.6).
+ * does not switch on, the other formats give 59-62 to protection keys (SDM volume 3, 4.6.2 and
+ * 28.3.2; APM volume 2, 5.6.6).
+ *
+ * Never set in the legacy format: the global bit, because a translation with it outlives the load
+ * of another root, which may map the address otherwise; PAT, PWT and PCD, because all memory is
+ * write-back.
+ *
+ * The root of PAE paging has four entries, which the CPU loads into registers. Bits 63:52, 8:5 and
+ * 2:1 are reserved in them (SDM volume 3, table 4-8): they have a frame and no rights to take.
  *
  * MMIO entries: hardware faults on them in a way of its own (a reserved bit, or an EPT
- * misconfiguration), and the handler finds in them what it needs: the gfn, the access, and 19 bits
- * of the generation of the slots they were made from (P6):
+ * misconfiguration). They hold the gfn, the access, and 19 bits of the generation of the slots they
+ * were made from (P6). ept/ asks the slots instead and does not read these fields back:
  *
  *	63  62..52        51        50..12         11  10..3        2..0
  *	-   gen 18..8     reserved  gfn, inverted  -   gen 7..0     format's pattern and access
@@ -39,22 +57,25 @@
  *
  * Legal combinations. x set, - clear, ? either:
  *
- *	what             present  W  host-W  MMU-W  accessed  dirty  tracked  MMIO  frozen
- *	empty               -     -    -       -       -        -       -      -      -
- *	frozen              -     -    -       -       -        -       -      -      x
- *	MMIO                -     -    -       -       -        -       -      x      -
- *	read-only           x     -    -       -       ?        -       -      -      -
- *	shadowed table      x     -    x       -       ?        -       -      -      -
- *	write-protected     x     -    x       x       ?        -       -      -      -
- *	writable            x     x    x       x       ?        ?       -      -      -
- *	tracked, read-only  x     -    -       -       -        -       x      -      -
- *	tracked             x     -    x       ?       -        -       x      -      -
+ *	what             present  W  host-W  MMU-W  user  accessed  dirty  tracked  MMIO  frozen
+ *	empty               -     -    -       -     -       -        -       -      -      -
+ *	frozen              -     -    -       -     -       -        -       -      -      x
+ *	MMIO                -     -    -       -     -       -        -       -      x      -
+ *	read-only           x     -    -       -     ?       ?        -       -      -      -
+ *	shadowed table      x     -    x       -     ?       ?        -       -      -      -
+ *	write-protected     x     -    x       x     ?       ?        -       -      -      -
+ *	writable            x     x    x       x     ?       ?        ?       -      -      -
+ *	tracked, read-only  x     -    -       -     -       -        -       x      -      -
+ *	tracked             x     -    x       ?     -       -        -       x      -      -
  *
  * Why not the others: W needs both permissions. MMU-W without host-W would let the lock-free path
- * write to a read-only slot. Dirty without W: who takes W takes the dirty bit with it (and notes
- * the page), or the next write would find it set and go unseen; besides, W=0 D=1 is a shadow-stack
- * page to CPUs that have them. Tracked is a substitute for the accessed bit, so it excludes it, and
- * its W is never kept. An MMIO entry's other bits are its own fields and say none of this.
+ * make a page of a read-only slot writable. Dirty without W: whenever W is taken, the dirty bit is
+ * taken too (and the page is logged), because the next write would find the dirty bit set and go
+ * unseen. Besides, W=0 D=1 is a shadow-stack page on CPUs that have them. Tracked is a substitute
+ * for the accessed bit, so it excludes it, and its W is never kept; no format has both tracking and
+ * user as a right. An MMIO entry's other bits are its own fields and say none of this. User goes
+ * with everything: with CR0.WP clear, a read-only user page of the guest is mapped as user and
+ * read-only for user mode, and as supervisor and writable for supervisor mode.
  */
 #ifndef MM_SPTE_H
 #define MM_SPTE_H
@@ -68,18 +89,17 @@
 
 typedef _Atomic uint64_t spte_t;
 
-#define SPTE_MMU_PRESENT   BIT_ULL(11)
-#define SPTE_HOST_WRITABLE BIT_ULL(52)
-#define SPTE_MMU_WRITABLE  BIT_ULL(53)
-#define SPTE_SAVED_SHIFT   54
-#define SPTE_SAVED_ACCESS  (BIT_ULL(54) | BIT_ULL(56))
-#define SPTE_FROZEN        BIT_ULL(57) /* the whole entry */
-#define SPTE_ADDRESS       GENMASK_ULL(51, 12)
+#define SPTE_MMU_PRESENT  BIT_ULL(11)
+#define SPTE_SAVED_SHIFT  54
+#define SPTE_SAVED_ACCESS (BIT_ULL(54) | BIT_ULL(56))
+#define SPTE_FROZEN       BIT_ULL(57) /* the whole entry */
+#define SPTE_ADDRESS      GENMASK_ULL(51, 12)
 
-#define SPTE_MAY_WRITE (SPTE_HOST_WRITABLE | SPTE_MMU_WRITABLE)
-#define SPTE_SOFTWARE  (SPTE_MMU_PRESENT | SPTE_MAY_WRITE | SPTE_SAVED_ACCESS)
+/* NPT and legacy: APM volume 2, 5.3, 5.4 and 15.25.5; SDM volume 3, 4.4 and 4.5. */
+#define NPT_HOST_WRITABLE BIT_ULL(9)
+#define NPT_MMU_WRITABLE  BIT_ULL(10)
+#define NPT_SOFTWARE      (SPTE_MMU_PRESENT | NPT_HOST_WRITABLE | NPT_MMU_WRITABLE)
 
-/* NPT: APM volume 2, 5.4 and 15.25.5. Nested accesses are user accesses: U is in every entry. */
 #define NPT_P    BIT_ULL(0)
 #define NPT_W    BIT_ULL(1)
 #define NPT_U    BIT_ULL(2)
@@ -93,7 +113,14 @@ typedef _Atomic uint64_t spte_t;
 #define NPT_NX   BIT_ULL(63)
 #define NPT_BITS (GENMASK_ULL(8, 0) | NPT_MPK | NPT_NX)
 
+#define PAE_RESERVED   GENMASK_ULL(62, 52)
+#define PDPTE_RESERVED (GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
+
 /* EPT: SDM volume 3, 28.3.2 */
+#define EPT_HOST_WRITABLE BIT_ULL(52)
+#define EPT_MMU_WRITABLE  BIT_ULL(53)
+#define EPT_SOFTWARE      (SPTE_MMU_PRESENT | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE | SPTE_SAVED_ACCESS)
+
 #define EPT_R       BIT_ULL(0)
 #define EPT_W       BIT_ULL(1)
 #define EPT_X       BIT_ULL(2)
@@ -108,13 +135,18 @@ typedef _Atomic uint64_t spte_t;
 #define EPT_VE      BIT_ULL(63) /* suppress #VE */
 #define EPT_BITS    (GENMASK_ULL(10, 0) | EPT_SPECIAL | EPT_VE)
 
-static_assert(!(SPTE_SOFTWARE & SPTE_ADDRESS), "software bits inside the address");
-static_assert(!(SPTE_SOFTWARE & NPT_BITS), "software bits that NPT hardware reads");
-static_assert(!(SPTE_SOFTWARE & EPT_BITS), "software bits that EPT hardware reads");
-static_assert(!(SPTE_MMU_PRESENT & (SPTE_MAY_WRITE | SPTE_SAVED_ACCESS)), "one bit, one meaning");
-static_assert(!(SPTE_MAY_WRITE & SPTE_SAVED_ACCESS), "one bit, one meaning");
+static_assert(!((NPT_SOFTWARE | EPT_SOFTWARE) & SPTE_ADDRESS), "software bits in the address");
+static_assert(!(NPT_SOFTWARE & (NPT_BITS | PAE_RESERVED)), "software bits that NPT or PAE reads");
+static_assert(!(EPT_SOFTWARE & EPT_BITS), "software bits that EPT hardware reads");
+static_assert(!(SPTE_MMU_PRESENT & (NPT_HOST_WRITABLE | EPT_HOST_WRITABLE)),
+	      "one bit, one meaning");
+static_assert(!(SPTE_MMU_PRESENT & (NPT_MMU_WRITABLE | EPT_MMU_WRITABLE)), "one bit, one meaning");
+static_assert(!(SPTE_SAVED_ACCESS & (SPTE_MMU_PRESENT | EPT_HOST_WRITABLE | EPT_MMU_WRITABLE)),
+	      "one bit, one meaning");
+static_assert(!((NPT_P | SPTE_MMU_PRESENT) & PDPTE_RESERVED), "what a PDPTE has");
 static_assert((SPTE_SAVED_ACCESS >> SPTE_SAVED_SHIFT) == (EPT_R | EPT_X), "R and X are kept");
-static_assert(!(SPTE_FROZEN & (SPTE_SOFTWARE | SPTE_ADDRESS)), "frozen leads nowhere (L1TF)");
+static_assert(!(SPTE_FROZEN & (NPT_SOFTWARE | EPT_SOFTWARE)), "frozen has nothing else");
+static_assert(!(SPTE_FROZEN & SPTE_ADDRESS), "frozen leads nowhere (L1TF)");
 static_assert(!(SPTE_FROZEN & (NPT_P | EPT_R | EPT_W | EPT_X)), "frozen is not present");
 
 #define SPTE_MMIO_GEN_LOW  GENMASK_ULL(10, 3)
@@ -131,36 +163,60 @@ static_assert(!((SPTE_MMIO_GEN_LOW | SPTE_MMIO_GEN_HIGH | SPTE_MMIO_GFN) &
 	      "MMIO fields in the pattern");
 static_assert(SPTE_MMIO_GEN_LOW >> 3 == 0xff && SPTE_MMIO_GEN_HIGH >> 52 == 0x7ff, "19 bits");
 
-#define SPTE_LEVELS  4 /* of the two-dimensional tables; level 1 maps 4K */
-#define SPTE_ENTRIES 512
+#define SPTE_ENTRIES     512 /* of a table, but for the root of PAE */
+#define SPTE_PAE_ENTRIES 4
 
-/* A format: masks, 0 where the hardware has no such bit. Constant once the guests run. */
+/*
+ * A format: masks, 0 where the hardware has no such bit, and the shape of a tree. Level 1 maps 4K.
+ * Trees of different shape have the same entries below their roots. Constant once the guests run.
+ */
 struct spte_format {
 	const char *name;
-	uint64_t read; /* cleared: no access at all (NPT), or no reads (EPT) */
+	uint64_t read; /* cleared: no access at all (NPT, legacy), or no reads (EPT) */
 	uint64_t write;
-	uint64_t exec;   /* EPT: set to allow */
-	uint64_t nx;     /* NPT: set to forbid */
-	uint64_t always; /* rights that no present leaf may lack, unless it is tracked */
+	uint64_t user;       /* legacy: set to allow user mode */
+	uint64_t supervisor; /* legacy: the same bit, if it forbids something to supervisor mode */
+	uint64_t exec;       /* EPT: set to allow */
+	uint64_t nx;         /* NPT, legacy: set to forbid; 0: this CPU cannot */
+	uint64_t always;     /* rights that no present leaf may lack, unless it is tracked */
 	uint64_t accessed;
 	uint64_t dirty;
-	uint64_t log;         /* a 4K leaf without these has its next write noted (P8) ... */
-	uint64_t logged;      /* ... and may be mapped with these: W, if that is not one of them */
-	uint64_t large;       /* a leaf above level 1 */
-	uint64_t leaf;        /* in each leaf: readable, executable, normal memory */
-	uint64_t table;       /* in each entry that leads to a table */
-	uint64_t mmio;        /* in each MMIO entry ... */
-	uint64_t mmio_mask;   /* ... the bits that tell one; 0: this CPU has no MMIO entries */
-	uint64_t mmio_access; /* rights of the access that MMIO entries have room for */
-	gfn_t mmio_end;       /* gfns from here on are not put into MMIO entries (L1TF) */
-	unsigned max_level;   /* of a leaf: 2 or 3 */
+	uint64_t host_writable; /* software bits, see above */
+	uint64_t mmu_writable;
+	uint64_t may_write;    /* both: one compare-and-swap may set W (P2) */
+	uint64_t log;          /* a 4K leaf without these has its next write noted (P8) ... */
+	uint64_t logged;       /* ... and may be mapped with these: W, if that is not one of them */
+	uint64_t large;        /* a leaf above level 1 */
+	uint64_t leaf;         /* in each leaf, if it may all but be written; normal memory */
+	uint64_t table;        /* in each entry that leads to a table, but ... */
+	uint64_t root;         /* ... in those of the root */
+	uint64_t mmio;         /* in each MMIO entry ... */
+	uint64_t mmio_mask;    /* ... the bits that tell one; 0: this CPU has no MMIO entries */
+	uint64_t mmio_access;  /* rights of the access that MMIO entries have room for */
+	gfn_t mmio_end;        /* gfns from here on are not put into MMIO entries (L1TF) */
+	unsigned max_level;    /* of a leaf: 2 or 3 */
+	unsigned root_level;   /* of the root: 3 (PAE), 4 or 5 */
+	unsigned root_entries; /* SPTE_PAE_ENTRIES or SPTE_ENTRIES */
 };
 
 /*
- * The format for this machine. `phys_bits`: width of physical addresses, 32-52. With 52 no address
- * bit is reserved, so that NPT has no MMIO entries: their faults look like any other.
+ * The formats for this machine. `phys_bits`: width of physical addresses, 32-52. With 52 no address
+ * bit is reserved, so that NPT and legacy have no MMIO entries: their faults look like any other.
  */
 void spte_format_npt(struct spte_format *f, unsigned phys_bits, bool has_1g);
+
+struct legacy_features {
+	bool has_nx;
+	bool has_1g;        /* not with PAE */
+	bool has_smep_smap; /* either: supervisor mode may be kept out of the user's pages */
+};
+
+/*
+ * `root_level`: 3, and hardware runs with CR4.PAE outside long mode, its root below 4 GiB; 4; or 5,
+ * with CR4.LA57. In all of them it runs with CR0.WP, and with EFER.NXE if it has NX.
+ */
+void spte_format_legacy(struct spte_format *f, unsigned phys_bits, unsigned root_level,
+			struct legacy_features features);
 
 struct ept_features {
 	bool has_ad, has_1g;
@@ -239,16 +295,27 @@ static inline hpa_t spte_address(uint64_t spte)
 	return HPA(spte & SPTE_ADDRESS);
 }
 
-/* May one compare-and-swap set W (P2)? */
-static inline bool spte_may_set_writable(uint64_t spte)
+static inline bool spte_may_set_writable(const struct spte_format *f, uint64_t spte)
 {
-	return (spte & SPTE_MAY_WRITE) == SPTE_MAY_WRITE;
+	return !(~spte & f->may_write);
+}
+
+/* What an entry of this level that leads to a table has besides the table's address. */
+static inline uint64_t spte_table_bits(const struct spte_format *f, unsigned level)
+{
+	return level == f->root_level ? f->root : f->table;
 }
 
 /* 4K frames that an entry of this level spans. */
 static inline uint64_t spte_pages(unsigned level)
 {
 	return 1ull << (9 * (level - 1));
+}
+
+/* 4K frames that a tree spans, from 0 on. */
+static inline uint64_t spte_tree_pages(const struct spte_format *f)
+{
+	return f->root_entries * spte_pages(f->root_level);
 }
 
 static inline unsigned spte_index(gfn_t gfn, unsigned level)
@@ -265,9 +332,9 @@ static inline uint64_t spte_protected(const struct spte_format *f, uint64_t spte
 }
 
 /*
- * Have the next write noted: by the fault that it takes on a leaf without W, or, in a format whose
- * dirty bits the CPU logs, by the CPU. It notes one 4K page for a dirty bit, so that a large page,
- * which is to be split first, loses W in any case.
+ * Have the next write logged: by the fault that it takes on a leaf without W, or by the CPU, in a
+ * format whose dirty bits the CPU logs. The CPU logs one 4K page for each dirty bit. So a large
+ * page loses W in any case: it has to be split first.
  */
 static inline uint64_t spte_logged(const struct spte_format *f, uint64_t spte, unsigned level)
 {
@@ -281,8 +348,8 @@ static inline bool spte_hardware_logs(const struct spte_format *f)
 }
 
 /*
- * Start to watch for the next access: clear the accessed bit, or, where hardware has none, all
- * rights. The caller does not need to flush: a cached translation only hides an access.
+ * Start to watch for the next access: clear the accessed bit, or all rights where hardware has no
+ * accessed bit. The caller does not need to flush: a cached translation only hides an access.
  */
 uint64_t spte_aged(const struct spte_format *f, uint64_t spte);
 
@@ -295,19 +362,24 @@ static inline uint64_t spte_restored(uint64_t spte)
 }
 
 /*
- * The one place where it is decided whether replacing a leaf or table entry `old` by `new` leaves
- * TLBs with something that must go. MMU_WRITABLE is looked at, not W: W may have been taken a
- * moment ago, without a flush, by spte_aged() (P2, race 3). A dirty bit is something as well: a CPU
- * that has seen it set does not look again before it writes (SDM volume 3, 4.8 and 28.3.5).
+ * Does replacing the leaf or table entry `old` by `new` leave something in TLBs that must be
+ * flushed? This is decided here only. A flush is due when the entry leads to another place or
+ * loses a right. For writing, mmu_writable counts and not W, because spte_aged() may have taken W
+ * a moment ago without a flush (P2, race 3). A dirty bit that is cleared counts as well: a CPU
+ * that has seen it set does not look again before it writes (SDM volume 3, 4.8 and 28.3.5). A
+ * right that is given needs no flush: a CPU that lacks it faults, which drops the cached entry
+ * (SDM volume 3, 4.10.4.3). The user bit takes a right when it is cleared, and, on CPUs with SMEP
+ * or SMAP, when it is set.
  */
 bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new);
 
 /* --- MMIO entries --- */
 
 /*
- * Can the fact that `gfn` is no memory, found in slots of `generation`, be cached in an entry? Not
- * during a change of slots, and never with a generation of all ones, because before that one is
- * over the engine drops every entry, so that when the 19 bits come round no old one is left.
+ * Can an entry cache the fact that `gfn` is no memory, which was found in slots of `generation`?
+ * Not during a change of slots. Never with a generation whose 19 bits are all ones: the engine
+ * drops every entry while that generation lasts, so that no old entry is left when the 19 bits
+ * come round.
  */
 static inline bool spte_may_cache_mmio(const struct spte_format *f, gfn_t gfn, uint64_t generation)
 {
@@ -359,7 +431,8 @@ enum spte_prop {
 	SP_TRACKED = 1 << 6,
 	SP_MMIO = 1 << 7,
 	SP_FROZEN = 1 << 8,
-	SP_ALL = (1 << 9) - 1,
+	SP_USER = 1 << 9,
+	SP_ALL = (1 << 10) - 1,
 };
 
 /* The properties of a leaf or of an entry that is not present. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One loop serves all modes: what differs between them (number of levels, reserved bits, which
- * levels have large pages) was turned into masks by mm/paging.c; only the size of an entry makes
- * two instances of it. Each entry is read once, and all decisions are taken on the value read.
- * Rights are checked when the walk is complete, since not-present and reserved-bit faults of
- * lower levels come before them; accessed and dirty bits are set after that, so that a walk that
- * faults changes nothing.
+ * One loop serves all formats: what differs between them (number of levels, reserved bits, which
+ * levels have large pages) was turned into masks by mm/paging.c; how an entry is read is a const
+ * description, of which the compiler knows the common one. Each entry is read once, and all
+ * decisions are taken on the value read. Rights are checked when the walk is complete, since
+ * not-present and reserved-bit faults of lower levels come before them; accessed and dirty bits are
+ * set after that, so that a walk that faults changes nothing.
  */
 #include <errno.h>
 
@@ -13,16 +13,73 @@
 #include "mm/paging.h"
 #include "mm/walk.h"
 
-/* The entries that a walk went through, for setting their bits. Index: level. */
-struct trail {
-	struct {
-		gpa_t at;
-		uint64_t val;
-	} step[WALK_MAX_LEVEL + 1];
-	unsigned top, leaf; /* first and last level */
-	uint64_t all;       /* AND over the entries, NX inverted */
-	uint64_t leaf_val;
+/* --- formats --- */
+
+/* 32-bit paging: SDM volume 3, 4.3. There is no NX: its bit is never set. */
+static const struct walk_entry narrow = {
+	.shift = 2,
+	.index_bits = 10,
+	.present = PTE_P,
+	.write = PTE_RW,
+	.user = PTE_US,
+	.execute = PTE_NX,
+	.inverted = PTE_NX,
+	.accessed = PTE_A,
+	.dirty = PTE_D,
+	.large = PTE_PS,
+	.high_base = GENMASK_ULL(20, 13),
 };
+
+/* PAE, 4 and 5 levels: 4.4 and 4.5. */
+static const struct walk_entry wide = {
+	.shift = 3,
+	.index_bits = 9,
+	.present = PTE_P,
+	.write = PTE_RW,
+	.user = PTE_US,
+	.execute = PTE_NX,
+	.inverted = PTE_NX,
+	.accessed = PTE_A,
+	.dirty = PTE_D,
+	.large = PTE_PS,
+};
+
+#define PAE_HIGH GENMASK_ULL(62, 52)
+#define RSVD_2M  GENMASK_ULL(20, 13)
+#define RSVD_1G  GENMASK_ULL(29, 13)
+
+/* Reserved bits, of tables and of pages: SDM volume 3, tables 4-5 to 4-20. */
+const struct walk_format walk_formats[WALK_MAX_LEVEL + 1] = {
+	[2] = {.entry = &narrow,
+	       .levels = 2,
+	       .large_levels = BIT(2),
+	       .address = GENMASK_ULL(31, 12)},
+	[3] = {.entry = &wide,
+	       .levels = 3,
+	       .large_levels = BIT(2),
+	       .address = PTE_ADDR,
+	       .reserved = {[1] = {PAE_HIGH, PAE_HIGH}, [2] = {PAE_HIGH, PAE_HIGH | RSVD_2M}}},
+	[4] = {.entry = &wide,
+	       .levels = 4,
+	       .large_levels = BIT(2) | BIT(3),
+	       .address = PTE_ADDR,
+	       .reserved = {[2] = {0, RSVD_2M}, [3] = {0, RSVD_1G}, [4] = {0, PTE_PS}}},
+	[5] = {.entry = &wide,
+	       .levels = 5,
+	       .large_levels = BIT(2) | BIT(3),
+	       .address = PTE_ADDR,
+	       .reserved = {[2] = {0, RSVD_2M},
+			    [3] = {0, RSVD_1G},
+			    [4] = {0, PTE_PS},
+			    [5] = {0, PTE_PS}}},
+};
+
+/* The rights that all entries give whose AND is `all`, with bits that forbid inverted. */
+static inline unsigned rights_of(const struct walk_entry *e, uint64_t all)
+{
+	return (all & e->write ? RIGHT_WRITE : 0) | (all & e->user ? RIGHT_USER : 0) |
+	       (all & e->execute ? RIGHT_EXECUTE : 0);
+}
 
 /* --- faults --- */
 
@@ -115,18 +172,18 @@ static inline const void *entry_at(struct window *w, struct slot_array *slots, g
 	return chunk_va(w->chunk, gpa.v - w->origin);
 }
 
-static inline uint64_t load_entry(const void *at, bool wide)
+static inline uint64_t load_entry(const struct walk_entry *e, const void *at)
 {
-	return wide ? __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED)
-		    : __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED);
+	return e->shift == 3 ? __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED)
+			     : __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED);
 }
 
 /* False: the entry has changed since. */
-static bool update_entry(void *at, uint64_t old, uint64_t new, bool wide)
+static bool update_entry(const struct walk_entry *e, void *at, uint64_t old, uint64_t new)
 {
 	uint32_t old32 = old;
 
-	if (wide)
+	if (e->shift == 3)
 		return __atomic_compare_exchange_n((uint64_t *)at, &old, new, false,
 						   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	return __atomic_compare_exchange_n((uint32_t *)at, &old32, new, false, __ATOMIC_RELAXED,
@@ -137,41 +194,55 @@ static bool update_entry(void *at, uint64_t old, uint64_t new, bool wide)
  * Set bits where they are missing. False: the entry has changed since it was read, so nothing
  * that was concluded from it holds. Read-only memory is left as it is.
  */
-static bool set_bits(struct slot_array *slots, const struct trail *trail, unsigned level,
-		     uint64_t set, bool wide)
+static bool set_bits(struct slot_array *slots, const struct walk_entry *e, struct walk_step *step,
+		     uint64_t set)
 {
-	gpa_t at = trail->step[level].at;
-	uint64_t old = trail->step[level].val;
-	const struct memslot *slot = usable_slot(slots, at);
+	const struct memslot *slot = usable_slot(slots, step->at);
+	uint64_t marked = step->val | set;
 
-	if ((old & set) == set || !slot || slot->flags & SLOT_READONLY)
+	if (marked == step->val || !slot || slot->flags & SLOT_READONLY)
 		return true;
-	if (!update_entry(slot_va(slot, at), old, old | set, wide))
+	if (!update_entry(e, slot_va(slot, step->at), step->val, marked))
 		return false;
-	slot_mark_dirty(slot, gpa_to_gfn(at));
+	slot_wrote(slot, step->at, 1ull << e->shift);
+	step->val = marked;
 	return true;
 }
 
-static bool set_accessed_dirty(struct slot_array *slots, const struct trail *trail,
-			       uint64_t leaf_bits, bool wide)
+static inline uint64_t bits_of_leaf(const struct walk_entry *e, unsigned kind)
 {
-	for (unsigned level = trail->top; level > trail->leaf; level--) {
-		if (!set_bits(slots, trail, level, PTE_A, wide))
+	return kind & KIND_WRITE ? e->accessed | e->dirty : e->accessed;
+}
+
+static bool set_accessed(struct slot_array *slots, const struct walk_entry *e, unsigned kind,
+			 struct walk_result *r)
+{
+	for (unsigned level = r->top; level > r->last; level--) {
+		if (!set_bits(slots, e, &r->step[level], e->accessed))
 			return false;
 	}
-	return set_bits(slots, trail, trail->leaf, leaf_bits, wide);
+	return set_bits(slots, e, &r->step[r->last], bits_of_leaf(e, kind));
+}
+
+/* After a walk that did not fault. */
+static inline bool has_accessed(const struct walk_entry *e, unsigned kind,
+				const struct walk_result *r)
+{
+	const struct walk_step *leaf = &r->step[r->last];
+
+	return !(e->accessed & ~leaf->all) && !(bits_of_leaf(e, kind) & ~leaf->val);
 }
 
 /* --- the walk --- */
 
-/* Bits 39:32 of a 4 MiB page's address (PSE-36) are in bits 20:13 of its entry. */
-static inline uint64_t page_base(const struct guest_paging *p, uint64_t leaf, unsigned page_shift,
-				 bool wide)
+/* Bits 39:32 of a 4 MiB page's address (PSE-36) are elsewhere in its entry. */
+static inline uint64_t page_base(const struct guest_paging *p, const struct walk_entry *e,
+				 uint64_t leaf, unsigned page_shift)
 {
 	uint64_t base = leaf & p->addr_mask & (UINT64_MAX << page_shift);
 
-	if (!wide && page_shift == 22)
-		base |= FIELD_GET(GENMASK_ULL(20, 13), leaf) << 32;
+	if (e->high_base && page_shift > PAGE_SHIFT)
+		base |= FIELD_GET(e->high_base, leaf) << 32;
 	return base;
 }
 
@@ -179,93 +250,96 @@ static inline uint64_t page_base(const struct guest_paging *p, uint64_t leaf, un
  * An entry with its PS bit set, or with some reserved bit. 0: a table, 1: a page, -1: a fault.
  * Level 1 has no PS bit; what is there is PAT.
  */
-static int classify(const struct guest_paging *p, uint64_t entry, unsigned level)
+static int classify(const struct guest_paging *p, const struct walk_entry *e, uint64_t entry,
+		    unsigned level)
 {
-	bool large = entry & PTE_PS;
+	bool large = entry & e->large;
 
 	if (entry & p->reserved[level][large])
 		return -1;
 	return large && p->large_levels & BIT(level);
 }
 
-/* 0 or -EFAULT. `wide`: entries of 8 bytes; a constant where this is expanded. */
-static inline __attribute__((always_inline)) int walk(struct slot_array *slots,
-						      const struct guest_paging *p, uint64_t gva,
-						      unsigned kind, struct trail *trail,
-						      struct walk_result *r, bool wide)
+static int fault_at(const struct guest_paging *p, unsigned kind, uint32_t cause, unsigned level,
+		    struct walk_result *r)
 {
-	const unsigned entry_shift = wide ? 3 : 2, index_bits = PAGE_SHIFT - entry_shift;
+	r->last = level;
+	return fault(p, kind, cause, r);
+}
+
+/*
+ * 0 or -EFAULT. `e` is that of p->format; in the expansion for wide entries the compiler knows what
+ * it says.
+ */
+static __always_inline int walk(struct slot_array *slots, const struct guest_paging *p,
+				const struct walk_entry *e, uint64_t gva, unsigned kind,
+				struct walk_result *r)
+{
 	struct window window = {.size = 0};
-	unsigned level = p->levels, shift, rights;
+	unsigned level = p->levels, shift;
 	uint64_t entry = p->cr3, all = ~0ull;
+	struct walk_step *step;
 
 	if (unlikely(level == 3)) { /* PAE: the upper level is in registers */
 		entry = p->pdpte[gva >> 30 & 3];
-		if (!(entry & PTE_P))
-			return fault(p, kind, 0, r);
-		level = 2;
+		level = entry & PTE_P ? 2 : 0;
 	}
-	trail->top = level;
-	shift = PAGE_SHIFT + index_bits * (level - 1);
-	for (;; level--, shift -= index_bits) {
-		uint64_t offset = (gva >> shift << entry_shift) & (PAGE_SIZE - 1);
+	r->top = level;
+	if (unlikely(!level))
+		return fault_at(p, kind, 0, 0, r);
+	/* Of gva, to get the offset in a table. */
+	shift = PAGE_SHIFT - e->shift + e->index_bits * (level - 1);
+	for (step = &r->step[level];; level--, step--, shift -= e->index_bits) {
+		uint64_t offset = gva >> shift & (PAGE_SIZE - 1) & (UINT64_MAX << e->shift);
 		gpa_t at = GPA((entry & p->addr_mask) + offset);
-		int kind_of_entry = 0;
 
-		entry = load_entry(entry_at(&window, slots, at), wide);
-		trail->step[level].at = at;
-		trail->step[level].val = entry;
-		if (!(entry & PTE_P))
-			return fault(p, kind, 0, r);
-		if (unlikely(entry & p->special[level]))
-			kind_of_entry = classify(p, entry, level);
-		if (unlikely(kind_of_entry < 0))
-			return fault(p, kind, PFERR_PRESENT | PFERR_RSVD, r);
-		all &= entry ^ PTE_NX;
-		if (level == 1 || kind_of_entry)
+		step->at = at;
+		step->host = entry_at(&window, slots, at);
+		step->val = entry = load_entry(e, step->host);
+		step->all = all &= entry ^ e->inverted;
+		if (!(entry & e->present))
+			return fault_at(p, kind, 0, level, r);
+		if (unlikely(entry & p->special[level])) {
+			int large = classify(p, e, entry, level);
+
+			if (large < 0)
+				return fault_at(p, kind, PFERR_PRESENT | PFERR_RSVD, level, r);
+			if (large)
+				break;
+		}
+		if (level == 1)
 			break;
 	}
-	trail->leaf = level;
-	trail->all = all;
-	trail->leaf_val = entry;
-	rights = (all >> 1 & (RIGHT_WRITE | RIGHT_USER)) | (all & PTE_NX ? RIGHT_EXECUTE : 0);
-	*r = (struct walk_result){
-		.gpa = GPA(page_base(p, entry, shift, wide) | (gva & ~(UINT64_MAX << shift))),
-		.page_shift = shift,
-		.rights = rights,
-		.pkey = p->pke ? entry >> 59 & 15 : 0,
-	};
-	return check_rights(p, kind, rights, r);
+	shift += e->shift;
+	r->last = level;
+	r->gpa = GPA(page_base(p, e, entry, shift) | (gva & ~(UINT64_MAX << shift)));
+	r->page_shift = shift;
+	r->rights = rights_of(e, all);
+	r->pkey = p->pke ? entry >> 59 & 15 : 0;
+	return check_rights(p, kind, r->rights, r);
 }
 
 static int walk_without_paging(gva_t gva, struct walk_result *r)
 {
-	*r = (struct walk_result){
-		.gpa = GPA((uint32_t)gva.v),
-		.page_shift = 32,
-		.rights = RIGHT_WRITE | RIGHT_USER | RIGHT_EXECUTE,
-	};
+	r->gpa = GPA((uint32_t)gva.v);
+	r->page_shift = 32;
+	r->rights = RIGHT_WRITE | RIGHT_USER | RIGHT_EXECUTE;
+	r->pkey = r->top = r->last = 0;
 	return 0;
 }
 
 #define MAX_LOST_RACES 16
 
 /* Walk, set bits, and again when another CPU was faster. */
-static inline __attribute__((always_inline)) int walk_and_set(struct slot_array *slots,
-							      const struct guest_paging *p,
-							      uint64_t gva, unsigned kind,
-							      struct walk_result *r, bool wide)
+static __always_inline int walk_and_set(struct slot_array *slots, const struct guest_paging *p,
+					const struct walk_entry *e, uint64_t gva, unsigned kind,
+					struct walk_result *r)
 {
-	struct trail trail;
-
 	for (unsigned i = 0; i < MAX_LOST_RACES; i++) {
-		uint64_t leaf_bits = kind & KIND_WRITE ? PTE_A | PTE_D : PTE_A;
-		int err = walk(slots, p, gva, kind, &trail, r, wide);
+		int err = walk(slots, p, e, gva, kind, r);
 
-		if (err || likely(trail.all & PTE_A && !(leaf_bits & ~trail.leaf_val)))
+		if (err || likely(has_accessed(e, kind, r)) || set_accessed(slots, e, kind, r))
 			return err;
-		if (set_accessed_dirty(slots, &trail, leaf_bits, wide))
-			return 0;
 	}
 	return -EAGAIN;
 }
@@ -273,20 +347,40 @@ static inline __attribute__((always_inline)) int walk_and_set(struct slot_array 
 int guest_walk(struct guest_memory *mem, const struct guest_paging *p, gva_t gva, uint32_t access,
 	       struct walk_result *r)
 {
-	if (likely(p->levels > 2))
-		return walk_and_set(slots_get(mem), p, gva.v, kind_of(access), r, true);
-	if (!p->levels)
+	if (unlikely(!p->format))
 		return walk_without_paging(gva, r);
-	return walk_and_set(slots_get(mem), p, gva.v, kind_of(access), r, false);
+	if (likely(p->format->entry == &wide))
+		return walk_and_set(slots_get(mem), p, &wide, gva.v, kind_of(access), r);
+	return walk_and_set(slots_get(mem), p, p->format->entry, gva.v, kind_of(access), r);
 }
 
 int guest_walk_peek(struct guest_memory *mem, const struct guest_paging *p, gva_t gva,
 		    uint32_t access, struct walk_result *r)
 {
-	struct trail trail;
-
-	if (!p->levels)
+	if (!p->format)
 		return walk_without_paging(gva, r);
-	return p->levels > 2 ? walk(slots_get(mem), p, gva.v, kind_of(access), &trail, r, true)
-			     : walk(slots_get(mem), p, gva.v, kind_of(access), &trail, r, false);
+	return walk(slots_get(mem), p, p->format->entry, gva.v, kind_of(access), r);
+}
+
+bool guest_walk_set_accessed(struct guest_memory *mem, const struct guest_paging *p,
+			     uint32_t access, struct walk_result *r)
+{
+	if (!r->top || has_accessed(p->format->entry, kind_of(access), r))
+		return true;
+	return set_accessed(slots_get(mem), p->format->entry, kind_of(access), r);
+}
+
+bool guest_walk_is_current(const struct guest_paging *p, const struct walk_result *r)
+{
+	for (unsigned level = r->top; level && level >= r->last; level--) {
+		if (load_entry(p->format->entry, r->step[level].host) != r->step[level].val)
+			return false;
+	}
+	return true;
+}
+
+unsigned guest_walk_rights(const struct guest_paging *p, const struct walk_result *r,
+			   unsigned level)
+{
+	return rights_of(p->format->entry, r->step[level].all);
 }

@@ -3,6 +3,11 @@
  * The walk of a guest's own page tables in software, as its CPU would do it: every paging mode,
  * every reason to fault, accessed and dirty bits (SDM volume 3, chapter 4; APM volume 2,
  * chapter 5).
+ *
+ * There are three steps: walk, set accessed and dirty bits, and look whether what was read is still
+ * there. A caller that only translates needs the first two: guest_walk() does both. A caller that
+ * builds something from the guest's entries also needs the third, at a time when nobody can change
+ * them unseen any more.
  */
 #ifndef MM_WALK_H
 #define MM_WALK_H
@@ -12,6 +17,8 @@
 #include "mm/slots.h"
 
 #define WALK_MAX_LEVEL 5
+
+struct walk_format; /* mm/paging.h */
 
 /*
  * What paging depends on. The owner (one vCPU) sets the first part and calls
@@ -26,7 +33,8 @@ struct guest_paging {
 	bool amd;           /* bit 8 of PML4 and PML5 entries is reserved */
 
 	/* Derived by guest_paging_update(). */
-	uint8_t levels;       /* 0: no paging; 2, 3 (PAE), 4, 5 */
+	const struct walk_format *format; /* NULL: no paging */
+	uint8_t levels;                   /* 0: no paging; 2, 3 (PAE), 4, 5 */
 	uint8_t large_levels; /* bit n: the PS bit makes a page of an entry of level n */
 	bool nx, pse, pke;
 	uint64_t addr_mask;                       /* address bits of an entry */
@@ -47,27 +55,60 @@ void guest_paging_update(struct guest_paging *p);
 #define RIGHT_USER    BIT(1)
 #define RIGHT_EXECUTE BIT(2)
 
+/* An entry that the walk went through. */
+struct walk_step {
+	gpa_t at;         /* where it lies in the guest's memory ... */
+	const void *host; /* ... and in the direct map; in a hole: a word of all ones */
+	uint64_t val;     /* what was read, and what has been set in it since */
+	uint64_t all;     /* the AND over all read so far, see guest_walk_rights() */
+};
+
 struct walk_result {
 	gpa_t gpa;
 	uint32_t error;     /* -EFAULT: the error code to push */
 	uint8_t page_shift; /* log2 of the page size; 32 without paging */
 	uint8_t rights;     /* of the page, RIGHT_*: the AND over all levels */
 	uint8_t pkey;       /* 0 unless CR4.PKE and 4 or 5 levels */
+	uint8_t top,
+		last; /* levels of the first entry read and the last, also of a fault; 0: none */
+	struct walk_step step[WALK_MAX_LEVEL + 1]; /* the trail, by level: top ... last */
 };
 
 /*
  * Translate `gva` for one access and set accessed and dirty bits as the CPU would. Bits of gva
  * beyond the mode's width are ignored (the check for canonical addresses comes before paging).
  * 0; -EFAULT: a page fault with r->error is due; -EAGAIN: other CPUs keep changing the entries
- * under the walk: let the guest run its instruction again.
- * Reader of mm/grace.h; any locks or none. Page tables in a hole read as all ones.
+ * during the walk; let the guest execute its instruction again.
+ * Reader of mm/grace.h, and the trail is valid as long as what is read there; any locks or none.
+ * Page tables in a hole read as all ones. The PDPTEs of PAE are registers and not in the trail.
  */
 int guest_walk(struct guest_memory *mem, const struct guest_paging *p, gva_t gva, uint32_t access,
 	       struct walk_result *r);
 
-/* The same without setting accessed and dirty bits: for debuggers and the monitor. */
+/* The first step alone, which changes nothing: also for debuggers and the monitor. 0 or -EFAULT. */
 int guest_walk_peek(struct guest_memory *mem, const struct guest_paging *p, gva_t gva,
 		    uint32_t access, struct walk_result *r);
+
+/*
+ * The second step, after one that did not fault: set what is missing of accessed and dirty bits in
+ * the entries of the trail. False: an entry has changed since it was read. Then nothing that was
+ * concluded from the walk holds, and this entry and those below it were left as they are. Read-only
+ * memory and holes stay as they are.
+ */
+bool guest_walk_set_accessed(struct guest_memory *mem, const struct guest_paging *p,
+			     uint32_t access, struct walk_result *r);
+
+/*
+ * The third step: are all entries of the trail still what they were, bit for bit? It may be asked
+ * after any walk, also one that faulted. A caller that has write-protected the tables asks after
+ * the flush, because older writes of other CPUs may arrive until then. The reads have no order of
+ * their own.
+ */
+bool guest_walk_is_current(const struct guest_paging *p, const struct walk_result *r);
+
+/* The rights (RIGHT_*) that the entries from the top down to `level` of the trail leave. */
+unsigned guest_walk_rights(const struct guest_paging *p, const struct walk_result *r,
+			   unsigned level);
 
 /* Is `gva` canonical in this mode? Always true outside long mode. */
 bool guest_is_canonical(const struct guest_paging *p, gva_t gva);

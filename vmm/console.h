@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Consoles. Each VM has one: the byte stream between the guest's UART and whoever looks at it. It
- * goes to a physical serial port of its own (`console=com2` on the VM's module line), or shares
- * the machine's console, where one VM at a time is attached and the others' last output is kept
- * until they are. The machine's console also carries the log and the monitor.
+ * Consoles. Each VM has one: the byte stream between the guest's UART and a person or a program
+ * outside. It has a physical serial port of its own (`console=com2` on the VM's module line), or
+ * it shares the machine's console. There one VM at a time is attached; the last output of the
+ * others is kept until they are attached. The machine's console also carries the log and the
+ * monitor.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
@@ -22,7 +23,7 @@ struct vm;
 struct console {
 	struct char_sink sink;            /* const; takes the console lock, a leaf */
 	struct serial *port;              /* const; its own serial port, or NULL */
-	struct vm *vm;                    /* const; who gets what is typed here */
+	struct vm *vm;                    /* const; the VM that gets what is typed here */
 	uint32_t head;                    /* console lock; bytes ever put into `history` */
 	uint8_t history[CONSOLE_HISTORY]; /* console lock */
 };
@@ -36,8 +37,10 @@ struct vm_config;
 int console_init(struct console *c, struct vm *vm, const struct vm_config *config);
 void console_destroy(struct console *c);
 
-/* Show this console on the machine's, from what it said last; NULL: the monitor, until the next
- * call. */
+/*
+ * Attach this console to the machine's, and show its last output first; NULL: attach the monitor,
+ * until the next call.
+ */
 void console_attach(struct console *c);
 
 /* To the machine's console: the monitor's words. */
@@ -46,7 +49,10 @@ void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Bytes typed since the last call go to their VM or to the monitor. Boot CPU. */
 void console_poll(void);
 
-/* Who takes what is typed when no VM's console is attached (vmm/control/monitor.c). Boot CPU. */
+/*
+ * The receiver of what is typed while no VM's console is attached (vmm/control/monitor.c). Boot
+ * CPU.
+ */
 struct console_monitor {
 	void (*enter)(void);         /* CONSOLE_ESCAPE was typed at a VM's console */
 	void (*input)(uint8_t byte); /* a byte for the monitor */

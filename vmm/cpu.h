@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the vmm keeps per physical CPU: its vCPUs, its timers, and what it is doing right now. */
+/* The vmm's data of one physical CPU: its vCPUs, its timers, and what it is doing right now. */
 #ifndef VMM_CPU_H
 #define VMM_CPU_H
 
@@ -24,7 +24,7 @@ struct vmm_cpu {
 	struct timer_queue timers;     /* rules in vmm/dev/timer.h */
 	struct timer slice;            /* own CPU: end of the running vCPU's time slice ... */
 	uint64_t slice_end;            /* own CPU: ... in TSC ticks; ~0: there is none */
-	_Atomic(struct vcpu *) loaded; /* own CPU writes: whose registers are in the CPU */
+	_Atomic(struct vcpu *) loaded; /* own CPU writes: the vCPU whose registers are in the CPU */
 	bool has_work;                 /* own CPU: background work waits for the end of a slice */
 	_Atomic bool reschedule;       /* see vmm_cpu_reschedule() */
 	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
@@ -41,18 +41,21 @@ static inline struct vmm_cpu *vmm_this_cpu(void)
 
 struct vmm_cpu *vmm_cpu_by_id(unsigned id);
 
-/* Make a CPU look around: no effect on the calling one. */
+/*
+ * Make a CPU look at its requests and timers: an IPI, unless it is in the hypervisor. Does nothing
+ * to the calling CPU.
+ */
 void vmm_cpu_kick(struct vmm_cpu *c);
 
 /*
- * End the next run of the calling CPU's vCPU, as soon as what is injected with it has been
- * delivered: the vCPU then looks for NMIs again.
+ * End the next run of the calling CPU's vCPU as soon as the event that is injected with its entry
+ * has been delivered. The vCPU then looks for NMIs again.
  */
 void vmm_cpu_interrupt_self(void);
 
 /*
- * Make a CPU go round its loop: housekeeping, and whose turn it is. Any CPU. A CPU that is just
- * about to load a vCPU sees it as well:
+ * Make a CPU go round its loop: do the housekeeping and pick a vCPU anew. Any CPU. A CPU that is
+ * just about to load a vCPU sees this request as well:
  *
  *	caller					cpu_loop() (vmm/control/cpu_loop.c)
  *	c->reschedule = true	(A)		c->loaded = v		(C)

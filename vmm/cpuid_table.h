@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What CPUID tells a guest: what this CPU has, cut down to what Umbra can really serve, plus what
- * Umbra adds (a local APIC with x2APIC and TSC deadline, the hypervisor leaves).
+ * The CPUID leaves that a guest sees: the features of this CPU as far as Umbra can really serve
+ * them, and those that Umbra adds (a local APIC with x2APIC and TSC deadline, the hypervisor
+ * leaves).
  */
 #ifndef VMM_CPUID_TABLE_H
 #define VMM_CPUID_TABLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "arch/x86/cpuid_bits.h"
 
 #define CPUID_BASIC_LEAVES 0x20
 #define CPUID_EXT_LEAVES   0x22
@@ -37,17 +40,28 @@ static inline bool cpuid_is_amd(const struct cpuid_table *t)
 /* CPUID of this machine (vmm/cpuid_host.c). */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
 
-void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus);
+/*
+ * Fill the table of a VM. `may_shadow`: it may come to run under shadow paging, which offers no
+ * PCIDs, no protection keys and no five levels.
+ */
+void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow);
 
-/* One bit of the guest's CPUID, by names of the manuals: cpuid_has(t, CPUID_1_ECX, 21). */
-enum cpuid_word {
-	CPUID_1_ECX,
-	CPUID_1_EDX,
-	CPUID_7_EBX,
-	CPUID_7_ECX,
-	CPUID_EXT1_ECX,
-	CPUID_EXT1_EDX
-};
-bool cpuid_has(const struct cpuid_table *t, enum cpuid_word word, unsigned bit);
+/* One register of the guest's CPUID that holds feature bits. */
+static inline const uint32_t *cpuid_word(const struct cpuid_table *t, enum cpuid_word word)
+{
+	const struct cpuid_place *p = &cpuid_places[word];
+	const struct cpuid_entry *e = p->leaf == 0xd ? &t->xsave[p->subleaf]
+				      : p->leaf < CPUID_BASIC_LEAVES
+					      ? &t->basic[p->leaf]
+					      : &t->ext[p->leaf - 0x80000000];
+
+	return (const uint32_t *)e + p->reg;
+}
+
+/* Does the guest's CPUID have this bit? Those that follow the guest's state are never set here. */
+static inline bool cpuid_has(const struct cpuid_table *t, enum cpuid_bit bit)
+{
+	return *cpuid_word(t, CPUID_WORD(bit)) & CPUID_MASK(bit);
+}
 
 #endif

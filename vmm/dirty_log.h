@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The dirty log of a running VM: which 4K pages of its RAM were written, by the guest or by Umbra
- * on its behalf, since somebody last looked. One user at a time has it, the monitor or the guest
- * itself, for each look takes away what it sees.
+ * on its behalf, since the last look at the log. It has one user at a time, the monitor or the
+ * guest itself, because each look clears what it reports.
  *
  * All functions: any CPU, inside the hypervisor, with no lock and no reference into the memory
  * slots (rule 2 of docs/locking.md), while the vCPUs run.
@@ -57,16 +57,17 @@ int dirty_stop(struct vm *vm, enum dirty_user user);
 /*
  * Get and clear: bit i of `bitmap` (nr_pages bits) is page first + i, 0 where there is no RAM.
  * `first` and `nr_pages` are multiples of DIRTY_GRANULE; nr_pages at most DIRTY_MAX_PAGES. How many
- * bits are set; or -ENOENT, -EBUSY as above, -EINVAL. Of a write that was over before the call, the
- * page is reported by this call or was by one before it (mm/slots.h).
+ * bits are set; or -ENOENT, -EBUSY as above, -EINVAL. The page of a write that was over before
+ * this call is reported by this call or was by an earlier one (mm/slots.h).
  */
 int dirty_collect(struct vm *vm, enum dirty_user user, gfn_t first, uint64_t nr_pages,
 		  uint64_t *bitmap);
 
 /*
- * The CPU's own log of written pages, where it has one (virt_caps.tdp_logs_writes). Switch it as
- * vm->logs_writes says; bring what it has noted into the slots' bitmaps. Owner CPU, out of guest
- * mode; the CPU's log is empty when it is switched.
+ * The CPU's own log of written pages, where it has one (virt_caps.tdp_logs_writes).
+ * dirty_switch_cpu_log() switches it as vm->logs_writes says; dirty_empty_cpu_log() copies the
+ * pages in it into the slots' bitmaps. Owner CPU, out of guest mode; the CPU's log is empty when it
+ * is switched.
  */
 void dirty_switch_cpu_log(struct vcpu *v);
 void dirty_empty_cpu_log(struct vcpu *v);

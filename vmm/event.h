@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a vCPU is to take next: exceptions, NMIs and interrupts, in the order of their priority
- * (SDM volume 3, 6.9; APM volume 2, 8.5). One event goes in with each entry; when one must wait,
- * the vendor is asked for an exit as soon as the guest can take it (a window).
+ * Which event a vCPU takes next: exceptions, NMIs and interrupts, in the order of their priority
+ * (SDM volume 3, 6.9; APM volume 2, 8.5). Each entry injects at most one event. When an event must
+ * wait, the CPU is asked to exit as soon as the guest can take it (a window).
  *
- * Here it is decided what comes next, and nothing is executed: who calls event_next() does that
+ * These functions only decide. The caller of event_next() executes the decision
  * (vmm/exit/requests.c). All functions: owner CPU.
  */
 #ifndef VMM_EVENT_H
@@ -26,7 +26,7 @@ void event_inject(struct vcpu *v, uint8_t vector);
 void event_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
 void event_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
-/* RFLAGS.TF was set at the beginning of an instruction that was executed in software: #DB. */
+/* Queue the #DB of an instruction that was executed in software and began with RFLAGS.TF set. */
 void event_raise_single_step(struct vcpu *v);
 
 enum event_next {
@@ -48,13 +48,13 @@ bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev);
 /* Have the vendor exit when the guest can take what waits. */
 void event_ask_for_windows(struct vcpu *v);
 
-/* EXIT_IRQ_WINDOW: the window is used up; look again. */
+/* EXIT_IRQ_WINDOW: close the window, and look for events again. */
 void event_close_irq_window(struct vcpu *v);
 
 /* REQ_NMI: latch the NMIs that were sent. */
 void event_latch_nmis(struct vcpu *v);
 
-/* After an exit in the middle of a delivery: what was injected and cut short comes again. */
+/* The exit interrupted the delivery of an event: queue that event again. */
 void event_requeue(struct vcpu *v);
 
 /* May the halted vCPU wake: is there an event that it would take? */

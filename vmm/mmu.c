@@ -29,6 +29,11 @@ const char *mmu_obstacle(void)
 	       "(NPT, EPT) is missing";
 }
 
+void mmu_vm_choose(struct vm_mmu *m)
+{
+	m->may_shadow = !virt_caps.tdp;
+}
+
 int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages)
 {
 	m->mem = mem;
@@ -59,7 +64,7 @@ int mmu_load_root(struct vcpu_mmu *v, struct virt_vcpu *virt)
 
 	if (r)
 		return r;
-	virt_set_root(virt, root);
+	virt_set_paging(virt, &(struct virt_paging){.root = root});
 	virt_flush_tdp(virt);
 	return 0;
 }

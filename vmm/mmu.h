@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one place that picks the MMU engine of a VM. Whatever the vmm wants of an engine (mm/mmu.h)
- * goes through these functions, and nothing else in vmm/ knows which engines there are. Today each
+ * The one place that picks the MMU engine of a VM. All calls of the vmm into an engine (mm/mmu.h)
+ * go through these functions; no other file of vmm/ knows which engines there are. Today each
  * VM has two-dimensional tables (ept/).
  *
- * What a vCPU does on its own behalf takes its struct vcpu_mmu; what concerns the whole VM takes
- * its struct vm_mmu.
+ * A function for one vCPU takes its struct vcpu_mmu; a function for the whole VM takes its struct
+ * vm_mmu.
  */
 #ifndef VMM_MMU_H
 #define VMM_MMU_H
@@ -21,6 +21,7 @@ struct vm;
 
 struct vm_mmu {
 	struct guest_memory *mem; /* const */
+	bool may_shadow;          /* const; the VM may come to run under shadow paging */
 	struct tdp tdp;           /* rules in ept/tdp.h */
 };
 
@@ -28,7 +29,7 @@ struct vm_mmu {
 struct vcpu_mmu {
 	struct guest_memory *mem; /* const */
 	struct tdp_vcpu tdp;      /* rules in ept/tdp.h */
-	uint64_t mmio_gfn;        /* where a fault last found no memory ... */
+	uint64_t mmio_gfn;        /* the page in which a fault last found no memory ... */
 	uint64_t mmio_generation; /* ... in this state of the slots */
 };
 
@@ -37,6 +38,18 @@ void mmu_init(void);
 
 /* Why no engine can run guests on this machine: a sentence; or NULL. After virt_probe(). */
 const char *mmu_obstacle(void);
+
+/*
+ * Choose for a VM that is being created: first of all, because its CPUID and its vCPUs depend on
+ * it.
+ */
+void mmu_vm_choose(struct vm_mmu *m);
+
+/* Do the vCPUs run with nested paging? As virt_vcpu_init() wants to know it. */
+static inline bool mmu_is_nested(const struct vm_mmu *m)
+{
+	return !m->may_shadow;
+}
 
 /* Set up the engine of `vm`, whose memory is `mem`. 0, or -ENOMEM. */
 int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages);
@@ -64,8 +77,9 @@ static inline void mmu_flush(struct virt_vcpu *virt)
 }
 
 /*
- * Is `gpa` in the page of a device that the vCPU used last, with the slots unchanged since? Guests
- * go on to use the device that they have just used. `error`: PFERR_* of the fault. Owner CPU.
+ * Is `gpa` in the page of the device that this vCPU used last, and are the slots unchanged since
+ * then? Guests go on to use the device that they have just used. `error`: PFERR_* of the fault.
+ * Owner CPU.
  */
 static inline bool mmu_is_known_mmio(const struct vcpu_mmu *v, gpa_t gpa, uint32_t error)
 {
@@ -75,7 +89,10 @@ static inline bool mmu_is_known_mmio(const struct vcpu_mmu *v, gpa_t gpa, uint32
 	return likely(known && (error & PFERR_RSVD));
 }
 
-/* Such a fault comes to RET_PF_EMULATE, without asking: for the statistics. Owner CPU. */
+/*
+ * Count such a fault as RET_PF_EMULATE in the statistics; the engine is not asked about it. Owner
+ * CPU.
+ */
 static inline void mmu_count_mmio(struct vcpu_mmu *v)
 {
 	tdp_count_mmio(&v->tdp);
@@ -87,8 +104,9 @@ static inline void mmu_forget_mmio(struct vcpu_mmu *v)
 }
 
 /*
- * Resolve a fault at `gpa`; what it comes to is in mm/mmu.h. A device that is found is remembered
- * for mmu_is_known_mmio(), for as long as the slots stay as they were before the look at them.
+ * Resolve a fault at `gpa`; the results are in mm/mmu.h. The page of a device is remembered for
+ * mmu_is_known_mmio(), together with the generation that the slots had before the engine looked at
+ * them.
  * Owner CPU, inside the hypervisor.
  */
 static inline enum ret_pf mmu_fault(struct vcpu_mmu *v, gpa_t gpa, uint32_t error)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each physical CPU and its vCPUs: who runs next, for how long, and the timers that end a slice.
- * Round robin with a time slice that is armed only when more than one vCPU lives here; a halted
- * vCPU costs nothing until somebody sends it a request. vCPUs do not migrate. The loop that asks
- * all this is vmm/control/cpu_loop.c.
+ * The scheduler of each physical CPU: which of its vCPUs runs next, for how long, and the timers
+ * that end a slice. It is round robin. The time slice is armed only when more than one vCPU is
+ * bound to the CPU. A halted vCPU costs nothing until it gets a request. vCPUs do not migrate. The
+ * loop that calls these functions is vmm/control/cpu_loop.c.
  */
 #ifndef VMM_SCHED_H
 #define VMM_SCHED_H
@@ -28,8 +28,8 @@ struct vcpu *sched_pick(struct vmm_cpu *c);
 bool sched_is_busy(struct vmm_cpu *c);
 
 /*
- * Begin the slice of `v`, which is loaded. It counts only when somebody else waits for this CPU:
- * another vCPU, background work, or calls that are due after a grace period. Own CPU.
+ * Begin the slice of `v`, which is loaded. The slice has an end only when something else waits for
+ * this CPU: another vCPU, background work, or calls that are due after a grace period. Own CPU.
  */
 void sched_start_slice(struct vmm_cpu *c, struct vcpu *v);
 
@@ -38,7 +38,7 @@ void sched_take_interrupts(struct vmm_cpu *c);
 
 void sched_run_timers_slow(struct vmm_cpu *c);
 
-/* Before an entry: what the guest has just armed must be in the hardware. Own CPU. */
+/* Before an entry: put the timer that the guest has just armed into the hardware. Own CPU. */
 static inline void sched_run_timers(struct vmm_cpu *c)
 {
 	if (unlikely(atomic_load_explicit(&c->timer_pending, memory_order_relaxed)))

@@ -24,7 +24,9 @@ static const char *const names[NR_EXIT_REASONS] = {
 	[EXIT_CR_WRITE] = "cr-write",
 	[EXIT_DR_ACCESS] = "dr",
 	[EXIT_EXCEPTION] = "exception",
+	[EXIT_PAGE_FAULT] = "page-fault",
 	[EXIT_INVLPG] = "invlpg",
+	[EXIT_INVPCID] = "invpcid",
 	[EXIT_RDTSC] = "rdtsc",
 	[EXIT_RDPMC] = "rdpmc",
 	[EXIT_WBINVD] = "wbinvd",
@@ -53,6 +55,10 @@ static uint64_t info_of(const struct vcpu *v, const struct vm_exit *exit)
 		return exit->io.port;
 	case EXIT_MEMORY_FAULT:
 		return exit->fault.gpa.v;
+	case EXIT_PAGE_FAULT:
+		return exit->fault.gva.v;
+	case EXIT_INVLPG:
+		return exit->invlpg.gva.v;
 	case EXIT_CR_READ:
 	case EXIT_CR_WRITE:
 		return exit->cr.cr;

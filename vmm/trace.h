@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The last exits of a vCPU, for debug=exits: a ring that costs no output while the guest runs and
- * is written to the log when its VM has ended, which is when somebody wants to know what came
- * before.
+ * The last exits of a vCPU, for debug=exits: a ring that writes nothing while the guest runs. It
+ * goes to the log when the VM has ended, because then one wants to know what came before.
  */
 #ifndef VMM_TRACE_H
 #define VMM_TRACE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual CPU. Each vCPU is bound to one physical CPU, which alone touches its registers and
- * state; everybody else sets bits in the request word and kicks (below).
+ * A virtual CPU. Each vCPU is bound to one physical CPU (its owner), which alone touches its
+ * registers and state. All other CPUs set bits in its request word and kick the owner (below).
  *
  * Requests. A bit is set first, then the physical CPU is kicked if it may be in guest mode or
  * idle. The run loop publishes "in guest mode" first and looks at the word after that:
@@ -12,8 +12,9 @@
  *		send the kick IPI		enter
  *
  * All four are sequentially consistent, so either B sees C and kicks (the IPI is pending at entry
- * and ends the run at once), or D sees A. Who finds his bits set at A leaves B to the one who set
- * them: a storm of requests is one kick for each look at them.
+ * and ends the run at once), or D sees A. A requester that finds its bits already set at A does
+ * not do B: the one that set them does. So a storm of requests causes one kick for each look at
+ * the word.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -43,11 +44,11 @@ struct trace;
 #define REQ_YIELD       (1u << 7)  /* let the CPU's next vCPU run */
 #define REQ_TIMERS      (1u << 8)  /* the CPU's timers want to be looked at */
 #define REQ_LOG         (1u << 9)  /* vm->logs_writes has changed */
-#define REQ_OUT         (1u << 10) /* be out of guest mode once: nothing else */
+#define REQ_OUT         (1u << 10) /* leave guest mode once; nothing else */
 
-/* What is to be done after each exit of a vCPU, before anything else. */
+/* What is done after each exit of a vCPU, before the exit is handled. */
 #define WATCH_TRACE (1u << 0) /* note it, for debug=exits */
-#define WATCH_LOG   (1u << 1) /* bring what the CPU noted of the guest's writes into the log */
+#define WATCH_LOG   (1u << 1) /* copy the pages that the CPU logged into the dirty log */
 
 enum vcpu_state {
 	VCPU_RUNNABLE,
@@ -74,7 +75,7 @@ struct vcpu_msrs {
 	uint64_t microcode;
 };
 
-/* Where the instructions of one guest page are in host memory (vmm/exit/insn.c). */
+/* Where the instructions of one guest page are in host memory (vmm/exit/insn_code.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
 	const uint8_t *bytes;
@@ -93,8 +94,9 @@ struct known_insn {
 
 #define NR_KNOWN_INSNS 16
 
-/* A decoded instruction that was emulated before (vmm/exit/insn.c); valid as a known_insn, in one
- * mode.
+/*
+ * A decoded instruction that was emulated before (vmm/exit/insn_code.c); valid as a known_insn, in
+ * one mode.
  */
 struct decoded_insn {
 	uint64_t rip, cr3, cs_base;
@@ -122,18 +124,18 @@ struct vcpu {
 	struct vm_event_info pending; /* to be injected before anything else */
 	uint8_t nmis_pending;         /* NMIs to be taken, at most two (vmm/event.c) */
 	bool nmi_masked;              /* the guest is in its handler (until IRET) */
-	bool nmi_iret;                /* that IRET is the next instruction, or was: it exited */
+	bool nmi_iret;                /* that IRET exited: it is the next instruction, or was */
 	bool nmi_step;                /* stepping over that IRET, with TF borrowed */
 	bool counted_dead;            /* in vm->dead */
 	uint8_t cr8;                  /* as the local APIC and the vendor last agreed */
 	bool irq_window_open;         /* EXIT_IRQ_WINDOW is asked for */
 	struct vcpu_mmu mmu;          /* its part of the MMU engine */
-	uint64_t nmi_iret_rip;        /* where it is */
+	uint64_t nmi_iret_rip;        /* where that IRET is */
 	uint64_t tsc_offset;          /* guest TSC = TSC + offset */
 	struct code_page code;
 	struct decoded_insn decoded[NR_DECODED_INSNS]; /* by RIP */
 	struct known_insn known[NR_KNOWN_INSNS];       /* by RIP */
-	struct guest_paging paging;                    /* brought up to date by insn_paging() */
+	struct guest_paging paging;                    /* as vmm/exit/insn_memory.c found it last */
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];
@@ -165,8 +167,8 @@ static inline uint64_t vcpu_gpr(struct vcpu *v, enum gpr reg)
 }
 
 /*
- * Go on `len` bytes behind the instruction that exited. Ends an interrupt shadow and raises the
- * single-step trap that a set RFLAGS.TF asks for. Owner CPU.
+ * Move RIP over the instruction that exited, which has `len` bytes. Ends an interrupt shadow and
+ * raises the single-step trap that a set RFLAGS.TF asks for. Owner CPU.
  */
 static inline void vcpu_skip(struct vcpu *v, unsigned len)
 {
@@ -197,8 +199,8 @@ struct boot_state; /* vmm/load/load.h */
 void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s);
 
 /*
- * The guest writes its task priority to CR8 without an exit: tell the local APIC, before it is
- * asked or written. Owner CPU.
+ * The guest writes its task priority to CR8 without an exit. Copy it to the local APIC, before
+ * that is asked or written. Owner CPU.
  */
 static inline void vcpu_sync_task_priority(struct vcpu *v)
 {

@@ -2,7 +2,7 @@
 #include "vmm/vcpu_load.h"
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "vmm/cpu.h"
 #include "vmm/vm.h"
@@ -40,7 +40,7 @@ static void save_state(struct vcpu *v)
 
 void vcpu_load_tsc_aux(const struct vcpu *v)
 {
-	if (cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27)) /* RDTSCP */
+	if (cpuid_has(&v->vm->cpuid, CPUID_RDTSCP))
 		wrmsr(MSR_TSC_AUX, v->msr.tsc_aux);
 }
 

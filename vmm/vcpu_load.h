@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From one vCPU to another: what of a vCPU stays in its CPU between two exits (FPU, debug
- * registers, TSC_AUX) is saved and loaded here, with the barriers between guests.
+ * The switch from one vCPU to another. Some of a vCPU's state stays in the CPU between two exits
+ * (FPU, debug registers, TSC_AUX): it is saved and loaded here, with the barriers between guests.
  */
 #ifndef VMM_VCPU_LOAD_H
 #define VMM_VCPU_LOAD_H
@@ -10,13 +10,13 @@
 
 struct vcpu;
 
-/* Once, before the first vcpu_load(): what the CPUs have. Boot CPU. */
+/* Find out what the CPUs have; once, before the first vcpu_load(). Boot CPU. */
 void vcpu_load_init(void);
 
 /* Make `v` the vCPU whose registers are in the calling CPU: virt_*() wants it. */
 void vcpu_load(struct vcpu *v);
 
-/* The opposite: save what is in the calling CPU, which forgets the vCPU. */
+/* The opposite: save the vCPU's state from the calling CPU, which then has no vCPU loaded. */
 void vcpu_unload(struct vcpu *v);
 
 /* The guest's TSC_AUX, if it has one, into the calling CPU. */

@@ -72,7 +72,7 @@ void vm_end(struct vm *vm, enum vm_end why, uint32_t status)
 	vm_request(vm, REQ_STOP);
 }
 
-void vm_bug(struct vcpu *v, const char *fmt, ...)
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...)
 {
 	char text[LOAD_ERROR_LEN];
 	va_list args;
@@ -82,7 +82,7 @@ void vm_bug(struct vcpu *v, const char *fmt, ...)
 	va_end(args);
 	log_error("vm %s: vcpu %u: %s", v->vm->name, v->id, text);
 	virt_dump(&v->virt);
-	vm_end(v->vm, VM_KILLED, VM_STATUS_KILLED);
+	vm_end(v->vm, why, VM_STATUS_KILLED);
 }
 
 static const char *const end_names[] = {
@@ -94,6 +94,8 @@ static const char *const end_names[] = {
 	[VM_HALTED_FOR_GOOD] = "all its CPUs are halted and nothing can wake them",
 	[VM_STOPPED_BY_USER] = "stopped by the monitor",
 	[VM_KILLED] = "killed",
+	[VM_OUT_OF_MEMORY] = "killed: out of memory",
+	[VM_UMBRA_FAULT] = "killed: a fault of Umbra's own",
 };
 
 static void dump_traces(const struct vm *vm)

@@ -24,7 +24,10 @@ enum vm_end {
 	VM_TRIPLE_FAULT,
 	VM_HALTED_FOR_GOOD,
 	VM_STOPPED_BY_USER,
-	VM_KILLED, /* a bug of its own: vm_bug() */
+	/* By vm_bug(), with a report: */
+	VM_KILLED,        /* it did what cannot be served */
+	VM_OUT_OF_MEMORY, /* Umbra has no memory left for it */
+	VM_UMBRA_FAULT,   /* Umbra is wrong about it */
 };
 
 #define VM_STATUS_KILLED 101
@@ -50,11 +53,11 @@ struct vm {
 	struct cpuid_table cpuid;         /* const */
 	struct dirty_log dirty;           /* rules in vmm/dirty_log.h */
 
-	_Atomic enum vm_end end;     /* atomic; leaves VM_RUNNING once */
-	uint32_t status;             /* written by whoever set `end`, read after the last stop */
-	_Atomic bool reapable;       /* atomic; all vCPUs have stopped */
+	_Atomic enum vm_end end; /* atomic; leaves VM_RUNNING once */
+	uint32_t status;         /* written by the CPU that set `end`, read after the last stop */
+	_Atomic bool reapable;   /* atomic; all vCPUs have stopped */
 	_Atomic unsigned live_vcpus; /* atomic; not yet stopped */
-	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/requests.c */
+	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/halt.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
 	_Atomic bool restart;     /* atomic; create it anew when it has ended */
@@ -88,8 +91,11 @@ bool vm_destroy_some(struct vm *vm);
 /* End a VM with a status. The first caller wins; any CPU. */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
-/* A bug of the guest's (never of Umbra's): report with the registers of `v`, end its VM. */
-void vm_bug(struct vcpu *v, const char *fmt, ...) __printf_fmt(2, 3);
+/*
+ * The VM of `v` cannot go on, and no other VM is concerned: report why, with the registers of `v`,
+ * and end this VM. `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
+ */
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) __printf_fmt(3, 4);
 
 /* A vCPU has left its run queue for good; the last one's CPU reports the end of the VM. */
 void vm_vcpu_stopped(struct vcpu *v);

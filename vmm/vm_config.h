@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a VM is to be: the description that a VM is created from, and is created from again after
- * a reset. vmm/control/config.c makes it out of GRUB's module lines.
+ * The description of a VM. The VM is created from it, also again after a reset by the monitor.
+ * vmm/control/config.c makes it from GRUB's module lines.
  */
 #ifndef VMM_VM_CONFIG_H
 #define VMM_VM_CONFIG_H

@@ -173,11 +173,12 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->pcpu = choose_pcpu(vm->config);
 	v->xcr0 = XCR0_X87;
 	v->watch = traced ? WATCH_TRACE : 0;
-	v->emulates_modes = !virt_caps.unrestricted || vm->config->realmode == REALMODE_EMULATE;
 	list_init(&v->run_link);
 	mmu_vcpu_init(&v->mmu, &vm->mmu);
 	fpu_init_area(v->fpu);
-	virt_vcpu_init(&v->virt, control, host_pa(control));
+	virt_vcpu_init(&v->virt, control, host_pa(control), mmu_is_nested(&vm->mmu));
+	v->emulates_modes =
+		!virt_is_unrestricted(&v->virt) || vm->config->realmode == REALMODE_EMULATE;
 	return v;
 }
 
@@ -410,7 +411,7 @@ static int build(struct vm *vm)
 {
 	int r = console_init(&vm->console, vm, vm->config);
 
-	if (!r && !virt_caps.unrestricted && create_identity_map(vm))
+	if (!r && mmu_is_nested(&vm->mmu) && !virt_caps.unrestricted && create_identity_map(vm))
 		r = fail(vm, "not enough free memory for its RAM");
 	if (!r && mmu_vm_init(&vm->mmu, &vm->mem, vm, vm->config->large_pages))
 		r = fail(vm, "no memory for its page tables");
@@ -428,7 +429,7 @@ static int build(struct vm *vm)
 static void destroy(struct vm *vm)
 {
 	while (!vm_destroy_some(vm))
-		grace_drain();
+		grace_round();
 }
 
 struct vm *vm_create_begin(const struct vm_config *config)
@@ -442,7 +443,8 @@ struct vm *vm_create_begin(const struct vm_config *config)
 	memcpy(vm->name, config->name, sizeof(vm->name));
 	vm->config = config;
 	slots_init(&vm->mem);
-	cpuid_table_init(&vm->cpuid, config->vcpus);
+	mmu_vm_choose(&vm->mmu);
+	cpuid_table_init(&vm->cpuid, config->vcpus, vm->mmu.may_shadow);
 	return vm;
 }
 

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/percpu.h"
@@ -115,7 +115,7 @@ int apic_init(bool may_x2apic)
 {
 	uint64_t base;
 
-	if (!(cpuid(1).edx & BIT(9)))
+	if (!cpu_reports(CPUID_APIC))
 		return -ENODEV;
 	base = rdmsr(MSR_APICBASE);
 	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE);

@@ -27,10 +27,6 @@ static inline void wrmsr(uint32_t msr, uint64_t val)
 			 : "memory");
 }
 
-/* The same with a net: -EFAULT instead of #GP for an MSR or value the CPU does not have. */
-int rdmsr_safe(uint32_t msr, uint64_t *val);
-int wrmsr_safe(uint32_t msr, uint64_t val);
-
 struct cpuid {
 	uint32_t eax, ebx, ecx, edx;
 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 
 #define FXSAVE_SIZE  512
 #define FXSAVE_FCW   0

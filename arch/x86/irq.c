@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "arch/x86/apic.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 
@@ -38,22 +37,22 @@ int irq_alloc_vector(irq_handler_t handler)
 	return -ENOSPC;
 }
 
-/* Spurious interrupts of the local APIC and of the 8259s are not in service: no EOI. */
+/* Spurious interrupts of the local APIC and of the 8259s are not in service. */
 static bool is_spurious(unsigned vector)
 {
 	return vector == IRQ_VECTOR_SPURIOUS ||
 	       (vector >= IRQ_VECTOR_PIC && vector < IRQ_VECTOR_PIC + 16);
 }
 
-void irq_dispatch(unsigned vector)
+bool irq_handle(unsigned vector)
 {
 	irq_handler_t handler = handlers[vector];
 
 	if (is_spurious(vector))
-		return;
+		return false;
 	if (handler)
 		handler(vector);
 	else
 		log_guest(LOG_WARN, "irq: nobody waits for vector 0x%x", vector);
-	apic_eoi();
+	return true;
 }

@@ -8,6 +8,8 @@
 #ifndef ARCH_X86_IRQ_H
 #define ARCH_X86_IRQ_H
 
+#include <stdbool.h>
+
 /* Vectors; the upper four bits are the priority. */
 #define IRQ_VECTOR_PIC      0x20 /* 16 vectors of the masked 8259 pair: only spurious ones come */
 #define IRQ_VECTOR_DEVICE   0x40 /* first of the devices' */
@@ -30,7 +32,10 @@ void irq_unregister(unsigned vector);
 /* A free vector for a device, or -ENOSPC. */
 int irq_alloc_vector(irq_handler_t handler);
 
-/* From trap_dispatch(): vector >= 32. */
-void irq_dispatch(unsigned vector);
+/*
+ * An interrupt has arrived on `vector`, 32 or above: call its handler. True if it is in service
+ * now, so that the caller signals its end; false for a spurious one.
+ */
+bool irq_handle(unsigned vector);
 
 #endif

@@ -4,10 +4,8 @@
 
 #include <string.h>
 
-#include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
-#include "arch/x86/irq.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/layout.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -180,13 +178,6 @@ static void unmap_guards(void)
 		*walk((uint64_t)boot_stacks.ist[i].guard, 1) = 0;
 }
 
-static void flush_handler(unsigned vector)
-{
-	/* Toggling PGE drops global entries too. */
-	write_cr4(read_cr4() & ~CR4_PGE);
-	write_cr4(read_cr4() | CR4_PGE);
-}
-
 void paging_init(hpa_t (*alloc)(void))
 {
 	has_1g_pages = cpu_has(FEATURE_1G_PAGES);
@@ -198,7 +189,6 @@ void paging_init(hpa_t (*alloc)(void))
 	map_image(ro_after_init_start, bss_end, PAGE_RW | no_exec);
 	unmap_guards();
 	map_alias(text_start, rodata_end, PAGE_RO | no_exec);
-	irq_register(IRQ_VECTOR_FLUSH, flush_handler);
 }
 
 void paging_set_allocator(hpa_t (*alloc)(void))
@@ -219,8 +209,6 @@ void paging_seal(void)
 {
 	map_image(ro_after_init_start, ro_after_init_end, PAGE_RO | no_exec);
 	map_alias(ro_after_init_start, ro_after_init_end, PAGE_RO | no_exec);
-	flush_handler(0);
-	apic_broadcast(IRQ_VECTOR_FLUSH);
 }
 
 unsigned paging_phys_bits(void)

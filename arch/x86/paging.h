@@ -36,8 +36,8 @@ void paging_map_page(uint64_t va, hpa_t hpa);
 void paging_activate(void);
 
 /*
- * Start-up is over: what is __ro_after_init becomes read-only, on this CPU at once, on the others
- * when they next take an interrupt.
+ * Start-up is over: what is __ro_after_init becomes read-only, on each CPU when it has flushed its
+ * TLB. The caller sees to that: shootdown().
  */
 void paging_seal(void);
 

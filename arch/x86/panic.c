@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/stop.h"
 #include "arch/x86/symbols.h"
 #include "arch/x86/trap.h"
 #include "lib/log.h"
@@ -21,61 +21,26 @@
 
 #define NOBODY             UINT32_MAX
 #define BACKTRACE_MAX      24
-#define STOP_WAIT_TURNS    2000000
 #define FRAME_MAX_DISTANCE (STACK_SIZE + STACK_GUARD)
 
 static _Atomic uint32_t reporter = NOBODY; /* index of the CPU that reports */
-static _Atomic bool stopping;              /* an NMI means: stop */
-static struct panic_hooks hooks;
+static struct panic_hooks hooks __ro_after_init;
 
 void panic_set_hooks(const struct panic_hooks *h)
 {
+	if (h->stop_others)
+		hooks.stop_others = h->stop_others;
 	if (h->describe_guest)
 		hooks.describe_guest = h->describe_guest;
 	if (h->end_machine)
 		hooks.end_machine = h->end_machine;
 }
 
-bool panic_in_progress(void)
-{
-	return atomic_load_explicit(&stopping, memory_order_relaxed);
-}
-
-__noreturn void panic_stop_this_cpu(void)
-{
-	atomic_store_explicit(&this_cpu()->stopped, true, memory_order_release);
-	for (;;) {
-		cli();
-		hlt();
-	}
-}
-
-void panic_stop_others(void)
-{
-	unsigned i, turns;
-
-	/* Before the NMI is sent: the other CPUs look at it when that arrives. */
-	atomic_store(&stopping, true);
-	log_break_lock();
-	/* Alone, the local APIC may not even be set up. */
-	if (cpu_count() > 1)
-		apic_broadcast_nmi();
-	for (i = 0; i < cpu_count(); i++) {
-		if (i == cpu_id())
-			continue;
-		for (turns = 0; turns < STOP_WAIT_TURNS; turns++) {
-			if (atomic_load_explicit(&cpu_by_id(i)->stopped, memory_order_acquire))
-				break;
-			cpu_relax();
-		}
-	}
-}
-
 static void end(void)
 {
 	if (hooks.end_machine)
 		hooks.end_machine();
-	panic_stop_this_cpu();
+	stop_this_cpu();
 }
 
 /* Become the one that reports; or stop, when another CPU is, or this one failed while at it. */
@@ -89,9 +54,11 @@ static void begin(void)
 			log_error("panic: another failure during the report");
 			end();
 		}
-		panic_stop_this_cpu();
+		stop_this_cpu();
 	}
-	panic_stop_others();
+	stop_begin();
+	if (hooks.stop_others)
+		hooks.stop_others();
 }
 
 static void print_address(const char *what, uint64_t rip)

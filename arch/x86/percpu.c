@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The CPUs that are up, by index, and the boot CPU's own area and stacks. */
+/* The CPUs that are up, by index, what a CPU's own area starts with, and the boot CPU's stacks. */
 #include "arch/x86/percpu.h"
 
-#include "arch/x86/cpu.h"
 #include "arch/x86/layout.h"
-#include "arch/x86/smp.h"
 #include "lib/panic.h"
 
 struct cpu_stacks boot_stacks __aligned(4096) __attribute__((section(".bss.page_aligned")));
 
-static struct cpu boot_cpu;
 static struct cpu *cpus[CPU_MAX];
 static _Atomic unsigned nr_cpus;
 
@@ -44,12 +41,4 @@ void cpu_init_area(struct cpu *cpu, struct cpu_stacks *stacks)
 	cpu->stack_top = (uint64_t)stacks + STACK_TOP;
 	for (i = 0; i < NR_IST - 1; i++)
 		cpu->tss.ist[i] = (uint64_t)stacks->ist[i].stack + IST_STACK_SIZE;
-}
-
-void cpu_init_boot(void)
-{
-	cpu_init_area(&boot_cpu, &boot_stacks);
-	cpu_add(&boot_cpu);
-	desc_load(&boot_cpu);
-	atomic_store(&boot_cpu.state, CPU_UP);
 }

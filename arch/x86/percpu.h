@@ -81,5 +81,12 @@ unsigned cpu_count(void);
 /* `id` < cpu_count(). */
 struct cpu *cpu_by_id(unsigned id);
 
+/* For smp.c: fill a zeroed area, with `stacks` for its CPU to run on. */
+struct cpu_stacks;
+void cpu_init_area(struct cpu *cpu, struct cpu_stacks *stacks);
+
+/* For smp.c, on the boot CPU: this one is up. Give it the next index; cpu_by_id() finds it. */
+void cpu_add(struct cpu *cpu);
+
 #endif
 #endif

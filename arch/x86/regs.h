@@ -252,9 +252,10 @@
 #define FLUSH_CMD_L1D  BIT_ULL(0)
 
 /* What a CPU is safe from: Intel's "Speculative Execution Side Channel Mitigations". */
-#define ARCH_CAP_RDCL_NO BIT_ULL(0) /* L1 terminal fault, among others */
-#define ARCH_CAP_MDS_NO  BIT_ULL(5)
-#define ARCH_CAP_TAA_NO  BIT_ULL(8)
+#define ARCH_CAP_RDCL_NO  BIT_ULL(0) /* L1 terminal fault, among others */
+#define ARCH_CAP_IBRS_ALL BIT_ULL(1) /* IBRS, once set, holds for all that comes after */
+#define ARCH_CAP_MDS_NO   BIT_ULL(5)
+#define ARCH_CAP_TAA_NO   BIT_ULL(8)
 
 #define MTRRCAP_VCNT        0xffull
 #define MTRRCAP_FIX         BIT_ULL(8)

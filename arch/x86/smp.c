@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting the other CPUs, all at once. Each walks through its states alone; the boot CPU only
- * halts until they are there, woken by an IPI from each and by its own timer. A CPU gets its
- * index after that, in the order of the list, so that the indices are dense and do not depend on
- * who was fastest.
+ * Starting the other CPUs, all at once; and stopping them. Each walks through its states alone; the
+ * boot CPU only halts until they are there, woken by an IPI from each and by its own timer. A CPU
+ * gets its index after that, in the order of the list, so that the indices are dense and do not
+ * depend on who was fastest.
  *
  *	boot CPU			another CPU
  *	INIT, SIPI, SIPI
@@ -25,12 +25,16 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
-#include "arch/x86/features.h"
+#include "arch/x86/desc.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/paging.h"
+#include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/stop.h"
+#include "arch/x86/trampoline.h"
 #include "arch/x86/tsc_meet.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -38,14 +42,12 @@
 #define INIT_WAIT_NS    (10 * NSEC_PER_MSEC)
 #define SIPI_WAIT_NS    (NSEC_PER_MSEC / 2)
 #define UP_WAIT_NS      (500 * NSEC_PER_MSEC)
+#define STOP_WAIT_TURNS 2000000
 #define STACKS_DISTANCE ALIGN_UP(sizeof(struct cpu_stacks), PAGE_SIZE)
 
-extern const char trampoline_start[], trampoline_end[];
-
-/* Read by the trampoline. */
-struct cpu *smp_cpus[CPU_MAX];
-uint32_t smp_nr_cpus;
-uint64_t smp_cr3;
+static struct cpu boot_cpu;
+static struct cpu *others[CPU_MAX]; /* those to be started */
+static unsigned nr_others;
 
 static void (*cpu_entry)(void);
 static _Atomic bool go;
@@ -53,7 +55,13 @@ static _Atomic bool go;
 static struct cpu *_Atomic asked; /* who is to compare its TSC with the boot CPU's */
 static struct tsc_meeting meeting;
 
-void smp_cpu_start(struct cpu *cpu);
+void smp_init_boot_cpu(void)
+{
+	cpu_init_area(&boot_cpu, &boot_stacks);
+	cpu_add(&boot_cpu);
+	desc_load(&boot_cpu);
+	atomic_store(&boot_cpu.state, CPU_UP);
+}
 
 static bool change_state(struct cpu *cpu, enum cpu_state from, enum cpu_state to)
 {
@@ -71,18 +79,16 @@ static void answer_if_asked(struct cpu *cpu)
 		tsc_meet_answer(&meeting, rdtsc_ordered);
 }
 
-/* The first C code on a CPU: on its own stack, interrupts closed. */
-void smp_cpu_start(struct cpu *cpu)
+/* The first C code on a CPU: on its own stack, interrupts closed. Never returns. */
+static void start_this_cpu(struct cpu *cpu)
 {
 	paging_activate();
 	desc_load(cpu);
-	features_protect_cpu();
+	cpu_protect();
 	fpu_init_cpu();
 	apic_init_cpu();
-	if (!change_state(cpu, CPU_STARTING, CPU_UP)) {
-		for (;;)
-			hlt();
-	}
+	if (!change_state(cpu, CPU_STARTING, CPU_UP))
+		stop_this_cpu();
 	apic_send_ipi(0, IRQ_VECTOR_WAKE);
 	while (!atomic_load(&go)) {
 		cpu_wait_for_interrupt();
@@ -118,14 +124,14 @@ static bool prepare_stacks(struct cpu_stacks *stacks, smp_alloc_t alloc)
 
 static bool prepare_cpu(uint32_t apic_id, smp_alloc_t alloc)
 {
-	struct cpu_stacks *stacks = (void *)(STACKS_BASE + smp_nr_cpus * STACKS_DISTANCE);
+	struct cpu_stacks *stacks = (void *)(STACKS_BASE + nr_others * STACKS_DISTANCE);
 	struct cpu *cpu = alloc(DIV_ROUND_UP(sizeof(struct cpu), PAGE_SIZE));
 
 	if (!cpu || !prepare_stacks(stacks, alloc))
 		return false;
 	cpu_init_area(cpu, stacks);
 	cpu->apic_id = apic_id;
-	smp_cpus[smp_nr_cpus++] = cpu;
+	others[nr_others++] = cpu;
 	return true;
 }
 
@@ -134,7 +140,7 @@ static void prepare_cpus(const uint32_t *apic_ids, unsigned nr, unsigned max, sm
 {
 	unsigned i;
 
-	for (i = 0; i < nr && smp_nr_cpus < max - 1; i++) {
+	for (i = 0; i < nr && nr_others < max - 1; i++) {
 		if (apic_ids[i] == this_cpu()->apic_id)
 			continue;
 		if (!apic_is_x2apic() && apic_ids[i] >= 255)
@@ -148,8 +154,8 @@ static unsigned nr_in_state(enum cpu_state state)
 {
 	unsigned i, n = 0;
 
-	for (i = 0; i < smp_nr_cpus; i++)
-		n += atomic_load(&smp_cpus[i]->state) == (int)state;
+	for (i = 0; i < nr_others; i++)
+		n += atomic_load(&others[i]->state) == (int)state;
 	return n;
 }
 
@@ -168,10 +174,9 @@ static void send_sipis(hpa_t trampoline)
 {
 	unsigned i;
 
-	for (i = 0; i < smp_nr_cpus; i++)
-		if (atomic_load(&smp_cpus[i]->state) == CPU_STARTING)
-			apic_send_sipi(smp_cpus[i]->apic_id,
-				       (unsigned)(trampoline.v >> PAGE_SHIFT));
+	for (i = 0; i < nr_others; i++)
+		if (atomic_load(&others[i]->state) == CPU_STARTING)
+			apic_send_sipi(others[i]->apic_id, (unsigned)(trampoline.v >> PAGE_SHIFT));
 }
 
 /* The wait after INIT is for the discrete APICs of the 1990s: no CPU with SVM or VMX needs it. */
@@ -184,10 +189,16 @@ static void start_all(hpa_t trampoline)
 {
 	unsigned i;
 
+	trampoline_args = (struct trampoline_args){
+		.cpus = others,
+		.start = start_this_cpu,
+		.cr3 = read_cr3(),
+		.nr_cpus = nr_others,
+	};
 	memcpy(direct_map(trampoline), trampoline_start,
 	       (size_t)(trampoline_end - trampoline_start));
-	for (i = 0; i < smp_nr_cpus; i++)
-		apic_send_init(smp_cpus[i]->apic_id);
+	for (i = 0; i < nr_others; i++)
+		apic_send_init(others[i]->apic_id);
 	if (needs_init_wait())
 		wait_for_cpus(INIT_WAIT_NS);
 	send_sipis(trampoline);
@@ -202,11 +213,11 @@ static void count_cpus(void)
 {
 	unsigned i;
 
-	for (i = 0; i < smp_nr_cpus; i++) {
-		if (change_state(smp_cpus[i], CPU_STARTING, CPU_GIVEN_UP))
-			log_warn("smp: CPU with APIC id %u did not come up", smp_cpus[i]->apic_id);
+	for (i = 0; i < nr_others; i++) {
+		if (change_state(others[i], CPU_STARTING, CPU_GIVEN_UP))
+			log_warn("smp: CPU with APIC id %u did not come up", others[i]->apic_id);
 		else
-			cpu_add(smp_cpus[i]);
+			cpu_add(others[i]);
 	}
 }
 
@@ -243,11 +254,11 @@ void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampo
 	       smp_alloc_t alloc, void (*entry)(void))
 {
 	cpu_entry = entry;
-	smp_cr3 = read_cr3();
+	panic_set_hooks(&(struct panic_hooks){.stop_others = smp_stop_others});
 	prepare_cpus(apic_ids, nr, min(max, (unsigned)CPU_MAX), alloc);
 	irq_register(IRQ_VECTOR_WAKE, wake);
 	irq_register(IRQ_VECTOR_TIMER, wake);
-	if (smp_nr_cpus)
+	if (nr_others)
 		start_all(trampoline);
 	irq_unregister(IRQ_VECTOR_TIMER);
 	count_cpus();
@@ -256,4 +267,23 @@ void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampo
 	atomic_store(&go, true);
 	if (cpu_count() > 1)
 		apic_broadcast(IRQ_VECTOR_WAKE);
+}
+
+void smp_stop_others(void)
+{
+	unsigned i, turns;
+
+	stop_begin();
+	/* Alone, the local APIC may not even be set up. */
+	if (cpu_count() > 1)
+		apic_broadcast_nmi();
+	for (i = 0; i < cpu_count(); i++) {
+		if (i == cpu_id())
+			continue;
+		for (turns = 0; turns < STOP_WAIT_TURNS; turns++) {
+			if (atomic_load_explicit(&cpu_by_id(i)->stopped, memory_order_acquire))
+				break;
+			cpu_relax();
+		}
+	}
 }

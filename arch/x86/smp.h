@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bringing up the CPUs: the boot CPU's own area, then INIT-SIPI for the others (Intel SDM volume
- * 3, 8.4.4; multiprocessor specification 1.4, B.4).
+ * Starting the CPUs: the boot CPU's own area, then INIT-SIPI for the others (Intel SDM volume
+ * 3, 8.4.4; multiprocessor specification 1.4, B.4). And stopping them.
  */
 #ifndef ARCH_X86_SMP_H
 #define ARCH_X86_SMP_H
@@ -10,15 +10,8 @@
 
 #include "lib/types.h"
 
-struct cpu;
-struct cpu_stacks;
-
 /* First thing on the boot CPU: its area, descriptor tables and interrupt stacks. */
-void cpu_init_boot(void);
-
-/* Set up an area for `stacks`; give it the next index and make it known to cpu_by_id(). */
-void cpu_init_area(struct cpu *cpu, struct cpu_stacks *stacks);
-void cpu_add(struct cpu *cpu);
+void smp_init_boot_cpu(void);
 
 /* Memory for the areas of the other CPUs: `pages` zeroed, contiguous frames, or NULL. */
 typedef void *(*smp_alloc_t)(unsigned pages);
@@ -32,5 +25,11 @@ typedef void *(*smp_alloc_t)(unsigned pages);
  */
 void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampoline,
 	       smp_alloc_t alloc, void (*entry)(void));
+
+/*
+ * Stop all CPUs but this one for good, by NMI; waits up to 100 ms for them. Any context, also
+ * before there are others.
+ */
+void smp_stop_others(void);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "arch/x86/long_mode.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/trampoline.h"
 
 	.section .rodata
 	.balign	16
@@ -74,11 +75,12 @@ ap_high:
 	movl	%ebx, %edx
 	shrl	$24, %edx
 
-	/* Its struct cpu is the one in smp_cpus[] with that id. */
+	/* Its struct cpu is the one in the list with that id. */
 2:	xorl	%ecx, %ecx
-3:	cmpl	smp_nr_cpus, %ecx
+	movq	trampoline_args + TRAMPOLINE_CPUS, %rsi
+3:	cmpl	trampoline_args + TRAMPOLINE_NR_CPUS, %ecx
 	jae	5f
-	movq	smp_cpus(, %rcx, 8), %rdi
+	movq	(%rsi, %rcx, 8), %rdi
 	cmpl	%edx, CPU_APIC_ID(%rdi)
 	je	4f
 	incl	%ecx
@@ -89,16 +91,22 @@ ap_high:
 	rdmsr
 	orl	$EFER_NXE, %eax
 	wrmsr
-	movq	smp_cr3, %rax
+	movq	trampoline_args + TRAMPOLINE_CR3, %rax
 	movq	%rax, %cr3
 	movq	CPU_STACK_TOP(%rdi), %rsp
 	xorl	%ebp, %ebp
 	pushq	%rbp
-	jmp	smp_cpu_start
+	jmpq	*trampoline_args + TRAMPOLINE_START
 
 	/* A CPU that nobody asked for. */
 5:	cli
 	hlt
 	jmp	5b
+
+	.bss
+	.balign	8
+	.global	trampoline_args
+trampoline_args:
+	.skip	TRAMPOLINE_ARGS_SIZE
 
 	.section .note.GNU-stack, "", @progbits

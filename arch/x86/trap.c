@@ -5,14 +5,14 @@
  */
 #include "arch/x86/trap.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "arch/x86/cpu.h"
+#include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/panic.h"
-#include "lib/log.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/stop.h"
 
 struct extable_entry {
 	uint64_t from, to;
@@ -36,47 +36,25 @@ static bool fix_up(struct trap_frame *frame)
 	return false;
 }
 
-void trap_nmi(void)
+static void take_nmi(void)
 {
-	if (panic_in_progress())
-		panic_stop_this_cpu();
+	if (stop_in_progress())
+		stop_this_cpu();
 	/* Nobody else sends any: the machine's own (memory or bus error, a button). Not fatal. */
+}
+
+static void take_interrupt(unsigned vector)
+{
+	if (irq_handle(vector))
+		apic_eoi();
 }
 
 void trap_dispatch(struct trap_frame *frame)
 {
 	if (frame->vector >= 32)
-		irq_dispatch((unsigned)frame->vector);
+		take_interrupt((unsigned)frame->vector);
 	else if (frame->vector == X86_TRAP_NMI)
-		trap_nmi();
+		take_nmi();
 	else if (!fix_up(frame))
 		panic_trap(frame);
-}
-
-int rdmsr_safe(uint32_t msr, uint64_t *val)
-{
-	uint32_t lo = 0, hi = 0;
-	int err = -EFAULT;
-
-	__asm__ volatile("1: rdmsr\n\t"
-			 "xorl %0, %0\n"
-			 "2:\n\t" EXTABLE(1b, 2b)
-			 : "+r"(err), "+a"(lo), "+d"(hi)
-			 : "c"(msr)
-			 : "memory", "cc");
-	*val = (uint64_t)hi << 32 | lo;
-	return err;
-}
-
-int wrmsr_safe(uint32_t msr, uint64_t val)
-{
-	int err = -EFAULT;
-
-	__asm__ volatile("1: wrmsr\n\t"
-			 "xorl %0, %0\n"
-			 "2:\n\t" EXTABLE(1b, 2b)
-			 : "+r"(err)
-			 : "c"(msr), "a"((uint32_t)val), "d"((uint32_t)(val >> 32))
-			 : "memory", "cc");
-	return err;
 }

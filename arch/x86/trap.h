@@ -14,14 +14,11 @@ struct trap_frame {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
-/* Called by trap_entry.S for every vector, interrupts closed. */
-void trap_dispatch(struct trap_frame *frame);
-
 /*
- * An NMI has arrived: for the back end whose exits consume it (VMX). Does not return if the
+ * Called by trap_entry.S for every vector, interrupts closed. Does not return from an NMI while the
  * machine is being stopped.
  */
-void trap_nmi(void);
+void trap_dispatch(struct trap_frame *frame);
 
 /*
  * The instruction at label `from` may fault with #GP, #UD or #PF; execution then goes on at

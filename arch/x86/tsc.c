@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpu_features.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -71,7 +72,7 @@ static uint64_t khz_from_cpuid(void)
 
 static uint64_t khz_from_hypervisor(void)
 {
-	if (!(cpuid(1).ecx & BIT(31)) || cpuid(0x40000000).eax < 0x40000010)
+	if (!cpu_reports(CPUID_HYPERVISOR) || cpuid(0x40000000).eax < 0x40000010)
 		return 0;
 	return cpuid(0x40000010).eax;
 }

@@ -2,7 +2,7 @@
 /* Which vendor's back end serves this machine. */
 #include "arch/x86/virt.h"
 
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 
 struct virt_caps virt_caps __ro_after_init;
 bool virt_is_vmx __ro_after_init;

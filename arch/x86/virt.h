@@ -15,6 +15,7 @@
 
 #include "arch/x86/regs.h" /* PFERR_* */
 #include "arch/x86/svm/vcpu_state.h"
+#include "arch/x86/virt_paging.h"
 #include "arch/x86/vmx/vcpu_state.h"
 #include "lib/types.h"
 
@@ -64,7 +65,10 @@ struct desc_table {
 	uint16_t limit;
 };
 
-/* Registers that are neither general nor segments. MSRs not named here go by virt_msr_*(). */
+/*
+ * Registers that are neither general nor segments, as the guest has them. What the hardware runs
+ * with may differ in CR0, CR3, CR4, EFER (virt_set_paging()) and, without nested paging, in PAT.
+ */
 enum vreg {
 	VREG_CR0,
 	VREG_CR2,
@@ -105,8 +109,10 @@ enum exit_reason {
 	EXIT_CR_READ,
 	EXIT_CR_WRITE, /* MOV to CR, CLTS, LMSW: `cr.*` says which value is meant */
 	EXIT_DR_ACCESS,
-	EXIT_EXCEPTION,
+	EXIT_EXCEPTION,  /* but for page faults */
+	EXIT_PAGE_FAULT, /* of the tables that the hardware runs with */
 	EXIT_INVLPG,
+	EXIT_INVPCID,
 	EXIT_RDTSC,
 	EXIT_RDPMC,
 	EXIT_WBINVD,
@@ -135,7 +141,10 @@ struct vm_exit {
 	enum exit_reason reason;
 	union {
 		struct {
-			gpa_t gpa;
+			union {
+				gpa_t gpa; /* EXIT_MEMORY_FAULT */
+				gva_t gva; /* EXIT_PAGE_FAULT; CR2 is as it was */
+			};
 			uint32_t error;   /* PFERR_* */
 			uint8_t insn[15]; /* instruction bytes if the CPU gives them */
 			uint8_t insn_bytes;
@@ -155,11 +164,16 @@ struct vm_exit {
 			uint8_t vector;
 			bool has_error;
 			uint32_t error;
-			uint64_t address; /* #PF: the faulting linear address */
 		} exception;
 		struct {
 			gva_t gva;
+			bool known; /* else decode the instruction */
 		} invlpg;
+		struct {
+			gva_t gva;     /* of the descriptor */
+			uint64_t type; /* the register operand */
+			bool known;    /* both are; else decode the instruction */
+		} invpcid;
 		struct {
 			uint16_t selector; /* of the new task's TSS */
 			uint8_t source;    /* enum task_source; TASK_GATE: for idt_event */
@@ -188,8 +202,7 @@ struct virt_caps {
 	bool tdp_has_ad;        /* its accessed and dirty bits */
 	bool tdp_has_exec_only; /* its pages that can be executed and not read */
 	bool tdp_logs_writes;   /* its log of pages that were written: virt_log_writes() */
-	bool pdpte_regs;        /* PAE paging's PDPTEs are in registers: virt_pdptes_*() */
-	bool unrestricted;      /* guests may run with CR0.PE or CR0.PG clear */
+	bool unrestricted;      /* virt_is_unrestricted() with nested paging */
 	bool nmi_window_early;  /* EXIT_NMI_WINDOW comes before the IRET that opens it */
 	bool preemption_timer;  /* virt_preempt_at() works */
 	bool xsaves;            /* guests may use XSAVES */
@@ -212,6 +225,7 @@ struct virt_vcpu {
 	hpa_t control_pa;
 	uint64_t tag_generation; /* of the tag; not this CPU's present one: it is void */
 	uint32_t due;            /* what the next entry has to do first, in the vendor's bits */
+	bool nested;             /* const; two-dimensional paging, else shadow paging */
 	struct vm_event_info
 		idt_event; /* after a run: an event whose delivery the exit cut short */
 	union {
@@ -224,8 +238,8 @@ extern struct virt_caps virt_caps;
 extern bool virt_is_vmx; /* constant after virt_probe() */
 
 /*
- * Where CPUs that cannot run a guest without paging (virt_caps.unrestricted) find, in its memory,
- * the page directory of 4M pages that maps each address to itself.
+ * Where CPUs that have nested paging and cannot run a guest without paging (virt_caps.unrestricted)
+ * find, in its memory, the page directory of 4M pages that maps each address to itself.
  */
 #define VIRT_IDENTITY_GPA 0xfeffc000u
 void virt_fill_identity_map(uint32_t table[1024]);
@@ -236,7 +250,7 @@ void virt_fill_identity_map(uint32_t table[1024]);
 
 /*
  * Pick the vendor of this machine and fill virt_caps, once, before any other call, on a machine
- * where features_obstacle() has found none. 0; or -ENODEV: the CPU lacks what no guest can do
+ * where preflight_verdict() has found none. 0; or -ENODEV: the CPU lacks what no guest can do
  * without (logged).
  */
 int virt_probe(void);
@@ -266,8 +280,12 @@ VIRT_OP(void, cpu_enable, (void *pages, hpa_t pages_pa), (pages, pages_pa))
 /* Let guests read and/or write an MSR without an exit; before the first vCPU is created. */
 VIRT_OP(void, msr_allow, (uint32_t msr, bool read, bool write), (msr, read, write))
 
-/* Build a vCPU around VIRT_VCPU_PAGES zeroed pages. All that follows wants it loaded. */
-VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *pages, hpa_t pages_pa), (v, pages, pages_pa))
+/*
+ * Build a vCPU around VIRT_VCPU_PAGES zeroed pages, for nested paging (where virt_caps.tdp) or for
+ * shadow paging. All that follows wants it loaded, but for what says otherwise.
+ */
+VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *pages, hpa_t pages_pa, bool nested),
+	(v, pages, pages_pa, nested))
 /*
  * The vCPU comes onto the calling CPU: registers that the guest has to itself are swapped in. At
  * most one is loaded on a CPU, on at most one CPU.
@@ -275,11 +293,20 @@ VIRT_OP(void, vcpu_init, (struct virt_vcpu * v, void *pages, hpa_t pages_pa), (v
 VIRT_OP(void, vcpu_load, (struct virt_vcpu * v), (v))
 /* It leaves the calling CPU, which keeps nothing of it: it may be loaded elsewhere, or freed. */
 VIRT_OP(void, vcpu_unload, (struct virt_vcpu * v), (v))
-/* The state after RESET or INIT: registers, segments, no event, no window. */
+/*
+ * The state after RESET or INIT: registers, segments, no event, no window. What it runs with stays
+ * (virt_set_paging()), and so do the exits that are asked for with it: on page faults, INVLPG and
+ * accesses to CR3.
+ */
 VIRT_OP(void, vcpu_reset, (struct virt_vcpu * v), (v))
 
 /*
- * Can the CPU run the guest in its present state? Always, with virt_caps.unrestricted; else not in
+ * May the guest run with CR0.PE clear, and with CR0.PG clear on nested paging? Constant after
+ * virt_vcpu_init(); it need not be loaded.
+ */
+VIRT_OP(bool, is_unrestricted, (struct virt_vcpu * v), (v))
+/*
+ * Can the CPU run the guest in its present state? Always, if virt_is_unrestricted(); else not in
  * real mode, nor with what is left of it in the segment registers.
  */
 VIRT_OP(bool, can_run, (struct virt_vcpu * v), (v))
@@ -298,7 +325,7 @@ VIRT_OP(void, gdtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v
 VIRT_OP(void, idtr_write, (struct virt_vcpu * v, const struct desc_table *t), (v, t))
 VIRT_OP(void, gdtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
 VIRT_OP(void, idtr_read, (struct virt_vcpu * v, struct desc_table *t), (v, t))
-/* What the emulator begins with, in one. */
+/* What the emulator begins with, in one: of the guest. */
 struct virt_insn_state {
 	uint64_t rflags, cs_base, cr3;
 	uint16_t cs_attr; /* SEG_ATTR_* */
@@ -339,12 +366,21 @@ VIRT_OP(void, nmi_window, (struct virt_vcpu * v, bool on), (v, on))
 VIRT_OP(void, cr8_write, (struct virt_vcpu * v, uint8_t cr8), (v, cr8))
 VIRT_OP(uint8_t, cr8_read, (struct virt_vcpu * v), (v))
 
-/* The root of the two-dimensional tables. Does not flush: see virt_flush_tdp. */
-VIRT_OP(void, set_root, (struct virt_vcpu * v, hpa_t root), (v, root))
+/*
+ * What the hardware runs with from the next entry on. The guest's CR0, CR3, CR4, EFER, PAT and
+ * PDPTEs stay what they are: virt_reg_*(), virt_insn_state() and virt_pdptes_*() speak of these
+ * alone, and a guest that reads or writes one of them where the two differ exits. Does not flush.
+ *
+ * With nested paging only the root counts. Without it, call this again for each root and when the
+ * guest changes its paging mode; the hardware has the host's PAT, task switches exit.
+ */
+VIRT_OP(void, set_paging, (struct virt_vcpu * v, const struct virt_paging *p), (v, p))
 /* Forget, at the next entry, what the guest's own tables gave: CR0, CR3 or CR4 was written here. */
 VIRT_OP(void, flush, (struct virt_vcpu * v), (v))
 /* Forget, at the next entry, what the two-dimensional tables gave as well. */
 VIRT_OP(void, flush_tdp, (struct virt_vcpu * v), (v))
+/* Forget, before the next entry, at least what this linear address gave, global or not. */
+VIRT_OP(void, flush_gva, (struct virt_vcpu * v, gva_t gva), (v, gva))
 /*
  * Have the CPU note each page whose dirty bit it sets in the two-dimensional tables, or no more;
  * where virt_caps.tdp_logs_writes. SDM volume 3, 28.3.6, "Page-Modification Logging".
@@ -355,7 +391,12 @@ VIRT_OP(void, log_writes, (struct virt_vcpu * v, bool on), (v, on))
  * the next entry; returns how many, up to 512. Nothing is noted twice while its dirty bit is set.
  */
 VIRT_OP(unsigned, take_log, (struct virt_vcpu * v, const uint64_t **gpa), (v, gpa))
-/* The PDPTE registers of PAE paging, on CPUs that have them (virt_caps.pdpte_regs). */
+/*
+ * Are the guest's PDPTEs of PAE paging kept in registers, loaded with CR3 (SDM volume 3, 4.4.1)?
+ * Not on SVM with nested paging, whose walks read them from memory. Constant as above.
+ */
+VIRT_OP(bool, has_pdptes, (struct virt_vcpu * v), (v))
+/* These registers: only where virt_has_pdptes(). */
 VIRT_OP(void, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, pdptes_write, (struct virt_vcpu * v, const uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, set_tsc_offset, (struct virt_vcpu * v, uint64_t offset), (v, offset))
@@ -366,6 +407,12 @@ VIRT_OP(void, preempt_at, (struct virt_vcpu * v, uint64_t tsc), (v, tsc))
 VIRT_OP(void, exit_on_cr0_write, (struct virt_vcpu * v, uint64_t bits), (v, bits))
 VIRT_OP(void, exit_on_cr4_write, (struct virt_vcpu * v, uint64_t bits), (v, bits))
 VIRT_OP(void, exit_on_cr8_write, (struct virt_vcpu * v, bool on), (v, on))
+/* Exit on reads and on writes of CR3. Without nested paging they exit in any case. */
+VIRT_OP(void, exit_on_cr3, (struct virt_vcpu * v, bool read, bool write), (v, read, write))
+/* EXIT_PAGE_FAULT on every page fault. */
+VIRT_OP(void, exit_on_page_fault, (struct virt_vcpu * v, bool on), (v, on))
+/* EXIT_INVLPG and EXIT_INVPCID: VMX has one control for both. */
+VIRT_OP(void, exit_on_invlpg, (struct virt_vcpu * v, bool on), (v, on))
 /* One line per register group to the log. */
 VIRT_OP(void, dump, (struct virt_vcpu * v), (v))
 

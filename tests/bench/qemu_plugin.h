@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * QEMU's plugin interface has no header in the packages: what the plugins here use of it (version
- * 1, docs/devel/tcg-plugins).
+ * 1; QEMU's document "TCG Plugins").
  */
 #ifndef TESTS_BENCH_QEMU_PLUGIN_H
 #define TESTS_BENCH_QEMU_PLUGIN_H

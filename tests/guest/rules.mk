@@ -5,11 +5,12 @@
 
 GUEST := $(BUILD)/guest
 GUEST_SRCS := $(wildcard tests/guest/*.c)
-GUEST_LIB_SRCS := $(wildcard tests/guest/lib/*.c)
+GUEST_LIB_SRCS64 := $(filter-out %32.c,$(wildcard tests/guest/lib/*.c))
+GUEST_LIB_SRCS32 := $(wildcard tests/guest/lib/*.c)
 GUEST_LIB_ASMS := $(wildcard tests/guest/lib/*.S)
 GUEST_ONLY32 := $(filter %32,$(GUEST_SRCS:tests/guest/%.c=%))
 GUEST_NAMES := $(filter-out %32,$(GUEST_SRCS:tests/guest/%.c=%))
-GUEST_BOTH := $(filter hello hypercall attack_event attack_state cpuid msr apic cr exceptions debugreg ioapic mmio pio pic pit rtc uart,$(GUEST_NAMES))
+GUEST_BOTH := $(filter hello hypercall attack_event attack_state cpuid msr apic apic_ipi apic_timer cr exceptions debugreg ioapic mmio pio pic pit rtc uart,$(GUEST_NAMES))
 GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST)/%.elf) $(GUEST_ONLY32:%=$(GUEST)/%.elf) $(GUEST_BOTH:%=$(GUEST)/%32.elf)
 
 GUEST_FLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-strict-aliasing -fno-pic -fno-pie \
@@ -35,7 +36,7 @@ $$(GUEST)/obj$(1)/%.S.o: %.S
 	@mkdir -p $$(@D)
 	$$(CC) -m$(1) -D__ASSEMBLY__ -I. -Itests/guest/lib -MMD -MP -c $$< -o $$@
 
-GUEST_LIB$(1) := $$(GUEST_LIB_SRCS:%.c=$$(GUEST)/obj$(1)/%.o) $$(GUEST_LIB_ASMS:%.S=$$(GUEST)/obj$(1)/%.S.o)
+GUEST_LIB$(1) := $$(GUEST_LIB_SRCS$(1):%.c=$$(GUEST)/obj$(1)/%.o) $$(GUEST_LIB_ASMS:%.S=$$(GUEST)/obj$(1)/%.S.o)
 endef
 $(eval $(call guest_width,64,$(NEWLIB)/libc.a))
 $(eval $(call guest_width,32,$(GUEST)/newlib32/libc.a))

@@ -243,7 +243,7 @@ def faults(target):
                          "--set", f"cpus={cpu}", HELLO, status=103, stdout=[
                              rf"^panic: {what} \(vector \d+, error {error:#x}\) on CPU {cpu}\n{rip}", rf" cr2 {cr2} ",
                              r"^backtrace:\n  \w{16} \w+\+0x\w+$", r"^guest: vm guest vcpu 0 rip 1\w{5}$",
-                             *(rf"^cpu {i} is at panic_stop_this_cpu\+0x\w+, interrupts off" for i in (0, 1))])
+                             *(rf"^cpu {i} is at stop_this_cpu\+0x\w+, interrupts off" for i in (0, 1))])
         job.argv[:0] = ["tests/boot/fault", "debug_exit_write", *changes, "stopped", "--"]
         yield job
 

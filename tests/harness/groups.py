@@ -56,7 +56,10 @@ def lint():
     # The longest first, and with both CPUs, which it has to itself when the others are done.
     yield Job("clang-tidy", ["make", "-s", "-k", "-j2", "lint-tidy"], timeout=600)
     yield Job("includes", ["tests/lint/includes"])
+    yield Job("knots", ["tests/lint/knots"])
+    yield Job("sizes", ["tests/lint/sizes"])
     yield Job("vendors", ["tests/lint/vendors"])
+    yield Job("paths", ["tests/lint/paths"])
     yield Job("files", ["tests/lint/files"])
     yield Job("format", ["tests/lint/format"])
     yield Job("headers-alone", ["make", "-s", "-k", "lint-headers"])
@@ -68,6 +71,7 @@ def lint():
 def tools():
     yield Job("launcher", ["tests/tools/test_umbra.py"], timeout=300)
     yield Job("driver", ["tests/tools/test_harness.py"], timeout=60)
+    yield Job("lints", ["tests/tools/test_lints.py"], timeout=120)
 
 
 def guests(target, name):

@@ -28,6 +28,11 @@ static void check(const uint64_t *p, uint64_t val)
 		atomic_fetch_add(&failures, 1);
 }
 
+static bool alloc(unsigned order, bool low, pfn_t *pfn)
+{
+	return low && !order ? frames_alloc_low(pfn) : frames_alloc(order, pfn);
+}
+
 static void *cpu_main(void *arg)
 {
 	unsigned cpu = (unsigned)(uintptr_t)arg, seed = cpu, order[HELD];
@@ -47,7 +52,7 @@ static void *cpu_main(void *arg)
 		}
 		order[k] = rand_r(&seed) % 8 ? 0 : rand_r(&seed) % 5;
 		obj[k] = obj_alloc(&cache);
-		if (!obj[k] || !frames_alloc(order[k], &pfn)) {
+		if (!obj[k] || !alloc(order[k], rand_r(&seed) % 4 == 0, &pfn)) {
 			atomic_fetch_add(&failures, 1);
 			break;
 		}

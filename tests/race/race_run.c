@@ -90,7 +90,12 @@ bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
 void event_ask_for_windows(struct vcpu *v) {}
 void event_raise_single_step(struct vcpu *v) {}
 void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
-void insn_emulate(struct vcpu *v) {}
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
+{
+	return true;
+}
 
 bool realmode_is_due_now(struct vcpu *v)
 {
@@ -121,7 +126,7 @@ void vm_end(struct vm *m, enum vm_end why, uint32_t status)
 		vcpu_request(&vcpu[i], REQ_STOP);
 }
 
-void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
 void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 void vm_vcpu_stopped(struct vcpu *v) {}
@@ -158,7 +163,7 @@ static void ends_when_all_are_dead_and_not_before(void **state)
 	host_set_nr_cpus(2);
 	for (unsigned i = 0; i < 2; i++) {
 		vcpu[i] = (struct vcpu){.vm = &vm, .lapic = &lapic[i], .id = i, .pcpu = i};
-		svm_vcpu_init(&vcpu[i].virt, &state_of[i], HPA(0));
+		svm_vcpu_init(&vcpu[i].virt, &state_of[i], HPA(0), true);
 		vm.vcpus[i] = &vcpu[i];
 	}
 	vcpu[1].state = VCPU_HALTED;

@@ -143,7 +143,7 @@ static bool walk(struct vcpu *v, uint64_t gfn, bool write, struct cached *t)
 {
 	spte_t *table = v->root;
 
-	for (unsigned level = SPTE_LEVELS;;) {
+	for (unsigned level = format.root_level;;) {
 		spte_t *e = &table[spte_index(GFN(gfn), level)];
 		uint64_t spte = spte_load(e), bits = format.accessed | (write ? format.dirty : 0);
 

@@ -2,7 +2,7 @@
 /*
  * The walker sets accessed and dirty bits while another CPU changes the same entries: it flips
  * the page between two frames, counts in the available bits, and clears A and D. No step of its
- * count may be lost, and a walk must give one of the two pages.
+ * count may be lost, and a walk must give one of the two pages: the one of the entry in its trail.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -22,7 +22,15 @@
 static struct guest_memory mem;
 static uint64_t *pte;
 static _Atomic bool done;
-static _Atomic unsigned failures, walks;
+static _Atomic unsigned failures, walks, stale;
+
+/* What the walk found is what its trail says, be it still there or not. */
+static bool is_consistent(const struct walk_result *r)
+{
+	uint64_t leaf = r->step[1].val;
+
+	return (leaf & PTE_ADDR) == (r->gpa.v & PTE_ADDR) && (leaf & PTE_A) && (leaf & PTE_D);
+}
 
 static void walk_once(const struct guest_paging *p)
 {
@@ -31,8 +39,10 @@ static void walk_once(const struct guest_paging *p)
 
 	if (err == -EAGAIN)
 		return;
-	if (err || (r.gpa.v != 0x5018 && r.gpa.v != 0x6018))
+	if (err || (r.gpa.v != 0x5018 && r.gpa.v != 0x6018) || !is_consistent(&r))
 		atomic_fetch_add(&failures, 1);
+	if (!guest_walk_is_current(p, &r))
+		atomic_fetch_add_explicit(&stale, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&walks, 1, memory_order_relaxed);
 }
 
@@ -57,12 +67,12 @@ static void *walker_main(void *arg)
 /* One atomic change: the other frame, A and D cleared, the count (bits 58:52) one up. */
 static void step(unsigned *seen_dirty)
 {
-	uint64_t old = __atomic_load_n(pte, __ATOMIC_RELAXED), new;
+	uint64_t old = __atomic_load_n(pte, __ATOMIC_RELAXED), next;
 
 	do {
-		new = (old ^ 0x3000) & ~(PTE_A | PTE_D);
-		new = (new & ~GENMASK_ULL(58, 52)) | ((old + BIT_ULL(52)) & GENMASK_ULL(58, 52));
-	} while (!__atomic_compare_exchange_n(pte, &old, new, false, __ATOMIC_RELAXED,
+		next = (old ^ 0x3000) & ~(PTE_A | PTE_D);
+		next = (next & ~GENMASK_ULL(58, 52)) | ((old + BIT_ULL(52)) & GENMASK_ULL(58, 52));
+	} while (!__atomic_compare_exchange_n(pte, &old, next, false, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
 	*seen_dirty += (old & PTE_D) != 0;
 }
@@ -95,6 +105,7 @@ int main(void)
 	atomic_store(&done, true);
 	for (unsigned i = 1; i <= WALKERS; i++)
 		pthread_join(thread[i], NULL);
-	printf("race_walk: %u walks, dirty bit seen %u times\n", walks, seen_dirty);
+	printf("race_walk: %u walks, %u stale at once, dirty bit seen %u times\n", walks, stale,
+	       seen_dirty);
 	return failures != 0;
 }

@@ -222,10 +222,10 @@ static void test_mb2_unterminated_string(void **state)
 
 static void test_mb2_rsdp(void **state)
 {
-	uint8_t old[20], new[36];
+	uint8_t old[20], next[36];
 
 	memset(old, 'o', sizeof(old));
-	memset(new, 'n', sizeof(new));
+	memset(next, 'n', sizeof(next));
 	for (int order = 0; order < 2; order++) {
 		begin();
 		for (int i = 0; i < 2; i++) {
@@ -234,12 +234,12 @@ static void test_mb2_rsdp(void **state)
 				put(old, 20);
 			} else {
 				tag(15, 8 + 36);
-				put(new, 36);
+				put(next, 36);
 			}
 		}
 		assert_int_equal(finish(), 0);
 		assert_int_equal(info.rsdp_len, 36);
-		assert_memory_equal(info.rsdp, new, 36);
+		assert_memory_equal(info.rsdp, next, 36);
 	}
 	begin();
 	tag(14, 8 + 20);

@@ -17,7 +17,7 @@
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
-#define F(n) (1u << (n))
+#define M(name) CPUID_MASK(CPUID_##name)
 
 struct leaf {
 	uint32_t leaf, subleaf;
@@ -78,7 +78,7 @@ static void set_up(int which, unsigned nr_vcpus)
 	memset(&fake_cpu, 0, sizeof(fake_cpu));
 	virt_caps = (struct virt_caps){.xsaves = true, .invpcid = true, .rdtscp = true};
 	vm.nr_vcpus = nr_vcpus;
-	cpuid_table_init(&vm.cpuid, nr_vcpus);
+	cpuid_table_init(&vm.cpuid, nr_vcpus, false);
 	lapic = (struct lapic){.base = LAPIC_DEFAULT_BASE | LAPIC_BASE_ENABLE};
 	vcpu = (struct vcpu){.vm = &vm, .lapic = &lapic};
 	xcr0 = XCR0_X87;
@@ -115,6 +115,21 @@ static void expect_nothing(uint32_t leaf)
 	expect(leaf, 1, (struct cpuid_entry){0});
 }
 
+/* None of these bits, all of one word, is in it. */
+static void expect_none(uint32_t word, const enum cpuid_bit *bits, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(CPUID_WORD(bits[i]), CPUID_WORD(bits[0]));
+		assert_int_equal(word & CPUID_MASK(bits[i]), 0);
+	}
+}
+
+#define EXPECT_NONE(word, ...)                                                                     \
+	do {                                                                                       \
+		static const enum cpuid_bit bits[] = {__VA_ARGS__};                                \
+		expect_none(word, bits, ARRAY_SIZE(bits));                                         \
+	} while (0)
+
 /* Whatever the machine has: what Umbra does not serve is not there. */
 static void nothing_comes_through_by_itself(void **state)
 {
@@ -124,26 +139,22 @@ static void nothing_comes_through_by_itself(void **state)
 	assert_int_equal(guest(0, 0).eax, 0xd);
 	assert_int_equal(guest(0x80000000, 0).eax, 0x80000008);
 	e = guest(1, 0);
-	/* dtes64 monitor dscpl vmx smx est tm2 cnxt sdbg xtpr pdcm dca osxsave */
-	assert_int_equal(e.ecx & (F(2) | F(3) | F(4) | F(5) | F(6) | F(7) | F(8) | F(10) | F(11) |
-				  F(14) | F(15) | F(18) | F(27)),
-			 0);
-	/* mce mca psn ds acpi ss htt tm ia64 pbe */
-	assert_int_equal(e.edx & (F(7) | F(14) | F(18) | F(21) | F(22) | F(27) | F(28) | F(29) |
-				  F(30) | F(31)),
-			 0);
+	EXPECT_NONE(e.ecx, CPUID_DTES64, CPUID_MONITOR, CPUID_DS_CPL, CPUID_VMX, CPUID_SMX,
+		    CPUID_EIST, CPUID_TM2, CPUID_CNXT_ID, CPUID_SDBG, CPUID_XTPR, CPUID_PDCM,
+		    CPUID_DCA, CPUID_OSXSAVE);
+	EXPECT_NONE(e.edx, CPUID_MCE, CPUID_MCA, CPUID_PSN, CPUID_DS, CPUID_ACPI, CPUID_SS,
+		    CPUID_HTT, CPUID_TM, CPUID_IA64, CPUID_PBE);
 	e = guest(7, 0);
 	assert_int_equal(e.eax, 0);
-	/* sgx hle rtm pqm mpx pqe pt */
-	assert_int_equal(e.ebx & (F(2) | F(4) | F(11) | F(12) | F(14) | F(15) | F(25)), 0);
-	/* waitpkg ospke cet_ss tme kl bus_lock enqcmd sgx_lc pks */
-	assert_int_equal(
-		e.ecx & (F(4) | F(5) | F(7) | F(13) | F(23) | F(24) | F(29) | F(30) | F(31)), 0);
-	assert_int_equal(e.edx, F(4));
+	EXPECT_NONE(e.ebx, CPUID_SGX, CPUID_HLE, CPUID_RTM, CPUID_RDT_M, CPUID_MPX, CPUID_RDT_A,
+		    CPUID_INTEL_PT);
+	EXPECT_NONE(e.ecx, CPUID_OSPKE, CPUID_WAITPKG, CPUID_CET_SS, CPUID_TME_EN, CPUID_KL,
+		    CPUID_BUS_LOCK_DETECT, CPUID_ENQCMD, CPUID_SGX_LC, CPUID_PKS);
+	assert_int_equal(e.edx, M(FSRM));
 	e = guest(0x80000001, 0);
-	/* svm extapic ibs skinit wdt nodeid perf monitorx */
-	assert_int_equal(
-		e.ecx & (F(2) | F(3) | F(10) | F(12) | F(13) | F(19) | F(23) | F(24) | F(29)), 0);
+	EXPECT_NONE(e.ecx, CPUID_SVM, CPUID_EXT_APIC_SPACE, CPUID_IBS, CPUID_SKINIT, CPUID_WDT,
+		    CPUID_NODE_ID_MSR, CPUID_PERF_CTR_EXT_CORE, CPUID_PERF_CTR_EXT_DF,
+		    CPUID_MONITORX);
 	for (uint32_t leaf = 3; leaf < 0x40; leaf++) {
 		if (leaf != 7 && leaf != 0xb && leaf != 0xd)
 			expect_nothing(leaf);
@@ -164,10 +175,10 @@ static void nothing_comes_through_by_itself(void **state)
 static void umbra_adds_its_own(void **state)
 {
 	set_up(BARE, 1);
-	/* x2apic, tsc-deadline, hypervisor; apic; tsc_adjust */
-	assert_int_equal(guest(1, 0).ecx, F(21) | F(24) | F(31));
-	assert_int_equal(guest(1, 0).edx, F(9));
-	assert_int_equal(guest(7, 0).ebx, F(1));
+	assert_int_equal(guest(1, 0).ecx, M(X2APIC) | M(TSC_DEADLINE) | M(HYPERVISOR));
+	assert_int_equal(guest(1, 0).edx, M(APIC));
+	assert_int_equal(guest(7, 0).ebx, M(TSC_ADJUST));
+	assert_int_equal(guest(0x80000001, 0).edx, 0);
 	assert_int_equal(guest(0, 0).eax, 0xb);
 	expect_nothing(0xd);
 	assert_int_equal(vm.cpuid.xcr0, 0);
@@ -185,23 +196,41 @@ static void a_lax_cpu_is_watched(void **state)
 {
 	set_up(BARE, 1);
 	virt_caps.lax = true;
-	cpuid_table_init(&vm.cpuid, 1);
+	cpuid_table_init(&vm.cpuid, 1, false);
 	assert_int_equal(vm.cpuid.cr4_exits, ~0ull);
 	virt_caps.lax = false;
+}
+
+/* The shadow MMU has no PCIDs, no protection keys and no five levels. */
+static void shadow_paging_hides_what_it_lacks(void **state)
+{
+	set_up(ALL_ONES, 1);
+	assert_int_equal(guest(1, 0).ecx & M(PCID), M(PCID));
+	assert_int_equal(vm.cpuid.cr4 & (CR4_PCIDE | CR4_PKE | CR4_LA57),
+			 CR4_PCIDE | CR4_PKE | CR4_LA57);
+	memset(&vm.cpuid, 0, sizeof(vm.cpuid));
+	cpuid_table_init(&vm.cpuid, 1, true);
+	assert_int_equal(guest(1, 0).ecx & M(PCID), 0);
+	assert_int_equal(guest(7, 0).ebx & M(INVPCID), 0);
+	assert_int_equal(guest(7, 0).ecx & (M(PKU) | M(LA57)), 0);
+	assert_int_equal(vm.cpuid.cr4 & (CR4_PCIDE | CR4_PKE | CR4_LA57), 0);
+	assert_int_equal(vm.cpuid.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PGE),
+			 CR4_SMEP | CR4_SMAP | CR4_PGE);
+	assert_int_equal(vm.cpuid.xcr0 & XCR0_PKRU, 0);
 }
 
 static void some_bits_follow_the_state(void **state)
 {
 	set_up(ZEN, 4);
 	vcpu.id = 3;
-	assert_int_equal(guest(1, 0).ecx & F(27), 0);
-	assert_int_equal(guest(7, 0).ecx & F(4), 0);
-	assert_int_equal(guest(1, 0).edx & F(9), F(9));
+	assert_int_equal(guest(1, 0).ecx & M(OSXSAVE), 0);
+	assert_int_equal(guest(7, 0).ecx & M(OSPKE), 0);
+	assert_int_equal(guest(1, 0).edx & M(APIC), M(APIC));
 	fake_cpu.vreg[VREG_CR4] = CR4_OSXSAVE | CR4_PKE;
 	lapic.base = LAPIC_DEFAULT_BASE;
-	assert_int_equal(guest(1, 0).ecx & F(27), F(27));
-	assert_int_equal(guest(7, 0).ecx & F(4), F(4));
-	assert_int_equal(guest(1, 0).edx & F(9), 0);
+	assert_int_equal(guest(1, 0).ecx & M(OSXSAVE), M(OSXSAVE));
+	assert_int_equal(guest(7, 0).ecx & M(OSPKE), M(OSPKE));
+	assert_int_equal(guest(1, 0).edx & M(APIC), 0);
 	assert_int_equal(guest(1, 0).ebx, 3u << 24 | 4 << 16 | 0x0800);
 	expect(7, 1, (struct cpuid_entry){0});
 }
@@ -218,7 +247,7 @@ static void topology(void **state)
 		expect(0xb, 0, (struct cpuid_entry){0, 1, 0x100, vcpu.id});
 		expect(0xb, 1, (struct cpuid_entry){table[i].bits, table[i].nr, 0x201, vcpu.id});
 		expect(0xb, 2, (struct cpuid_entry){0, 0, 2, vcpu.id});
-		assert_int_equal(!!(guest(1, 0).edx & F(28)), table[i].nr > 1);
+		assert_int_equal(!!(guest(1, 0).edx & M(HTT)), table[i].nr > 1);
 		assert_int_equal(guest(0x80000008, 0).ecx & 0xff, table[i].nr - 1);
 	}
 }
@@ -239,7 +268,7 @@ static void sizes_of_the_xsave_area(void **state)
 	assert_int_equal(guest(0xd, 0).ebx, 2440);
 	assert_int_equal(guest(0xd, 1).ebx, 840); /* one behind the other */
 	vm.cpuid.xsave[2].eax = 250;
-	vm.cpuid.xsave[9].ecx = F(1); /* aligned to 64 bytes */
+	vm.cpuid.xsave[9].ecx = BIT(1); /* aligned to 64 bytes */
 	assert_int_equal(guest(0xd, 1).ebx, 840);
 	expect(0xd, 64, (struct cpuid_entry){0});
 	expect(0xd, UINT32_MAX, (struct cpuid_entry){0});
@@ -250,16 +279,16 @@ static void what_the_vendor_lacks_is_hidden(void **state)
 {
 	set_up(ZEN, 1);
 	assert_int_equal(guest(0xd, 1).eax, 0xf);
-	assert_true(guest(7, 0).ebx & F(10));
-	assert_true(guest(7, 0).ecx & F(22));
-	assert_true(guest(0x80000001, 0).edx & F(27));
+	assert_true(guest(7, 0).ebx & M(INVPCID));
+	assert_true(guest(7, 0).ecx & M(RDPID));
+	assert_true(guest(0x80000001, 0).edx & M(RDTSCP));
 	virt_caps = (struct virt_caps){.tdp = true};
 	memset(&vm.cpuid, 0, sizeof(vm.cpuid));
-	cpuid_table_init(&vm.cpuid, 1);
+	cpuid_table_init(&vm.cpuid, 1, false);
 	assert_int_equal(guest(0xd, 1).eax, 7);
-	assert_false(guest(7, 0).ebx & F(10));
-	assert_false(guest(7, 0).ecx & F(22));
-	assert_false(guest(0x80000001, 0).edx & F(27));
+	assert_false(guest(7, 0).ebx & M(INVPCID));
+	assert_false(guest(7, 0).ecx & M(RDPID));
+	assert_false(guest(0x80000001, 0).edx & M(RDTSCP));
 }
 
 static void plain_facts_come_through(void **state)
@@ -268,10 +297,10 @@ static void plain_facts_come_through(void **state)
 	assert_int_equal(guest(0, 0).ebx, 0x68747541);
 	assert_int_equal(guest(1, 0).eax, 0x00a20f10);
 	assert_int_equal(guest(0x80000008, 0).eax, 0x3030);
-	assert_int_equal(guest(0x80000007, 0).edx, F(8));
-	assert_true(cpuid_has(&vm.cpuid, CPUID_EXT1_EDX, 29));
-	assert_true(cpuid_has(&vm.cpuid, CPUID_7_EBX, 20));
-	assert_false(cpuid_has(&vm.cpuid, CPUID_EXT1_ECX, 2));
+	assert_int_equal(guest(0x80000007, 0).edx, M(TSC_INVARIANT));
+	assert_true(cpuid_has(&vm.cpuid, CPUID_LM));
+	assert_true(cpuid_has(&vm.cpuid, CPUID_SMAP));
+	assert_false(cpuid_has(&vm.cpuid, CPUID_SVM));
 	assert_int_equal(vm.cpuid.cr4 & (CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PKE | CR4_FSGSBASE),
 			 CR4_SMEP | CR4_SMAP | CR4_UMIP | CR4_PKE | CR4_FSGSBASE);
 	assert_int_equal(vm.cpuid.cr4 & CR4_LA57, 0);
@@ -283,6 +312,7 @@ int main(void)
 		cmocka_unit_test(nothing_comes_through_by_itself),
 		cmocka_unit_test(umbra_adds_its_own),
 		cmocka_unit_test(a_lax_cpu_is_watched),
+		cmocka_unit_test(shadow_paging_hides_what_it_lacks),
 		cmocka_unit_test(some_bits_follow_the_state),
 		cmocka_unit_test(topology),
 		cmocka_unit_test(sizes_of_the_xsave_area),

@@ -14,8 +14,8 @@
 
 #include "arch/x86/regs.h"
 #include "lib/bits.h"
-#include "tests/unit/support/emul_random.h"
-#include "tests/unit/support/native.h"
+#include "tests/unit/support/emul_aim.h"
+#include "tests/unit/support/emul_shadow.h"
 #include "vmm/emulate/internal.h"
 
 #define CASES 4000000ul
@@ -24,14 +24,8 @@
 /* Everything the kernel lets a program see and change. */
 #define COMPARED (ARITH | RFLAGS_DF | RFLAGS_IF | RFLAGS_NT | RFLAGS_ID | RFLAGS_IOPL)
 
-#define MEM_LEN (NATIVE_DATA_LEN + 0x1000) /* what can be read */
-
 /* clang-format off */
-static const struct config {
-	const char *name;
-	enum emul_mode mode;
-	struct native_env env;
-} configs[] = {
+static const struct emul_config configs[] = {
 	{"64-bit",			EMUL_LONG64, {0x33, 0x2b, 0x2b, 0x2b, 0}},
 	{"32-bit flat",			EMUL_PROT32, {0x23, 0x2b, 0x2b, 0x2b,
 						      NATIVE_LDT(LDT_READ_ONLY)}},
@@ -71,377 +65,8 @@ static const uint64_t undefined_flags[NR_EMUL_OPS] = {
 };
 /* clang-format on */
 
-/* --- the emulator's side: the same memory again ---------------------------------------------- */
-
-struct mem_write {
-	uint64_t offset;
-	unsigned len;
-	uint8_t old[16];
-};
-
-struct emulation {
-	struct emul_ctx ctx;
-	struct native_regs regs;
-	int result;  /* enum emul_result */
-	bool unsafe; /* touched what the CPU must not */
-	unsigned nr_writes;
-	struct mem_write write[512];
-};
-
-static uint8_t shadow[MEM_LEN];
-
-/* Where the emulator finds the descriptor tables, which a program cannot read. */
-#define FAKE_GDT 0xfffd0000ull
-#define FAKE_LDT 0xfffe0000ull
-
-static bool in_range(uint64_t addr, unsigned len, uint64_t base, uint64_t range)
-{
-	return addr >= base && addr - base < range && len <= range - (addr - base);
-}
-
-static int check_access(struct emul_ctx *c, gva_t gva, unsigned len, unsigned access)
-{
-	struct emulation *e = container_of(c, struct emulation, ctx);
-	uint32_t error = PFERR_USER | (access & EMUL_ACC_WRITE ? PFERR_WRITE : 0);
-
-	if (in_range(gva.v, len, NATIVE_DATA, NATIVE_DATA_LEN))
-		return EMUL_OK;
-	if (in_range(gva.v, len, NATIVE_RO, 0x1000)) {
-		if (access & EMUL_ACC_WRITE)
-			return emul_set_page_fault(c, gva, error | PFERR_PRESENT);
-		return EMUL_OK;
-	}
-	if (!in_range(gva.v, len, NATIVE_NONE, NATIVE_NONE_LEN) &&
-	    !in_range(gva.v, len, NATIVE_DATA - NATIVE_NONE_LEN, NATIVE_NONE_LEN))
-		e->unsafe = true;
-	return emul_set_page_fault(c, gva, error);
-}
-
-static int read_descriptor(struct emul_ctx *c, uint64_t at, void *buf)
-{
-	bool in_ldt = at >= FAKE_LDT;
-	unsigned index = (at - (in_ldt ? FAKE_LDT : FAKE_GDT)) / 8;
-	uint64_t desc;
-
-	if (!in_ldt && index >= NATIVE_NR_GDT) { /* a TSS and so on: not known here */
-		container_of(c, struct emulation, ctx)->unsafe = true;
-		return EMUL_UNHANDLED;
-	}
-	desc = native_descriptor(index, in_ldt);
-	memcpy(buf, &desc, 8);
-	return EMUL_OK;
-}
-
-static int mem_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
-{
-	int err;
-
-	if (access & EMUL_ACC_SYSTEM)
-		return read_descriptor(c, gva.v, buf);
-	err = check_access(c, gva, len, access);
-
-	if (!err && !(access & EMUL_ACC_PROBE))
-		memcpy(buf, shadow + (gva.v - NATIVE_DATA), len);
-	return err;
-}
-
-static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
-{
-	struct emulation *e = container_of(c, struct emulation, ctx);
-	struct mem_write *w = &e->write[e->nr_writes];
-	int err = check_access(c, gva, len, access);
-
-	if (err)
-		return err;
-	assert_true(e->nr_writes++ < ARRAY_SIZE(e->write));
-	w->offset = gva.v - NATIVE_DATA;
-	w->len = len;
-	memcpy(w->old, shadow + w->offset, len);
-	memcpy(shadow + w->offset, buf, len);
-	return EMUL_OK;
-}
-
-static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
-		       unsigned len, unsigned access)
-{
-	int err = check_access(c, gva, len, access);
-
-	if (err)
-		return err;
-	assert_memory_equal(shadow + (gva.v - NATIVE_DATA), old, len);
-	return mem_write(c, gva, val, len, EMUL_ACC_WRITE);
-}
-
-/* What is let through has no effect that could be compared. */
-static int system_insn(struct emul_ctx *c)
-{
-	return EMUL_UNHANDLED;
-}
-
-static bool is_amd(struct emul_ctx *c)
-{
-	return native_is_amd();
-}
-
-static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t)
-{
-	*t = (struct desc_table){FAKE_GDT, 16 * 8 - 1};
-}
-
-static const struct emul_ops ops = {
-	.read = mem_read,
-	.write = mem_write,
-	.cmpxchg = mem_cmpxchg,
-	.is_amd = is_amd,
-	.table_read = table_read,
-	.system = system_insn,
-};
-
-static void undo_writes(struct emulation *e)
-{
-	while (e->nr_writes) {
-		const struct mem_write *w = &e->write[--e->nr_writes];
-
-		memcpy(shadow + w->offset, w->old, w->len);
-	}
-}
-
-static void set_segments(struct emulation *e, const struct native_env *env)
-{
-	struct segment *seg = e->ctx.seg;
-
-	seg[SEG_CS] = native_segment(env->cs);
-	seg[SEG_DS] = native_segment(env->ds);
-	seg[SEG_ES] = native_segment(env->es);
-	seg[SEG_SS] = native_segment(env->ss);
-	seg[SEG_FS] = native_segment(0);
-	seg[SEG_GS] = native_segment(env->cs == 0x33 ? 0 : env->gs);
-	seg[SEG_LDTR] =
-		(struct segment){.base = FAKE_LDT, .limit = NR_LDT * 8 - 1, .attr = SEG_ATTR_P | 2};
-	seg[SEG_TR] = (struct segment){.attr = SEG_ATTR_P | 0xb}; /* with no port */
-	if (env->cs == 0x33) {
-		seg[SEG_FS].base = native_fs_base();
-		seg[SEG_GS].base = NATIVE_GS_BASE;
-	}
-}
-
-static uint64_t insn_rip(const struct config *cfg)
-{
-	return cfg->mode == EMUL_PROT16 ? NATIVE_INSN : NATIVE_CODE + NATIVE_INSN;
-}
-
-static int decode(struct emulation *e, const struct config *cfg, const uint8_t *bytes)
-{
-	struct emul_ctx *c = &e->ctx;
-
-	c->ops = &ops;
-	c->gpr = e->regs.gpr;
-	c->mode = cfg->mode;
-	c->cpl = 3;
-	c->va_bits = 48;
-	c->lma = true;
-	c->segs_known = 0xff;
-	c->rip = insn_rip(cfg);
-	memcpy(c->insn.bytes, bytes, EMUL_MAX_INSN_LEN);
-	c->insn.nr_bytes = EMUL_MAX_INSN_LEN;
-	return emul_decode(c);
-}
-
 /* --- one case -----------------------------------------------------------------------------------
  */
-
-/* Where addresses go: into the data, often to the end of a page, of a segment, of all. */
-static uint64_t random_target(struct emul_random *r)
-{
-	switch (emul_random_below(r, 32)) {
-	case 0:
-		return NATIVE_RO - 16 + emul_random_below(r, 32);
-	case 1:
-		return NATIVE_NONE - 16 + emul_random_below(r, 32);
-	case 2:
-		return NATIVE_DATA - 16 + emul_random_below(r, 32);
-	case 3:
-		return NATIVE_DATA + 0x7fff - 16 + emul_random_below(r, 32);
-	case 4:
-		return NATIVE_DATA + 0x3fff - 16 + emul_random_below(r, 32);
-	case 5:
-		return NATIVE_DATA + 0x1000 - 16 + emul_random_below(r, 32);
-	default:
-		return NATIVE_DATA + 0x1000 + emul_random_below(r, NATIVE_DATA_LEN - 0x2000);
-	}
-}
-
-static uint64_t target_in(struct emul_random *r, const struct emulation *e, unsigned seg)
-{
-	return random_target(r) -
-	       (e->ctx.mode == EMUL_LONG64 && seg < SEG_FS ? 0 : e->ctx.seg[seg].base);
-}
-
-static void random_regs(struct emul_random *r, struct emulation *e)
-{
-	uint64_t *gpr = e->regs.gpr;
-	uint64_t flags = emul_random_u64(r);
-
-	for (unsigned n = 0; n < NR_GPRS; n++)
-		gpr[n] = emul_random_value(r);
-	gpr[GPR_RSP] = target_in(r, e, SEG_SS);
-	e->regs.rflags = (flags & (ARITH | RFLAGS_DF | RFLAGS_NT)) | RFLAGS_IF | RFLAGS_FIXED;
-}
-
-/* Write the displacement that makes the operand lie at `ea`; it was random, so it is unique. */
-static void patch_displacement(uint8_t *bytes, const struct emul_insn *i, uint64_t ea)
-{
-	unsigned len = i->op == OP_MOV && (i->opcode & 0xfc) == 0xa0 ? i->adsize
-		       : i->adsize == 2                              ? 2
-								     : 4;
-	for (unsigned n = i->len - len; n > 0; n--) {
-		if (memcmp(bytes + n, &i->mem.disp, len) == 0) {
-			memcpy(bytes + n, &ea, len);
-			return;
-		}
-	}
-}
-
-/* Make base, index or displacement such that the memory operand is in the sandbox. */
-static void aim_operand(struct emul_random *r, struct emulation *e, uint8_t *bytes)
-{
-	const struct emul_insn *i = &e->ctx.insn;
-	const struct emul_mem *m = &i->mem;
-	uint64_t *gpr = e->regs.gpr, target = target_in(r, e, m->seg), rest = m->disp;
-
-	if (m->index != EMUL_MEM_NONE)
-		rest += gpr[m->index] << m->scale;
-	if (m->base == EMUL_MEM_RIP)
-		patch_displacement(bytes, i, target - e->ctx.rip - i->len);
-	else if (m->base != EMUL_MEM_NONE && m->base != m->index)
-		gpr[m->base] = target - rest;
-	else if (m->base != EMUL_MEM_NONE)
-		gpr[m->base] = (target - m->disp) >> (m->scale + 1);
-	else if (m->index != EMUL_MEM_NONE)
-		gpr[m->index] = (target - m->disp) >> m->scale;
-	else
-		patch_displacement(bytes, i, target);
-}
-
-/* Registers that an operation uses as addresses or counts without naming them. */
-static void aim_implicit(struct emul_random *r, struct emulation *e)
-{
-	const struct emul_insn *i = &e->ctx.insn;
-	uint64_t *gpr = e->regs.gpr;
-
-	switch (i->op) {
-	case OP_MOVS:
-	case OP_STOS:
-	case OP_LODS:
-	case OP_CMPS:
-	case OP_SCAS:
-		gpr[GPR_RSI] = target_in(r, e, i->mem.seg);
-		gpr[GPR_RDI] = target_in(r, e, SEG_ES);
-		break;
-	case OP_XLAT:
-		gpr[GPR_RBX] = target_in(r, e, i->mem.seg) - 128;
-		break;
-	case OP_LEAVE:
-	case OP_ENTER:
-		gpr[GPR_RBP] = target_in(r, e, SEG_SS);
-		break;
-	case OP_BT:
-	case OP_BTS:
-	case OP_BTR:
-	case OP_BTC: /* the offset of a bit string moves the address */
-		if (i->opnd[0].kind == OPND_MEM && i->opnd[1].kind == OPND_REG)
-			gpr[i->opnd[1].reg] = (int64_t)emul_random_below(r, 0x8000) - 0x4000;
-		break;
-	}
-}
-
-/* Of the LDT, of the GDT as far as it is known, or null; with any RPL. */
-static uint16_t random_selector(struct emul_random *r)
-{
-	uint16_t rpl = emul_random_below(r, 4) ? 3 : emul_random_below(r, 4);
-
-	switch (emul_random_below(r, 8)) {
-	case 0:
-		return rpl;
-	case 1:
-		return 17 * 8 | rpl; /* beyond the GDT */
-	case 2:
-	case 3:
-		return emul_random_below(r, NATIVE_NR_GDT) << 3 | rpl;
-	default:
-		return emul_random_below(r, NR_LDT + 1) << 3 | 4 | rpl;
-	}
-}
-
-static void poke(const struct emulation *e, enum seg seg, uint64_t ea, uint16_t val)
-{
-	bool flat = e->ctx.mode == EMUL_LONG64 && seg < SEG_FS;
-	uint64_t at = ea + (flat ? 0 : e->ctx.seg[seg].base) - NATIVE_DATA;
-
-	if (at > NATIVE_DATA_LEN - 2)
-		return;
-	memcpy(shadow + at, &val, 2);
-	memcpy((uint8_t *)NATIVE_DATA + at, &val, 2);
-}
-
-static uint64_t stack_pointer(const struct emulation *e)
-{
-	bool wide = e->ctx.mode == EMUL_LONG64 || (e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB);
-
-	return wide ? e->regs.gpr[GPR_RSP] : (uint16_t)e->regs.gpr[GPR_RSP];
-}
-
-/* Where the instruction takes a selector from, put one that leads somewhere. */
-static void put_selector(struct emul_random *r, struct emulation *e)
-{
-	const struct emul_insn *i = &e->ctx.insn;
-	unsigned n = i->op == OP_VERR || i->op == OP_VERW || i->op == OP_ARPL || i->op == OP_JMPF ||
-				     i->op == OP_CALLF
-			     ? 0
-			     : 1;
-	bool far = i->op == OP_LOAD_FAR || i->op == OP_JMPF || i->op == OP_CALLF;
-
-	e->ctx.next_rip = e->ctx.rip + i->len;
-	switch (i->op) {
-	case OP_MOV_SEG:
-	case OP_LAR:
-	case OP_LSL:
-	case OP_VERR:
-	case OP_VERW:
-	case OP_ARPL:
-	case OP_LOAD_FAR:
-	case OP_JMPF:
-	case OP_CALLF:
-		if (i->opnd[n].kind == OPND_REG)
-			e->regs.gpr[i->opnd[n].reg] = random_selector(r);
-		else if (i->opnd[n].kind == OPND_MEM)
-			poke(e, i->mem.seg, emul_effective_address(&e->ctx) + (far ? i->opsize : 0),
-			     random_selector(r));
-		break;
-	case OP_POP_SEG:
-		poke(e, SEG_SS, stack_pointer(e), random_selector(r));
-		break;
-	case OP_RETF:
-	case OP_IRET:
-		poke(e, SEG_SS, stack_pointer(e) + i->opsize, random_selector(r));
-		break;
-	}
-}
-
-/* POPF may set what changes the way back: single steps and alignment checks. */
-static void tame_popf(struct emulation *e)
-{
-	uint64_t sp = e->regs.gpr[GPR_RSP];
-	unsigned size =
-		e->ctx.mode == EMUL_LONG64 || (e->ctx.seg[SEG_SS].attr & SEG_ATTR_DB) ? 4 : 2;
-	uint64_t at = (sp & (~0ull >> (64 - 8 * size))) +
-		      (e->ctx.mode == EMUL_LONG64 ? 0 : e->ctx.seg[SEG_SS].base) - NATIVE_DATA;
-
-	if (at + 1 < NATIVE_DATA_LEN)
-		((uint8_t *)NATIVE_DATA)[at + 1] = shadow[at + 1] &= ~(RFLAGS_TF >> 8);
-	if (at + 2 < NATIVE_DATA_LEN)
-		((uint8_t *)NATIVE_DATA)[at + 2] = shadow[at + 2] &= ~(RFLAGS_AC >> 16);
-}
 
 /* May the CPU go there? It must meet an INT3, or no code. */
 static bool is_safe_target(const struct emulation *e)
@@ -452,9 +77,9 @@ static bool is_safe_target(const struct emulation *e)
 	rip += base;
 	if (rip == insn + e->ctx.insn.len)
 		return true;
-	if (in_range(rip, 1, NATIVE_CODE, NATIVE_CODE_LEN))
+	if (shadow_in_range(rip, 1, NATIVE_CODE, NATIVE_CODE_LEN))
 		return rip < insn || rip >= insn + 15 + NATIVE_EXIT_LEN;
-	return in_range(rip, 1, NATIVE_DATA - NATIVE_NONE_LEN, 0x30000) || rip < 0x10000;
+	return shadow_in_range(rip, 1, NATIVE_DATA - NATIVE_NONE_LEN, 0x30000) || rip < 0x10000;
 }
 
 /* A fault in a repeated CMPS or SCAS gives Intel's CPUs the flags from before back (SDM, REP). */
@@ -556,8 +181,8 @@ static bool same_memory(const struct emulation *e)
 		uint64_t from = e->write[n].offset, to = from + e->write[n].len + 16;
 
 		from = from < 16 ? 0 : from - 16;
-		to = to > MEM_LEN ? MEM_LEN : to;
-		if (memcmp(shadow + from, (uint8_t *)NATIVE_DATA + from, to - from) != 0)
+		to = to > SHADOW_LEN ? SHADOW_LEN : to;
+		if (memcmp(shadow_memory + from, (uint8_t *)NATIVE_DATA + from, to - from) != 0)
 			return false;
 	}
 	return true;
@@ -580,7 +205,7 @@ static void forget_return_address(const struct emulation *e)
 		uint64_t at = base + ((e->regs.gpr[GPR_RSP] - n) & mask) - NATIVE_DATA;
 
 		if (at < NATIVE_DATA_LEN)
-			shadow[at] = ((const uint8_t *)NATIVE_DATA)[at];
+			shadow_memory[at] = ((const uint8_t *)NATIVE_DATA)[at];
 	}
 }
 
@@ -615,7 +240,7 @@ static void print_regs(const char *who, const struct native_regs *r)
 	printf(" flags %llx\n", (unsigned long long)r->rflags);
 }
 
-static void report(const struct emulation *e, const struct config *cfg,
+static void report(const struct emulation *e, const struct emul_config *cfg,
 		   const struct native_regs *before, const struct native_regs *native,
 		   const struct native_end *end)
 {
@@ -654,22 +279,11 @@ static void report_source(struct emulation *e)
 		emul_mem_read(c, la, &val, size, 0);
 }
 
-static void emulate(struct emulation *e, const struct native_regs *before)
-{
-	e->regs = *before;
-	e->ctx.rflags = before->rflags;
-	e->nr_writes = 0;
-	e->unsafe = false;
-	do {
-		e->result = emul_execute(&e->ctx);
-	} while (e->result == EMUL_AGAIN);
-}
-
 /*
  * Run both and compare. A host interrupt on a 16-bit stack costs the upper half of ESP, and one
  * behind a load of a null selector its RPL, so a difference counts when it comes again.
  */
-static void run_both(struct emulation *e, const struct config *cfg, const uint8_t *bytes,
+static void run_both(struct emulation *e, const struct emul_config *cfg, const uint8_t *bytes,
 		     const struct native_regs *before)
 {
 	for (unsigned attempt = 0;; attempt++) {
@@ -677,11 +291,11 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 		struct native_end end;
 		uint64_t ignore;
 
-		emulate(e, before);
+		shadow_execute(e, before);
 		if (e->unsafe || e->result == EMUL_UNHANDLED ||
 		    (e->result == EMUL_OK && (e->ctx.segs_dirty & BIT(SEG_CS))) ||
 		    (e->result == EMUL_OK && !is_safe_target(e))) {
-			undo_writes(e);
+			shadow_undo_writes(e);
 			count.skipped++;
 			return;
 		}
@@ -700,10 +314,10 @@ static void run_both(struct emulation *e, const struct config *cfg, const uint8_
 			fail_msg("the CPU differs");
 		}
 		count.transient++;
-		undo_writes(e);
-		memcpy((void *)NATIVE_DATA, shadow, NATIVE_DATA_LEN);
-		set_segments(e, &cfg->env);
-		e->ctx.rip = insn_rip(cfg);
+		shadow_undo_writes(e);
+		memcpy((void *)NATIVE_DATA, shadow_memory, NATIVE_DATA_LEN);
+		shadow_set_segments(e, &cfg->env);
+		e->ctx.rip = shadow_insn_rip(cfg);
 	}
 	count.run++;
 	count.per_config[cfg - configs]++;
@@ -778,19 +392,19 @@ static bool is_call_to_other_mode(struct emulation *e)
 	}
 }
 
-static void one_case(struct emul_random *r, struct emulation *e, const struct config *cfg)
+static void one_case(struct emul_random *r, struct emulation *e, const struct emul_config *cfg)
 {
 	uint8_t bytes[EMUL_MAX_INSN_LEN];
 	struct native_regs before;
 	unsigned op;
 
 	emul_random_insn(r, bytes);
-	if (decode(e, cfg, bytes) != EMUL_OK)
+	if (shadow_decode(e, cfg, bytes) != EMUL_OK)
 		return;
 	op = e->ctx.insn.op;
 	if (is_left_out(&e->ctx.insn) || is_wide_frame(e))
 		return;
-	random_regs(r, e);
+	aim_registers(r, e);
 	if (op >= OP_MOVS && op <= OP_OUTS) /* how often */
 		e->regs.gpr[GPR_RCX] = emul_random_below(r, emul_random_below(r, 64) ? 8 : 200);
 	if (emul_random_below(r, 64))
@@ -798,27 +412,16 @@ static void one_case(struct emul_random *r, struct emulation *e, const struct co
 	for (unsigned n = 0; n < 2; n++)
 		if (e->ctx.insn.opnd[n].kind == OPND_MEM && emul_random_below(r, 64))
 			aim_operand(r, e, bytes);
-	if (decode(e, cfg, bytes) != EMUL_OK || e->ctx.insn.op != op)
+	if (shadow_decode(e, cfg, bytes) != EMUL_OK || e->ctx.insn.op != op)
 		return;
 	if (op == OP_POPF)
-		tame_popf(e);
-	put_selector(r, e);
+		aim_flags(e);
+	aim_selector(r, e);
 	before = e->regs;
 	if (is_undefined_result(&e->ctx.insn, &before) || is_empty_string(e, &before) ||
 	    is_call_to_other_mode(e))
 		return;
 	run_both(e, cfg, bytes, &before);
-}
-
-static void refill(struct emul_random *r)
-{
-	for (unsigned n = 0; n < MEM_LEN; n += 8) {
-		uint64_t v = emul_random_value(r);
-
-		memcpy(shadow + n, &v, 8);
-	}
-	memset(shadow + NATIVE_DATA_LEN, 0, 0x1000); /* what the read-only page holds */
-	memcpy((void *)NATIVE_DATA, shadow, NATIVE_DATA_LEN);
 }
 
 static void executes_like_the_cpu(void **state)
@@ -833,17 +436,18 @@ static void executes_like_the_cpu(void **state)
 		fail_msg("cannot run instructions here: %s", lack);
 	emul_random_init(&r, "test_emul_native");
 	for (unsigned long n = 0; count.run < cases; n++) {
-		const struct config *cfg = &configs[n / 64 % ARRAY_SIZE(configs)];
-		struct config c = *cfg;
+		const struct emul_config *cfg = &configs[n / 64 % ARRAY_SIZE(configs)];
+		struct emul_config c = *cfg;
 
 		if (n % 8192 == 0) {
-			assert_memory_equal(shadow, (void *)NATIVE_DATA, n ? NATIVE_DATA_LEN : 0);
-			refill(&r);
+			assert_memory_equal(shadow_memory, (void *)NATIVE_DATA,
+					    n ? NATIVE_DATA_LEN : 0);
+			shadow_refill(&r);
 		}
-		set_segments(&e, &c.env);
+		shadow_set_segments(&e, &c.env);
 		one_case(&r, &e, cfg);
 	}
-	assert_memory_equal(shadow, (void *)NATIVE_DATA, NATIVE_DATA_LEN);
+	assert_memory_equal(shadow_memory, (void *)NATIVE_DATA, NATIVE_DATA_LEN);
 	for (unsigned op = 0; op < NR_EMUL_OPS; op++)
 		ops_seen += count.per_op[op] != 0;
 	for (unsigned n = 0; n < ARRAY_SIZE(configs); n++)

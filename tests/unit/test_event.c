@@ -18,7 +18,6 @@
 #include "vmm/dirty_log.h"
 #include "vmm/exit/insn.h"
 #include "vmm/exit/nmi.h"
-#include "vmm/exit/no_effect.h"
 #include "vmm/exit/realmode.h"
 #include "vmm/exit/requests.h"
 #include "vmm/sched.h"
@@ -26,22 +25,12 @@
 #include "vmm/vm.h"
 
 static unsigned hlt_is_next; /* its length */
-static bool invd_is_next, code_is_gone;
 
-unsigned insn_length_slow(struct vcpu *v, enum emul_op op)
-{
-	if (code_is_gone)
-		event_inject_page_fault(v, GVA(v->virt.rip), PFERR_FETCH);
-	return !code_is_gone && op == OP_INVD && invd_is_next ? 2 : 0;
-}
-
-void vm_bug(struct vcpu *v, const char *fmt, ...) {}
+void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 {
 	(void)v;
-	if (op == OP_INVD)
-		return invd_is_next && !code_is_gone ? 2 : 0;
 	return op == OP_HLT ? hlt_is_next : 0;
 }
 
@@ -51,13 +40,16 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 static enum { IRET_RETURNS, IRET_FAULTS, IRET_RUNS_AGAIN } iret;
 static unsigned irets;
 
-void insn_emulate(struct vcpu *v)
+void insn_report_unhandled(struct vcpu *v) {}
+
+bool insn_emulate(struct vcpu *v)
 {
 	irets++;
 	if (iret == IRET_RETURNS)
 		v->virt.rip += 0x1000;
 	else if (iret == IRET_FAULTS)
 		event_inject_error(v, X86_TRAP_TS, 0x28);
+	return true;
 }
 
 static bool is_emulated;
@@ -161,7 +153,6 @@ static int setup(void **state)
 	extint = false;
 	virt_caps.lax = virt_caps.nmi_window_early = false;
 	hlt_is_next = self_interrupts = 0;
-	invd_is_next = code_is_gone = false;
 	slots_init(&vm.mem);
 	ended = VM_RUNNING;
 	timer_queue_init(&queue, earlier);
@@ -632,21 +623,6 @@ static void second_look_keeps_the_first_injection(void **state)
 	assert_int_equal(enter().vector, 0x08);
 }
 
-/* The exits of WBINVD and INVD are one, and neither says how long its instruction is. */
-static void cache_instructions_are_measured(void **state)
-{
-	(void)state;
-	vcpu.virt.rip = 0x1000;
-	invd_is_next = true;
-	wbinvd_exit(&vcpu);
-	assert_int_equal(vcpu.virt.rip, 0x1002);
-	assert_int_equal(vcpu.pending.type, EVENT_NONE);
-	code_is_gone = true; /* one page fault: two would be a double fault */
-	wbinvd_exit(&vcpu);
-	assert_int_equal(vcpu.virt.rip, 0x1002);
-	assert_int_equal(enter().vector, X86_TRAP_PF);
-}
-
 /* The emulator takes its events at once, one at each look. */
 static void emulated_modes_take_their_events_at_once(void **state)
 {
@@ -696,7 +672,6 @@ int main(void)
 		cmocka_unit_test_setup(task_priority_has_two_writers, setup),
 		cmocka_unit_test_setup(interrupt_before_hlt_comes_after_it, setup),
 		cmocka_unit_test_setup(second_look_keeps_the_first_injection, setup),
-		cmocka_unit_test_setup(cache_instructions_are_measured, setup),
 		cmocka_unit_test_setup(emulated_modes_take_their_events_at_once, setup),
 	};
 

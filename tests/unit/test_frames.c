@@ -24,6 +24,17 @@ static struct frames_stats stats(void)
 	return s;
 }
 
+#define LOW_END (4 * GIB / PAGE_SIZE)
+
+/* Memory on both sides of 4 GiB; the bookkeeping is in what is lower. */
+static void arena_around_4g(uint64_t below, uint64_t above)
+{
+	struct mem_range usable = {HPA(4 * GIB - below), below + above};
+
+	host_arena_create(4 * GIB + above);
+	assert_int_equal(frames_init(&usable, 1, NULL, 0), 0);
+}
+
 /* All free memory is whole again: as many blocks of each order as right after frames_init(). */
 static void assert_all_back(const struct frames_stats *before)
 {
@@ -176,21 +187,35 @@ struct model {
 		unsigned order;
 	} run[4096];
 	unsigned nr;
-	uint8_t owner[32768];
+	uint64_t first; /* frame that owner[0] is for */
+	uint8_t owner[65536];
 };
+
+static bool alloc_some(unsigned order, pfn_t *pfn)
+{
+	bool low = !order && rand() % 3 == 0;
+
+	if (!(low ? frames_alloc_low(pfn) : frames_alloc(order, pfn)))
+		return false;
+	assert_true(!low || pfn->v < LOW_END);
+	return true;
+}
 
 static void model_alloc(struct model *m)
 {
 	unsigned order = rand() % 4 ? rand() % 4 : rand() % 11;
+	uint8_t *owner;
 	pfn_t pfn;
 
-	if (m->nr == ARRAY_SIZE(m->run) || !frames_alloc(order, &pfn))
+	if (m->nr == ARRAY_SIZE(m->run) || !alloc_some(order, &pfn))
 		return;
 	assert_true(IS_ALIGNED(pfn.v, 1u << order));
-	assert_true(pfn.v > 0 && pfn.v + (1u << order) <= sizeof(m->owner));
+	assert_true(pfn.v > 0 && pfn.v >= m->first);
+	owner = &m->owner[pfn.v - m->first];
+	assert_true(owner + (1u << order) <= m->owner + sizeof(m->owner));
 	for (unsigned i = 0; i < 1u << order; i++) {
-		assert_int_equal(m->owner[pfn.v + i], 0);
-		m->owner[pfn.v + i] = 1;
+		assert_int_equal(owner[i], 0);
+		owner[i] = 1;
 	}
 	m->run[m->nr].pfn = pfn;
 	m->run[m->nr++].order = order;
@@ -203,19 +228,18 @@ static void model_free(struct model *m)
 	if (!m->nr)
 		return;
 	i = rand() % m->nr;
-	memset(m->owner + m->run[i].pfn.v, 0, 1u << m->run[i].order);
+	memset(m->owner + m->run[i].pfn.v - m->first, 0, 1u << m->run[i].order);
 	frames_free(m->run[i].pfn, m->run[i].order);
 	m->run[i] = m->run[--m->nr];
 }
 
-static void test_random(void **state)
+static void random_steps(uint64_t first)
 {
 	static struct model m;
-	struct frames_stats before;
+	struct frames_stats before = stats();
 
-	host_arena_with_frames(128 * MIB);
+	m.first = first;
 	host_set_nr_cpus(3);
-	before = stats();
 	for (unsigned round = 0; round < 20; round++) {
 		unsigned bias = round % 2 ? 30 : 70;
 
@@ -236,6 +260,94 @@ static void test_random(void **state)
 	assert_memory_equal(stats().blocks, before.blocks, sizeof(before.blocks));
 	host_set_cpu(0);
 	host_set_nr_cpus(1);
+}
+
+static void test_random(void **state)
+{
+	host_arena_with_frames(128 * MIB);
+	random_steps(0);
+	arena_around_4g(128 * MIB, 128 * MIB);
+	random_steps(LOW_END - 128 * MIB / PAGE_SIZE);
+}
+
+/* --- below 4 GiB --- */
+
+/* Nobody who can use a frame above gets one below while there is one above, of any order. */
+static void test_low_is_spared(void **state)
+{
+	static pfn_t got[65536];
+	uint64_t free_low, nr_high = 128 * MIB / PAGE_SIZE;
+	struct frames_stats before;
+	unsigned n = 0;
+
+	arena_around_4g(128 * MIB, 128 * MIB);
+	before = stats();
+	free_low = before.free_low;
+	assert_in_range(free_low, 1, before.total - nr_high);
+	assert_true(frames_alloc(ORDER_2M, &got[n++]));
+	for (; n <= nr_high - 512; n++)
+		assert_true(frames_alloc(0, &got[n]));
+	for (unsigned i = 0; i < n; i++)
+		assert_true(got[i].v >= LOW_END);
+	assert_int_equal(stats().free_low, free_low);
+	/* All above is used: any frame is better than none. */
+	assert_true(frames_alloc(3, &got[n]) && got[n].v < LOW_END);
+	frames_free(got[n], 3);
+	assert_true(frames_alloc(0, &got[n]) && got[n].v < LOW_END);
+	while (n)
+		frames_free(got[n--], 0);
+	frames_free(got[0], ORDER_2M);
+	assert_all_back(&before);
+	assert_int_equal(stats().free_low, free_low);
+}
+
+static void test_low_exhaustion(void **state)
+{
+	static pfn_t got[65536];
+	struct frames_stats before;
+	unsigned n = 0;
+	pfn_t pfn;
+
+	arena_around_4g(128 * MIB, 128 * MIB);
+	before = stats();
+	while (frames_alloc_low(&got[n])) {
+		assert_true(got[n].v && got[n].v < LOW_END);
+		n++;
+	}
+	assert_int_equal(n, before.free_low);
+	assert_int_equal(stats().free_low, 0);
+	assert_int_equal(stats().free, before.free - n);
+	assert_true(frames_alloc(0, &pfn) && pfn.v >= LOW_END);
+	frames_free(pfn, 0);
+	/* One that is in this CPU's stack is found. */
+	frames_free(got[--n], 0);
+	assert_int_equal(stats().free_low, 0);
+	assert_true(frames_alloc_low(&pfn));
+	assert_int_equal(pfn.v, got[n].v);
+	assert_false(frames_alloc_low(&got[n]));
+	frames_free(pfn, 0);
+	while (n)
+		frames_free(got[--n], 0);
+	assert_all_back(&before);
+	assert_memory_equal(stats().blocks, before.blocks, sizeof(before.blocks));
+}
+
+/* A machine with memory above only, and one with memory below only. */
+static void test_one_side_only(void **state)
+{
+	pfn_t pfn;
+
+	arena_around_4g(0, 256 * MIB);
+	assert_int_equal(stats().free_low, 0);
+	assert_false(frames_alloc_low(&pfn));
+	assert_true(frames_alloc(0, &pfn));
+	host_arena_with_frames(16 * MIB);
+	assert_int_equal(stats().free_low, stats().free);
+	assert_true(frames_alloc(0, &pfn));
+	assert_true(frames_alloc_low(&pfn));
+	frame_set_owner(pfn, state);
+	frames_free(pfn, 0);
+	assert_panics(frames_free(pfn, 0));
 }
 
 /* --- memory maps --- */
@@ -352,6 +464,7 @@ static void test_injected_failure(void **state)
 	mm_inject_failure = always;
 	assert_false(frames_alloc(0, &pfn));
 	assert_false(frames_alloc(5, &pfn));
+	assert_false(frames_alloc_low(&pfn));
 	assert_null(page_zalloc());
 	mm_inject_failure = NULL;
 	assert_true(frames_alloc(5, &pfn));
@@ -369,6 +482,9 @@ int main(void)
 		cmocka_unit_test(test_poison),
 		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_low_is_spared),
+		cmocka_unit_test(test_low_exhaustion),
+		cmocka_unit_test(test_one_side_only),
 		cmocka_unit_test(test_map_fragmented),
 		cmocka_unit_test(test_map_wraps),
 		cmocka_unit_test(test_map_hopeless),

@@ -150,7 +150,7 @@ static void test_ptr(void **state)
 static void test_dirty_log(void **state)
 {
 	uint8_t b[0x2000] = {};
-	uint64_t old = 0, new = 1;
+	uint64_t old = 0, next = 1;
 
 	assert_int_equal(guest_write(&mem, GPA(LOG_BASE + 0xfff), b, 2), 0);
 	assert_int_equal(dirty(), 3);
@@ -158,14 +158,82 @@ static void test_dirty_log(void **state)
 	assert_int_equal(dirty(), 0);
 	assert_int_equal(guest_zero(&mem, GPA(LOG_BASE + 0x3000), 0x1000), 0);
 	assert_int_equal(dirty(), 8);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &new, 8), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &next, 8), 0);
 	assert_int_equal(dirty(), 2);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &new, 8), 1);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(LOG_BASE + 0x1000), &old, &next, 8), 1);
 	assert_int_equal(dirty(), 0); /* nothing was written */
 	guest_mark_dirty(&mem, GPA(LOG_BASE + 0x2123));
 	guest_mark_dirty(&mem, GPA(RAM_END));
 	guest_mark_dirty(&mem, GPA(0));
 	assert_int_equal(dirty(), 4);
+}
+
+/* --- an engine that shadows page tables --- */
+
+static struct {
+	struct slot_watch watch;
+	unsigned nr;
+	struct {
+		uint64_t gpa, len;
+		uint8_t byte; /* what memory had there by then */
+	} heard[8];
+} engine;
+
+static void wrote(struct slot_watch *w, const struct memslot *slot, gpa_t gpa, uint64_t len)
+{
+	assert_ptr_equal(w, &engine.watch);
+	assert_true(slot_has(slot, gpa_to_gfn(gpa)));
+	assert_in_range(engine.nr, 0, ARRAY_SIZE(engine.heard) - 1);
+	engine.heard[engine.nr].gpa = gpa.v;
+	engine.heard[engine.nr].len = len;
+	engine.heard[engine.nr++].byte = *(const uint8_t *)slot_va(slot, gpa);
+}
+
+static int watch_slot(void *mmu, const struct memslot *was, struct memslot *slot)
+{
+	slot->watch = slot->id == 0 ? &engine.watch : NULL;
+	return 0;
+}
+
+static void commit(void *mmu, const struct memslot *old, const struct memslot *next, uint64_t gen)
+{
+}
+
+static void expect_heard(unsigned i, uint64_t gpa, uint64_t len, uint8_t byte)
+{
+	assert_int_equal(engine.heard[i].gpa, gpa);
+	assert_int_equal(engine.heard[i].len, len);
+	assert_int_equal(engine.heard[i].byte, byte);
+}
+
+/* Each write of Umbra's own, page by page, when it is made, and nothing else. */
+static void test_watch(void **state)
+{
+	static const struct mmu_ops ops = {.slot_prepare = watch_slot, .slot_commit = commit};
+	uint8_t b[0x1800];
+	uint64_t old = 0, val = 0x77;
+
+	engine.watch.wrote = wrote;
+	memset(b, 0x5a, sizeof(b));
+	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), 0);
+	assert_int_equal(guest_write(&mem, GPA(0x1f00), b, sizeof(b)), 0);
+	assert_int_equal(guest_zero(&mem, GPA(0x3010), 8), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0x3010), &old, &val, 8), 0);
+	assert_int_equal(engine.nr, 5);
+	expect_heard(0, 0x1f00, 0x100, 0x5a);
+	expect_heard(1, 0x2000, 0x1000, 0x5a);
+	expect_heard(2, 0x3000, 0x700, 0x5a);
+	expect_heard(3, 0x3010, 8, 0);
+	expect_heard(4, 0x3010, 8, 0x77);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0x3010), &old, &val, 8), 1);
+	assert_int_equal(guest_read(&mem, GPA(0x3010), b, 8), 0);
+	assert_int_equal(guest_write(&mem, GPA(LOG_BASE), b, 8), 0); /* nobody watches that */
+	assert_int_equal(guest_write(&mem, GPA(RAM_END - 4), b, 8), -EFAULT);
+	guest_mark_dirty(&mem, GPA(0)); /* the guest's own */
+	assert_int_equal(engine.nr, 5);
+	assert_int_equal(slots_set_mmu(&mem, NULL, NULL), 0);
+	assert_int_equal(guest_write(&mem, GPA(0x1f00), b, 8), 0);
+	assert_int_equal(engine.nr, 5);
 }
 
 static void test_cmpxchg(void **state)
@@ -176,18 +244,18 @@ static void test_cmpxchg(void **state)
 		uint64_t mask = size[i] == 8 ? UINT64_MAX : BIT_ULL(size[i] * 8) - 1;
 
 		for (unsigned at = 0; at < 16; at++) {
-			uint64_t old = 0xa5a5a5a5a5a5a5a5, new = 0x1122334455667788, now = 0;
+			uint64_t old = 0xa5a5a5a5a5a5a5a5, next = 0x1122334455667788, now = 0;
 			uint8_t *p = guest_ptr(&mem, GPA(0x3000), 32, true);
 
 			memset(p, 0xa5, 32);
-			assert_int_equal(guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &new, size[i]),
-					 0);
+			assert_int_equal(
+				guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &next, size[i]), 0);
 			memcpy(&now, p + at, size[i]);
-			assert_int_equal(now, new &mask);
+			assert_int_equal(now, next & mask);
 			assert_int_equal(p[at + size[i]], 0xa5);
-			assert_int_equal(guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &new, size[i]),
-					 1);
-			assert_int_equal(old & mask, new &mask);
+			assert_int_equal(
+				guest_cmpxchg(&mem, GPA(0x3000 + at), &old, &next, size[i]), 1);
+			assert_int_equal(old & mask, next & mask);
 			assert_int_equal(old & ~mask, 0xa5a5a5a5a5a5a5a5 & ~mask);
 		}
 	}
@@ -195,25 +263,25 @@ static void test_cmpxchg(void **state)
 
 static void test_cmpxchg_refuses(void **state)
 {
-	uint64_t old = 0, new = 1;
+	uint64_t old = 0, next = 1;
 
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 3), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 16), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &new, 0), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &new, 8), -EINVAL);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &new, 4), 0);
-	assert_int_equal(guest_cmpxchg(&mem, GPA(RAM_END), &old, &new, 8), -EFAULT);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 3), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 16), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0), &old, &next, 0), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &next, 8), -EINVAL);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(0xffc), &old, &next, 4), 0);
+	assert_int_equal(guest_cmpxchg(&mem, GPA(RAM_END), &old, &next, 8), -EFAULT);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_read_back),       TEST(test_placement),
-		TEST(test_edges),           TEST(test_write_is_all_or_nothing),
-		TEST(test_read_only),       TEST(test_ptr),
-		TEST(test_dirty_log),       TEST(test_cmpxchg),
-		TEST(test_cmpxchg_refuses),
+		TEST(test_read_back), TEST(test_placement),
+		TEST(test_edges),     TEST(test_write_is_all_or_nothing),
+		TEST(test_read_only), TEST(test_ptr),
+		TEST(test_dirty_log), TEST(test_watch),
+		TEST(test_cmpxchg),   TEST(test_cmpxchg_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

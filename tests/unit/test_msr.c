@@ -17,7 +17,7 @@
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
-#define F(n) (1u << (n))
+#define M(name) CPUID_MASK(CPUID_##name)
 
 static struct vm vm;
 static struct vcpu vcpu;
@@ -42,9 +42,10 @@ static int setup(void **state)
 {
 	memset(&fake_cpu, 0, sizeof(fake_cpu));
 	apics_create(1);
-	vm = (struct vm){.cpuid = {.basic = {[0] = {.ebx = CPUID_VENDOR_AMD_EBX}},
-				   .ext = {[1] = {.edx = F(11) | F(20) | F(25) | F(27) | F(29)},
-					   [8] = {.eax = 0x3028}}}};
+	vm = (struct vm){
+		.cpuid = {.basic = {[0] = {.ebx = CPUID_VENDOR_AMD_EBX}},
+			  .ext = {[1] = {.edx = M(SYSCALL) | M(NX) | M(FFXSR) | M(RDTSCP) | M(LM)},
+				  [8] = {.eax = 0x3028}}}};
 	vcpu = (struct vcpu){.vm = &vm, .lapic = &apic[0]};
 	msr_init();
 	vcpu_reset(&vcpu);
@@ -121,7 +122,7 @@ static void tsc_aux_comes_with_rdtscp(void **state)
 	assert_int_equal(tsc_aux, 0x1234);
 	assert_int_equal(get(MSR_TSC_AUX), 0x1234);
 	assert_true(is_gp(MSR_TSC_AUX, BIT_ULL(32)));
-	vm.cpuid.ext[1].edx &= ~F(27);
+	vm.cpuid.ext[1].edx &= ~M(RDTSCP);
 	tsc_aux = 0;
 	assert_false(is_readable(MSR_TSC_AUX));
 	assert_true(is_gp(MSR_TSC_AUX, 1)); /* the machine may have none: WRMSR would fault */
@@ -142,7 +143,7 @@ static void addresses_are_canonical(void **state)
 		assert_true(is_gp(msrs[i], 0x0000800000000000));
 		assert_true(is_gp(msrs[i], 0xffff7fffffffffff));
 		assert_int_equal(get(msrs[i]), 0x00007fffffffffff);
-		vm.cpuid.basic[7].ecx = F(16);
+		vm.cpuid.basic[7].ecx = M(LA57);
 		assert_int_equal(msr_write(&vcpu, msrs[i], 0x00ffffffffffffff), 0);
 		assert_true(is_gp(msrs[i], 0x0100000000000000));
 	}

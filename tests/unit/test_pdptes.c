@@ -20,10 +20,10 @@
 static struct {
 	uint64_t vreg[NR_VREGS], pdpte[4];
 	uint16_t cs_attr;
+	bool has_pdptes;
 	unsigned loads, flushes;
 } cpu;
 
-struct virt_caps virt_caps;
 bool virt_is_vmx = true;
 static struct vm vm;
 static struct vcpu vcpu;
@@ -51,6 +51,12 @@ void vmx_seg_read(struct virt_vcpu *v, enum seg seg, struct segment *out)
 	(void)v;
 	assert_true(seg == SEG_CS || seg == SEG_TR);
 	*out = (struct segment){.attr = seg == SEG_CS ? cpu.cs_attr : SEG_ATTR_P | 0xb};
+}
+
+bool vmx_has_pdptes(struct virt_vcpu *v)
+{
+	(void)v;
+	return cpu.has_pdptes;
 }
 
 void vmx_flush(struct virt_vcpu *v)
@@ -83,7 +89,7 @@ static int setup(void **state)
 	vm.cpuid.ext[8].eax = 36;
 	vm.cpuid.cr4 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_PCIDE;
 	vcpu.vm = &vm;
-	virt_caps.pdpte_regs = true;
+	cpu.has_pdptes = true;
 	cpu.vreg[VREG_CR0] = CR0_ET | CR0_PE;
 	return 0;
 }
@@ -188,10 +194,10 @@ static void others_have_no_pdptes(void **state)
 {
 	begin_pae();
 	set_table(TABLE, PTE_P | PTE_RW);
-	virt_caps.pdpte_regs = false;
+	cpu.has_pdptes = false;
 	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE));
 	assert_true(cr_write(&vcpu, 0, CR0_PE));
-	virt_caps.pdpte_regs = true;
+	cpu.has_pdptes = true;
 	cpu.vreg[VREG_CR4] = 0;
 	assert_true(cr_write(&vcpu, 0, CR0_PG | CR0_PE));
 	assert_true(cr_write(&vcpu, 0, CR0_PE));

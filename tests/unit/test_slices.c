@@ -199,7 +199,7 @@ static void write_page(uint64_t gfn)
 			fail();
 	}
 	world_spte(gfn, &level);
-	for (unsigned l = SPTE_LEVELS; l > level; l--)
+	for (unsigned l = world.tdp.fmt->root_level; l > level; l--)
 		table = host_va(spte_address(spte_load(&table[spte_index(GFN(gfn), l)])));
 	if (!(atomic_fetch_or(&table[spte_index(GFN(gfn), level)], f->dirty) & f->dirty) &&
 	    noted.on)

@@ -39,23 +39,25 @@ static struct {
 	gfn_t noted;
 	uint64_t generation;
 	int refuse;
-	const struct memslot *old, *new; /* of the last slot_commit() */
+	const struct memslot *old, *next; /* of the last slot_commit() */
 } engine;
 
-static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *new)
+static struct slot_watch watch;
+
+static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *next)
 {
 	assert_ptr_equal(mmu, &engine);
-	assert_true(old || new);
+	assert_true(old || next);
 	assert_false(slots_generation(&mem) & SLOTS_GEN_IN_PROGRESS);
 	if (engine.refuse)
 		return engine.refuse;
 	engine.prepared++;
-	if (new)
-		new->mmu = &engine;
+	if (next)
+		next->watch = &watch;
 	return 0;
 }
 
-static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *new)
+static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *next)
 {
 	engine.cancelled++;
 }
@@ -70,17 +72,17 @@ static void slot_flush(void *mmu, const struct memslot *slot)
 	engine.flushed++;
 }
 
-static void slot_commit(void *mmu, const struct memslot *old, const struct memslot *new,
+static void slot_commit(void *mmu, const struct memslot *old, const struct memslot *next,
 			uint64_t generation)
 {
 	assert_false(generation & SLOTS_GEN_IN_PROGRESS);
 	assert_int_equal(generation, slots_generation(&mem));
-	assert_true(generation > engine.generation || !old != !new);
+	assert_true(generation > engine.generation || !old != !next);
 	engine.generation = generation;
-	if (new) {
-		assert_ptr_equal(new->mmu, &engine);
-		assert_int_equal(slots_find(&mem, new->base)->id, new->id);
-		assert_int_equal(slots_find(&mem, new->base)->flags, new->flags);
+	if (next) {
+		assert_ptr_equal(next->watch, &watch);
+		assert_int_equal(slots_find(&mem, next->base)->id, next->id);
+		assert_int_equal(slots_find(&mem, next->base)->flags, next->flags);
 	}
 	engine.committed++;
 }
@@ -415,13 +417,13 @@ static void test_engine_comes_late_and_goes(void **state)
 	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), 0);
 	assert_int_equal(engine.prepared, 2);
 	assert_int_equal(engine.committed, 2);
-	assert_ptr_equal(slots_find(&mem, GFN(20))->mmu, &engine);
+	assert_ptr_equal(slots_find(&mem, GFN(20))->watch, &watch);
 	assert_int_equal(slots_set_mmu(&mem, NULL, NULL), 0);
 	assert_int_equal(engine.committed, 4);
-	assert_null(slots_find(&mem, GFN(20))->mmu);
+	assert_null(slots_find(&mem, GFN(20))->watch);
 	engine.refuse = -ENOMEM;
 	assert_int_equal(slots_set_mmu(&mem, &ops, &engine), -ENOMEM);
-	assert_null(slots_find(&mem, GFN(20))->mmu);
+	assert_null(slots_find(&mem, GFN(20))->watch);
 	assert_int_equal(slots_delete(&mem, 1), 0); /* the engine has no say */
 	slots_destroy(&mem);
 }

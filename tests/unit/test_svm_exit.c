@@ -30,7 +30,7 @@ static struct vm_exit decode(uint64_t code, uint64_t info1, uint64_t info2)
 	vmcb.exitcode = code;
 	vmcb.exitinfo1 = info1;
 	vmcb.exitinfo2 = info2;
-	svm_decode_exit(&v, &exit);
+	svm_decode_exit(&v, &vmcb, &exit);
 	return exit;
 }
 
@@ -132,12 +132,64 @@ static void control_registers_and_exceptions(void **state)
 	assert_false(decode(0x40 + 1, 0, 0).exception.has_error);
 }
 
+static void page_faults_have_a_reason_of_their_own(void **state)
+{
+	struct vm_exit e = decode(0x40 + 14, PFERR_PRESENT | PFERR_FETCH, 0xffff800012345678);
+
+	assert_int_equal(e.reason, EXIT_PAGE_FAULT);
+	assert_int_equal(e.fault.gva.v, 0xffff800012345678);
+	assert_int_equal(e.fault.error, PFERR_PRESENT | PFERR_FETCH);
+	assert_int_equal(e.fault.insn_bytes, 0);
+	svm_has_decode_assists = true;
+	vmcb.insn_bytes = 15;
+	vmcb.insn[14] = 0x90;
+	e = decode(0x40 + 14, 0, 0);
+	assert_int_equal(e.fault.insn_bytes, 15);
+	assert_int_equal(e.fault.insn[14], 0x90);
+}
+
+/* Operands are told with decode assists only. */
+static void invlpg_and_invpcid_tell_their_operands(void **state)
+{
+	struct vm_exit e = decode(0x79, 0xffff800012345678, 0);
+
+	assert_int_equal(e.reason, EXIT_INVLPG);
+	assert_false(e.invlpg.known);
+	e = decode(0xa2, 0x7000, 2);
+	assert_int_equal(e.reason, EXIT_INVPCID);
+	assert_false(e.invpcid.known);
+	svm_has_decode_assists = true;
+	e = decode(0x79, 0xffff800012345678, 0);
+	assert_true(e.invlpg.known);
+	assert_int_equal(e.invlpg.gva.v, 0xffff800012345678);
+	e = decode(0xa2, 0x7000, 2);
+	assert_true(e.invpcid.known);
+	assert_int_equal(e.invpcid.gva.v, 0x7000);
+	assert_int_equal(e.invpcid.type, 2);
+}
+
+/* 15.14.1: the reason is in bits 36 and 38 of the second word, or in what was being delivered. */
+static void task_switches(void **state)
+{
+	struct vm_exit e = decode(0x7d, 0x28, 0);
+
+	assert_int_equal(e.reason, EXIT_TASK_SWITCH);
+	assert_int_equal(e.task.selector, 0x28);
+	assert_int_equal(e.task.source, TASK_CALL);
+	assert_int_equal(decode(0x7d, 0x28, BIT_ULL(36)).task.source, TASK_IRET);
+	assert_int_equal(decode(0x7d, 0x28, BIT_ULL(38)).task.source, TASK_JMP);
+	vmcb.exitintinfo = BIT_ULL(31) | BIT_ULL(11) | 3 << 8 | 10;
+	assert_int_equal(decode(0x7d, 0x28, BIT_ULL(44) | 5).task.source, TASK_GATE);
+	assert_int_equal(v.idt_event.vector, 10);
+}
+
 /* The machine's, whatever runs: a guest has no way to raise one that exits. */
 static void machine_checks_are_the_hosts(void **state)
 {
 	for (uint8_t vector = 0; vector < 32; vector++) {
 		machine_checks = 0;
-		assert_int_equal(decode(0x40 + vector, 0, 0).reason, EXIT_EXCEPTION);
+		assert_int_equal(decode(0x40 + vector, 0, 0).reason,
+				 vector == 14 ? EXIT_PAGE_FAULT : EXIT_EXCEPTION);
 		assert_int_equal(machine_checks, vector == 18);
 	}
 }
@@ -150,6 +202,9 @@ int main(void)
 		cmocka_unit_test_setup(memory_faults, setup),
 		cmocka_unit_test_setup(interrupted_events, setup),
 		cmocka_unit_test_setup(control_registers_and_exceptions, setup),
+		cmocka_unit_test_setup(page_faults_have_a_reason_of_their_own, setup),
+		cmocka_unit_test_setup(invlpg_and_invpcid_tell_their_operands, setup),
+		cmocka_unit_test_setup(task_switches, setup),
 		cmocka_unit_test_setup(machine_checks_are_the_hosts, setup),
 	};
 

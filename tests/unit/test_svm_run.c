@@ -36,18 +36,16 @@ void apic_offer_pending(void)
 
 static struct vmcb vmcb;
 
-void svm_run_guest(void);
+void svm_invlpga(gva_t gva, uint32_t asid) {}
 
-/* In place of entry.S, and without its registers. The timer expires in the middle of VMRUN. */
-__attribute__((no_caller_saved_registers, target("general-regs-only"),
-	       no_sanitize("address", "undefined"))) void
-svm_run_guest(void)
+/* The timer expires in the middle of VMRUN. */
+void svm_enter(uint64_t *gpr, hpa_t vmcb_pa, hpa_t host_vmcb)
 {
 	is_in_irr = true;
 	is_known_to_cpu = !(virt_caps.lax && (vmcb.vintr & SVM_V_IRQ));
 }
 
-void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
+void svm_decode_exit(struct virt_vcpu *v, const struct vmcb *b, struct vm_exit *exit)
 {
 	exit->reason = EXIT_INTERRUPT;
 }
@@ -62,7 +60,7 @@ static int setup(void **state)
 	offers = 0;
 	tag_pool_init(&cpu.tags, 0);
 	virt_caps = (struct virt_caps){.tags = 16};
-	svm_vcpu_init(&v, &vmcb, HPA(0x1000));
+	svm_vcpu_init(&v, &vmcb, HPA(0x1000), true);
 	svm_vcpu_load(&v);
 	svm_vcpu_reset(&v);
 	return 0;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/percpu.h"
 #include "vmm/cpu.h"
@@ -125,11 +125,6 @@ void svm_vcpu_unload(struct virt_vcpu *v)
 	hw.loaded = NULL;
 }
 
-bool cpuid_has(const struct cpuid_table *t, enum cpuid_word word, unsigned bit)
-{
-	return true;
-}
-
 /* ---- two VMs ---- */
 
 static struct cpu cpu;
@@ -145,6 +140,8 @@ static int setup(void **state)
 	memset(&vmm, 0, sizeof(vmm));
 	cpu = (struct cpu){.self = &cpu, .vmm = &vmm};
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+	for (unsigned i = 0; i < ARRAY_SIZE(vms); i++)
+		vms[i].cpuid.ext[1].edx = CPUID_MASK(CPUID_RDTSCP);
 	for (unsigned i = 0; i < ARRAY_SIZE(vcpus); i++)
 		vcpus[i] = (struct vcpu){.vm = &vms[i / 2], .fpu = &areas[i], .xcr0 = XCR0_X87};
 	return 0;

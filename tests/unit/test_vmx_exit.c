@@ -229,6 +229,70 @@ static void task_switches(void **state)
 	}
 }
 
+/* ---- what invalidates translations ---- */
+
+static void invlpg_tells_its_address(void **state)
+{
+	struct vm_exit e = fake_guest_exit(VMX_EXIT_INVLPG, 0xffff800012345678);
+
+	assert_int_equal(e.reason, EXIT_INVLPG);
+	assert_true(e.invlpg.known);
+	assert_int_equal(e.invlpg.gva.v, 0xffff800012345678);
+}
+
+/* SDM volume 3, table 27-9. */
+#define INFO(scale, size, seg, index, base, reg)                                                   \
+	((scale) | (size) << 7 | (seg) << 15 | (index) << 18 | (base) << 23 | (uint32_t)(reg) << 28)
+
+static void invpcid_tells_type_and_operand(void **state)
+{
+	static const struct {
+		uint64_t info, displacement, gva;
+		uint64_t type;
+		bool is_64bit;
+	} cases[] = {
+		/* (%rbx) */
+		{INFO(0, 2, SEG_DS, 0, GPR_RBX, GPR_R9) | INFO_NO_INDEX, 0, 0xffff800000001000,
+		 0x100000002, true},
+		/* -8(%rbx, %rcx, 8): DS has no base there, whatever it has */
+		{INFO(3, 2, SEG_DS, GPR_RCX, GPR_RBX, GPR_R9), -8ull, 0xffff800000001078,
+		 0x100000002, true},
+		/* %gs:0x20 */
+		{INFO(0, 2, SEG_GS, 0, 0, GPR_RCX) | INFO_NO_INDEX | INFO_NO_BASE, 0x20,
+		 0xffff888000000020, 0x10, true},
+		/* (%ebx), by an address-size prefix */
+		{INFO(0, 1, SEG_DS, 0, GPR_RBX, GPR_RCX) | INFO_NO_INDEX, 0, 0x1000, 0x10, true},
+		/* 32-bit code: 4(%ecx, %edx, 2), and the base of DS */
+		{INFO(1, 1, SEG_DS, GPR_RDX, GPR_RCX, GPR_RSI), 4, 0x70006, 0x1, false},
+		/* -1 and two registers of 16 bits */
+		{INFO(0, 0, SEG_DS, GPR_RDX, GPR_RCX, GPR_RSI), 0xffff, 0x70008, 0x1, false},
+	};
+
+	fake_guest_long_mode();
+	vmx_seg_write(V, SEG_GS,
+		      &(struct segment){.base = 0xffff888000000000, .limit = ~0u, .attr = 0xc93});
+	vmx_seg_write(V, SEG_DS, &(struct segment){.base = 0x70000, .limit = ~0u, .attr = 0xc93});
+	fake_vcpu.gpr[GPR_RBX] = 0xffff800000001000;
+	fake_vcpu.gpr[GPR_RCX] = 0x10;
+	fake_vcpu.gpr[GPR_R9] = 0x100000002;
+	fake_vcpu.gpr[GPR_RDX] = 0xfffffffffffffff9;
+	fake_vcpu.gpr[GPR_RSI] = 0xffffffff00000001;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_exit e;
+
+		vmx_seg_write(
+			V, SEG_CS,
+			&(struct segment){.limit = ~0u, .attr = cases[i].is_64bit ? 0xa9b : 0xc9b});
+		fake_vcpu.rip = 0x1000;
+		fake_cpu_set_field(VMCS_EXIT_INSTRUCTION_INFO, cases[i].info);
+		e = fake_guest_exit(VMX_EXIT_INVPCID, cases[i].displacement);
+		assert_int_equal(e.reason, EXIT_INVPCID);
+		assert_true(e.invpcid.known);
+		assert_int_equal(e.invpcid.gva.v, cases[i].gva);
+		assert_int_equal(e.invpcid.type, cases[i].type);
+	}
+}
+
 /* ---- exceptions ---- */
 
 static struct vm_exit exception(uint32_t info, uint32_t error, uint64_t qualification)
@@ -248,6 +312,21 @@ static void exceptions_carry_their_error_code(void **state)
 	e = exception(0x300 | X86_TRAP_UD, 0, 0);
 	assert_int_equal(e.exception.vector, X86_TRAP_UD);
 	assert_false(e.exception.has_error);
+}
+
+static void page_faults_have_a_reason_of_their_own(void **state)
+{
+	uint32_t info = 0x300 | INTR_ERROR_CODE | X86_TRAP_PF;
+	struct vm_exit e = exception(info, PFERR_WRITE | PFERR_USER, 0xffff800012345678);
+
+	assert_int_equal(e.reason, EXIT_PAGE_FAULT);
+	assert_int_equal(e.fault.gva.v, 0xffff800012345678);
+	assert_int_equal(e.fault.error, PFERR_WRITE | PFERR_USER);
+	assert_int_equal(e.fault.insn_bytes, 0);
+	assert_int_equal(vmx_reg_read(V, VREG_CR2), 0);
+	/* An IRET that faults as it reads its frame goes on blocking NMIs. */
+	exception(info | INTR_NMI_UNBLOCKED, 0, 0);
+	assert_true(fake_cpu_field(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI);
 }
 
 static void nmis_and_machine_checks_are_the_hosts(void **state)
@@ -573,7 +652,10 @@ int main(void)
 		cmocka_unit_test_setup(port_accesses, begin),
 		cmocka_unit_test_setup(control_register_accesses, begin),
 		cmocka_unit_test_setup(task_switches, begin),
+		cmocka_unit_test_setup(invlpg_tells_its_address, begin),
+		cmocka_unit_test_setup(invpcid_tells_type_and_operand, begin),
 		cmocka_unit_test_setup(exceptions_carry_their_error_code, begin),
+		cmocka_unit_test_setup(page_faults_have_a_reason_of_their_own, begin),
 		cmocka_unit_test_setup(nmis_and_machine_checks_are_the_hosts, begin),
 		cmocka_unit_test_setup(debug_exceptions_fill_dr6, begin),
 		cmocka_unit_test_setup(int1_is_behind_itself, begin),

@@ -16,95 +16,14 @@
 #include "lib/log.h"
 #include "tests/unit/support/vmx_states.h"
 #include "tests/unit/vmx/fake_guest.h"
+#include "tests/unit/vmx/kinds.h"
 
 #define V (&fake_vcpu)
-
-/* ---- CPUs ---- */
-
-static void lacks(struct vmx_limits *l, enum vmx_control_word word, uint32_t bits)
-{
-	l->controls[word] &= ~((uint64_t)bits << 32);
-}
-
-static void full(struct vmx_limits *l) {}
-
-static void without_1g_and_ad(struct vmx_limits *l)
-{
-	l->ept_vpid_cap = 0x00000f0106114141;
-	l->controls[CTL_PROC2] = 0x000000ff00000000;
-}
-
-static void without_vpid(struct vmx_limits *l)
-{
-	lacks(l, CTL_PROC2, PROC2_VPID);
-}
-
-static void without_tpr_shadow_and_bitmaps(struct vmx_limits *l)
-{
-	lacks(l, CTL_PROC, PROC_TPR_SHADOW | PROC_IO_BITMAPS | PROC_MSR_BITMAPS);
-}
-
-static void without_msr_controls(struct vmx_limits *l)
-{
-	lacks(l, CTL_EXIT, EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PAT | EXIT_LOAD_PAT);
-	lacks(l, CTL_ENTRY, ENTRY_LOAD_EFER | ENTRY_LOAD_PAT);
-}
-
-static void without_pat_controls(struct vmx_limits *l)
-{
-	lacks(l, CTL_EXIT, EXIT_SAVE_PAT);
-}
-
-static void without_true_controls(struct vmx_limits *l)
-{
-	l->basic &= ~VMX_BASIC_TRUE_CTLS;
-	l->controls[CTL_PROC] |= 0x0401e172;
-	l->controls[CTL_EXIT] |= 0x36dff;
-	l->controls[CTL_ENTRY] |= 0x11ff;
-}
-
-static void without_preemption_timer(struct vmx_limits *l)
-{
-	lacks(l, CTL_PIN, PIN_PREEMPTION_TIMER);
-}
-
-static void without_pml(struct vmx_limits *l)
-{
-	lacks(l, CTL_PROC2, PROC2_PML);
-}
-
-static void without_ad_alone(struct vmx_limits *l)
-{
-	l->ept_vpid_cap &= ~EPT_CAP_AD;
-}
-
-typedef void change(struct vmx_limits *l);
-
-static change *const unrestricted_cpus[] = {
-	full,
-	without_1g_and_ad,
-	without_vpid,
-	without_tpr_shadow_and_bitmaps,
-	without_msr_controls,
-	without_pat_controls,
-	without_true_controls,
-	without_preemption_timer,
-	without_pml,
-	without_ad_alone,
-};
-
-static void begin_on(change *alter)
-{
-	struct vmx_limits l = vmx_tiger_lake;
-
-	alter(&l);
-	fake_guest_begin(&l);
-}
 
 static int begin(void **state)
 {
 	(void)state;
-	begin_on(full);
+	vmx_begin_on(vmx_full);
 	return 0;
 }
 
@@ -112,8 +31,8 @@ static int begin(void **state)
 
 static void every_cpu_enters_every_mode(void **state)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(unrestricted_cpus); i++) {
-		begin_on(unrestricted_cpus[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(vmx_unrestricted_cpus); i++) {
+		vmx_begin_on(vmx_unrestricted_cpus[i]);
 		fake_guest_enter();
 		fake_guest_long_mode();
 		fake_guest_enter();
@@ -124,22 +43,22 @@ static void every_cpu_enters_every_mode(void **state)
 
 static void capabilities_are_those_of_the_cpu(void **state)
 {
-	begin_on(full);
+	vmx_begin_on(vmx_full);
 	assert_true(virt_caps.tdp && virt_caps.ept && virt_caps.unrestricted);
 	assert_true(virt_caps.tdp_has_1g && virt_caps.tdp_has_ad && virt_caps.tdp_has_exec_only);
 	assert_true(virt_caps.preemption_timer && virt_caps.tdp_logs_writes);
 	assert_int_equal(virt_caps.tags, 0x10000);
-	begin_on(without_1g_and_ad);
+	vmx_begin_on(vmx_without_1g_and_ad);
 	assert_false(virt_caps.tdp_has_1g || virt_caps.tdp_has_ad);
 	assert_int_equal(fake_cpu_field(VMCS_EPT_POINTER), 0x5000 | EPTP_WALK_4 | EPTP_WB);
-	begin_on(without_vpid);
+	vmx_begin_on(vmx_without_vpid);
 	assert_int_equal(virt_caps.tags, 1);
-	begin_on(without_preemption_timer);
+	vmx_begin_on(vmx_without_preemption_timer);
 	assert_false(virt_caps.preemption_timer);
-	begin_on(without_pml);
+	vmx_begin_on(vmx_without_pml);
 	assert_true(virt_caps.tdp_has_ad);
 	assert_false(virt_caps.tdp_logs_writes);
-	begin_on(without_ad_alone); /* the CPU logs what it makes dirty, and nothing else */
+	vmx_begin_on(vmx_without_ad_alone); /* the CPU logs what it makes dirty, and nothing else */
 	assert_false(virt_caps.tdp_has_ad || virt_caps.tdp_logs_writes);
 }
 
@@ -148,7 +67,7 @@ static void a_cpu_without_what_is_needed_is_refused(void **state)
 	struct vmx_limits l = vmx_tiger_lake;
 
 	assert_int_equal(fake_guest_probe(&vmx_first_generation), -ENODEV);
-	lacks(&l, CTL_EXIT, EXIT_HOST_64BIT);
+	vmx_lacks(&l, CTL_EXIT, EXIT_HOST_64BIT);
 	assert_int_equal(fake_guest_probe(&l), -ENODEV);
 	memset(&l, 0, sizeof(l));
 	assert_int_equal(fake_guest_probe(&l), -ENODEV);
@@ -169,7 +88,7 @@ static void without_bitmaps_everything_exits(void **state)
 {
 	uint32_t proc;
 
-	begin_on(without_tpr_shadow_and_bitmaps);
+	vmx_begin_on(vmx_without_tpr_shadow_and_bitmaps);
 	proc = (uint32_t)fake_cpu_field(VMCS_PRIMARY_PROCESSOR_CONTROLS);
 	assert_true(proc & PROC_UNCONDITIONAL_IO);
 	assert_true(proc & PROC_CR8_LOAD);
@@ -209,57 +128,6 @@ static void msrs_exit_unless_allowed(void **state)
 
 /* ---- registers ---- */
 
-/* What a guest is told it wrote, and what the CPU has, are two things; both must be right. */
-static void control_registers_read_as_written(void **state)
-{
-	static const uint64_t cr0[] = {
-		CR0_ET,
-		CR0_ET | CR0_CD | CR0_NW,
-		CR0_ET | CR0_PE | CR0_NE,
-		CR0_ET | CR0_PE | CR0_PG | CR0_WP | CR0_TS,
-	};
-	static const uint64_t masks[] = {0, CR0_PG, CR0_PG | CR0_CD | CR0_TS, ~0u};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(cr0); i++)
-		for (unsigned m = 0; m < ARRAY_SIZE(masks); m++) {
-			vmx_reg_write(V, VREG_CR0, cr0[i]);
-			vmx_exit_on_cr0_write(V, masks[m]);
-			assert_int_equal(vmx_reg_read(V, VREG_CR0), cr0[i]);
-			assert_int_equal(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & masks[m],
-					 masks[m]);
-			assert_int_equal(fake_cpu_field(VMCS_CR0_READ_SHADOW), cr0[i]);
-			fake_guest_enter();
-		}
-	vmx_reg_write(V, VREG_CR4, CR4_PAE | CR4_PGE);
-	vmx_exit_on_cr4_write(V, CR4_PGE);
-	assert_int_equal(vmx_reg_read(V, VREG_CR4), CR4_PAE | CR4_PGE);
-	assert_true(fake_cpu_field(VMCS_GUEST_CR4) & CR4_VMXE);
-	fake_guest_enter();
-}
-
-/* A guest with the bits of its own writes them without an exit: the CPU changes the real register,
- * under the mask, and that is what it reads. */
-static void bits_of_the_guests_own_are_read_from_the_register(void **state)
-{
-	vmx_exit_on_cr0_write(V, CR0_PG);
-	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE);
-	fake_cpu_set_field(VMCS_GUEST_CR0, fake_cpu_field(VMCS_GUEST_CR0) | CR0_TS);
-	assert_int_equal(vmx_reg_read(V, VREG_CR0), CR0_ET | CR0_PE | CR0_TS);
-}
-
-static void efer_switches_ia32e_mode(void **state)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(unrestricted_cpus); i++) {
-		begin_on(unrestricted_cpus[i]);
-		vmx_reg_write(V, VREG_EFER, EFER_LME | EFER_LMA | EFER_NXE);
-		assert_true(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE);
-		assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME | EFER_LMA | EFER_NXE);
-		vmx_reg_write(V, VREG_EFER, EFER_LME);
-		assert_false(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE);
-		assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME);
-	}
-}
-
 static const struct vmx_msr_entry *area(uint32_t field)
 {
 	return (const struct vmx_msr_entry *)fake_cpu_field(field);
@@ -268,7 +136,7 @@ static const struct vmx_msr_entry *area(uint32_t field)
 /* Without controls of their own EFER and PAT are loaded and stored by lists. */
 static void msr_lists_switch_what_controls_do_not(void **state)
 {
-	begin_on(without_msr_controls);
+	vmx_begin_on(vmx_without_msr_controls);
 	vmx_reg_write(V, VREG_EFER, EFER_SCE);
 	vmx_reg_write(V, VREG_PAT, 0x0606060606060606);
 	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 2);
@@ -283,13 +151,13 @@ static void msr_lists_switch_what_controls_do_not(void **state)
 	assert_int_equal(fake_cpu_field(VMCS_EXIT_MSR_STORE_ADDR),
 			 fake_cpu_field(VMCS_ENTRY_MSR_LOAD_ADDR));
 
-	begin_on(without_pat_controls);
+	vmx_begin_on(vmx_without_pat_controls);
 	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 1);
 	assert_int_equal(area(VMCS_ENTRY_MSR_LOAD_ADDR)[0].index, MSR_PAT);
 	assert_int_equal(vmx_reg_read(V, VREG_PAT), PAT_RESET);
 	assert_int_equal(fake_cpu_field(VMCS_HOST_IA32_EFER), rdmsr(MSR_EFER));
 
-	begin_on(full);
+	vmx_begin_on(vmx_full);
 	assert_int_equal(fake_cpu_field(VMCS_ENTRY_MSR_LOAD_COUNT), 0);
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_IA32_PAT), PAT_RESET);
 }
@@ -452,73 +320,6 @@ static void shadow_and_single_step_agree(void **state)
 	vmx_set_rflags(V, RFLAGS_FIXED);
 	vmx_set_irq_shadow(V);
 	fake_guest_enter();
-}
-
-static void without_unrestricted(struct vmx_limits *l)
-{
-	lacks(l, CTL_PROC2, PROC2_UNRESTRICTED_GUEST);
-}
-
-/* Real mode is the emulator's; without paging they run on a map of their own. */
-static void restricted_cpus_run_protected_mode(void **state)
-{
-	begin_on(without_unrestricted);
-	assert_false(virt_caps.unrestricted);
-	assert_false(vmx_can_run(V));
-	vmx_reg_write(V, VREG_CR3, 0x7000);
-	vmx_reg_write(V, VREG_EFER, EFER_LME);
-	vmx_reg_write(V, VREG_CR4, CR4_PAE);
-	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE);
-	assert_true(vmx_can_run(V));
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), VIRT_IDENTITY_GPA);
-	assert_int_equal(vmx_reg_read(V, VREG_CR3), 0x7000);
-	assert_int_equal(vmx_reg_read(V, VREG_CR4), CR4_PAE);
-	assert_int_equal(vmx_reg_read(V, VREG_EFER), EFER_LME);
-	fake_guest_enter();
-	fake_guest_long_mode();
-	assert_true(vmx_can_run(V));
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), 0x7000);
-	fake_guest_enter();
-	begin_on(full);
-	assert_true(vmx_can_run(V));
-}
-
-/* Whatever segment registers hold: it can run exactly if the CPU lets it in. */
-static void restricted_cpus_run_what_they_let_in(void **state)
-{
-	static const uint16_t attrs[] = {0x93,
-					 0x9b,
-					 0x9f,
-					 0xf3,
-					 0xfb,
-					 0xff,
-					 0xf7,
-					 0x97,
-					 SEG_ATTR_UNUSABLE,
-					 SEG_ATTR_UNUSABLE | SEG_ATTR_DPL};
-	static const uint16_t selectors[] = {0, 8, 0xb, 0x1000, 0x1007, 0x1002};
-	unsigned runs = 0, number = 0;
-
-	begin_on(without_unrestricted);
-	vmx_reg_write(V, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
-	fake_guest_enter();
-	for (unsigned i = 0; i < 40000; i++) {
-		struct vmx_fault fault;
-		unsigned error;
-		enum seg seg = SEG_ES + (number = number * 1103515245 + 12345) / 65536 % 6;
-		uint16_t attr = attrs[(number = number * 1103515245 + 12345) / 65536 % 10];
-		uint16_t sel = selectors[(number = number * 1103515245 + 12345) / 65536 % 6];
-
-		if (seg == SEG_CS && (attr & SEG_ATTR_UNUSABLE))
-			continue; /* CS is never null */
-		vmx_seg_write(V, seg,
-			      &(struct segment){.limit = 0xffff, .selector = sel, .attr = attr});
-		if (vmx_can_run(V) != fake_cpu_may_enter(&fault, &error))
-			fail_msg("can_run %d: %s = %#lx: %s", vmx_can_run(V), fault.name,
-				 fault.value, fault.rule);
-		runs += vmx_can_run(V);
-	}
-	assert_in_range(runs, 20, 20000);
 }
 
 static void cr8_is_the_virtual_tpr(void **state)
@@ -760,9 +561,6 @@ int main(void)
 		cmocka_unit_test(ept_without_large_pages_is_not_used),
 		cmocka_unit_test(without_bitmaps_everything_exits),
 		cmocka_unit_test_setup(msrs_exit_unless_allowed, begin),
-		cmocka_unit_test_setup(control_registers_read_as_written, begin),
-		cmocka_unit_test_setup(bits_of_the_guests_own_are_read_from_the_register, begin),
-		cmocka_unit_test(efer_switches_ia32e_mode),
 		cmocka_unit_test(msr_lists_switch_what_controls_do_not),
 		cmocka_unit_test_setup(other_registers_are_where_they_belong, begin),
 		cmocka_unit_test_setup(segments_read_as_written, begin),
@@ -771,8 +569,6 @@ int main(void)
 		cmocka_unit_test_setup(windows_open_and_close, begin),
 		cmocka_unit_test_setup(shadow_is_that_of_sti_and_mov_ss, begin),
 		cmocka_unit_test_setup(shadow_and_single_step_agree, begin),
-		cmocka_unit_test(restricted_cpus_run_protected_mode),
-		cmocka_unit_test(restricted_cpus_run_what_they_let_in),
 		cmocka_unit_test_setup(cr8_is_the_virtual_tpr, begin),
 		cmocka_unit_test_setup(a_flush_takes_another_vpid, begin),
 		cmocka_unit_test_setup(vpids_run_out, begin),

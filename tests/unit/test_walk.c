@@ -50,9 +50,10 @@ struct expect {
 	unsigned shift;
 	bool w, u, x;
 	unsigned pkey;
-	/* Entries used, in order, and what they must be afterwards. */
-	unsigned nr;
+	/* Entries used, in order, what they must be afterwards, and the rights down to each. */
+	unsigned nr, top;
 	uint64_t at[5], before[5], after[5];
+	unsigned rights[5];
 };
 
 static bool has(uint64_t word, unsigned bit)
@@ -203,6 +204,7 @@ static void ref_walk(const struct guest_paging *p, uint64_t gva, uint32_t access
 		level = 2;
 	}
 	e->w = e->u = e->x = true;
+	e->top = level;
 	for (;; level--) {
 		unsigned shift = 12 + (level - 1) * bits;
 		uint64_t at = (frame & limit & ~0xfffull) + (gva >> shift) % (1u << bits) * bytes;
@@ -210,6 +212,9 @@ static void ref_walk(const struct guest_paging *p, uint64_t gva, uint32_t access
 
 		e->at[e->nr] = at;
 		e->before[e->nr] = e->after[e->nr] = v;
+		e->rights[e->nr] = (e->w && has(v, 1) ? RIGHT_WRITE : 0) |
+				   (e->u && has(v, 2) ? RIGHT_USER : 0) |
+				   (e->x && !has(v, 63) ? RIGHT_EXECUTE : 0);
 		e->nr++;
 		if (!has(v, 0)) {
 			ref_fault(p, access, 0, e);
@@ -316,6 +321,32 @@ static uint32_t random_access(void)
 	return access;
 }
 
+/* The trail says which entries the walk went through, and what it saw and left there. */
+static void check_trail(const struct guest_paging *p, const struct expect *e,
+			const struct walk_result *r, bool peek)
+{
+	unsigned bytes = p->cr4 & CR4_PAE ? 8 : 4;
+	bool current = true, twice = false;
+
+	assert_int_equal(r->top, e->top);
+	assert_int_equal(r->top ? r->top - r->last + 1u : 0, e->nr);
+	for (unsigned i = 0; i < e->nr; i++) {
+		const struct walk_step *step = &r->step[e->top - i];
+		uint64_t now = ref_read(e->at[i], bytes);
+
+		assert_int_equal(step->at.v, e->at[i]);
+		assert_memory_equal(step->host, &now, bytes);
+		assert_int_equal(step->val & ~(PTE_A | PTE_D), e->before[i] & ~(PTE_A | PTE_D));
+		if (has(e->before[i], 0))
+			assert_int_equal(guest_walk_rights(p, r, e->top - i), e->rights[i]);
+		current &= step->val == now;
+		for (unsigned k = 0; k < i; k++)
+			twice |= e->at[k] == e->at[i];
+	}
+	assert_int_equal(guest_walk_is_current(p, r), current);
+	assert_true(current || (twice && !peek));
+}
+
 static unsigned outcome[4]; /* how often: success, not present, reserved, rights */
 
 static void check(const struct guest_paging *p, uint64_t gva, uint32_t access, bool peek)
@@ -345,6 +376,7 @@ static void check(const struct guest_paging *p, uint64_t gva, uint32_t access, b
 		assert_int_equal(r.pkey, e.pkey);
 		outcome[0]++;
 	}
+	check_trail(p, &e, &r, peek || err);
 	/* An entry can be used twice in one walk: compare with all that was to be set in it. */
 	for (unsigned i = 0; i < e.nr; i++) {
 		uint64_t want = e.before[i];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the owner of the machine asked for: GRUB's module lines, parsed into one description per
- * VM (vmm/vm_config.h). A line is `PART vm=NAME key=value ... -- guest command line`, with PART one
+ * The configuration of the machine: GRUB's module lines, parsed into one description per VM
+ * (vmm/vm_config.h). A line is `PART vm=NAME key=value ... -- guest command line`, with PART one
  * of kernel, bios, initrd, disk, module. Each mistake is one line "vm NAME: key=value: reason" and
  * spoils its own VM only. Plain strings and ranges go in, so that the parser can be tested and
  * fuzzed.
@@ -42,7 +42,7 @@ void config_init(struct config *c, const struct config_limits *limits,
  */
 void config_add_module(struct config *c, const char *string, hpa_t base, uint64_t size);
 
-/* All modules are in: check what only the whole can tell (a VM without a kernel, ...). */
+/* After the last module: make the checks that need all of them (a VM without a kernel, ...). */
 void config_finish(struct config *c);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a physical CPU does all its life: housekeeping, its vCPUs in turn, and idling. */
+/* The loop in which a physical CPU spends its life: housekeeping, its vCPUs in turn, and idling. */
 #ifndef VMM_CONTROL_CPU_LOOP_H
 #define VMM_CONTROL_CPU_LOOP_H
 

@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
+#include "arch/x86/shootdown.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/frames.h"
@@ -36,7 +38,7 @@ static bool bad_config;    /* boot CPU */
  */
 static void enable_pkru(void)
 {
-	if (cpuid_count(7, 0).ecx & BIT(3))
+	if (cpu_reports(CPUID_PKU))
 		write_cr4(read_cr4() | CR4_PKE);
 }
 
@@ -135,6 +137,7 @@ void vmm_main(const struct start_options *o)
 	vcpu_load_init();
 	enable_cpu();
 	paging_seal();
+	shootdown();
 	read_config();
 	console_start(options.console, options.nr_consoles, &monitor);
 	start_vms();

@@ -41,9 +41,9 @@ struct start_options {
 __noreturn void vmm_main(const struct start_options *options);
 
 /*
- * Instead of vmm_main(), when the machine cannot run guests: say why in one sentence, and do what
- * `onexit` says. There is nothing to monitor: ONEXIT_MONITOR halts, the sentence stays on the
- * screen. Boot CPU, with page tables and clock up.
+ * Called instead of vmm_main() when the machine cannot run guests. Says why in one sentence and
+ * does what `onexit` says. There is nothing to monitor, so ONEXIT_MONITOR halts, and the sentence
+ * stays on the screen. Boot CPU, with page tables and clock up.
  */
 __noreturn void vmm_refuse(const char *why, enum onexit onexit);
 

@@ -51,7 +51,7 @@ void acpi_pm_reset(struct acpi_pm *pm);
 uint64_t acpi_pm_read(void *dev, uint64_t off, unsigned size);
 void acpi_pm_write(void *dev, uint64_t off, unsigned size, uint64_t val);
 
-/* Somebody presses the power button: ask the guest to shut down. */
+/* Press the power button: ask the guest to shut down. */
 void acpi_pm_power_button(struct acpi_pm *pm);
 
 #endif

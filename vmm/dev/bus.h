@@ -58,7 +58,7 @@ static inline void bus_write_bytes(void (*write)(void *dev, uint64_t off, uint8_
 		write(dev, off + i, (uint8_t)(val >> (8 * i)));
 }
 
-/* Nobody there: reads give all ones, writes are dropped. */
+/* Access a region. Where there is none, reads give all ones and writes are dropped. */
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned size);
 void bus_write(struct bus *bus, uint64_t addr, unsigned size, uint64_t val);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The firmware configuration device (QEMU's docs/specs/fw_cfg.rst), traditional interface: a
+ * The firmware configuration device (QEMU's specification fw_cfg.rst), traditional interface: a
  * 16-bit write to 0x510 selects an item, byte reads of 0x511 give its bytes one after the other,
  * zeros behind its end. No DMA interface.
  *

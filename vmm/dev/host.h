@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All that device models need from the VM that they belong to: its vCPUs, its end, and where its
- * serial line leads. The VM fills in the functions (vmm/vm_create.c, vmm/console.c), and so do
- * hosted tests; no model knows more of what is above it.
+ * All that device models need from their VM: its vCPUs, its end, and the other end of its serial
+ * line. The VM fills in the functions (vmm/vm_create.c, vmm/console.c), and so do hosted tests. A
+ * model knows nothing else of the rooms above it.
  */
 #ifndef VMM_DEV_HOST_H
 #define VMM_DEV_HOST_H
@@ -13,7 +13,7 @@
 
 #define VM_MAX_VCPUS 64
 
-/* What a guest's board can ask for. */
+/* Events by which a guest's board ends the VM. */
 enum vm_event {
 	VM_EVENT_POWER_OFF,  /* ACPI S5 */
 	VM_EVENT_RESET,      /* 0xcf9, 8042, port 0x92, ACPI reset register */
@@ -21,8 +21,8 @@ enum vm_event {
 };
 
 /*
- * What the board needs from the vCPUs. All callable on any CPU, with the device lock held, unless
- * something else is said.
+ * The calls of the board to its vCPUs. Each is possible on any CPU and with the device lock held,
+ * unless its comment says otherwise.
  */
 struct dev_host {
 	/* The vCPU's local APIC or the ExtINT line has news: look before the next entry. */

@@ -41,8 +41,8 @@ int pci_add(struct pci_bus *bus, struct pci_function *f);
 void pci_set(struct pci_function *f, unsigned reg, unsigned size, uint32_t val, uint32_t writable);
 
 /*
- * The address register takes only accesses of 4 bytes to 0xcf8; whoever owns that region routes
- * them here (a byte access to 0xcf9 is the reset register).
+ * The address register takes only accesses of 4 bytes to 0xcf8. The model that has this bus region
+ * passes them on to these functions (a byte access to 0xcf9 is for the reset register).
  */
 uint32_t pci_address_read(const struct pci_bus *bus);
 void pci_address_write(struct pci_bus *bus, uint32_t val);

@@ -42,8 +42,8 @@ struct platform_config {
 struct platform *platform_create(const struct platform_config *config);
 
 /*
- * The vCPUs are stopped: no timer of the board fires any more, but for callbacks that have begun,
- * which are over after a grace period. Any CPU, no lock held.
+ * Shut all timers of the board, once the vCPUs are stopped. A callback that has begun is over
+ * after a grace period; no other one begins. Any CPU, no lock held.
  */
 void platform_shut_timers(struct platform *p);
 
@@ -76,7 +76,7 @@ struct lapic *platform_lapic(struct platform *p, unsigned vcpu);
 bool platform_extint_pending(struct platform *p, unsigned vcpu);
 uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 
-/* What happens at the machine's front. All take the device lock. */
+/* Input from outside the machine. All take the device lock. */
 void platform_console_input(struct platform *p, uint8_t byte); /* typed at the VM's console */
 void platform_console_break(struct platform *p);               /* a break on its serial line */
 void platform_power_button(struct platform *p);                /* asks the guest to shut down */

@@ -31,8 +31,8 @@ struct timer {
 };
 
 /*
- * `earlier` is called, with no lock held and on the CPU that armed, when the first deadline of
- * the queue has become earlier, other than by the callbacks of timer_queue_run().
+ * `earlier` is called when the first deadline of the queue has become earlier, except while
+ * timer_queue_run() makes its callbacks: on the CPU that armed the timer, with no lock held.
  */
 void timer_queue_init(struct timer_queue *q, void (*earlier)(struct timer_queue *q));
 void timer_init(struct timer *t, struct timer_queue *q, void (*fire)(struct timer *t));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 16550A UART (National Semiconductor PC16550D datasheet) in its PC wiring: OUT2 gates the
- * interrupt line. What the guest sends is out at once, so the transmitter is always empty. What
- * it receives waits in a backlog until the receiver has room, as if the sender heeded RTS; only
- * when that is full as well there is an overrun.
+ * interrupt line. A byte that the guest sends is out at once, so the transmitter is always empty.
+ * Bytes that come in wait in a backlog until the receiver has room, as if the sender obeyed RTS.
+ * An overrun happens only when the backlog is full as well.
  *
  * All functions: the VM's device lock is held. The timer callback takes it through `lock`.
  */

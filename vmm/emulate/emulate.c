@@ -97,24 +97,6 @@ static emul_exec_fn *const system_fns[NR_EMUL_OPS] = {
 };
 /* clang-format on */
 
-int emul_set_fault(struct emul_ctx *c, uint8_t vector, uint32_t error)
-{
-	/* #DF, #TS, #NP, #SS, #GP, #PF, #AC push an error code. */
-	bool has_error = vector == X86_TRAP_DF || vector == X86_TRAP_AC ||
-			 (vector >= X86_TRAP_TS && vector <= X86_TRAP_PF);
-
-	c->fault.vector = vector;
-	c->fault.has_error = has_error && c->mode != EMUL_REAL;
-	c->fault.error = error;
-	return EMUL_FAULT;
-}
-
-int emul_set_page_fault(struct emul_ctx *c, gva_t gva, uint32_t error)
-{
-	c->fault.cr2 = gva.v;
-	return emul_set_fault(c, X86_TRAP_PF, error);
-}
-
 /* The instruction has not come to its end; or it has, in another task, with rip and rflags. */
 static __cold int end_early(struct emul_ctx *c, int err)
 {

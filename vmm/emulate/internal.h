@@ -169,6 +169,9 @@ int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val);
 int emul_mem_update(struct emul_ctx *c, const void *old, const void *val, unsigned len,
 		    bool locked);
 
+/* Operand `n`, a far pointer in the instruction or in memory. */
+int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset);
+
 /* --- segments and descriptors -------------------------------------------------------- */
 
 #define SEG_TYPE_CODE        0x8
@@ -215,12 +218,12 @@ int emul_segment_check(struct emul_ctx *c, enum seg seg, uint16_t selector, stru
 struct segment emul_segment_real(struct emul_ctx *c, enum seg seg, uint16_t selector);
 /* What CS would hold after a load of `selector` with CPL as it is; every check is made. */
 int emul_code_check(struct emul_ctx *c, uint16_t selector, struct segment *cs);
+/* The same for c->insn. EMUL_UNHANDLED: a gate or a TSS, through which JMP and CALL may go. */
+int emul_code_check_direct(struct emul_ctx *c, uint16_t selector, struct segment *cs);
 /* What LDTR would hold after a load of `selector`. */
 int emul_ldt_check(struct emul_ctx *c, uint16_t selector, struct segment *s);
 /* Commit. */
 void emul_segment_set(struct emul_ctx *c, enum seg seg, const struct segment *s);
-/* Operand `n`, a far pointer in the instruction or in memory. */
-int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset);
 /* What CS would hold after a far transfer at the same level; *offset is cut and checked. */
 int emul_far_target(struct emul_ctx *c, uint16_t selector, uint64_t *offset, struct segment *cs);
 /* Commit. */
@@ -230,8 +233,6 @@ void emul_far_commit(struct emul_ctx *c, const struct segment *cs, uint64_t offs
  * frame of that goes on at `sp`.
  */
 int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp);
-/* SLDT STR SGDT SIDT SMSW outside CPL 0: #GP with CR4.UMIP. */
-int emul_check_umip(struct emul_ctx *c);
 
 /* --- task switches -------------------------------------------------------------------- */
 

@@ -139,18 +139,6 @@ int emul_exec_iret(struct emul_ctx *c)
 
 /* --- from outside ---------------------------------------------------------------------- */
 
-static bool is_contributory(unsigned vector)
-{
-	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector <= X86_TRAP_GP);
-}
-
-bool emul_makes_double_fault(unsigned first, unsigned second)
-{
-	if (first == X86_TRAP_PF)
-		return second == X86_TRAP_PF || is_contributory(second);
-	return is_contributory(first) && is_contributory(second);
-}
-
 int emul_deliver(struct emul_ctx *c, uint8_t vector, bool exception)
 {
 	int err;

@@ -162,3 +162,34 @@ int emul_update(struct emul_ctx *c, unsigned n, uint64_t old, uint64_t val)
 	}
 	return emul_mem_update(c, &old, &val, o->size, c->insn.prefixes & EMUL_PFX_LOCK);
 }
+
+static int load_part(struct emul_ctx *c, uint64_t ea, unsigned size, void *val)
+{
+	gva_t la;
+	int err = emul_linear(c, c->insn.mem.seg, cut_address(c, ea), size, 0, &la);
+
+	return err ? err : emul_mem_read(c, la, val, size, 0);
+}
+
+/*
+ * Two accesses: the second may have wrapped around the end of the segment. AMD's CPUs have no far
+ * pointers with an offset of 64 bits: REX.W is like none (APM volume 3, "LFS", "JMP (Far)").
+ */
+int emul_far_pointer(struct emul_ctx *c, unsigned n, uint16_t *selector, uint64_t *offset)
+{
+	const struct emul_insn *i = &c->insn;
+	uint64_t ea;
+	int err;
+
+	if (i->opnd[n].kind == OPND_IMM) {
+		*selector = i->imm2;
+		*offset = i->imm;
+		return EMUL_OK;
+	}
+	if (i->opsize == 8 && c->ops->is_amd(c))
+		c->insn.opsize = 4;
+	ea = emul_effective_address(c);
+	*offset = 0;
+	err = load_part(c, ea, i->opsize, offset);
+	return err ? err : load_part(c, ea + i->opsize, 2, selector);
+}

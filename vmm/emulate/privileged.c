@@ -12,7 +12,7 @@ static int check_cpl0(struct emul_ctx *c)
 }
 
 /* CR4.UMIP keeps programs from asking where the tables are. */
-int emul_check_umip(struct emul_ctx *c)
+static int check_umip(struct emul_ctx *c)
 {
 	uint64_t cr4 = 0;
 	int err = c->cpl ? c->ops->cr_read(c, 4, &cr4) : EMUL_OK;
@@ -72,7 +72,7 @@ int emul_exec_lmsw(struct emul_ctx *c)
 int emul_exec_smsw(struct emul_ctx *c)
 {
 	uint64_t cr0 = 0;
-	int err = emul_check_umip(c);
+	int err = check_umip(c);
 
 	if (!err)
 		err = c->ops->cr_read(c, 0, &cr0);
@@ -142,7 +142,7 @@ int emul_exec_store_table(struct emul_ctx *c)
 {
 	struct desc_table t;
 	uint8_t buf[10];
-	int err = emul_check_umip(c);
+	int err = check_umip(c);
 
 	if (err)
 		return err;
@@ -176,6 +176,17 @@ int emul_exec_load_table(struct emul_ctx *c)
 		return emul_set_fault(c, X86_TRAP_GP, 0);
 	c->ops->table_write(c, c->insn.op == OP_LGDT ? EMUL_GDT : EMUL_IDT, &t);
 	return EMUL_OK;
+}
+
+/* SLDT and STR: memory takes the 16 bits, a register is zero-extended. */
+int emul_exec_store_selector(struct emul_ctx *c)
+{
+	int err = check_umip(c);
+
+	if (err)
+		return err;
+	return emul_store(c, 0,
+			  emul_segment(c, c->insn.op == OP_STR ? SEG_TR : SEG_LDTR)->selector);
 }
 
 /* --- the FPU ------------------------------------------------------------------------- */

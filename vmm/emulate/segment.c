@@ -241,14 +241,3 @@ int emul_exec_ltr(struct emul_ctx *c)
 	emul_segment_set(c, SEG_TR, &s);
 	return EMUL_OK;
 }
-
-/* SLDT and STR: memory takes the 16 bits, a register is zero-extended. */
-int emul_exec_store_selector(struct emul_ctx *c)
-{
-	int err = emul_check_umip(c);
-
-	if (err)
-		return err;
-	return emul_store(c, 0,
-			  emul_segment(c, c->insn.op == OP_STR ? SEG_TR : SEG_LDTR)->selector);
-}

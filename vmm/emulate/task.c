@@ -45,7 +45,7 @@ static const struct tss_layout tss32 = {4, 0x20, 0x48, 6, 0x67};
 /* A switch under way. */
 struct task {
 	const struct emul_task_switch *how;
-	const struct tss_layout *old, *new;
+	const struct tss_layout *old, *next;
 	struct descriptor old_desc, new_desc; /* old_desc: if its busy flag is to be cleared */
 	struct segment tr;                    /* the new one */
 	uint8_t tss[TSS_MAX];                 /* the new one's memory */
@@ -143,9 +143,9 @@ static int find_new(struct emul_ctx *c, struct task *k)
 			c, k->how->source == TASK_IRET ? X86_TRAP_TS : X86_TRAP_GP, selector);
 	if (!(k->tr.attr & SEG_ATTR_P))
 		return emul_selector_fault(c, X86_TRAP_NP, selector);
-	k->new = layout_of(&k->tr);
-	return k->tr.limit < k->new->limit ? emul_selector_fault(c, X86_TRAP_TS, selector)
-					   : EMUL_OK;
+	k->next = layout_of(&k->tr);
+	return k->tr.limit < k->next->limit ? emul_selector_fault(c, X86_TRAP_TS, selector)
+					    : EMUL_OK;
 }
 
 /* The old TSS must have room for what is saved, and a descriptor. */
@@ -173,7 +173,7 @@ static int probe_all(struct emul_ctx *c, const struct task *k)
 	int err = probe(c, emul_segment(c, SEG_TR)->base + o->regs, saved, EMUL_ACC_WRITE);
 
 	if (!err)
-		err = probe(c, k->tr.base, k->new->limit + 1, 0);
+		err = probe(c, k->tr.base, k->next->limit + 1, 0);
 	if (!err && is_nesting(k))
 		err = probe(c, k->tr.base + TSS_LINK, 2, EMUL_ACC_WRITE);
 	if (!err && !is_nesting(k))
@@ -231,7 +231,7 @@ static int load_control_registers(struct emul_ctx *c, const struct task *k)
 	uint64_t cr0 = 0, dr7 = 0;
 	int err = c->ops->cr_read(c, 0, &cr0);
 
-	if (!err && (cr0 & CR0_PG) && k->new == &tss32)
+	if (!err && (cr0 & CR0_PG) && k->next == &tss32)
 		err = c->ops->cr_write(c, 3, field(k, TSS_CR3, 4));
 	if (!err)
 		err = c->ops->cr_write(c, 0, cr0 | CR0_TS);
@@ -256,7 +256,7 @@ static int leave(struct emul_ctx *c, struct task *k)
 	if (!err)
 		err = leave_old(c, k);
 	if (!err)
-		err = read_memory(c, k->tr.base, k->tss, k->new->limit + 1);
+		err = read_memory(c, k->tr.base, k->tss, k->next->limit + 1);
 	return err ? err : load_control_registers(c, k);
 }
 
@@ -264,7 +264,7 @@ static int leave(struct emul_ctx *c, struct task *k)
 
 static uint16_t selector_of(const struct task *k, enum seg seg)
 {
-	const struct tss_layout *n = k->new;
+	const struct tss_layout *n = k->next;
 
 	if (seg == SEG_LDTR)
 		return (uint16_t)field(k, n->segs + n->nr_segs * n->size, 2);
@@ -274,7 +274,7 @@ static uint16_t selector_of(const struct task *k, enum seg seg)
 /* Upper halves that a TSS of 16 bits does not have become 0: the manuals leave that open. */
 static void load_registers(struct emul_ctx *c, const struct task *k)
 {
-	const struct tss_layout *n = k->new;
+	const struct tss_layout *n = k->next;
 	uint64_t flags = field(k, n->regs + n->size, n->size);
 
 	if (is_nesting(k))
@@ -356,7 +356,7 @@ static int load_segments(struct emul_ctx *c, const struct task *k)
 
 static int push_error(struct emul_ctx *c, const struct task *k)
 {
-	unsigned size = k->new->size;
+	unsigned size = k->next->size;
 	uint64_t sp = c->gpr[GPR_RSP] - size;
 	int err = emul_stack_write(c, sp, size, k->how->error);
 
@@ -413,7 +413,7 @@ static int switch_task(struct emul_ctx *c, struct task *k)
 		return err;
 	load_registers(c, k);
 	err = enter_at_last(c, k);
-	if (!err && k->new == &tss32 && (k->tss[TSS_TRAP] & 1))
+	if (!err && k->next == &tss32 && (k->tss[TSS_TRAP] & 1))
 		err = raise_task_trap(c);
 	return err;
 }

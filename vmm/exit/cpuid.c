@@ -7,9 +7,7 @@
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
-#define F(n) (1u << (n))
-
-#define CPUID_D_ECX_ALIGNED F(1) /* of a component's subleaf */
+#define CPUID_D_ECX_ALIGNED BIT(1) /* of a component's subleaf */
 
 /* The bytes of an XSAVE area for the components in `xcr0`. */
 static uint32_t xsave_size(const struct cpuid_table *t, uint64_t xcr0)
@@ -42,9 +40,9 @@ static struct cpuid_entry leaf_1(struct vcpu *v, struct cpuid_entry e)
 {
 	e.ebx |= v->id << 24;
 	if (virt_reg_read(&v->virt, VREG_CR4) & CR4_OSXSAVE)
-		e.ecx |= F(27);
+		e.ecx |= CPUID_MASK(CPUID_OSXSAVE);
 	if (!(lapic_get_base(v->lapic) & LAPIC_BASE_ENABLE))
-		e.edx &= ~F(9);
+		e.edx &= ~CPUID_MASK(CPUID_APIC);
 	return e;
 }
 
@@ -53,7 +51,7 @@ static struct cpuid_entry leaf_7(struct vcpu *v, struct cpuid_entry e, uint32_t 
 	if (subleaf)
 		return (struct cpuid_entry){0};
 	if (virt_reg_read(&v->virt, VREG_CR4) & CR4_PKE)
-		e.ecx |= F(4);
+		e.ecx |= CPUID_MASK(CPUID_OSPKE);
 	return e;
 }
 
@@ -83,7 +81,7 @@ static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 	e = t->xsave[subleaf];
 	if (subleaf == 0)
 		e.ebx = xsave_size(t, vcpu_xcr0(v));
-	else if (subleaf == 1 && (e.eax & (F(1) | F(3))))
+	else if (subleaf == 1 && (e.eax & (CPUID_MASK(CPUID_XSAVEC) | CPUID_MASK(CPUID_XSAVES))))
 		e.ebx = compacted_size(t, vcpu_xcr0(v));
 	return e;
 }
@@ -101,7 +99,7 @@ static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
 	}
 }
 
-#define COMPUTED_LEAVES (F(0x1) | F(0x7) | F(0xb) | F(0xd))
+#define COMPUTED_LEAVES (BIT(0x1) | BIT(0x7) | BIT(0xb) | BIT(0xd))
 
 /* Leaves that are the same at each time; NULL for others. */
 static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
@@ -109,7 +107,7 @@ static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint
 	static_assert(CPUID_BASIC_LEAVES == 32, "COMPUTED_LEAVES has a bit for each");
 
 	if (leaf < CPUID_BASIC_LEAVES)
-		return F(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
+		return BIT(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
 	return leaf - 0x80000000 < CPUID_EXT_LEAVES ? &t->ext[leaf - 0x80000000] : NULL;
 }
 

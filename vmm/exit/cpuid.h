@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What CPUID does: most leaves are the VM's table (vmm/cpuid_table.h), some depend on the vCPU. */
+/*
+ * The instruction CPUID: most leaves come from the VM's table (vmm/cpuid_table.h), some depend on
+ * the vCPU.
+ */
 #ifndef VMM_EXIT_CPUID_H
 #define VMM_EXIT_CPUID_H
 

@@ -52,21 +52,24 @@ static bool leave_paging(struct vcpu *v)
 	return true;
 }
 
+static bool load_pdptes_at(struct vcpu *v, uint64_t cr3)
+{
+	struct guest_paging p = {.cr3 = cr3, .maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff};
+
+	if (guest_paging_load_pdptes(&v->vm->mem, &p))
+		return false;
+	virt_pdptes_write(&v->virt, p.pdpte);
+	return true;
+}
+
 /*
  * CPUs that keep PAE's four PDPTEs in registers load them when CR3, CR4, or PG, CD or NW in CR0 is
  * written, and refuse the write for a bad one (SDM volume 3, 4.4.1).
  */
 static bool load_pdptes(struct vcpu *v, uint64_t cr0, uint64_t cr3, uint64_t cr4)
 {
-	struct guest_paging p = {.cr3 = cr3, .maxphyaddr = v->vm->cpuid.ext[8].eax & 0xff};
-	bool long_mode = virt_reg_read(&v->virt, VREG_EFER) & EFER_LME;
-
-	if (!virt_caps.pdpte_regs || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || long_mode)
-		return true;
-	if (guest_paging_load_pdptes(&v->vm->mem, &p))
-		return false;
-	virt_pdptes_write(&v->virt, p.pdpte);
-	return true;
+	return !virt_has_pdptes(&v->virt) || !(cr0 & CR0_PG) || !(cr4 & CR4_PAE) ||
+	       (virt_reg_read(&v->virt, VREG_EFER) & EFER_LME) || load_pdptes_at(v, cr3);
 }
 
 static bool write_guest_cr0(struct vcpu *v, uint64_t val)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What answers each exit: one switch over the reasons, and the instructions whose exit is little
- * more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
+ * The answer to each exit: one switch over the reasons, and the instructions whose exit takes
+ * little more than a call. A template: part of loop_tmpl.h, compiled once for each vendor.
  */
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
@@ -20,7 +20,7 @@
 #include "vmm/sched.h"
 #include "vmm/vm.h"
 
-static void do_cpuid(struct vcpu *v)
+static __always_inline void do_cpuid(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_CPUID);
 
@@ -30,7 +30,7 @@ static void do_cpuid(struct vcpu *v)
 	vcpu_skip(v, len);
 }
 
-static void do_hypercall(struct vcpu *v)
+static __always_inline void do_hypercall(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_VMMCALL);
 
@@ -40,7 +40,7 @@ static void do_hypercall(struct vcpu *v)
 	hypercall(v);
 }
 
-static void do_rdmsr(struct vcpu *v)
+static __always_inline void do_rdmsr(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_RDMSR);
 
@@ -52,13 +52,25 @@ static void do_rdmsr(struct vcpu *v)
 		event_inject_error(v, X86_TRAP_GP, 0);
 }
 
-static void do_wrmsr(struct vcpu *v)
+static __always_inline void do_wrmsr(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_WRMSR);
 
 	if (!len)
 		return;
 	if (likely(msr_execute_wrmsr(v)))
+		vcpu_skip(v, len);
+	else
+		event_inject_error(v, X86_TRAP_GP, 0);
+}
+
+static __cold void do_xsetbv(struct vcpu *v)
+{
+	unsigned len = insn_exit_length(v, OP_XSETBV);
+
+	if (!len)
+		return;
+	if (xcr_execute_xsetbv(v))
 		vcpu_skip(v, len);
 	else
 		event_inject_error(v, X86_TRAP_GP, 0);
@@ -75,9 +87,10 @@ static void do_hlt(struct vcpu *v)
 }
 
 /*
- * An exception that its own delivery raises again exits before the CPU looks at interrupts or at
- * the preemption timer, for ever; so does one that is delivered by a task switch, into a task that
- * raises it again. The host gets its turn here.
+ * The delivery of an exception can raise the same exception again. Then the guest exits for ever,
+ * each time before the CPU looks at interrupts or at the preemption timer. The same happens when a
+ * task switch delivers an exception into a task that raises it again. So the host takes its
+ * interrupts here.
  */
 static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 {
@@ -86,9 +99,12 @@ static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 		vcpu_request(v, REQ_YIELD);
 }
 
-/* One switch over the reasons, each case a line or a call. */
-static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
-			struct vm_exit *exit)
+/*
+ * One switch over the reasons, each case a line or a call. It is inlined by order, and so are the
+ * exits that come often: left to the compiler, what is inlined changes with every other file.
+ */
+static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
+					struct vm_exit *exit)
 {
 	switch (reason) {
 	case EXIT_INTERRUPT:
@@ -126,14 +142,14 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		break;
 	case EXIT_CR_READ:
 	case EXIT_CR_WRITE:
-		insn_emulate(v);
+		insn_emulate_or_end(v);
 		break;
 	case EXIT_EXCEPTION:
 		exception_exit(v, exit);
 		give_way(c, v);
 		break;
 	case EXIT_XSETBV:
-		xcr_exit(v);
+		do_xsetbv(v);
 		break;
 	case EXIT_WBINVD:
 		wbinvd_exit(v);
@@ -149,7 +165,7 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
 		break;
-	case EXIT_LOG_FULL: /* loop_watch_exit() has emptied it */
+	case EXIT_LOG_FULL: /* watch_exit() has emptied the log */
 		break;
 	case EXIT_RDPMC: /* no performance counters in the guest's CPUID */
 		event_inject_error(v, X86_TRAP_GP, 0);
@@ -163,13 +179,15 @@ static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reas
 		exception_triple_fault(v);
 		break;
 	case EXIT_INVALID_STATE:
-		vm_bug(v, "the CPU refuses its state");
+		vm_bug(v, VM_UMBRA_FAULT, "the CPU refuses its state");
 		break;
 	case EXIT_UNKNOWN:
 	case EXIT_DR_ACCESS:
+	case EXIT_PAGE_FAULT:
 	case EXIT_INVLPG:
+	case EXIT_INVPCID:
 	case EXIT_RDTSC:
-		vm_bug(v, "exit %u (%llx) that nobody asked for", reason,
+		vm_bug(v, VM_UMBRA_FAULT, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));
 		break;
 	default:

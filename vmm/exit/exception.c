@@ -31,7 +31,7 @@ void exception_exit(struct vcpu *v, const struct vm_exit *exit)
 		event_inject_error(v, X86_TRAP_AC, 0);
 		break;
 	default:
-		vm_bug(v, "exception %u of the machine", exit->exception.vector);
+		vm_bug(v, VM_UMBRA_FAULT, "exception %u of the machine", exit->exception.vector);
 	}
 }
 

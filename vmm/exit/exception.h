@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exceptions of the guest that exit, and the last of them. Owner CPU. */
+/* Exceptions of the guest that exit, and the triple fault that ends its VM. Owner CPU. */
 #ifndef VMM_EXIT_EXCEPTION_H
 #define VMM_EXIT_EXCEPTION_H
 

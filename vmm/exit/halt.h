@@ -5,12 +5,13 @@
 
 struct vcpu;
 
-/* RIP is behind the HLT: stop until an event comes, unless it is there. */
+/* RIP is behind the HLT. Halt the vCPU until an event comes, unless one is there already. */
 void halt_execute(struct vcpu *v);
 
 /*
- * Around each look at the requests of a vCPU: before any is taken it counts as alive; behind the
- * look, when it is not to be entered, as dead if nothing of its own can wake it.
+ * These two stand around each look at a vCPU's requests. halt_count_alive() comes before the
+ * requests are taken. halt_count_if_dead() comes after it, when the vCPU is not entered: it counts
+ * the vCPU as dead if nothing of its own can wake it.
  */
 void halt_count_alive(struct vcpu *v);
 void halt_count_if_dead(struct vcpu *v);

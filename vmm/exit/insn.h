@@ -7,18 +7,29 @@
 #include "vmm/vm.h"
 
 /*
- * Emulate the instruction at RIP, with everything that follows from it: registers, memory and
- * devices, a fault injected, a single-step trap. An instruction that the emulator does not have
- * ends the VM with a report. Owner CPU.
+ * Emulate the instruction at RIP with all its effects: on registers, memory and devices, the fault
+ * that it raises, a single-step trap. False: the emulator does not know this instruction, and
+ * nothing has happened; the caller decides what to do. Owner CPU.
  */
-void insn_emulate(struct vcpu *v);
+bool insn_emulate(struct vcpu *v);
 
-/* The same after EXIT_MEMORY_FAULT: uses what the exit tells about the instruction. */
-void insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
+/* The same after EXIT_MEMORY_FAULT; uses the exit's information about the instruction. */
+bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
+
+/* End the VM with a report: it cannot go on without this instruction, unknown to the emulator. */
+void insn_report_unhandled(struct vcpu *v);
+
+/* Emulate the instruction at RIP, or end the VM if the emulator does not know it. Owner CPU. */
+static inline void insn_emulate_or_end(struct vcpu *v)
+{
+	if (unlikely(!insn_emulate(v)))
+		insn_report_unhandled(v);
+}
 
 /*
- * The length of the instruction at RIP if it is `op`; 0 if it is not (any more), or its page has
- * gone, for which the fault is injected: the vCPU then executes it again. Owner CPU.
+ * The length of the instruction at RIP if it is `op`. 0: it is another one (by now), or its page
+ * is not mapped any more and a page fault is injected; the vCPU then executes the instruction
+ * again. Owner CPU.
  */
 unsigned insn_length_slow(struct vcpu *v, enum emul_op op);
 
@@ -62,7 +73,7 @@ static __always_inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 			   (k->cr3 ^ virt_reg_read(&v->virt, VREG_CR3)) |
 			   (k->slots_generation ^ slots_generation(&v->vm->mem));
 
-	/* What was never filled in has a generation that no slots have. */
+	/* An entry that was never filled in has a generation that slots never have. */
 	if (likely(plain.len && !differs && (*k->bytes & mask) == plain.value))
 		return plain.len;
 	return insn_length_slow(v, op);
@@ -76,11 +87,7 @@ static __always_inline unsigned insn_exit_length(struct vcpu *v, enum emul_op op
 	return likely(len) ? len : insn_length(v, op);
 }
 
-/* The same, and nothing happens when there is no such instruction: no fault is injected. */
+/* The same as insn_length_slow(), but never injects a fault. */
 unsigned insn_peek_length(struct vcpu *v, enum emul_op op);
-
-/* How the guest's paging is set up now. Valid until the guest runs again. Owner CPU. */
-struct guest_paging;
-const struct guest_paging *insn_paging(struct vcpu *v);
 
 #endif

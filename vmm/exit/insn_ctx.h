@@ -30,7 +30,7 @@ static inline struct insn_ctx *insn_ctx_of(struct emul_ctx *c)
 /* Take the vCPU's registers over into the context. Owner CPU, as for all here. */
 void insn_begin(struct insn_ctx *ic, struct vcpu *v);
 
-/* The mode, after a write of CR0, EFER or CS that the vCPU has already. */
+/* Compute the mode anew, after CR0, EFER or CS was written to the vCPU. */
 void insn_update_mode(struct insn_ctx *ic);
 
 /*
@@ -41,18 +41,30 @@ int insn_decode(struct insn_ctx *ic);
 
 /*
  * Give rip, flags, interrupt shadow and the segments of `segs` (BIT(enum seg)) back to the vCPU.
- * The general registers are the vCPU's own all the time.
+ * The general registers are never copied: the emulator works on the vCPU's.
  */
 void insn_commit(struct insn_ctx *ic, unsigned segs);
 
-/* All that follows from the result of an instruction, or of a task switch. */
-void insn_finish(struct insn_ctx *ic, int result);
+/*
+ * Do all that follows from the result of an instruction or of a task switch. False: the result was
+ * EMUL_UNHANDLED, and nothing has happened.
+ */
+bool insn_finish(struct insn_ctx *ic, int result);
 
 /* Queue the exception that an instruction ended with. */
 void insn_inject(struct vcpu *v, const struct emul_fault *f);
 
-/* End the VM: the instruction is none that can be emulated. */
-void insn_report_unhandled(struct insn_ctx *ic);
+/* Linear to guest-physical, with the rights that PFERR_* and WALK_* of `access` need; or a #PF. */
+int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa);
+
+/* The callbacks for code (vmm/exit/insn_code.c) and for operands (vmm/exit/insn_memory.c). */
+int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len);
+int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access);
+int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access);
+int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
+		 unsigned access);
+int insn_pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
+int insn_pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
 
 /* The callbacks for system instructions (vmm/exit/insn_callbacks.c). */
 bool insn_is_amd(struct emul_ctx *c);

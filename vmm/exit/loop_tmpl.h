@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The run loop of one vCPU: entry, exit, and again. It is compiled
- * once for each vendor (run_svm.c, run_vmx.c), so that the way of an exit never asks which one:
- * they define VIRT_CALL (arch/x86/virt.h) and VCPU_RUN, the name of the loop.
+ * The run loop of one vCPU: entry, exit, and again. It is compiled once for each vendor
+ * (loop_svm.c, loop_vmx.c), so that the path of an exit never asks which vendor it is. These files
+ * define VIRT_CALL (arch/x86/virt.h) and VCPU_RUN, the name of the loop.
  *
- * Run to completion with interrupts closed; an interrupt or a kick that comes meanwhile ends the
- * next run at once.
+ * Each exit is handled to its end with interrupts closed. An interrupt or a kick that comes
+ * meanwhile ends the next run at once.
  */
 #include "mm/grace.h"
 #include "vmm/cpu.h"
@@ -26,8 +26,9 @@ static bool begin_run(struct vmm_cpu *c, struct vcpu *v)
 }
 
 /*
- * The reason of the exit that ended the run. Whoever waits until this CPU is out of guest mode also
- * waits for watch_exit(), and so for the log of the guest's writes.
+ * One run of the guest. Returns the reason of the exit that ended it. A CPU that waits until this
+ * CPU is out of guest mode waits for watch_exit() as well, and so for the log of the guest's
+ * writes.
  */
 static enum exit_reason run(struct vmm_cpu *c, struct vcpu *v, struct vm_exit *exit)
 {

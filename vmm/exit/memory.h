@@ -9,22 +9,23 @@
 #include "vmm/exit/insn.h"
 #include "vmm/vm.h"
 
-/* The devices' memory and the holes: no RAM there, and nothing to map. */
+/* Emulate an access where there is no RAM to map: device memory, or a hole. */
 static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (exit->fault.error & PFERR_GUEST_PT)
-		vm_bug(v, "page tables in memory that is not there, at gpa %llx",
+		vm_bug(v, VM_KILLED, "page tables in memory that is not there, at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
 	else if (v->virt.idt_event.type != EVENT_NONE)
-		vm_bug(v, "event %u delivered through memory that is not there, at gpa %llx",
+		vm_bug(v, VM_KILLED,
+		       "event %u delivered through memory that is not there, at gpa %llx",
 		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
-	else
-		insn_emulate_fault(v, exit);
+	else if (unlikely(!insn_emulate_fault(v, exit)))
+		insn_report_unhandled(v);
 }
 
 /*
- * Memory to be mapped; or a device that is not the last one used. Out of line: its frame would be
- * memory_exit()'s.
+ * Map memory; or emulate an access to a device other than the last one used. Out of line: inlined,
+ * its stack frame would become part of memory_exit().
  */
 static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 							     const struct vm_exit *exit)
@@ -38,13 +39,13 @@ static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 		memory_emulate(v, exit);
 		break;
 	default:
-		vm_bug(v, "no memory for its page tables at gpa %llx",
+		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for its page tables at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
 	}
 }
 
 /* EXIT_MEMORY_FAULT. Owner CPU. */
-static inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
+static __always_inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (mmu_is_known_mmio(&v->mmu, exit->fault.gpa, exit->fault.error)) {
 		mmu_count_mmio(&v->mmu);

@@ -188,7 +188,7 @@ static void set_tsc_offset(struct vcpu *v, uint64_t offset)
 
 static bool has_xsaves(struct vcpu *v)
 {
-	return v->vm->cpuid.xsave[1].eax & BIT(3);
+	return cpuid_has(&v->vm->cpuid, CPUID_XSAVES);
 }
 
 static __cold struct msr_value read_lapic(struct vcpu *v, uint32_t msr)
@@ -207,7 +207,7 @@ static int write_lapic(struct vcpu *v, uint32_t msr, uint64_t val)
 
 static bool has_tsc_aux(const struct vcpu *v)
 {
-	return cpuid_has(&v->vm->cpuid, CPUID_EXT1_EDX, 27);
+	return cpuid_has(&v->vm->cpuid, CPUID_RDTSCP);
 }
 
 static __cold struct msr_value read_special(struct vcpu *v, uint32_t msr)
@@ -238,13 +238,13 @@ static int write_efer(struct vcpu *v, uint64_t val)
 	uint64_t old = virt_reg_read(&v->virt, VREG_EFER);
 	uint64_t allowed = EFER_LMA;
 
-	if (cpuid_has(t, CPUID_EXT1_EDX, 11))
+	if (cpuid_has(t, CPUID_SYSCALL))
 		allowed |= EFER_SCE;
-	if (cpuid_has(t, CPUID_EXT1_EDX, 29))
+	if (cpuid_has(t, CPUID_LM))
 		allowed |= EFER_LME;
-	if (cpuid_has(t, CPUID_EXT1_EDX, 20))
+	if (cpuid_has(t, CPUID_NX))
 		allowed |= EFER_NXE;
-	if (cpuid_has(t, CPUID_EXT1_EDX, 25))
+	if (cpuid_has(t, CPUID_FFXSR))
 		allowed |= EFER_FFXSR;
 	if (val & ~allowed)
 		return -EINVAL;
@@ -354,7 +354,7 @@ struct msr_value msr_read(struct vcpu *v, uint32_t msr)
  */
 static bool is_canonical(struct vcpu *v, uint64_t addr)
 {
-	unsigned unused = cpuid_has(&v->vm->cpuid, CPUID_7_ECX, 16) ? 7 : 16;
+	unsigned unused = cpuid_has(&v->vm->cpuid, CPUID_LA57) ? 7 : 16;
 
 	return (uint64_t)((int64_t)(addr << unused) >> unused) == addr;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSRs of a guest: which there are, and what reading and writing them does. */
+/* MSRs of a guest: which ones there are, and the effect of reading and writing them. */
 #ifndef VMM_EXIT_MSR_H
 #define VMM_EXIT_MSR_H
 
@@ -11,7 +11,7 @@
 /* Prepare the tables; let the MSRs that hardware swaps for the guest go through without exits. */
 void msr_init(void);
 
-/* A value; or an error (negative errno). It fits into two registers. */
+/* A value, or an error (negative errno). The struct fits into two registers. */
 struct msr_value {
 	uint64_t val;
 	int64_t error;
@@ -21,11 +21,13 @@ struct msr_value {
 struct msr_value msr_read(struct vcpu *v, uint32_t msr);
 int msr_write(struct vcpu *v, uint32_t msr, uint64_t val);
 
-/* The rest of msr_execute_rdmsr(): false, and a line for the log. */
+/* The rest of msr_execute_rdmsr(): write a line to the log, return false. */
 bool msr_refuse_rdmsr(const struct vcpu *v);
 
-/* RDMSR: number in ECX, value in EDX:EAX; does not move RIP. False: it is #GP(0), and nothing has
- * changed. */
+/*
+ * RDMSR: number in ECX, value in EDX:EAX; does not move RIP. False: it is #GP(0), and nothing has
+ * changed.
+ */
 static inline bool msr_execute_rdmsr(struct vcpu *v)
 {
 	uint64_t *gpr = v->virt.gpr;

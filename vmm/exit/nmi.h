@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of a guest's NMI handler. SVM exits at its IRET, before that is executed; VMX behind it.
- * What an NMI that waits does then is decided in vmm/event.c.
+ * The end of a guest's NMI handler. SVM exits before the handler's IRET is executed, VMX behind
+ * it. vmm/event.c decides what happens to an NMI that waits.
  */
 #ifndef VMM_EXIT_NMI_H
 #define VMM_EXIT_NMI_H

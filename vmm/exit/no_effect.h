@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exits of instructions that have no effect here, other than that time passes. Owner CPU. */
+/* Exits of instructions that have no effect here, except that time passes. Owner CPU. */
 #ifndef VMM_EXIT_NO_EFFECT_H
 #define VMM_EXIT_NO_EFFECT_H
 

@@ -12,6 +12,7 @@
 #include "mm/grace.h"
 #include "vmm/exit/exception.h"
 #include "vmm/exit/halt.h"
+#include "vmm/exit/insn.h"
 #include "vmm/exit/insn_ctx.h"
 #include "vmm/sched.h"
 
@@ -114,7 +115,7 @@ static bool step(struct insn_ctx *ic)
 		return true;
 	default:
 		insn_commit(ic, 0);
-		insn_report_unhandled(ic);
+		insn_report_unhandled(ic->v);
 		return false;
 	}
 }
@@ -156,6 +157,6 @@ void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
 		exception_triple_fault(v);
 		break;
 	default:
-		vm_bug(v, "event %u in a mode where it cannot be emulated", ev->vector);
+		vm_bug(v, VM_KILLED, "event %u in a mode where it cannot be emulated", ev->vector);
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest code that the CPU cannot run, or is not to: it runs in the emulator instead of
- * virt_vcpu_run(). Without "unrestricted guest" that is real mode, and the few instructions of
- * protected mode around its switch that find segment registers with real-mode values in them.
+ * Guest code that runs in the emulator instead of virt_vcpu_run(), because the CPU cannot or shall
+ * not run it. On a CPU without "unrestricted guest" this is real mode, and the few instructions of
+ * protected mode around a mode switch that have real-mode values in segment registers.
  */
 #ifndef VMM_EXIT_REALMODE_H
 #define VMM_EXIT_REALMODE_H
@@ -21,14 +21,14 @@ static inline bool realmode_is_due(struct vcpu *v)
 struct vmm_cpu;
 
 /*
- * Run until the CPU can go on by itself, the vCPU halts, a request comes, or some hundred
- * instructions are done; then host interrupts that have come meanwhile are taken. Owner CPU.
+ * Emulate until the CPU can run the guest itself, the vCPU halts, a request comes, or some hundred
+ * instructions are done. Then take the host interrupts that have come meanwhile. Owner CPU.
  */
 void realmode_run(struct vmm_cpu *c, struct vcpu *v);
 
 /*
- * Deliver an event to a vCPU for which realmode_is_due(), now: it is in its handler, or its VM has
- * come to an end. Owner CPU, outside realmode_run().
+ * Deliver an event, at once, to a vCPU for which realmode_is_due(). Afterwards the vCPU is in its
+ * handler, or its VM has ended. Owner CPU, outside realmode_run().
  */
 void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev);
 

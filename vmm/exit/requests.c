@@ -27,7 +27,7 @@ static void stop(struct vcpu *v)
 static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 {
 	if (mmu_load_root(&v->mmu, &v->virt))
-		vm_bug(v, "no memory for the root of its page tables");
+		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for the root of its page tables");
 	if (grace_is_pending(c->grace))
 		vcpu_request(v, REQ_YIELD);
 }
@@ -49,7 +49,7 @@ static void inject(struct vcpu *v, const struct vm_event_info *ev)
  */
 static void emulate_iret(struct vcpu *v)
 {
-	insn_emulate(v);
+	insn_emulate_or_end(v);
 	if (v->pending.type != EVENT_NONE)
 		v->nmi_masked = v->nmi_iret = false;
 	vcpu_request(v, REQ_EVENT);

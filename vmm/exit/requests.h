@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What others ask of a vCPU (REQ_* of vmm/vcpu.h), served between two of its runs. */
+/*
+ * The requests of other CPUs to a vCPU (REQ_* of vmm/vcpu.h), which are served between two of its
+ * runs.
+ */
 #ifndef VMM_EXIT_REQUESTS_H
 #define VMM_EXIT_REQUESTS_H
 

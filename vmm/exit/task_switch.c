@@ -6,6 +6,7 @@
 #include "vmm/exit/task_switch.h"
 
 #include "arch/x86/regs.h"
+#include "vmm/exit/insn.h"
 #include "vmm/exit/insn_ctx.h"
 
 /* Is it for an event from outside the program, and not for an instruction that has come to its end?
@@ -27,11 +28,12 @@ static bool is_delivered(const struct insn_ctx *ic, int result)
  * A fault of the new task may find SS with its selector only. CPUs without unrestricted guests
  * refuse to enter with an RPL in it that is not the CPL, although nothing can use the segment.
  */
-static void make_stack_acceptable(struct emul_ctx *c)
+static void make_stack_acceptable(struct insn_ctx *ic)
 {
+	struct emul_ctx *c = &ic->ctx;
 	struct segment *ss = &c->seg[SEG_SS];
 
-	if (virt_caps.unrestricted || !(c->segs_dirty & BIT(SEG_SS)))
+	if (virt_is_unrestricted(&ic->v->virt) || !(c->segs_dirty & BIT(SEG_SS)))
 		return;
 	if (ss->attr & SEG_ATTR_UNUSABLE)
 		ss->selector = (ss->selector & ~3) | c->cpl;
@@ -60,6 +62,7 @@ void task_switch_exit(struct vcpu *v, const struct vm_exit *exit)
 	result = emul_task_switch(&ic.ctx, &t);
 	if (external && is_delivered(&ic, result))
 		v->pending.type = EVENT_NONE;
-	make_stack_acceptable(&ic.ctx);
-	insn_finish(&ic, result);
+	make_stack_acceptable(&ic);
+	if (!insn_finish(&ic, result))
+		insn_report_unhandled(v);
 }

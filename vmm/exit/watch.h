@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is noted of each exit of a vCPU that is watched (WATCH_* of vmm/vcpu.h). */
+/* Notes each exit of a vCPU that is watched (WATCH_* of vmm/vcpu.h). */
 #ifndef VMM_EXIT_WATCH_H
 #define VMM_EXIT_WATCH_H
 

@@ -3,8 +3,8 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
-#include "vmm/exit/insn.h"
 #include "vmm/vcpu_load.h"
+#include "vmm/vm.h"
 
 /* XSETBV's own rules (SDM volume 1, 13.3), within what the guest's CPUID shows. */
 static bool is_valid_xcr0(struct vcpu *v, uint64_t val)
@@ -38,16 +38,4 @@ bool xcr_execute_xgetbv(struct vcpu *v)
 	gpr[GPR_RAX] = (uint32_t)xcr0;
 	gpr[GPR_RDX] = xcr0 >> 32;
 	return true;
-}
-
-void xcr_exit(struct vcpu *v)
-{
-	unsigned len = insn_exit_length(v, OP_XSETBV);
-
-	if (!len)
-		return;
-	if (xcr_execute_xsetbv(v))
-		vcpu_skip(v, len);
-	else
-		event_inject_error(v, X86_TRAP_GP, 0);
 }

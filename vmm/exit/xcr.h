@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* XCR0: what XSETBV and XGETBV do, whether they exited or are emulated. Owner CPU. */
+/* XCR0: the effects of XSETBV and XGETBV, which exited or are emulated. Owner CPU. */
 #ifndef VMM_EXIT_XCR_H
 #define VMM_EXIT_XCR_H
 
@@ -10,8 +10,5 @@ struct vcpu;
 /* XCR number in ECX, value in EDX:EAX. False: #GP(0). Looks at the CPL; does not move RIP. */
 bool xcr_execute_xsetbv(struct vcpu *v);
 bool xcr_execute_xgetbv(struct vcpu *v);
-
-/* EXIT_XSETBV. */
-void xcr_exit(struct vcpu *v);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a firmware leaves in memory for an operating system, for guests that are started without
- * one: ACPI tables (ACPI specification 6.3, chapter 5) and the MP table (Intel MultiProcessor
- * Specification 1.4).
+ * The tables that a firmware leaves in memory for an operating system, for guests that are started
+ * without a firmware: ACPI tables (ACPI specification 6.3, chapter 5) and the MP table (Intel
+ * MultiProcessor Specification 1.4).
  *
  * All of it lies in 0xe0000-0xfffff: the RSDP and the ACPI tables first, the MP table from
  * 0xf0000.

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "arch/x86/cpuid_bits.h"
 #include "lib/bits.h"
 #include "mm/guest.h"
 #include "vmm/dev/acpi_pm.h"
@@ -67,7 +68,7 @@ enum { KIND_INT, KIND_NMI, KIND_SMI, KIND_EXTINT };
 #define CPU_ENABLED    BIT(0)
 #define CPU_BSP        BIT(1)
 #define CPU_SIGNATURE  0x600
-#define CPU_FEATURES   0x201 /* FPU and APIC, the least that a CPU here has */
+#define CPU_FEATURES   (CPUID_MASK(CPUID_FPU) | CPUID_MASK(CPUID_APIC)) /* what any CPU here has */
 #define APIC_VERSION   0x14
 #define IOAPIC_VERSION 0x20
 #define IOAPIC_ID      0

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a loader needs to know of an ELF file (System V ABI, chapters 4 and 5; AMD64 and i386
- * supplements): where its segments go, where it starts, and the PVH entry from its notes.
+ * The parts of an ELF file that a loader needs (System V ABI, chapters 4 and 5; AMD64 and i386
+ * supplements): its segments, its entry, and the PVH entry from its notes.
  */
 #ifndef VMM_LOAD_ELF_H
 #define VMM_LOAD_ELF_H

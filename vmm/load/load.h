@@ -5,7 +5,7 @@
  * byte is written; a file that cannot be booted is one line "vm NAME: kernel: reason".
  *
  * Linux: Documentation/arch/x86/boot.rst (protocol 2.10 and later). Multiboot: specification
- * 0.6.96. PVH: docs/misc/pvh.pandoc of Xen (the facts: note 18, struct hvm_start_info).
+ * 0.6.96. PVH: Xen's document pvh.pandoc (the facts: note 18, struct hvm_start_info).
  */
 #ifndef VMM_LOAD_LOAD_H
 #define VMM_LOAD_LOAD_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the loaders share. A loader first plans: it reads the file, claims guest memory for every
- * piece and for its tables, and may fail. Then it commits: loader_commit() writes the pieces,
+ * The common part of the loaders. A loader first plans: it reads the file, claims guest memory for
+ * every piece and for its tables, and may fail. Then it commits: loader_commit() writes the pieces,
  * and the loader_put_*() functions fill the tables; from here on only a hole in guest memory
  * can make it fail.
  */
@@ -34,7 +34,7 @@ struct loader {
 	int write_error;               /* the first error of the commit, or 0 */
 };
 
-/* Put "vm NAME: text" into the error buffer; returns `error`. */
+/* Put "vm NAME: text" into the error buffer and return `error`. */
 int loader_fail(struct loader *l, int error, const char *fmt, ...) __printf_fmt(3, 4);
 
 /* Claim [addr, addr + mem_size) for `what` and remember what goes there. 0 or -errno. */

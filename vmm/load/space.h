@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which parts of a guest's memory are spoken for while a kernel is being placed: the ranges
- * that are no RAM or belong to the firmware first, then each piece as it is claimed.
+ * The parts of a guest's memory that are taken while a kernel is being placed: first the ranges
+ * that are no RAM or belong to the firmware, then each piece as it is claimed.
  */
 #ifndef VMM_LOAD_SPACE_H
 #define VMM_LOAD_SPACE_H

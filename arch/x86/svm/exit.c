@@ -41,6 +41,16 @@ static const uint8_t plain[] = {
 	[SVM_EXIT_TLBSYNC - FIRST_MISC] = EXIT_VIRT_INSN,
 };
 
+/* The instruction that faulted, if the CPU gives it. */
+static void copy_insn(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->fault.insn_bytes = 0;
+	if (svm_has_decode_assists && vmcb->insn_bytes) {
+		exit->fault.insn_bytes = min(vmcb->insn_bytes, (uint8_t)15);
+		memcpy(exit->fault.insn, vmcb->insn, 15);
+	}
+}
+
 static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
 {
 	exit->reason = EXIT_MEMORY_FAULT;
@@ -48,11 +58,7 @@ static void decode_npf(const struct vmcb *vmcb, struct vm_exit *exit)
 	exit->fault.error = (uint32_t)vmcb->exitinfo1 & 0x7f;
 	if (vmcb->exitinfo1 & SVM_NPF_GUEST_PT)
 		exit->fault.error |= PFERR_GUEST_PT;
-	exit->fault.insn_bytes = 0;
-	if (svm_has_decode_assists && vmcb->insn_bytes) {
-		exit->fault.insn_bytes = min(vmcb->insn_bytes, (uint8_t)15);
-		memcpy(exit->fault.insn, vmcb->insn, 15);
-	}
+	copy_insn(vmcb, exit);
 }
 
 static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
@@ -75,6 +81,44 @@ static void decode_cr(const struct vmcb *vmcb, struct vm_exit *exit, unsigned co
 	exit->cr.gpr = vmcb->exitinfo1 & SVM_CR_GPR;
 }
 
+/* The error code is what the CPU would have pushed. */
+static void decode_page_fault(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->reason = EXIT_PAGE_FAULT;
+	exit->fault.gva = GVA(vmcb->exitinfo2);
+	exit->fault.error = (uint32_t)vmcb->exitinfo1;
+	copy_insn(vmcb, exit);
+}
+
+/* With decode assists the operand; the other bits of exitinfo1 are no address. */
+static void decode_invlpg(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->reason = EXIT_INVLPG;
+	exit->invlpg.gva = GVA(vmcb->exitinfo1);
+	exit->invlpg.known = svm_has_decode_assists;
+}
+
+static void decode_invpcid(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->reason = EXIT_INVPCID;
+	exit->invpcid.gva = GVA(vmcb->exitinfo1);
+	exit->invpcid.type = vmcb->exitinfo2;
+	exit->invpcid.known = svm_has_decode_assists;
+}
+
+/* An IDT entry asked for it if an event was being delivered; else an instruction did. */
+static void decode_task_switch(const struct vmcb *vmcb, struct vm_exit *exit)
+{
+	exit->reason = EXIT_TASK_SWITCH;
+	exit->task.selector = FIELD_GET(SVM_TASK_SELECTOR, vmcb->exitinfo1);
+	if (vmcb->exitinfo2 & SVM_TASK_IRET)
+		exit->task.source = TASK_IRET;
+	else if (vmcb->exitinfo2 & SVM_TASK_JMP)
+		exit->task.source = TASK_JMP;
+	else
+		exit->task.source = vmcb->exitintinfo & SVM_EVENT_VALID ? TASK_GATE : TASK_CALL;
+}
+
 static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
 {
 	exit->reason = EXIT_EXCEPTION;
@@ -83,7 +127,6 @@ static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsi
 		svm_handle_machine_check();
 	exit->exception.has_error = BIT_ULL(exit->exception.vector) & X86_TRAPS_WITH_ERROR;
 	exit->exception.error = (uint32_t)vmcb->exitinfo1;
-	exit->exception.address = vmcb->exitinfo2;
 }
 
 /* An event whose delivery this exit interrupted is delivered again at the next entry. */
@@ -112,15 +155,20 @@ static void decode_other(const struct vmcb *vmcb, struct vm_exit *exit, uint32_t
 		exit->reason = EXIT_DR_ACCESS;
 	else if (code < SVM_EXIT_INTR)
 		decode_exception(vmcb, exit, code);
+	else if (code == SVM_EXIT_INVLPG)
+		decode_invlpg(vmcb, exit);
+	else if (code == SVM_EXIT_INVPCID)
+		decode_invpcid(vmcb, exit);
+	else if (code == SVM_EXIT_TASK_SWITCH)
+		decode_task_switch(vmcb, exit);
 	else if (code == SVM_EXIT_INVALID)
 		exit->reason = EXIT_INVALID_STATE;
 	else
 		exit->reason = EXIT_UNKNOWN;
 }
 
-void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
+void svm_decode_exit(struct virt_vcpu *v, const struct vmcb *vmcb, struct vm_exit *exit)
 {
-	const struct vmcb *vmcb = svm_vmcb(v);
 	uint32_t code = (uint32_t)vmcb->exitcode;
 
 	v->idt_event.type = EVENT_NONE;
@@ -135,6 +183,8 @@ void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 		decode_ioio(vmcb, exit);
 	else if (code == SVM_EXIT_NPF)
 		decode_npf(vmcb, exit);
+	else if (code == SVM_EXIT_EXCP_BASE + X86_TRAP_PF)
+		decode_page_fault(vmcb, exit);
 	else
 		decode_other(vmcb, exit, code);
 }

@@ -38,9 +38,17 @@ static const struct reg_place vregs[NR_VREGS] = {
 	[VREG_DEBUGCTL] = AT(debugctl, 0),
 };
 
+/* Those of which the guest's may be apart from the VMCB's (paging.c). */
+static bool is_of_paging(enum vreg reg)
+{
+	return reg == VREG_CR0 || reg == VREG_CR3 || reg == VREG_CR4 || reg == VREG_EFER;
+}
+
 static uint64_t *vreg(struct virt_vcpu *v, enum vreg reg)
 {
-	return (uint64_t *)((char *)v->control + vregs[reg].offset);
+	struct vmcb *vmcb = is_of_paging(reg) ? v->svm.guest : svm_vmcb(v);
+
+	return (uint64_t *)((char *)vmcb + vregs[reg].offset);
 }
 
 /* SVME must be set while the guest runs and is nothing the guest knows of. */
@@ -48,26 +56,7 @@ uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 {
 	uint64_t val = *vreg(v, reg);
 
-	if (reg == VREG_EFER)
-		return (val & ~EFER_SVME) | (v->svm.lme_withheld ? EFER_LME : 0);
-	return val;
-}
-
-/*
- * QEMU 7.2's #VMEXIT restores the host's CR0 while EFER and CR4 are still the guest's, and gives
- * up when it finds LME set without PAE: the host then goes on without paging. A guest that has
- * LME set and PAE clear (legal while its paging is off) must not be run like that: it cannot
- * tell, because reading EFER exits, and so does every write of EFER, CR0 and CR4 on such a CPU.
- */
-static void withhold_lme(struct virt_vcpu *v)
-{
-	struct vmcb *vmcb = svm_vmcb(v);
-	bool lme = (vmcb->efer & EFER_LME) || v->svm.lme_withheld;
-
-	v->svm.lme_withheld = lme && !(vmcb->cr4 & CR4_PAE) && !(vmcb->cr0 & CR0_PG);
-	vmcb->efer &= ~EFER_LME;
-	if (lme && !v->svm.lme_withheld)
-		vmcb->efer |= EFER_LME;
+	return reg == VREG_EFER ? (val & ~EFER_SVME) | v->svm.withheld : val;
 }
 
 void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
@@ -75,9 +64,13 @@ void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 	*vreg(v, reg) = reg == VREG_EFER ? val | EFER_SVME : val;
 	svm_dirty(svm_vmcb(v), vregs[reg].group);
 	if (reg == VREG_EFER)
-		v->svm.lme_withheld = false;
-	if (virt_caps.lax && (reg == VREG_EFER || reg == VREG_CR0 || reg == VREG_CR4))
-		withhold_lme(v);
+		v->svm.withheld = 0;
+	if (!is_of_paging(reg))
+		return;
+	if (unlikely(!v->nested))
+		svm_apply_shadow(v);
+	else if (virt_caps.lax && reg != VREG_CR3)
+		svm_withhold_lme(v);
 }
 
 static const struct reg_place segs[NR_SEGS] = {
@@ -166,17 +159,17 @@ void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 
 void svm_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 {
-	const struct vmcb *vmcb = svm_vmcb(v);
+	const struct vmcb *vmcb = svm_vmcb(v), *guest = v->svm.guest;
 
 	s->rflags = vmcb->rflags;
 	s->cs_base = vmcb->cs.base;
-	s->cr3 = vmcb->cr3;
+	s->cr3 = guest->cr3;
 	s->cs_attr = vmcb->cs.attr;
 	s->cpl = vmcb->cpl;
 	s->cr8 = vmcb->vintr & 0xf;
-	s->cr0 = vmcb->cr0;
-	s->cr4 = vmcb->cr4;
-	s->efer = vmcb->efer;
+	s->cr0 = guest->cr0;
+	s->cr4 = guest->cr4;
+	s->efer = guest->efer;
 	s->irq_shadow = vmcb->interrupt_shadow & SVM_INT_SHADOW;
 }
 
@@ -215,6 +208,18 @@ static void dump_seg(const char *name, const struct vmcb_seg *s)
 		  (unsigned long long)s->base, s->limit, s->attr);
 }
 
+static void dump_paging(struct virt_vcpu *v)
+{
+	typedef unsigned long long ull;
+	const struct vmcb *b = svm_vmcb(v);
+
+	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
+		  (ull)svm_reg_read(v, VREG_CR0), (ull)b->cr2, (ull)svm_reg_read(v, VREG_CR3),
+		  (ull)svm_reg_read(v, VREG_CR4), (ull)svm_reg_read(v, VREG_EFER));
+	log_error("  the CPU: cr0 %08llx cr3 %016llx cr4 %08llx efer %04llx", (ull)b->cr0,
+		  (ull)b->cr3, (ull)b->cr4, (ull)b->efer);
+}
+
 void svm_dump(struct virt_vcpu *v)
 {
 	const struct vmcb *b = svm_vmcb(v);
@@ -225,8 +230,7 @@ void svm_dump(struct virt_vcpu *v)
 	for (int i = 0; i < NR_GPRS; i += 4)
 		log_error("  r%-2d %016llx %016llx %016llx %016llx", i, (ull)r[i], (ull)r[i + 1],
 			  (ull)r[i + 2], (ull)r[i + 3]);
-	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx", (ull)b->cr0,
-		  (ull)b->cr2, (ull)b->cr3, (ull)b->cr4, (ull)b->efer);
+	dump_paging(v);
 	dump_seg("cs", &b->cs);
 	dump_seg("ss", &b->ss);
 	dump_seg("ds", &b->ds);

@@ -9,6 +9,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
 #include "lib/panic.h"
@@ -49,7 +50,7 @@ static bool is_lax(void)
 	return took_it;
 }
 
-/* That there is SVM, and that it is not locked off, features_obstacle() has seen. */
+/* That there is SVM, and that it is not locked off, preflight_verdict() has seen. */
 int svm_cpu_probe(void)
 {
 	struct cpuid r = cpuid(CPUID_SVM);

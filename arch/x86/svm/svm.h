@@ -3,6 +3,7 @@
 #ifndef ARCH_X86_SVM_SVM_H
 #define ARCH_X86_SVM_SVM_H
 
+#include "arch/x86/svm/insn.h"
 #include "arch/x86/svm/vmcb.h"
 #include "arch/x86/tags.h"
 #include "arch/x86/virt.h"
@@ -33,22 +34,16 @@ static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
 /* What an entry may have to do first (virt_vcpu.due). */
 #define SVM_DUE_TAG BIT(0) /* take a new ASID */
 
-/* What a run of a guest loses besides its arguments: all that is not RBP, RBX, R12 or R13. */
-#define SVM_CLOBBERS "rcx", "rsi", "r8", "r9", "r10", "r11", "r14", "r15", "cc", "memory"
-
-/* Swap registers with the guest and run it until its next exit (entry.S). */
-static inline void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
-{
-	__asm__ volatile("call svm_run_guest"
-			 : "+D"(gpr), "+a"(vmcb.v), "+d"(host_vmcb.v)
-			 :
-			 : SVM_CLOBBERS);
-}
-
 /* The host's handler of a machine check that ended a run: the exit has taken it (svm.c). */
 void svm_handle_machine_check(void);
 
-/* Translate the VMCB's exit fields (exit.c). */
-void svm_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
+/* Shadow paging: bring the VMCB up to date with the guest's CR0, CR3, CR4 and EFER (paging.c). */
+void svm_apply_shadow(struct virt_vcpu *v);
+
+/* The same on a lax CPU with nested paging, where EFER.LME may have to wait (paging.c). */
+void svm_withhold_lme(struct virt_vcpu *v);
+
+/* Translate the exit fields of the vCPU's VMCB, which the caller has at hand (exit.c). */
+void svm_decode_exit(struct virt_vcpu *v, const struct vmcb *vmcb, struct vm_exit *exit);
 
 #endif

@@ -16,6 +16,8 @@
 	(SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_INIT | SVM_INTERCEPT_RDPMC |       \
 	 SVM_INTERCEPT_CPUID | SVM_INTERCEPT_INVD | SVM_INTERCEPT_HLT | SVM_INTERCEPT_INVLPGA |    \
 	 SVM_INTERCEPT_IOIO | SVM_INTERCEPT_MSR | SVM_INTERCEPT_SHUTDOWN)
+/* And these, as long as what the guest runs with wants them (paging.c). */
+#define INTERCEPTS_OF_PAGING (SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK_SWITCH)
 #define INTERCEPT_MISC2                                                                            \
 	(SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD |                      \
 	 SVM_INTERCEPT_VMSAVE | SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI | SVM_INTERCEPT_SKINIT |   \
@@ -29,19 +31,21 @@
  */
 #define INTERCEPT_EXCEPTIONS (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
 
-void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
+void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
 	struct vmcb *vmcb = pages;
 
 	v->control = pages;
 	v->control_pa = pages_pa;
+	v->nested = nested;
+	v->svm.guest = nested ? vmcb : (struct vmcb *)((char *)pages + PAGE_SIZE);
 	vmcb->intercept_exceptions = INTERCEPT_EXCEPTIONS;
-	vmcb->intercept_misc1 = INTERCEPT_MISC1;
+	vmcb->intercept_misc1 = INTERCEPT_MISC1 | (nested ? 0 : SVM_INTERCEPT_TASK_SWITCH);
 	vmcb->intercept_misc2 = INTERCEPT_MISC2;
 	vmcb->intercept_misc3 = INTERCEPT_MISC3;
 	vmcb->iopm_base_pa = svm_iopm.v;
 	vmcb->msrpm_base_pa = svm_msrpm.v;
-	vmcb->np_enable = SVM_NP_ENABLE;
+	vmcb->np_enable = nested ? SVM_NP_ENABLE : 0;
 }
 
 static void reset_segments(struct vmcb *vmcb)
@@ -62,6 +66,14 @@ static void reset_segments(struct vmcb *vmcb)
 	vmcb->cpl = 0;
 }
 
+static void reset_paging_registers(struct virt_vcpu *v)
+{
+	svm_reg_write(v, VREG_EFER, 0);
+	svm_reg_write(v, VREG_CR0, CR0_CD | CR0_NW | CR0_ET);
+	svm_reg_write(v, VREG_CR3, 0);
+	svm_reg_write(v, VREG_CR4, 0);
+}
+
 void svm_vcpu_reset(struct virt_vcpu *v)
 {
 	struct vmcb *vmcb = svm_vmcb(v);
@@ -70,15 +82,13 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 	v->rip = 0xfff0;
 	vmcb->rflags = RFLAGS_FIXED;
 	v->idt_event.type = EVENT_NONE;
-	vmcb->intercept_misc1 = INTERCEPT_MISC1;
+	vmcb->intercept_misc1 = INTERCEPT_MISC1 | (vmcb->intercept_misc1 & INTERCEPTS_OF_PAGING);
 	vmcb->vintr = SVM_V_INTR_MASKING;
 	vmcb->interrupt_shadow = 0;
 	vmcb->eventinj = 0;
 	reset_segments(vmcb);
-	vmcb->efer = EFER_SVME;
-	v->svm.lme_withheld = false;
-	vmcb->cr0 = CR0_CD | CR0_NW | CR0_ET;
-	vmcb->cr2 = vmcb->cr3 = vmcb->cr4 = 0;
+	reset_paging_registers(v);
+	vmcb->cr2 = 0;
 	vmcb->dr6 = DR6_INIT;
 	vmcb->dr7 = DR7_INIT;
 	vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
@@ -103,36 +113,6 @@ void svm_vcpu_load(struct virt_vcpu *v)
 void svm_vcpu_unload(struct virt_vcpu *v)
 {
 	(void)v;
-}
-
-void svm_set_root(struct virt_vcpu *v, hpa_t root)
-{
-	svm_vmcb(v)->ncr3 = root.v;
-	svm_dirty(svm_vmcb(v), SVM_CLEAN_NP);
-}
-
-void svm_flush(struct virt_vcpu *v)
-{
-	v->due |= SVM_DUE_TAG;
-}
-
-/* An ASID tags both kinds of translation. */
-void svm_flush_tdp(struct virt_vcpu *v)
-{
-	svm_flush(v);
-}
-
-/* SVM's walks read PDPTEs from memory (virt_caps.pdpte_regs). */
-void svm_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
-{
-	(void)v;
-	(void)pdpte;
-}
-
-void svm_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
-{
-	(void)v;
-	(void)pdpte;
 }
 
 /* SVM has no log of writes (virt_caps.tdp_logs_writes). */
@@ -201,7 +181,7 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	v->rip = vmcb->rip;
 	vmcb->eventinj = 0; /* delivered, or told in exitintinfo */
 	vmcb->clean = SVM_CLEAN_ALL;
-	svm_decode_exit(v, exit);
+	svm_decode_exit(v, vmcb, exit);
 }
 
 unsigned svm_insn_len(struct virt_vcpu *v)
@@ -238,12 +218,6 @@ bool svm_irq_shadow(struct virt_vcpu *v)
 void svm_clear_irq_shadow(struct virt_vcpu *v)
 {
 	svm_vmcb(v)->interrupt_shadow &= ~SVM_INT_SHADOW;
-}
-
-bool svm_can_run(struct virt_vcpu *v)
-{
-	(void)v;
-	return true;
 }
 
 static void intercept_misc1(struct virt_vcpu *v, uint32_t bit, bool on)
@@ -305,32 +279,4 @@ void svm_preempt_at(struct virt_vcpu *v, uint64_t tsc)
 {
 	(void)v;
 	(void)tsc;
-}
-
-static void intercept_cr_write(struct virt_vcpu *v, unsigned cr, bool on)
-{
-	struct vmcb *vmcb = svm_vmcb(v);
-	uint16_t old = vmcb->intercept_cr_write;
-
-	vmcb->intercept_cr_write &= (uint16_t)~BIT(cr);
-	if (on)
-		vmcb->intercept_cr_write |= BIT(cr);
-	if (vmcb->intercept_cr_write != old)
-		svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
-}
-
-/* All writes exit, or none. */
-void svm_exit_on_cr0_write(struct virt_vcpu *v, uint64_t bits)
-{
-	intercept_cr_write(v, 0, bits);
-}
-
-void svm_exit_on_cr4_write(struct virt_vcpu *v, uint64_t bits)
-{
-	intercept_cr_write(v, 4, bits);
-}
-
-void svm_exit_on_cr8_write(struct virt_vcpu *v, bool on)
-{
-	intercept_cr_write(v, 8, on);
 }

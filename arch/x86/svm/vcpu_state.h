@@ -5,11 +5,18 @@
 
 #include <stdbool.h>
 
+#include "arch/x86/virt_paging.h"
 #include "lib/types.h"
 
+struct vmcb;
+
 struct svm_vcpu {
-	hpa_t host_vmcb;   /* of the CPU that it is loaded on */
-	bool lme_withheld; /* the guest's EFER.LME is kept from a lax CPU (svm/regs.c) */
+	hpa_t host_vmcb;           /* of the CPU that it is loaded on */
+	struct vmcb *guest;        /* const; has the guest's CR0, CR3, CR4, EFER (svm/paging.c) */
+	uint64_t withheld;         /* EFER.LME, if the guest has it and a lax CPU must not */
+	struct virt_paging paging; /* without nested paging: what the CPU has instead ... */
+	uint64_t pdpte[4];         /* ... and what the guest has */
+	uint16_t cr_reads, cr_writes; /* accesses that exit because somebody asked, a bit each */
 };
 
 #endif

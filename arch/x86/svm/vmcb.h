@@ -13,21 +13,22 @@
 #include "lib/bits.h"
 
 /* Intercepts, word 3 (offset 00ch). */
-#define SVM_INTERCEPT_INTR     BIT(0)
-#define SVM_INTERCEPT_NMI      BIT(1)
-#define SVM_INTERCEPT_INIT     BIT(3)
-#define SVM_INTERCEPT_VINTR    BIT(4)
-#define SVM_INTERCEPT_RDPMC    BIT(15)
-#define SVM_INTERCEPT_CPUID    BIT(18)
-#define SVM_INTERCEPT_IRET     BIT(20)
-#define SVM_INTERCEPT_INVD     BIT(22)
-#define SVM_INTERCEPT_PAUSE    BIT(23)
-#define SVM_INTERCEPT_HLT      BIT(24)
-#define SVM_INTERCEPT_INVLPG   BIT(25)
-#define SVM_INTERCEPT_INVLPGA  BIT(26)
-#define SVM_INTERCEPT_IOIO     BIT(27)
-#define SVM_INTERCEPT_MSR      BIT(28)
-#define SVM_INTERCEPT_SHUTDOWN BIT(31)
+#define SVM_INTERCEPT_INTR        BIT(0)
+#define SVM_INTERCEPT_NMI         BIT(1)
+#define SVM_INTERCEPT_INIT        BIT(3)
+#define SVM_INTERCEPT_VINTR       BIT(4)
+#define SVM_INTERCEPT_RDPMC       BIT(15)
+#define SVM_INTERCEPT_CPUID       BIT(18)
+#define SVM_INTERCEPT_IRET        BIT(20)
+#define SVM_INTERCEPT_INVD        BIT(22)
+#define SVM_INTERCEPT_PAUSE       BIT(23)
+#define SVM_INTERCEPT_HLT         BIT(24)
+#define SVM_INTERCEPT_INVLPG      BIT(25)
+#define SVM_INTERCEPT_INVLPGA     BIT(26)
+#define SVM_INTERCEPT_IOIO        BIT(27)
+#define SVM_INTERCEPT_MSR         BIT(28)
+#define SVM_INTERCEPT_TASK_SWITCH BIT(29)
+#define SVM_INTERCEPT_SHUTDOWN    BIT(31)
 
 /* Intercepts, word 4 (offset 010h). */
 #define SVM_INTERCEPT_VMRUN     BIT(0)
@@ -46,6 +47,7 @@
 
 /* Intercepts, word 5 (offset 014h). */
 #define SVM_INTERCEPT_INVLPGB BIT(0)
+#define SVM_INTERCEPT_INVPCID BIT(2)
 #define SVM_INTERCEPT_MCOMMIT BIT(3)
 #define SVM_INTERCEPT_TLBSYNC BIT(4)
 
@@ -108,6 +110,7 @@
 #define SVM_EXIT_INVLPGA     0x07a
 #define SVM_EXIT_IOIO        0x07b
 #define SVM_EXIT_MSR         0x07c
+#define SVM_EXIT_TASK_SWITCH 0x07d
 #define SVM_EXIT_SHUTDOWN    0x07f
 #define SVM_EXIT_VMRUN       0x080
 #define SVM_EXIT_VMMCALL     0x081
@@ -124,6 +127,7 @@
 #define SVM_EXIT_RDPRU       0x08e
 #define SVM_EXIT_INVLPGB     0x0a0
 #define SVM_EXIT_INVLPGB_BAD 0x0a1
+#define SVM_EXIT_INVPCID     0x0a2
 #define SVM_EXIT_MCOMMIT     0x0a3
 #define SVM_EXIT_TLBSYNC     0x0a4
 #define SVM_EXIT_NPF         0x400
@@ -138,6 +142,11 @@
 /* exitinfo1 of SVM_EXIT_NPF above the page-fault error code. */
 #define SVM_NPF_FINAL    BIT_ULL(32) /* the guest's own access */
 #define SVM_NPF_GUEST_PT BIT_ULL(33) /* the walk of the guest's tables */
+
+/* exitinfo1 and exitinfo2 of SVM_EXIT_TASK_SWITCH (section 15.14.1). */
+#define SVM_TASK_SELECTOR GENMASK_ULL(15, 0)
+#define SVM_TASK_IRET     BIT_ULL(36)
+#define SVM_TASK_JMP      BIT_ULL(38)
 
 /* exitinfo1 of a CR access with decode assists. */
 #define SVM_CR_IS_MOV BIT_ULL(63)

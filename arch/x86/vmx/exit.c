@@ -41,15 +41,6 @@ static const uint8_t plain[VMX_NR_EXITS] = {
 	[VMX_EXIT_TDCALL] = EXIT_VIRT_INSN,
 };
 
-/*
- * An IRET that faulted had already ended the blocking of NMIs: it will be executed again, so they
- * are still blocked (SDM volume 3, 27.2.3).
- */
-static void block_nmis_again(void)
-{
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKING_BY_NMI);
-}
-
 static void decode_ept_violation(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
@@ -64,7 +55,7 @@ static void decode_ept_violation(struct virt_vcpu *v, struct vm_exit *exit)
 	if ((qual & (QUAL_EPT_LINEAR_VALID | QUAL_EPT_FINAL)) == QUAL_EPT_LINEAR_VALID)
 		error |= PFERR_GUEST_PT;
 	if ((qual & QUAL_NMI_UNBLOCKED) && v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
 	exit->reason = EXIT_MEMORY_FAULT;
 	exit->fault.gpa = GPA(vmread(VMCS_GUEST_PHYSICAL_ADDRESS));
 	exit->fault.error = error;
@@ -122,14 +113,16 @@ static void update_debug_registers(struct virt_vcpu *v, unsigned type)
 		vmread(VMCS_GUEST_IA32_DEBUGCTL) & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
 
+static bool runs_64bit_code(struct virt_vcpu *v)
+{
+	return (vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE) && (vmx_cs_attr(v) & SEG_ATTR_L);
+}
+
 /* INT1 is a trap: its handler returns behind it, where nothing blocks any more. */
 static void step_over_int1(struct virt_vcpu *v)
 {
-	bool is_64bit =
-		(vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE) && (vmx_cs_attr(v) & SEG_ATTR_L);
-
 	v->rip += vmread(VMCS_EXIT_INSTRUCTION_LENGTH);
-	if (!is_64bit)
+	if (!runs_64bit_code(v))
 		v->rip = (uint32_t)v->rip;
 	vmx_clear_irq_shadow(v);
 }
@@ -141,6 +134,14 @@ static void decode_debug(struct virt_vcpu *v, unsigned type)
 		step_over_int1(v);
 	else if (vmx_irq_shadow(v))
 		vmx_settle_pending_step(); /* the exit took the step for its own */
+}
+
+static void decode_page_fault(struct vm_exit *exit)
+{
+	exit->reason = EXIT_PAGE_FAULT;
+	exit->fault.gva = GVA(vmread(VMCS_EXIT_QUALIFICATION));
+	exit->fault.error = (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+	exit->fault.insn_bytes = 0;
 }
 
 /* The host's own NMI and machine check are handled where the interrupt table says. */
@@ -160,12 +161,56 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 	if (vector == X86_TRAP_DB)
 		decode_debug(v, type);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
+	if (vector == X86_TRAP_PF) {
+		decode_page_fault(exit);
+		return;
+	}
 	exit->reason = EXIT_EXCEPTION;
 	exit->exception.vector = vector;
 	exit->exception.has_error = info & INTR_ERROR_CODE;
 	exit->exception.error = (uint32_t)vmread(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
-	exit->exception.address = 0; /* page faults do not exit */
+}
+
+static void decode_invlpg(struct vm_exit *exit)
+{
+	exit->reason = EXIT_INVLPG;
+	exit->invlpg.gva = GVA(vmread(VMCS_EXIT_QUALIFICATION));
+	exit->invlpg.known = true;
+}
+
+/* In 64-bit mode only FS and GS have a base. */
+static uint64_t segment_base(enum seg seg, bool is_64bit)
+{
+	return is_64bit && seg != SEG_FS && seg != SEG_GS ? 0
+							  : vmread(VMCS_GUEST_ES_BASE + 2 * seg);
+}
+
+/* Where a memory operand lies. */
+static gva_t operand_address(struct virt_vcpu *v, uint64_t info)
+{
+	static const uint64_t widths[8] = {0xffff, 0xffffffff, ~0ull};
+	bool is_64bit = runs_64bit_code(v);
+	uint64_t address = vmread(VMCS_EXIT_QUALIFICATION);
+
+	if (!(info & INFO_NO_BASE))
+		address += v->gpr[FIELD_GET(INFO_BASE, info)];
+	if (!(info & INFO_NO_INDEX))
+		address += v->gpr[FIELD_GET(INFO_INDEX, info)] << FIELD_GET(INFO_SCALE, info);
+	address &= widths[FIELD_GET(INFO_ADDRESS_SIZE, info)];
+	address += segment_base((enum seg)FIELD_GET(INFO_SEGMENT, info), is_64bit);
+	return GVA(is_64bit ? address : (uint32_t)address);
+}
+
+static void decode_invpcid(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	uint64_t info = vmread(VMCS_EXIT_INSTRUCTION_INFO);
+	uint64_t type = v->gpr[FIELD_GET(INFO_REGISTER, info)];
+
+	exit->reason = EXIT_INVPCID;
+	exit->invpcid.gva = operand_address(v, info);
+	exit->invpcid.type = runs_64bit_code(v) ? type : (uint32_t)type;
+	exit->invpcid.known = true;
 }
 
 /*
@@ -209,7 +254,7 @@ static void decode_pml_full(const struct virt_vcpu *v, struct vm_exit *exit)
 {
 	if ((vmread(VMCS_EXIT_QUALIFICATION) & QUAL_NMI_UNBLOCKED) &&
 	    v->idt_event.type == EVENT_NONE)
-		block_nmis_again();
+		vmx_block_nmis_again();
 	exit->reason = EXIT_LOG_FULL;
 }
 
@@ -221,6 +266,12 @@ static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t rea
 		break;
 	case VMX_EXIT_CR_ACCESS:
 		decode_cr(exit);
+		break;
+	case VMX_EXIT_INVLPG:
+		decode_invlpg(exit);
+		break;
+	case VMX_EXIT_INVPCID:
+		decode_invpcid(v, exit);
 		break;
 	case VMX_EXIT_TASK_SWITCH:
 		decode_task_switch(exit);

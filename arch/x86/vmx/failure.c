@@ -53,7 +53,7 @@ static __cold void read_limits(struct vmx_limits *l)
 		.cr4_fixed0 = vmx_setup.cr4_fixed0,
 		.cr4_fixed1 = vmx_setup.cr4_fixed1,
 		.physical_bits = paging_phys_bits(),
-		.linear_bits = features.ecx & BIT(16) ? 57 : 48,
+		.linear_bits = vmx_setup.linear_bits,
 		.has_sgx = features.ebx & BIT(2),
 		.has_rtm = features.ebx & BIT(11),
 	};
@@ -125,7 +125,7 @@ static __cold void explain_msr(struct virt_vcpu *v, uint64_t number)
 
 __cold void vmx_explain_failure(struct virt_vcpu *v, bool entered)
 {
-	uint64_t reason = vmx_exit_code(v), qualification, error;
+	uint64_t reason = vmread(VMCS_EXIT_REASON), qualification, error;
 
 	if (!entered) {
 		error = vmread(VMCS_VM_INSTRUCTION_ERROR);

@@ -56,12 +56,12 @@ static inline void invept(uint64_t type, uint64_t eptp)
 	__asm__ volatile("invept %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
 }
 
-/* Forget translations of VPIDs (SDM volume 3, INVVPID). */
-static inline void invvpid(uint64_t type, uint16_t vpid)
+/* Forget translations of VPIDs: as the type says, of one and an address in it (SDM, INVVPID). */
+static inline void invvpid(uint64_t type, uint16_t vpid, gva_t gva)
 {
 	struct {
 		uint64_t vpid, gva;
-	} desc = {vpid, 0};
+	} desc = {vpid, gva.v};
 
 	__asm__ volatile("invvpid %0, %1" : : "m"(desc), "r"(type) : "cc", "memory");
 }

@@ -29,9 +29,13 @@ static const uint32_t msrs[NR_VREGS] = {
 	[VREG_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
 };
 
-static uint64_t *pat_area(struct virt_vcpu *v)
+/* Shadow tables mean the types of the host's PAT: the guest's is kept here. */
+static uint64_t read_guest_pat(struct virt_vcpu *v)
 {
-	return &vmx_areas(v)->guest[VMX_AREA_PAT].value;
+	if (unlikely(!v->nested))
+		return v->vmx.pat;
+	return vmx_setup.switches_pat ? vmread(VMCS_GUEST_IA32_PAT)
+				      : vmx_areas(v)->guest[VMX_AREA_PAT].value;
 }
 
 uint64_t vmx_reg_read(struct virt_vcpu *v, enum vreg reg)
@@ -52,7 +56,7 @@ uint64_t vmx_reg_read(struct virt_vcpu *v, enum vreg reg)
 	case VREG_DR6:
 		return read_dr6();
 	case VREG_PAT:
-		return vmx_setup.switches_pat ? vmread(VMCS_GUEST_IA32_PAT) : *pat_area(v);
+		return read_guest_pat(v);
 	default:
 		return rdmsr(msrs[reg]);
 	}
@@ -60,10 +64,14 @@ uint64_t vmx_reg_read(struct virt_vcpu *v, enum vreg reg)
 
 static void write_guest_pat(struct virt_vcpu *v, uint64_t val)
 {
+	struct vmx_msr_areas *areas = vmx_areas(v);
+	uint64_t real = v->nested ? val : areas->host[VMX_AREA_PAT].value;
+
+	v->vmx.pat = val;
 	if (vmx_setup.switches_pat)
-		vmwrite(VMCS_GUEST_IA32_PAT, val);
+		vmwrite(VMCS_GUEST_IA32_PAT, real);
 	else
-		*pat_area(v) = val;
+		areas->guest[VMX_AREA_PAT].value = real;
 }
 
 void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
@@ -101,18 +109,26 @@ void vmx_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 	}
 }
 
-void vmx_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+bool vmx_has_pdptes(struct virt_vcpu *v)
 {
 	(void)v;
+	return true;
+}
+
+/* The VMCS has these fields for EPT; without it, entries read the CPU's where CR3 points. */
+void vmx_pdptes_read(struct virt_vcpu *v, uint64_t pdpte[4])
+{
 	for (unsigned i = 0; i < 4; i++)
-		pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+		pdpte[i] = v->nested ? vmread(VMCS_GUEST_PDPTE0 + 2 * i) : v->vmx.pdpte[i];
 }
 
 void vmx_pdptes_write(struct virt_vcpu *v, const uint64_t pdpte[4])
 {
-	(void)v;
-	for (unsigned i = 0; i < 4; i++)
-		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+	for (unsigned i = 0; i < 4; i++) {
+		v->vmx.pdpte[i] = pdpte[i];
+		if (v->nested)
+			vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+	}
 }
 
 /* The four fields of segment `seg` are as far apart as the segments are numbered. */
@@ -193,7 +209,23 @@ void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 	vmwrite(VMCS_GUEST_RFLAGS, rflags);
 }
 
-/* LMA and LA57 where no mask is in front of them. */
+/* CR8 is bits 7:4 of the TPR in the virtual-APIC page; without that feature, only we use it. */
+static uint8_t *virtual_tpr(const struct virt_vcpu *v)
+{
+	return (uint8_t *)vmx_page(v, VMX_PAGE_VIRTUAL_APIC) + 0x80;
+}
+
+void vmx_cr8_write(struct virt_vcpu *v, uint8_t cr8)
+{
+	*virtual_tpr(v) = (uint8_t)(cr8 << 4);
+}
+
+uint8_t vmx_cr8_read(struct virt_vcpu *v)
+{
+	return *virtual_tpr(v) >> 4;
+}
+
+/* LMA and LA57 where no mask is in front of them: the CPU has those of the guest in any case. */
 void vmx_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 {
 	bool lma = vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE;
@@ -263,6 +295,18 @@ static void dump_seg(struct virt_vcpu *v, const char *name, enum seg seg)
 		  (unsigned long long)s.base, s.limit, s.attr);
 }
 
+static void dump_paging(struct virt_vcpu *v)
+{
+	typedef unsigned long long ull;
+
+	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
+		  (ull)vmx_read_cr0(), (ull)read_cr2(), (ull)vmx_read_cr3(v), (ull)vmx_read_cr4(),
+		  (ull)vmx_read_efer(v));
+	log_error("  the CPU: cr0 %08llx cr3 %016llx cr4 %08llx entry controls %llx",
+		  (ull)vmread(VMCS_GUEST_CR0), (ull)vmread(VMCS_GUEST_CR3),
+		  (ull)vmread(VMCS_GUEST_CR4), (ull)vmread(VMCS_ENTRY_CONTROLS));
+}
+
 void vmx_dump(struct virt_vcpu *v)
 {
 	typedef unsigned long long ull;
@@ -273,9 +317,7 @@ void vmx_dump(struct virt_vcpu *v)
 	for (int i = 0; i < NR_GPRS; i += 4)
 		log_error("  r%-2d %016llx %016llx %016llx %016llx", i, (ull)r[i], (ull)r[i + 1],
 			  (ull)r[i + 2], (ull)r[i + 3]);
-	log_error("  cr0 %08llx cr2 %016llx cr3 %016llx cr4 %08llx efer %04llx",
-		  (ull)vmx_read_cr0(), (ull)read_cr2(), (ull)vmx_read_cr3(v), (ull)vmx_read_cr4(),
-		  (ull)vmx_read_efer(v));
+	dump_paging(v);
 	dump_seg(v, "cs", SEG_CS);
 	dump_seg(v, "ss", SEG_SS);
 	dump_seg(v, "ds", SEG_DS);

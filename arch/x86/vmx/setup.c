@@ -15,6 +15,9 @@
  */
 #define INTERCEPTED (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
 
+/* EPT, and what needs it. */
+#define PROC2_NESTED (PROC2_EPT | PROC2_UNRESTRICTED_GUEST)
+
 extern char vmx_exit_entry[]; /* entry.S */
 
 static void write_controls(struct virt_vcpu *v)
@@ -24,7 +27,8 @@ static void write_controls(struct virt_vcpu *v)
 	vmwrite(VMCS_PIN_BASED_CONTROLS, s->pin);
 	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS, s->proc);
 	if (s->proc & PROC_SECONDARY)
-		vmwrite(VMCS_SECONDARY_PROCESSOR_CONTROLS, s->proc2);
+		vmwrite(VMCS_SECONDARY_PROCESSOR_CONTROLS,
+			v->nested ? s->proc2 : s->proc2 & ~PROC2_NESTED);
 	vmwrite(VMCS_EXIT_CONTROLS, s->exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, s->entry);
 	vmwrite(VMCS_EXCEPTION_BITMAP, INTERCEPTED);

@@ -17,6 +17,9 @@
 
 #define LONGEST_RUN_MS 10
 
+/* What stays over a reset: the exits that go with what the guest runs with (cr.c). */
+#define CONTROLS_OF_PAGING (PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE)
+
 static_assert(offsetof(struct virt_vcpu, host_rsp) == 17 * 8, "as entry.S has it");
 
 static const uint32_t resident_msrs[VMX_NR_MSRS] = {
@@ -28,8 +31,10 @@ static const uint32_t resident_msrs[VMX_NR_MSRS] = {
 };
 
 /* Only what a vCPU needs before it can be loaded; the VMCS is filled on the CPU that loads it. */
-void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
+void vmx_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
+	v->nested = nested;
+	v->vmx.apart = !nested;
 	v->control = pages;
 	v->control_pa = pages_pa;
 	v->vmx.resident[VMX_DR6] = DR6_INIT;
@@ -46,7 +51,7 @@ static __cold void move_here(struct virt_vcpu *v)
 {
 	vmx_write_host_state();
 	v->vmx.host_cpu = cpu_id() + 1;
-	v->vmx.flush_tdp = virt_caps.tdp;
+	v->vmx.flush_tdp = v->nested;
 }
 
 void vmx_vcpu_load(struct virt_vcpu *v)
@@ -90,12 +95,12 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	memset(v->gpr, 0, sizeof(v->gpr));
 	v->rip = 0xfff0;
 	v->idt_event.type = EVENT_NONE;
-	v->vmx.unpaged = false;
 	vmwrite(VMCS_ENTRY_INTERRUPTION_INFO, 0);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
-	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS, vmx_setup.proc);
+	vmwrite(VMCS_PRIMARY_PROCESSOR_CONTROLS,
+		vmx_setup.proc | (vmread(VMCS_PRIMARY_PROCESSOR_CONTROLS) & CONTROLS_OF_PAGING));
 	vmx_set_rflags(v, RFLAGS_FIXED);
 	vmx_exit_on_cr0_write(v, 0);
 	vmx_exit_on_cr4_write(v, 0);
@@ -106,24 +111,6 @@ void vmx_vcpu_reset(struct virt_vcpu *v)
 	vmx_reg_write(v, VREG_DR7, DR7_INIT);
 	vmx_reg_write(v, VREG_PAT, PAT_RESET);
 	vmx_flush(v);
-}
-
-void vmx_set_root(struct virt_vcpu *v, hpa_t root)
-{
-	v->vmx.eptp = root.v | EPTP_WALK_4 | EPTP_WB | (virt_caps.tdp_has_ad ? EPTP_AD : 0);
-	vmwrite(VMCS_EPT_POINTER, v->vmx.eptp);
-}
-
-void vmx_flush(struct virt_vcpu *v)
-{
-	v->due |= VMX_DUE_TAG;
-}
-
-/* Whatever came through the EPT tables is tagged by their root: a VPID would not do. */
-void vmx_flush_tdp(struct virt_vcpu *v)
-{
-	v->due |= VMX_DUE_TAG;
-	v->vmx.flush_tdp = true;
 }
 
 /* The CPU fills the page from its end; the index is that of the next entry. */
@@ -148,32 +135,6 @@ unsigned vmx_take_log(struct virt_vcpu *v, const uint64_t **gpa)
 	if (first < VMX_PML_ENTRIES)
 		empty_log();
 	return VMX_PML_ENTRIES - first;
-}
-
-/*
- * A VPID that no stale translation of this CPU carries. Without VPIDs every entry and exit flushes
- * what the guest's tables gave, and nothing is to be done here.
- */
-static void take_tag(struct virt_vcpu *v, struct vmx_cpu *c)
-{
-	uint32_t vpid;
-	bool flush;
-
-	v->due &= ~(uint32_t)VMX_DUE_TAG;
-	if (virt_caps.tags > 1) {
-		vpid = tag_take(&c->tags, virt_caps.tags, &flush);
-		if (flush)
-			invvpid(INVVPID_ALL, 0);
-		vmwrite(VMCS_VPID, vpid);
-	}
-	v->tag_generation = c->tags.generation;
-	if (!v->vmx.flush_tdp)
-		return;
-	v->vmx.flush_tdp = false;
-	if (vmx_setup.ept_vpid & EPT_CAP_INVEPT_ONE)
-		invept(INVEPT_ONE, v->vmx.eptp);
-	else
-		invept(INVEPT_ALL, 0);
 }
 
 /*
@@ -223,7 +184,7 @@ static bool launch(struct virt_vcpu *v)
 static __cold bool enter_prepared(struct virt_vcpu *v)
 {
 	if (v->due & VMX_DUE_TAG)
-		take_tag(v, vmx_this_cpu());
+		vmx_take_tag(v, vmx_this_cpu());
 	if (v->due & VMX_DUE_TIMER)
 		set_timer(v);
 	return v->due & VMX_DUE_LAUNCH ? launch(v) : enter(v, true);
@@ -249,12 +210,6 @@ void vmx_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	v->rip = vmread(VMCS_GUEST_RIP);
 	v->gpr[GPR_RSP] = v->vmx.rsp = vmread(VMCS_GUEST_RSP);
 	vmx_decode_exit(v, exit);
-}
-
-__cold void vmx_unblock_nmis(void)
-{
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(uint64_t)BLOCKING_BY_NMI);
 }
 
 void vmx_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
@@ -284,51 +239,6 @@ bool vmx_has_event(struct virt_vcpu *v)
 	return vmread(VMCS_ENTRY_INTERRUPTION_INFO) & INTR_VALID; /* an exit clears it */
 }
 
-bool vmx_irq_shadow(struct virt_vcpu *v)
-{
-	(void)v;
-	return vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS);
-}
-
-/*
- * While STI or MOV SS blocks, an entry with TF set wants a single step to be pending, and wants
- * none without (SDM volume 3, VM-entry checks on guest non-register state).
- */
-void vmx_settle_pending_step(void)
-{
-	uint64_t pending = vmread(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS) & ~PENDING_DEBUG_BS;
-
-	if ((vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)) &&
-	    (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_TF) &&
-	    !(vmread(VMCS_GUEST_IA32_DEBUGCTL) & DEBUGCTL_BTF))
-		pending |= PENDING_DEBUG_BS;
-	vmwrite(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS, pending);
-}
-
-/* By MOV SS: blocking by STI is refused while IF is clear. */
-void vmx_set_irq_shadow(struct virt_vcpu *v)
-{
-	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-	(void)v;
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		(state & ~(uint64_t)BLOCKING_BY_STI) | BLOCKING_BY_MOV_SS);
-	vmx_settle_pending_step();
-}
-
-/* A step that MOV SS had put off comes with that of the instruction behind it, from vmm/. */
-void vmx_clear_irq_shadow(struct virt_vcpu *v)
-{
-	uint64_t state = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-
-	(void)v;
-	if (likely(!(state & (BLOCKING_BY_STI | BLOCKING_BY_MOV_SS))))
-		return;
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY,
-		state & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
-	vmx_settle_pending_step();
-}
-
 void vmx_irq_window(struct virt_vcpu *v, bool on)
 {
 	(void)v;
@@ -339,22 +249,6 @@ void vmx_nmi_window(struct virt_vcpu *v, bool on)
 {
 	(void)v;
 	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_NMI_WINDOW, on);
-}
-
-/* CR8 is bits 7:4 of the TPR in the virtual-APIC page; without that feature, only we use it. */
-static uint8_t *virtual_tpr(const struct virt_vcpu *v)
-{
-	return (uint8_t *)vmx_page(v, VMX_PAGE_VIRTUAL_APIC) + 0x80;
-}
-
-void vmx_cr8_write(struct virt_vcpu *v, uint8_t cr8)
-{
-	*virtual_tpr(v) = (uint8_t)(cr8 << 4);
-}
-
-uint8_t vmx_cr8_read(struct virt_vcpu *v)
-{
-	return *virtual_tpr(v) >> 4;
 }
 
 void vmx_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
@@ -378,11 +272,4 @@ void vmx_preempt_at(struct virt_vcpu *v, uint64_t tsc)
 		return;
 	v->due &= ~(uint32_t)VMX_DUE_TIMER;
 	write_timer(longest_run());
-}
-
-void vmx_exit_on_cr8_write(struct virt_vcpu *v, bool on)
-{
-	(void)v;
-	vmx_control(VMCS_PRIMARY_PROCESSOR_CONTROLS, PROC_CR8_LOAD,
-		    on || !(vmx_setup.proc & PROC_TPR_SHADOW));
 }

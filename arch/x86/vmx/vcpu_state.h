@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/virt_paging.h"
+
 /* Registers of the guest's that no VMCS switches: they stay in the CPU while the vCPU is loaded. */
 enum vmx_resident {
 	VMX_STAR,
@@ -22,11 +24,16 @@ enum vmx_resident {
 struct vmx_vcpu {
 	uint64_t rsp;                       /* the guest's, as the VMCS has it */
 	uint64_t preempt_at;                /* TSC at which EXIT_PREEMPTION is due; 0: never */
-	uint64_t cr3, lme, cr4_exits;       /* the guest's, where the CPU has others (vmx/cr.c) */
+	uint64_t cr3, efer;                 /* the guest's, where `apart` */
+	uint64_t pdpte[4], pat;             /* the guest's, without nested paging */
+	uint64_t cr0_exits, cr4_exits;      /* bits whose change exits because somebody asked */
+	uint64_t hw_cr3;                    /* the CPU's, where `apart` */
+	struct virt_forced forced;          /* bits that the CPU has, where `apart` */
+	uint32_t cr3_exits;                 /* PROC_CR3_*: those that somebody asked for */
 	uint64_t eptp;                      /* EPT pointer */
 	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
 	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
-	bool unpaged;                       /* it runs on the identity map */
+	bool apart; /* the CPU runs with other paging registers than the guest's (vmx/cr.c) */
 	bool new_segments; /* written since the last entry, and not looked at yet */
 	bool flush_tdp;    /* INVEPT before the next entry */
 };

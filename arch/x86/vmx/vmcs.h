@@ -304,6 +304,7 @@ enum vmcs_field { VMCS_FIELDS(VMCS_ENUM) };
 #define EPT_CAP_INVEPT_ONE   BIT_ULL(25)
 #define EPT_CAP_INVEPT_ALL   BIT_ULL(26)
 #define VPID_CAP_INVVPID     BIT_ULL(32)
+#define VPID_CAP_INVVPID_GVA BIT_ULL(40)
 #define VPID_CAP_INVVPID_ALL BIT_ULL(42)
 
 /* EPT as the engine needs it: four levels, write-back, 2M pages, INVEPT of one context or of all.
@@ -323,6 +324,7 @@ static inline bool vmx_vpid_is_usable(uint64_t cap)
 /* Types of INVEPT and INVVPID. */
 #define INVEPT_ONE  1 /* one EPT pointer */
 #define INVEPT_ALL  2
+#define INVVPID_GVA 0 /* one linear address of one VPID */
 #define INVVPID_ALL 2
 
 /* VM-instruction errors. */
@@ -406,6 +408,19 @@ static inline bool vmx_vpid_is_usable(uint64_t cap)
 #define QUAL_CR_TYPE_CLTS 2
 #define QUAL_CR_TYPE_LMSW 3
 #define QUAL_CR_GPR       GENMASK_ULL(11, 8)
+
+/*
+ * Instruction information of INVPCID (SDM volume 3, table 27-9). The qualification is the operand's
+ * displacement; segments are numbered as enum seg has them.
+ */
+#define INFO_SCALE        GENMASK_ULL(1, 0)
+#define INFO_ADDRESS_SIZE GENMASK_ULL(9, 7) /* 0, 1, 2: 16, 32, 64 bits */
+#define INFO_SEGMENT      GENMASK_ULL(17, 15)
+#define INFO_INDEX        GENMASK_ULL(21, 18)
+#define INFO_NO_INDEX     BIT_ULL(22)
+#define INFO_BASE         GENMASK_ULL(26, 23)
+#define INFO_NO_BASE      BIT_ULL(27)
+#define INFO_REGISTER     GENMASK_ULL(31, 28)
 
 /* Exit qualification of EPT violations. */
 #define QUAL_EPT_WRITE        BIT_ULL(1)

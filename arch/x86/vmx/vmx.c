@@ -154,7 +154,6 @@ static void fill_caps(const struct vmx_setup *s)
 		.tdp_has_ad = s->ept_vpid & EPT_CAP_AD,
 		.tdp_has_exec_only = s->ept_vpid & EPT_CAP_EXEC_ONLY,
 		.tdp_logs_writes = s->has_pml,
-		.pdpte_regs = true,
 		.unrestricted = s->proc2 & PROC2_UNRESTRICTED_GUEST,
 		.xsaves = s->proc2 & PROC2_XSAVES,
 		.invpcid = s->proc2 & PROC2_INVPCID,
@@ -186,6 +185,7 @@ int vmx_cpu_probe(void)
 		return r;
 	settle(s);
 	read_fixed_bits(s);
+	s->linear_bits = cpuid_count(7, 0).ecx & BIT(16) ? 57 : 48;
 	s->revision = FIELD_GET(VMX_BASIC_REVISION, rdmsr(MSR_VMX_BASIC));
 	s->preemption_shift = FIELD_GET(VMX_MISC_PREEMPTION_SHIFT, rdmsr(MSR_VMX_MISC));
 	fill_caps(s);
@@ -211,7 +211,7 @@ static void flush_all(void)
 	if (virt_caps.tdp)
 		invept(vmx_setup.ept_vpid & EPT_CAP_INVEPT_ALL ? INVEPT_ALL : INVEPT_ONE, 0);
 	if (virt_caps.tags > 1)
-		invvpid(INVVPID_ALL, 0);
+		invvpid(INVVPID_ALL, 0, GVA(0));
 }
 
 void vmx_cpu_enable(void *pages, hpa_t pages_pa)

@@ -15,6 +15,7 @@ struct vmx_setup {
 	uint32_t revision;                      /* VMCS revision identifier */
 	uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	uint64_t ept_vpid;                /* MSR_VMX_EPT_VPID_CAP */
+	unsigned linear_bits;             /* width of linear addresses: 48, or 57 */
 	unsigned preemption_shift;        /* the timer counts TSC >> this */
 	bool switches_efer, switches_pat; /* by controls of their own; else by MSR areas */
 	bool has_pml;                     /* PROC2_PML may be set; no VMCS begins with it */
@@ -102,16 +103,20 @@ void vmx_write_host_state(void);
 /* Translate the exit's fields (exit.c). */
 void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit);
 
-/* Virtual NMIs are blocked no more (vcpu.c). */
-void vmx_unblock_nmis(void);
+/* Take a new VPID, and flush what the EPT tables gave if asked for: VMX_DUE_TAG (flush.c). */
+void vmx_take_tag(struct virt_vcpu *v, struct vmx_cpu *c);
 
-/* The instruction at RIP comes behind an STI or MOV SS (vcpu.c). */
+/* Virtual NMIs are blocked no more; or they still are, by an IRET that faulted (blocking.c). */
+void vmx_unblock_nmis(void);
+void vmx_block_nmis_again(void);
+
+/* The instruction at RIP comes behind an STI or MOV SS (blocking.c). */
 void vmx_set_irq_shadow(struct virt_vcpu *v);
 
-/* Make the pending debug exceptions agree with TF and the interrupt shadow (vcpu.c). */
+/* Make the pending debug exceptions agree with TF and the interrupt shadow (blocking.c). */
 void vmx_settle_pending_step(void);
 
-/* Name the field of the current VMCS for which an entry failed. */
+/* Name the field of the current VMCS for which an entry failed (failure.c). */
 void vmx_explain_failure(struct virt_vcpu *v, bool entered);
 
 #endif

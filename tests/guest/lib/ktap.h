@@ -70,7 +70,7 @@ _Noreturn void guest_exit(unsigned code);
 /* "Bail out!" with a reason: no test after this one can be trusted. */
 _Noreturn void bail_out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What runs after set-up: lib/ktap.c runs the tests; a program that is no test has its own. */
+/* What runs after set-up: ktap.c runs the tests; a program that is no test has its own. */
 void guest_main(void);
 
 #endif

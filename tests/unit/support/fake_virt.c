@@ -19,8 +19,9 @@ struct fake_cpu *fake_cpu_of(struct virt_vcpu *v)
 	return v->control ? v->control : &fake_cpu;
 }
 
-void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa)
+void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
+	v->nested = nested;
 	v->control = pages;
 	v->control_pa = pages_pa;
 }
@@ -141,9 +142,19 @@ uint8_t svm_cr8_read(struct virt_vcpu *v)
 	return fake_cpu_of(v)->cr8;
 }
 
-void svm_set_root(struct virt_vcpu *v, hpa_t root)
+bool svm_has_pdptes(struct virt_vcpu *v)
 {
-	fake_cpu_of(v)->root = root;
+	return false;
+}
+
+bool svm_is_unrestricted(struct virt_vcpu *v)
+{
+	return true;
+}
+
+void svm_set_paging(struct virt_vcpu *v, const struct virt_paging *p)
+{
+	fake_cpu_of(v)->root = p->root;
 }
 
 void svm_flush(struct virt_vcpu *v)

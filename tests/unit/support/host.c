@@ -15,6 +15,7 @@ uintptr_t host_direct_map;
 _Atomic unsigned host_flushes, host_reloads;
 void (*host_on_flush)(struct vm *vm), (*host_on_reload)(struct vm *vm);
 void (*host_on_log)(struct vm *vm, bool on), (*host_on_gather)(struct vm *vm);
+void (*host_on_spin)(void), (*host_on_ask)(void);
 
 static uint64_t arena_bytes;
 static unsigned nr_cpus = 1;
@@ -71,8 +72,18 @@ void host_set_cpu(unsigned id)
 	this_cpu = id;
 }
 
+void host_relax(void)
+{
+	if (host_on_spin)
+		host_on_spin();
+	else
+		__asm__ volatile("pause");
+}
+
 unsigned host_cpu_id(void)
 {
+	if (host_on_ask)
+		host_on_ask();
 	return this_cpu;
 }
 

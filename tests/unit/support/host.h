@@ -32,4 +32,7 @@ extern void (*host_on_reload)(struct vm *vm);
 extern void (*host_on_log)(struct vm *vm, bool on);
 extern void (*host_on_gather)(struct vm *vm);
 
+/* If not NULL, called in each turn of a spin, and whenever somebody asks which CPU it is. */
+extern void (*host_on_spin)(void), (*host_on_ask)(void);
+
 #endif

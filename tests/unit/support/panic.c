@@ -9,6 +9,7 @@
 jmp_buf panic_jump;
 bool panic_expected;
 char panic_message[256];
+void (*panic_says)(void);
 
 void panic(const char *fmt, ...)
 {
@@ -20,5 +21,7 @@ void panic(const char *fmt, ...)
 	if (panic_expected)
 		longjmp(panic_jump, 1);
 	fprintf(stderr, "panic: %s\n", panic_message);
+	if (panic_says)
+		panic_says();
 	abort();
 }

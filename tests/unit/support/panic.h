@@ -15,6 +15,9 @@ extern jmp_buf panic_jump;
 extern bool panic_expected;
 extern char panic_message[256]; /* of the panic that was caught last */
 
+/* If not NULL, called before a panic that nobody expects ends the program. */
+extern void (*panic_says)(void);
+
 #define assert_panics(statement)                                                                   \
 	do {                                                                                       \
 		panic_expected = true;                                                             \

@@ -14,7 +14,7 @@
 #define TRAP_FLAG 0x100
 
 static uint8_t tags[MAX_PFN];
-static void (*report)(void *where);
+static void (*announce)(void *where), (*report)(void *where);
 static void *stepped; /* the store that is being let through */
 static struct sigaction old_segv, old_trap;
 
@@ -72,6 +72,9 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 			info->si_addr, (unsigned long long)c->uc_mcontext.gregs[REG_RIP]);
 		abort();
 	}
+	announce(info->si_addr);
+	if (!store_trap_tag(info->si_addr))
+		return; /* watched no more: once again, unseen */
 	stepped = info->si_addr;
 	protect(stepped, PROT_READ | PROT_WRITE);
 	c->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
@@ -88,12 +91,13 @@ static void on_step(int sig, siginfo_t *info, void *context)
 	report(where);
 }
 
-void store_trap_begin(void (*hook)(void *where))
+void store_trap_begin(void (*before)(void *where), void (*after)(void *where))
 {
 	struct sigaction segv = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
 	struct sigaction trap = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-	report = hook;
+	announce = before;
+	report = after;
 	stepped = NULL;
 	memset(tags, 0, sizeof(tags));
 	sigaction(SIGSEGV, &segv, &old_segv);

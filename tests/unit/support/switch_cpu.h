@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The instructions that the scheduler's switch uses, for test_switch.c: in the place of
+ * The instructions that vmm/vcpu_load.c uses, for test_vcpu_load.c: in the place of
  * arch/x86/cpu.h.
  */
 #ifndef TESTS_UNIT_SUPPORT_SWITCH_CPU_H

@@ -74,7 +74,7 @@ uint64_t world_spte(uint64_t gfn, unsigned *level)
 {
 	spte_t *table;
 
-	*level = SPTE_LEVELS;
+	*level = world.tdp.fmt->root_level;
 	if (!world.tdp.root)
 		return 0;
 	for (table = world.tdp.root->table;; --*level) {
@@ -131,11 +131,70 @@ void world_check_tree(void)
 
 	if (!world.tdp.root)
 		return;
-	tables = check_table(world.tdp.root->table, SPTE_LEVELS, 0);
+	tables = check_table(world.tdp.root->table, world.tdp.fmt->root_level, 0);
 	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
 		if (world.vcpu[i].root != world.tdp.root)
 			return; /* there are other trees too */
 	}
 	if (!world.tdp.nr_dying)
 		assert_int_equal(world.tdp.tables, tables);
+}
+
+/* --- what many tests do --- */
+
+void world_with_memory(unsigned format, unsigned max_level, uint64_t base, uint64_t pages,
+		       uint32_t flags)
+{
+	world_create(2 * GIB + 512 * MIB, &world_format[format], max_level);
+	assert_int_equal(slots_create(&world.mem, 0, GFN(base), pages, flags), 0);
+}
+
+uint64_t world_backing(uint64_t gfn)
+{
+	return slot_pfn(slots_find(&world.mem, GFN(gfn)), GFN(gfn)).v;
+}
+
+void world_zap_work(void)
+{
+	while (world.tdp.nr_dying) {
+		grace_drain();
+		tdp_zap_work(&world.tdp);
+	}
+}
+
+struct tdp_stats world_stats(void)
+{
+	struct tdp_stats s;
+
+	tdp_get_stats(&world.tdp, &s);
+	return s;
+}
+
+void world_unmap(uint64_t start, uint64_t end)
+{
+	slots_lock(&world.mem);
+	tdp_unmap_range(&world.tdp, GFN(start), GFN(end));
+	slots_unlock(&world.mem);
+}
+
+void world_check_level(uint64_t gfn, uint32_t error, unsigned want)
+{
+	unsigned level;
+
+	assert_int_equal(world_fault(0, gfn, error), RET_PF_FIXED);
+	assert_int_equal(world_walk(gfn, true), world_backing(gfn));
+	world_spte(gfn, &level);
+	assert_int_equal(level, want);
+}
+
+void world_zap_all(void)
+{
+	slots_lock(&world.mem);
+	tdp_zap_all(&world.tdp);
+	slots_unlock(&world.mem);
+}
+
+bool world_no_memory(void)
+{
+	return true;
 }

@@ -52,4 +52,26 @@ void world_check_tree(void);
 
 uint64_t world_free_frames(void);
 
+/* A world with room for gigabytes, and slot 0 of `pages` from `base` on. */
+void world_with_memory(unsigned format, unsigned max_level, uint64_t base, uint64_t pages,
+		       uint32_t flags);
+
+/* The frame behind `gfn`. */
+uint64_t world_backing(uint64_t gfn);
+
+/* The first fault at `gfn`, with `error`, maps it with a page of level `want`. */
+void world_check_level(uint64_t gfn, uint32_t error, unsigned want);
+
+/* Under slots_lock. */
+void world_unmap(uint64_t start, uint64_t end);
+void world_zap_all(void);
+
+/* Until no tree is dying any more. */
+void world_zap_work(void);
+
+struct tdp_stats world_stats(void);
+
+/* For mm_inject_failure. */
+bool world_no_memory(void);
+
 #endif

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/cpuid_bits.h"
+#include "arch/x86/msr_safe.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/vmx/vmx.h"
 #include "tests/unit/support/vmx_states.h"
@@ -86,11 +88,11 @@ struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf)
 	case 0x80000000:
 		return (struct cpuid){.eax = 0x80000001};
 	case 1:
-		return (struct cpuid){.ecx = fake_cpu.limits.basic ? BIT(5) : 0};
+		return (struct cpuid){.ecx = fake_cpu.limits.basic ? CPUID_MASK(CPUID_VMX) : 0};
 	case 7:
-		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? BIT(11) : 0};
+		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? CPUID_MASK(CPUID_RTM) : 0};
 	case 0x80000001:
-		return (struct cpuid){.edx = BIT(20) | BIT(29)};
+		return (struct cpuid){.edx = CPUID_MASK(CPUID_NX) | CPUID_MASK(CPUID_LM)};
 	default:
 		return (struct cpuid){0};
 	}
@@ -243,13 +245,18 @@ void invept(uint64_t type, uint64_t eptp)
 	fake_cpu.invept_eptp = eptp;
 }
 
-void invvpid(uint64_t type, uint16_t vpid)
+void invvpid(uint64_t type, uint16_t vpid, gva_t gva)
 {
-	assert_true(fake_cpu.in_vmx && (fake_cpu.limits.ept_vpid_cap & VPID_CAP_INVVPID));
-	assert_true(fake_cpu.limits.ept_vpid_cap & VPID_CAP_INVVPID_ALL);
-	assert_int_equal(vpid, 0);
+	uint64_t cap = fake_cpu.limits.ept_vpid_cap;
+
+	assert_true(fake_cpu.in_vmx && (cap & VPID_CAP_INVVPID));
+	assert_true(cap & (type == INVVPID_GVA ? VPID_CAP_INVVPID_GVA : VPID_CAP_INVVPID_ALL));
+	assert_true(type == INVVPID_GVA ? vpid : !vpid);
+	assert_true(gva.v + BIT_ULL(47) < BIT_ULL(48)); /* canonical */
 	fake_cpu.invvpids++;
 	fake_cpu.invvpid_type = type;
+	fake_cpu.invvpid_vpid = vpid;
+	fake_cpu.invvpid_gva = gva.v;
 }
 
 void vmx_handle_nmi(void)

@@ -62,7 +62,7 @@ extern struct fake_cpu {
 	/* What was done. */
 	unsigned entries, nmis, machine_checks;
 	unsigned invepts, invvpids;
-	uint64_t invept_type, invept_eptp, invvpid_type;
+	uint64_t invept_type, invept_eptp, invvpid_type, invvpid_vpid, invvpid_gva;
 } fake_cpu;
 
 /* A CPU as these limits describe it, out of VMX operation, nothing done. */
@@ -75,7 +75,6 @@ void fake_cpu_set_field(uint32_t field, uint64_t val);
 bool fake_cpu_may_enter(struct vmx_fault *fault, unsigned *error);
 
 uint64_t rdmsr(uint32_t msr);
-int rdmsr_safe(uint32_t msr, uint64_t *val);
 void wrmsr(uint32_t msr, uint64_t val);
 struct cpuid cpuid(uint32_t leaf);
 struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf);
@@ -126,7 +125,7 @@ void vmwrite(enum vmcs_field field, uint64_t val);
 void vmclear(hpa_t vmcs);
 void vmptrld(hpa_t vmcs);
 void invept(uint64_t type, uint64_t eptp);
-void invvpid(uint64_t type, uint16_t vpid);
+void invvpid(uint64_t type, uint16_t vpid, gva_t gva);
 void vmx_handle_nmi(void);
 void vmx_handle_machine_check(void);
 

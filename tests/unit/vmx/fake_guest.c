@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/vmx/vmx.h"
+
 struct virt_vcpu fake_vcpu;
 static uint8_t vcpu_pages[VIRT_VCPU_PAGES * PAGE_SIZE] __aligned(4096);
 static uint8_t cpu_pages[VIRT_CPU_PAGES * PAGE_SIZE] __aligned(4096);
@@ -18,22 +20,33 @@ int fake_guest_probe(const struct vmx_limits *limits)
 
 	l.physical_bits = 52;
 	fake_cpu_reset(&l);
+	vmx_setup = (struct vmx_setup){0};
 	return vmx_cpu_probe();
 }
 
-void fake_guest_begin(const struct vmx_limits *limits)
+static void begin(const struct vmx_limits *limits, bool nested)
 {
 	assert_int_equal(fake_guest_probe(limits), 0);
 	memset(cpu_pages, 0, sizeof(cpu_pages));
 	vmx_cpu_enable(cpu_pages, HPA((uint64_t)cpu_pages));
 	memset(&fake_vcpu, 0, sizeof(fake_vcpu));
 	memset(vcpu_pages, 0, sizeof(vcpu_pages));
-	vmx_vcpu_init(&fake_vcpu, vcpu_pages, HPA((uint64_t)vcpu_pages));
+	vmx_vcpu_init(&fake_vcpu, vcpu_pages, HPA((uint64_t)vcpu_pages), nested);
 	vmx_vcpu_load(&fake_vcpu);
 	vmx_vcpu_reset(&fake_vcpu);
-	if (virt_caps.tdp)
-		vmx_set_root(&fake_vcpu, HPA(0x5000));
+	if (nested)
+		vmx_set_paging(&fake_vcpu, &(struct virt_paging){.root = HPA(0x5000)});
 	fake_guest_real_mode();
+}
+
+void fake_guest_begin(const struct vmx_limits *limits)
+{
+	begin(limits, true);
+}
+
+void fake_guest_begin_shadowed(const struct vmx_limits *limits)
+{
+	begin(limits, false);
 }
 
 static void set_segments(uint16_t code, uint16_t data, uint32_t limit)

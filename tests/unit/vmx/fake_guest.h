@@ -10,7 +10,9 @@ extern struct virt_vcpu fake_vcpu;
 /* A CPU of these limits (but for its physical addresses: pointers are such here), switched on, and
  * fake_vcpu loaded on it in real mode. */
 void fake_guest_begin(const struct vmx_limits *limits);
-/* The same, up to virt_probe()'s answer. */
+/* The same for a vCPU without nested paging, which has no root yet. */
+void fake_guest_begin_shadowed(const struct vmx_limits *limits);
+/* The same as the first, up to virt_probe()'s answer. */
 int fake_guest_probe(const struct vmx_limits *limits);
 
 void fake_guest_real_mode(void);

@@ -91,11 +91,11 @@ void lapic_set_virtual_wire(struct lapic *l)
  * Mode changes (SDM 11.12.5): x2APIC is entered from xAPIC only, and left for disabled only.
  * EXTD without EN does not exist.
  */
-static bool may_switch(uint64_t old, uint64_t new)
+static bool may_switch(uint64_t old, uint64_t next)
 {
 	const uint64_t both = LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC;
 
-	switch (new &both) {
+	switch (next & both) {
 	case 0:
 		return true;
 	case LAPIC_BASE_ENABLE:

@@ -17,15 +17,16 @@
  * with the acquire at the acknowledge); when b comes first, the 1 of step 3 survives it and the
  * next look finds the bit. Nothing is lost. The owner sets recheck with an exchange as well
  * whenever it lowers PPR, so a poster's release is never hidden behind a plain store. A poster
- * that finds the IRR bit already set skips 3 and 4: whoever set it does them.
+ * that finds the IRR bit already set skips 3 and 4: the poster that set it does them.
  *
- * The owner calls notify() for itself, too, when a write of its guest lets something through (EOI,
- * TPR, LINT entries, mode): so a run loop that looks only after a notify misses nothing.
+ * The owner calls notify() for itself as well, when a write of its guest makes a vector
+ * deliverable (EOI, TPR, LINT entries, mode). So a run loop that looks only after a notify()
+ * misses nothing.
  *
- * What a sender must know of a receiver (enabled? which mode? LDR, DFR) is one atomic word,
- * `route`, that the owner republishes on every change; the LVT entries are atomic words, because
- * LINT pins and timers of other CPUs read them. The timer's state has a lock of its own,
- * `timer_lock`, taken before the timer queue's.
+ * A sender must know of a receiver whether it is enabled, its mode, LDR and DFR. All this is in
+ * one atomic word, `route`, which the owner publishes anew with every change. The LVT entries are
+ * atomic words, because LINT pins and timers of other CPUs read them. The timer's state has a lock
+ * of its own, `timer_lock`, taken before the timer queue's.
  */
 #ifndef VMM_DEV_APIC_LAPIC_H
 #define VMM_DEV_APIC_LAPIC_H
@@ -132,8 +133,9 @@ void lapic_reset(struct lapic *l);
 void lapic_reset_init(struct lapic *l);
 
 /*
- * What a BIOS leaves behind on the boot processor (MP specification 3.6.2.2, virtual wire mode):
- * APIC software-enabled, LINT0 = ExtINT, LINT1 = NMI. For guests that no firmware runs before.
+ * Put the APIC into the state in which a BIOS leaves it on the boot processor (MP specification
+ * 3.6.2.2, virtual wire mode): software-enabled, LINT0 = ExtINT, LINT1 = NMI. For guests that
+ * start without a firmware.
  */
 void lapic_set_virtual_wire(struct lapic *l);
 
@@ -196,7 +198,7 @@ void lapic_extint_acked(struct lapic *l);
 /* Make `vector` (0-255) pending; below 16 it becomes an error (ESR). */
 void lapic_post(struct lapic *l, uint8_t vector, bool level);
 
-/* Send a message to whom it is for. The number of APICs that accepted it. */
+/* Send a message to its receivers. Returns the number of APICs that accepted it. */
 unsigned lapic_deliver(struct lapic_group *g, const struct apic_msg *msg);
 
 /*

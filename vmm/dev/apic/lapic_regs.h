@@ -94,7 +94,7 @@ static inline uint32_t lapic_x2apic_ldr(uint32_t id)
 	return (id >> 4) << 16 | BIT(id & 0xf);
 }
 
-/* lapic_ipi.c */
+/* lapic_deliver.c and lapic_priority.c */
 
 /* Have the vCPU look at its APIC before its next entry. */
 void lapic_notify(struct lapic *l);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What this CPU can do: detected once on the boot CPU, printed as the preflight table, and asked
- * for with cpu_has(). A new row needs a name here and a line in the table of features.c.
+ * What the CPU has: detected once on the boot CPU, and asked for with cpu_has(). A new feature
+ * needs a name here, where it is told of in cpu_features.c, and what follows without it in
+ * preflight.c.
  */
-#ifndef ARCH_X86_FEATURES_H
-#define ARCH_X86_FEATURES_H
+#ifndef ARCH_X86_CPU_FEATURES_H
+#define ARCH_X86_CPU_FEATURES_H
 
 #include <stdbool.h>
-#include <stddef.h>
+
+#include "arch/x86/cpuid_bits.h"
 
 enum cpu_vendor { VENDOR_INTEL, VENDOR_AMD, VENDOR_OTHER };
 
@@ -66,23 +68,34 @@ enum cpu_feature {
 	NR_FEATURES,
 };
 
-/* Fill the answers, on the boot CPU, before anything below is asked. */
-void features_detect(void);
+/* What this CPU says of a feature. */
+enum feature_state {
+	FEATURE_MISSING,
+	FEATURE_INCOMPLETE, /* it is there, but not with all that is needed to use it */
+	FEATURE_FOUND,
+	FEATURE_FOREIGN, /* it is another vendor's */
+};
 
-/* Is it there, with all that is needed to use it? */
+/* Look for all of them: on the boot CPU, before anything below is asked. */
+void cpu_features_detect(void);
+
+/* Is it there, with all that is needed to use it? FEATURE_FOUND, that is. */
 bool cpu_has(enum cpu_feature feature);
+enum feature_state cpu_feature_state(enum cpu_feature feature);
 enum cpu_vendor cpu_vendor(void);
 
-/* Print the table. */
-void features_print(void);
+/*
+ * Does CPUID itself have this bit, on the CPU that asks? For what is no feature of the list; at any
+ * time.
+ */
+bool cpu_reports(enum cpuid_bit bit);
 
-/* NULL, or why this machine cannot run guests: one sentence. */
-const char *features_obstacle(void);
+/* Switch on, on this CPU, the protections it has: WP, SMEP, SMAP, UMIP, IBRS. */
+void cpu_protect(void);
 
-/* Switch on, on this CPU, the protections it has: WP, SMEP, SMAP, UMIP. */
-void features_protect_cpu(void);
-
-/* A random word for the stack protector: RDRAND if there is one, mixed with the TSC. */
-unsigned long features_random(void);
+/*
+ * A random word for the stack protector: RDRAND if there is one, mixed with the TSC. At any time.
+ */
+unsigned long cpu_random(void);
 
 #endif

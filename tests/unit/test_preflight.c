@@ -7,18 +7,20 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/obstacle.h"
+#include "arch/x86/preflight.h"
 #include "arch/x86/regs.h"
+#include "tests/unit/support/vmx_states.h"
+#include "tests/unit/vmx/fake_cpu.h"
 
-static struct obstacle_evidence fit(enum cpu_vendor vendor)
+static struct preflight_evidence fit(enum cpu_vendor vendor)
 {
-	return (struct obstacle_evidence){.vendor = vendor, .has_nx = true, .has_virt = true};
+	return (struct preflight_evidence){.vendor = vendor, .has_nx = true, .has_virt = true};
 }
 
 /* `words` NULL: guests can run. */
-static void expect(const struct obstacle_evidence *e, const char *words)
+static void expect(const struct preflight_evidence *e, const char *words)
 {
-	const char *why = obstacle_of(e);
+	const char *why = preflight_judge(e);
 
 	if (words) {
 		assert_non_null(why);
@@ -30,7 +32,7 @@ static void expect(const struct obstacle_evidence *e, const char *words)
 
 static void expect_lock(enum cpu_vendor vendor, uint64_t lock, const char *words)
 {
-	struct obstacle_evidence e = fit(vendor);
+	struct preflight_evidence e = fit(vendor);
 
 	e.has_lock = true;
 	e.lock = lock;
@@ -66,7 +68,7 @@ static void intel_firmware_can_lock_vmx_off(void **state)
 
 static void cpus_without_it_have_none(void **state)
 {
-	struct obstacle_evidence e = fit(VENDOR_AMD);
+	struct preflight_evidence e = fit(VENDOR_AMD);
 
 	e.has_virt = false;
 	expect(&e, "no SVM");
@@ -79,12 +81,29 @@ static void cpus_without_it_have_none(void **state)
 	expect(&e, "neither AMD's nor Intel's");
 }
 
+/* Of the CPU's own CPUID and MSRs. */
+static void the_verdict_goes_by_what_the_cpu_says(void **state)
+{
+	fake_cpu_reset(&vmx_tiger_lake);
+	fake_cpu_set_msr(MSR_FEATURE_CONTROL, 0);
+	cpu_features_detect();
+	assert_null(preflight_verdict());
+	fake_cpu_set_msr(MSR_FEATURE_CONTROL, FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
+	assert_null(preflight_verdict());
+	fake_cpu_set_msr(MSR_FEATURE_CONTROL, FEATURE_CONTROL_LOCK);
+	assert_non_null(strstr(preflight_verdict(), "locked off in the firmware"));
+	fake_cpu.limits.basic = 0; /* and with it CPUID's bit */
+	cpu_features_detect();
+	assert_non_null(strstr(preflight_verdict(), "no VMX"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(amd_firmware_can_switch_svm_off),
 		cmocka_unit_test(intel_firmware_can_lock_vmx_off),
 		cmocka_unit_test(cpus_without_it_have_none),
+		cmocka_unit_test(the_verdict_goes_by_what_the_cpu_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

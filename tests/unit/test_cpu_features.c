@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#include "arch/x86/features.h"
+#include "arch/x86/cpu_features.h"
+#include "arch/x86/preflight.h"
 #include "arch/x86/vmx/vmx.h"
 #include "lib/log.h"
 #include "tests/unit/support/vmx_states.h"
@@ -49,7 +50,7 @@ static void cpu_lacks(enum vmx_control_word word, uint32_t bits)
 static void look(void)
 {
 	assert_int_equal(fake_guest_probe(&cpu), 0);
-	features_detect();
+	cpu_features_detect();
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT), virt_caps.tdp);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_1G), virt_caps.tdp && virt_caps.tdp_has_1g);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_AD), virt_caps.tdp && virt_caps.tdp_has_ad);
@@ -67,7 +68,7 @@ static void look(void)
 	assert_int_equal(cpu_has(FEATURE_VMX_IO_BITMAPS), !!(vmx_setup.proc & PROC_IO_BITMAPS));
 	assert_int_equal(cpu_has(FEATURE_VMX_WBINVD), !!(vmx_setup.proc2 & PROC2_WBINVD));
 	text[0] = '\0';
-	features_print();
+	preflight_print();
 }
 
 /* The table has a line for this feature, and it says exactly this. */

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The feature bits of CPUID, under the manuals' own names (Intel SDM volume 2, CPUID; AMD APM
+ * volume 3, appendix E). A bit's number says its word and its place there, so that it cannot be
+ * looked for in another word. Definitions only, for the CPU's own CPUID and for the guests'; hosted
+ * code includes this too.
+ */
+#ifndef ARCH_X86_CPUID_BITS_H
+#define ARCH_X86_CPUID_BITS_H
+
+#include <stdint.h>
+
+/* The registers that hold such bits, named after the leaf (and subleaf); in the order of leaves. */
+enum cpuid_word {
+	CPUID_1_ECX,
+	CPUID_1_EDX,
+	CPUID_7_EBX,
+	CPUID_7_ECX,
+	CPUID_7_EDX,
+	CPUID_D_1_EAX,
+	CPUID_80000001_ECX,
+	CPUID_80000001_EDX,
+	CPUID_80000007_EDX,
+	CPUID_80000008_EBX,
+	CPUID_8000000A_EDX,
+	CPUID_80000021_EAX,
+	NR_CPUID_WORDS,
+};
+
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/* Where a word is. */
+struct cpuid_place {
+	uint32_t leaf;
+	uint8_t subleaf;
+	uint8_t reg; /* enum cpuid_reg */
+};
+
+static const struct cpuid_place cpuid_places[NR_CPUID_WORDS] = {
+	[CPUID_1_ECX] = {0x1, 0, CPUID_ECX},
+	[CPUID_1_EDX] = {0x1, 0, CPUID_EDX},
+	[CPUID_7_EBX] = {0x7, 0, CPUID_EBX},
+	[CPUID_7_ECX] = {0x7, 0, CPUID_ECX},
+	[CPUID_7_EDX] = {0x7, 0, CPUID_EDX},
+	[CPUID_D_1_EAX] = {0xd, 1, CPUID_EAX},
+	[CPUID_80000001_ECX] = {0x80000001, 0, CPUID_ECX},
+	[CPUID_80000001_EDX] = {0x80000001, 0, CPUID_EDX},
+	[CPUID_80000007_EDX] = {0x80000007, 0, CPUID_EDX},
+	[CPUID_80000008_EBX] = {0x80000008, 0, CPUID_EBX},
+	[CPUID_8000000A_EDX] = {0x8000000a, 0, CPUID_EDX},
+	[CPUID_80000021_EAX] = {0x80000021, 0, CPUID_EAX},
+};
+
+#define CPUID_BIT(word, n) ((word)*32 + (n))
+/* Of a bit: its word, and the mask in that. */
+#define CPUID_WORD(bit) ((enum cpuid_word)((unsigned)(bit) / 32))
+#define CPUID_MASK(bit) (1u << ((unsigned)(bit) % 32))
+
+/* clang-format off */
+enum cpuid_bit {
+	CPUID_SSE3               = CPUID_BIT(CPUID_1_ECX, 0),
+	CPUID_PCLMULQDQ          = CPUID_BIT(CPUID_1_ECX, 1),
+	CPUID_DTES64             = CPUID_BIT(CPUID_1_ECX, 2),
+	CPUID_MONITOR            = CPUID_BIT(CPUID_1_ECX, 3),
+	CPUID_DS_CPL             = CPUID_BIT(CPUID_1_ECX, 4),
+	CPUID_VMX                = CPUID_BIT(CPUID_1_ECX, 5),
+	CPUID_SMX                = CPUID_BIT(CPUID_1_ECX, 6),
+	CPUID_EIST               = CPUID_BIT(CPUID_1_ECX, 7),
+	CPUID_TM2                = CPUID_BIT(CPUID_1_ECX, 8),
+	CPUID_SSSE3              = CPUID_BIT(CPUID_1_ECX, 9),
+	CPUID_CNXT_ID            = CPUID_BIT(CPUID_1_ECX, 10),
+	CPUID_SDBG               = CPUID_BIT(CPUID_1_ECX, 11),
+	CPUID_FMA                = CPUID_BIT(CPUID_1_ECX, 12),
+	CPUID_CMPXCHG16B         = CPUID_BIT(CPUID_1_ECX, 13),
+	CPUID_XTPR               = CPUID_BIT(CPUID_1_ECX, 14),
+	CPUID_PDCM               = CPUID_BIT(CPUID_1_ECX, 15),
+	CPUID_PCID               = CPUID_BIT(CPUID_1_ECX, 17),
+	CPUID_DCA                = CPUID_BIT(CPUID_1_ECX, 18),
+	CPUID_SSE4_1             = CPUID_BIT(CPUID_1_ECX, 19),
+	CPUID_SSE4_2             = CPUID_BIT(CPUID_1_ECX, 20),
+	CPUID_X2APIC             = CPUID_BIT(CPUID_1_ECX, 21),
+	CPUID_MOVBE              = CPUID_BIT(CPUID_1_ECX, 22),
+	CPUID_POPCNT             = CPUID_BIT(CPUID_1_ECX, 23),
+	CPUID_TSC_DEADLINE       = CPUID_BIT(CPUID_1_ECX, 24),
+	CPUID_AES                = CPUID_BIT(CPUID_1_ECX, 25),
+	CPUID_XSAVE              = CPUID_BIT(CPUID_1_ECX, 26),
+	CPUID_OSXSAVE            = CPUID_BIT(CPUID_1_ECX, 27),
+	CPUID_AVX                = CPUID_BIT(CPUID_1_ECX, 28),
+	CPUID_F16C               = CPUID_BIT(CPUID_1_ECX, 29),
+	CPUID_RDRAND             = CPUID_BIT(CPUID_1_ECX, 30),
+	CPUID_HYPERVISOR         = CPUID_BIT(CPUID_1_ECX, 31), /* APM: for hypervisors */
+
+	CPUID_FPU                = CPUID_BIT(CPUID_1_EDX, 0),
+	CPUID_VME                = CPUID_BIT(CPUID_1_EDX, 1),
+	CPUID_DE                 = CPUID_BIT(CPUID_1_EDX, 2),
+	CPUID_PSE                = CPUID_BIT(CPUID_1_EDX, 3),
+	CPUID_TSC                = CPUID_BIT(CPUID_1_EDX, 4),
+	CPUID_MSR                = CPUID_BIT(CPUID_1_EDX, 5),
+	CPUID_PAE                = CPUID_BIT(CPUID_1_EDX, 6),
+	CPUID_MCE                = CPUID_BIT(CPUID_1_EDX, 7),
+	CPUID_CX8                = CPUID_BIT(CPUID_1_EDX, 8),
+	CPUID_APIC               = CPUID_BIT(CPUID_1_EDX, 9),
+	CPUID_SEP                = CPUID_BIT(CPUID_1_EDX, 11),
+	CPUID_MTRR               = CPUID_BIT(CPUID_1_EDX, 12),
+	CPUID_PGE                = CPUID_BIT(CPUID_1_EDX, 13),
+	CPUID_MCA                = CPUID_BIT(CPUID_1_EDX, 14),
+	CPUID_CMOV               = CPUID_BIT(CPUID_1_EDX, 15),
+	CPUID_PAT                = CPUID_BIT(CPUID_1_EDX, 16),
+	CPUID_PSE36              = CPUID_BIT(CPUID_1_EDX, 17),
+	CPUID_PSN                = CPUID_BIT(CPUID_1_EDX, 18),
+	CPUID_CLFSH              = CPUID_BIT(CPUID_1_EDX, 19),
+	CPUID_DS                 = CPUID_BIT(CPUID_1_EDX, 21),
+	CPUID_ACPI               = CPUID_BIT(CPUID_1_EDX, 22),
+	CPUID_MMX                = CPUID_BIT(CPUID_1_EDX, 23),
+	CPUID_FXSR               = CPUID_BIT(CPUID_1_EDX, 24),
+	CPUID_SSE                = CPUID_BIT(CPUID_1_EDX, 25),
+	CPUID_SSE2               = CPUID_BIT(CPUID_1_EDX, 26),
+	CPUID_SS                 = CPUID_BIT(CPUID_1_EDX, 27),
+	CPUID_HTT                = CPUID_BIT(CPUID_1_EDX, 28),
+	CPUID_TM                 = CPUID_BIT(CPUID_1_EDX, 29),
+	CPUID_IA64               = CPUID_BIT(CPUID_1_EDX, 30), /* reserved since */
+	CPUID_PBE                = CPUID_BIT(CPUID_1_EDX, 31),
+
+	CPUID_FSGSBASE           = CPUID_BIT(CPUID_7_EBX, 0),
+	CPUID_TSC_ADJUST         = CPUID_BIT(CPUID_7_EBX, 1),
+	CPUID_SGX                = CPUID_BIT(CPUID_7_EBX, 2),
+	CPUID_BMI1               = CPUID_BIT(CPUID_7_EBX, 3),
+	CPUID_HLE                = CPUID_BIT(CPUID_7_EBX, 4),
+	CPUID_AVX2               = CPUID_BIT(CPUID_7_EBX, 5),
+	CPUID_SMEP               = CPUID_BIT(CPUID_7_EBX, 7),
+	CPUID_BMI2               = CPUID_BIT(CPUID_7_EBX, 8),
+	CPUID_ERMS               = CPUID_BIT(CPUID_7_EBX, 9),
+	CPUID_INVPCID            = CPUID_BIT(CPUID_7_EBX, 10),
+	CPUID_RTM                = CPUID_BIT(CPUID_7_EBX, 11),
+	CPUID_RDT_M              = CPUID_BIT(CPUID_7_EBX, 12),
+	CPUID_MPX                = CPUID_BIT(CPUID_7_EBX, 14),
+	CPUID_RDT_A              = CPUID_BIT(CPUID_7_EBX, 15),
+	CPUID_AVX512F            = CPUID_BIT(CPUID_7_EBX, 16),
+	CPUID_AVX512DQ           = CPUID_BIT(CPUID_7_EBX, 17),
+	CPUID_RDSEED             = CPUID_BIT(CPUID_7_EBX, 18),
+	CPUID_ADX                = CPUID_BIT(CPUID_7_EBX, 19),
+	CPUID_SMAP               = CPUID_BIT(CPUID_7_EBX, 20),
+	CPUID_CLFLUSHOPT         = CPUID_BIT(CPUID_7_EBX, 23),
+	CPUID_CLWB               = CPUID_BIT(CPUID_7_EBX, 24),
+	CPUID_INTEL_PT           = CPUID_BIT(CPUID_7_EBX, 25),
+	CPUID_AVX512CD           = CPUID_BIT(CPUID_7_EBX, 28),
+	CPUID_SHA                = CPUID_BIT(CPUID_7_EBX, 29),
+	CPUID_AVX512BW           = CPUID_BIT(CPUID_7_EBX, 30),
+	CPUID_AVX512VL           = CPUID_BIT(CPUID_7_EBX, 31),
+
+	CPUID_AVX512_VBMI        = CPUID_BIT(CPUID_7_ECX, 1),
+	CPUID_UMIP               = CPUID_BIT(CPUID_7_ECX, 2),
+	CPUID_PKU                = CPUID_BIT(CPUID_7_ECX, 3),
+	CPUID_OSPKE              = CPUID_BIT(CPUID_7_ECX, 4),
+	CPUID_WAITPKG            = CPUID_BIT(CPUID_7_ECX, 5),
+	CPUID_AVX512_VBMI2       = CPUID_BIT(CPUID_7_ECX, 6),
+	CPUID_CET_SS             = CPUID_BIT(CPUID_7_ECX, 7),
+	CPUID_GFNI               = CPUID_BIT(CPUID_7_ECX, 8),
+	CPUID_VAES               = CPUID_BIT(CPUID_7_ECX, 9),
+	CPUID_VPCLMULQDQ         = CPUID_BIT(CPUID_7_ECX, 10),
+	CPUID_AVX512_VNNI        = CPUID_BIT(CPUID_7_ECX, 11),
+	CPUID_AVX512_BITALG      = CPUID_BIT(CPUID_7_ECX, 12),
+	CPUID_TME_EN             = CPUID_BIT(CPUID_7_ECX, 13),
+	CPUID_AVX512_VPOPCNTDQ   = CPUID_BIT(CPUID_7_ECX, 14),
+	CPUID_LA57               = CPUID_BIT(CPUID_7_ECX, 16),
+	CPUID_RDPID              = CPUID_BIT(CPUID_7_ECX, 22),
+	CPUID_KL                 = CPUID_BIT(CPUID_7_ECX, 23),
+	CPUID_BUS_LOCK_DETECT    = CPUID_BIT(CPUID_7_ECX, 24),
+	CPUID_ENQCMD             = CPUID_BIT(CPUID_7_ECX, 29),
+	CPUID_SGX_LC             = CPUID_BIT(CPUID_7_ECX, 30),
+	CPUID_PKS                = CPUID_BIT(CPUID_7_ECX, 31),
+
+	CPUID_FSRM               = CPUID_BIT(CPUID_7_EDX, 4),
+	CPUID_MD_CLEAR           = CPUID_BIT(CPUID_7_EDX, 10),
+	CPUID_IBRS_IBPB          = CPUID_BIT(CPUID_7_EDX, 26),
+	CPUID_L1D_FLUSH          = CPUID_BIT(CPUID_7_EDX, 28),
+	CPUID_ARCH_CAPABILITIES  = CPUID_BIT(CPUID_7_EDX, 29),
+
+	CPUID_XSAVEOPT           = CPUID_BIT(CPUID_D_1_EAX, 0),
+	CPUID_XSAVEC             = CPUID_BIT(CPUID_D_1_EAX, 1),
+	CPUID_XGETBV_1           = CPUID_BIT(CPUID_D_1_EAX, 2),
+	CPUID_XSAVES             = CPUID_BIT(CPUID_D_1_EAX, 3),
+
+	CPUID_LAHF64             = CPUID_BIT(CPUID_80000001_ECX, 0),
+	CPUID_CMP_LEGACY         = CPUID_BIT(CPUID_80000001_ECX, 1),
+	CPUID_SVM                = CPUID_BIT(CPUID_80000001_ECX, 2),
+	CPUID_EXT_APIC_SPACE     = CPUID_BIT(CPUID_80000001_ECX, 3),
+	CPUID_ALT_MOV_CR8        = CPUID_BIT(CPUID_80000001_ECX, 4),
+	CPUID_LZCNT              = CPUID_BIT(CPUID_80000001_ECX, 5),
+	CPUID_SSE4A              = CPUID_BIT(CPUID_80000001_ECX, 6),
+	CPUID_MISALIGN_SSE       = CPUID_BIT(CPUID_80000001_ECX, 7),
+	CPUID_PREFETCHW          = CPUID_BIT(CPUID_80000001_ECX, 8),
+	CPUID_IBS                = CPUID_BIT(CPUID_80000001_ECX, 10),
+	CPUID_XOP                = CPUID_BIT(CPUID_80000001_ECX, 11),
+	CPUID_SKINIT             = CPUID_BIT(CPUID_80000001_ECX, 12),
+	CPUID_WDT                = CPUID_BIT(CPUID_80000001_ECX, 13),
+	CPUID_FMA4               = CPUID_BIT(CPUID_80000001_ECX, 16),
+	CPUID_NODE_ID_MSR        = CPUID_BIT(CPUID_80000001_ECX, 19),
+	CPUID_TBM                = CPUID_BIT(CPUID_80000001_ECX, 21),
+	CPUID_PERF_CTR_EXT_CORE  = CPUID_BIT(CPUID_80000001_ECX, 23),
+	CPUID_PERF_CTR_EXT_DF    = CPUID_BIT(CPUID_80000001_ECX, 24),
+	CPUID_MONITORX           = CPUID_BIT(CPUID_80000001_ECX, 29),
+
+	CPUID_SYSCALL            = CPUID_BIT(CPUID_80000001_EDX, 11),
+	CPUID_NX                 = CPUID_BIT(CPUID_80000001_EDX, 20),
+	CPUID_MMX_EXT            = CPUID_BIT(CPUID_80000001_EDX, 22),
+	CPUID_FFXSR              = CPUID_BIT(CPUID_80000001_EDX, 25),
+	CPUID_PAGE_1GB           = CPUID_BIT(CPUID_80000001_EDX, 26),
+	CPUID_RDTSCP             = CPUID_BIT(CPUID_80000001_EDX, 27),
+	CPUID_LM                 = CPUID_BIT(CPUID_80000001_EDX, 29),
+	CPUID_3DNOW_EXT          = CPUID_BIT(CPUID_80000001_EDX, 30),
+	CPUID_3DNOW              = CPUID_BIT(CPUID_80000001_EDX, 31),
+
+	CPUID_TSC_INVARIANT      = CPUID_BIT(CPUID_80000007_EDX, 8),
+
+	CPUID_CLZERO             = CPUID_BIT(CPUID_80000008_EBX, 0),
+	CPUID_RSTR_FP_ERR_PTRS   = CPUID_BIT(CPUID_80000008_EBX, 2),
+	CPUID_WBNOINVD           = CPUID_BIT(CPUID_80000008_EBX, 9),
+	CPUID_IBPB               = CPUID_BIT(CPUID_80000008_EBX, 12),
+
+	CPUID_SVM_NP             = CPUID_BIT(CPUID_8000000A_EDX, 0),
+	CPUID_SVM_LBR_VIRT       = CPUID_BIT(CPUID_8000000A_EDX, 1),
+	CPUID_SVM_NRIPS          = CPUID_BIT(CPUID_8000000A_EDX, 3),
+	CPUID_SVM_TSC_RATE_MSR   = CPUID_BIT(CPUID_8000000A_EDX, 4),
+	CPUID_SVM_VMCB_CLEAN     = CPUID_BIT(CPUID_8000000A_EDX, 5),
+	CPUID_SVM_FLUSH_BY_ASID  = CPUID_BIT(CPUID_8000000A_EDX, 6),
+	CPUID_SVM_DECODE_ASSISTS = CPUID_BIT(CPUID_8000000A_EDX, 7),
+	CPUID_SVM_PAUSE_FILTER   = CPUID_BIT(CPUID_8000000A_EDX, 10),
+	CPUID_SVM_AVIC           = CPUID_BIT(CPUID_8000000A_EDX, 13),
+	CPUID_SVM_VGIF           = CPUID_BIT(CPUID_8000000A_EDX, 16),
+
+	CPUID_AUTOMATIC_IBRS     = CPUID_BIT(CPUID_80000021_EAX, 8),
+};
+/* clang-format on */
+
+/* The bits of leaf 1's EDX that AMD's 0x80000001 EDX repeats at the same places. */
+#define CPUID_80000001_EDX_REPEATS 0x0183f3ffu
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The emulator's side of a comparison with the CPU. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/support/emul_shadow.h"
+#include "vmm/emulate/internal.h"
+
+uint8_t shadow_memory[SHADOW_LEN];
+
+/* Where the emulator finds the descriptor tables, which a program cannot read. */
+#define FAKE_GDT 0xfffd0000ull
+#define FAKE_LDT 0xfffe0000ull
+
+bool shadow_in_range(uint64_t addr, unsigned len, uint64_t base, uint64_t range)
+{
+	return addr >= base && addr - base < range && len <= range - (addr - base);
+}
+
+static int check_access(struct emul_ctx *c, gva_t gva, unsigned len, unsigned access)
+{
+	struct emulation *e = container_of(c, struct emulation, ctx);
+	uint32_t error = PFERR_USER | (access & EMUL_ACC_WRITE ? PFERR_WRITE : 0);
+
+	if (shadow_in_range(gva.v, len, NATIVE_DATA, NATIVE_DATA_LEN))
+		return EMUL_OK;
+	if (shadow_in_range(gva.v, len, NATIVE_RO, 0x1000)) {
+		if (access & EMUL_ACC_WRITE)
+			return emul_set_page_fault(c, gva, error | PFERR_PRESENT);
+		return EMUL_OK;
+	}
+	if (!shadow_in_range(gva.v, len, NATIVE_NONE, NATIVE_NONE_LEN) &&
+	    !shadow_in_range(gva.v, len, NATIVE_DATA - NATIVE_NONE_LEN, NATIVE_NONE_LEN))
+		e->unsafe = true;
+	return emul_set_page_fault(c, gva, error);
+}
+
+static int read_descriptor(struct emul_ctx *c, uint64_t at, void *buf)
+{
+	bool in_ldt = at >= FAKE_LDT;
+	unsigned index = (at - (in_ldt ? FAKE_LDT : FAKE_GDT)) / 8;
+	uint64_t desc;
+
+	if (!in_ldt && index >= NATIVE_NR_GDT) { /* a TSS and so on: not known here */
+		container_of(c, struct emulation, ctx)->unsafe = true;
+		return EMUL_UNHANDLED;
+	}
+	desc = native_descriptor(index, in_ldt);
+	memcpy(buf, &desc, 8);
+	return EMUL_OK;
+}
+
+static int mem_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
+{
+	int err;
+
+	if (access & EMUL_ACC_SYSTEM)
+		return read_descriptor(c, gva.v, buf);
+	err = check_access(c, gva, len, access);
+
+	if (!err && !(access & EMUL_ACC_PROBE))
+		memcpy(buf, shadow_memory + (gva.v - NATIVE_DATA), len);
+	return err;
+}
+
+static int mem_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
+{
+	struct emulation *e = container_of(c, struct emulation, ctx);
+	struct mem_write *w = &e->write[e->nr_writes];
+	int err = check_access(c, gva, len, access);
+
+	if (err)
+		return err;
+	assert_true(e->nr_writes++ < ARRAY_SIZE(e->write));
+	w->offset = gva.v - NATIVE_DATA;
+	w->len = len;
+	memcpy(w->old, shadow_memory + w->offset, len);
+	memcpy(shadow_memory + w->offset, buf, len);
+	return EMUL_OK;
+}
+
+static int mem_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val,
+		       unsigned len, unsigned access)
+{
+	int err = check_access(c, gva, len, access);
+
+	if (err)
+		return err;
+	assert_memory_equal(shadow_memory + (gva.v - NATIVE_DATA), old, len);
+	return mem_write(c, gva, val, len, EMUL_ACC_WRITE);
+}
+
+/* What is let through has no effect that could be compared. */
+static int system_insn(struct emul_ctx *c)
+{
+	return EMUL_UNHANDLED;
+}
+
+static bool is_amd(struct emul_ctx *c)
+{
+	return native_is_amd();
+}
+
+static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t)
+{
+	*t = (struct desc_table){FAKE_GDT, 16 * 8 - 1};
+}
+
+static const struct emul_ops ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.cmpxchg = mem_cmpxchg,
+	.is_amd = is_amd,
+	.table_read = table_read,
+	.system = system_insn,
+};
+
+void shadow_undo_writes(struct emulation *e)
+{
+	while (e->nr_writes) {
+		const struct mem_write *w = &e->write[--e->nr_writes];
+
+		memcpy(shadow_memory + w->offset, w->old, w->len);
+	}
+}
+
+void shadow_set_segments(struct emulation *e, const struct native_env *env)
+{
+	struct segment *seg = e->ctx.seg;
+
+	seg[SEG_CS] = native_segment(env->cs);
+	seg[SEG_DS] = native_segment(env->ds);
+	seg[SEG_ES] = native_segment(env->es);
+	seg[SEG_SS] = native_segment(env->ss);
+	seg[SEG_FS] = native_segment(0);
+	seg[SEG_GS] = native_segment(env->cs == 0x33 ? 0 : env->gs);
+	seg[SEG_LDTR] =
+		(struct segment){.base = FAKE_LDT, .limit = NR_LDT * 8 - 1, .attr = SEG_ATTR_P | 2};
+	seg[SEG_TR] = (struct segment){.attr = SEG_ATTR_P | 0xb}; /* with no port */
+	if (env->cs == 0x33) {
+		seg[SEG_FS].base = native_fs_base();
+		seg[SEG_GS].base = NATIVE_GS_BASE;
+	}
+}
+
+uint64_t shadow_insn_rip(const struct emul_config *cfg)
+{
+	return cfg->mode == EMUL_PROT16 ? NATIVE_INSN : NATIVE_CODE + NATIVE_INSN;
+}
+
+int shadow_decode(struct emulation *e, const struct emul_config *cfg, const uint8_t *bytes)
+{
+	struct emul_ctx *c = &e->ctx;
+
+	c->ops = &ops;
+	c->gpr = e->regs.gpr;
+	c->mode = cfg->mode;
+	c->cpl = 3;
+	c->va_bits = 48;
+	c->lma = true;
+	c->segs_known = 0xff;
+	c->rip = shadow_insn_rip(cfg);
+	memcpy(c->insn.bytes, bytes, EMUL_MAX_INSN_LEN);
+	c->insn.nr_bytes = EMUL_MAX_INSN_LEN;
+	return emul_decode(c);
+}
+
+void shadow_execute(struct emulation *e, const struct native_regs *before)
+{
+	e->regs = *before;
+	e->ctx.rflags = before->rflags;
+	e->nr_writes = 0;
+	e->unsafe = false;
+	do {
+		e->result = emul_execute(&e->ctx);
+	} while (e->result == EMUL_AGAIN);
+}
+
+void shadow_refill(struct emul_random *r)
+{
+	for (unsigned n = 0; n < SHADOW_LEN; n += 8) {
+		uint64_t v = emul_random_value(r);
+
+		memcpy(shadow_memory + n, &v, 8);
+	}
+	memset(shadow_memory + NATIVE_DATA_LEN, 0, 0x1000); /* what the read-only page holds */
+	memcpy((void *)NATIVE_DATA, shadow_memory, NATIVE_DATA_LEN);
+}
