@@ -169,8 +169,8 @@ static void hide_unserved(struct cpuid_table *t)
 }
 
 /*
- * What the shadow MMU does not offer: PCIDs, protection keys, which no shadow entry has, and guests'
- * tables of five levels.
+ * What the shadow MMU does not offer: PCIDs, protection keys, which no shadow entry has, and
+ * guests' tables of five levels.
  */
 static void hide_unshadowed(struct cpuid_table *t)
 {

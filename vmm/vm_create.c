@@ -168,8 +168,8 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	mmu_vcpu_init(&v->mmu, &vm->mmu);
 	fpu_init_area(v->fpu);
 	virt_vcpu_init(&v->virt, control, host_pa(control), mmu_is_nested(&vm->mmu));
-	v->emulates_modes = !virt_is_unrestricted(&v->virt) ||
-			    vm->config->realmode == REALMODE_EMULATE;
+	v->emulates_modes =
+		!virt_is_unrestricted(&v->virt) || vm->config->realmode == REALMODE_EMULATE;
 	return v;
 }
 

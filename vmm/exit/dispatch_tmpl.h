@@ -20,7 +20,7 @@
 #include "vmm/sched.h"
 #include "vmm/vm.h"
 
-static void do_cpuid(struct vcpu *v)
+static __always_inline void do_cpuid(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_CPUID);
 
@@ -30,7 +30,7 @@ static void do_cpuid(struct vcpu *v)
 	vcpu_skip(v, len);
 }
 
-static void do_hypercall(struct vcpu *v)
+static __always_inline void do_hypercall(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_VMMCALL);
 
@@ -40,7 +40,7 @@ static void do_hypercall(struct vcpu *v)
 	hypercall(v);
 }
 
-static void do_rdmsr(struct vcpu *v)
+static __always_inline void do_rdmsr(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_RDMSR);
 
@@ -52,7 +52,7 @@ static void do_rdmsr(struct vcpu *v)
 		event_inject_error(v, X86_TRAP_GP, 0);
 }
 
-static void do_wrmsr(struct vcpu *v)
+static __always_inline void do_wrmsr(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_WRMSR);
 
@@ -99,9 +99,12 @@ static __cold void give_way(struct vmm_cpu *c, struct vcpu *v)
 		vcpu_request(v, REQ_YIELD);
 }
 
-/* One switch over the reasons, each case a line or a call. */
-static void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
-			struct vm_exit *exit)
+/*
+ * One switch over the reasons, each case a line or a call. It is inlined by order, and so are the
+ * exits that come often: left to the compiler, what is inlined changes with every other file.
+ */
+static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum exit_reason reason,
+					struct vm_exit *exit)
 {
 	switch (reason) {
 	case EXIT_INTERRUPT:

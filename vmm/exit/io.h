@@ -22,7 +22,7 @@ static inline uint64_t io_merge_rax(uint64_t rax, uint64_t val, unsigned size)
 }
 
 /* EXIT_IO. Owner CPU. */
-static inline void io_exit(struct vcpu *v, const struct vm_exit *exit)
+static __always_inline void io_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	uint64_t *rax = &v->virt.gpr[GPR_RAX];
 	unsigned size = exit->io.size;

@@ -45,7 +45,7 @@ static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 }
 
 /* EXIT_MEMORY_FAULT. Owner CPU. */
-static inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
+static __always_inline void memory_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	if (mmu_is_known_mmio(&v->mmu, exit->fault.gpa, exit->fault.error)) {
 		mmu_count_mmio(&v->mmu);
