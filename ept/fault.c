@@ -42,7 +42,10 @@ static void take_back(struct tdp_vcpu *tv, spte_t *table)
 	obj_reserve_return(&tv->tables, table);
 }
 
-/* Link an empty table, or find what somebody else put there meanwhile: never empty on return. */
+/*
+ * Link an empty table, or find the entry that another CPU has put there meanwhile. The entry is
+ * never empty on return.
+ */
 static void make_table(struct tdp_vcpu *tv, struct place *p)
 {
 	void *table = obj_reserve_alloc(&tv->tables);
@@ -55,7 +58,7 @@ static void make_table(struct tdp_vcpu *tv, struct place *p)
 		take_back(tv, table);
 }
 
-/* Split the large page at `p`, or find what somebody else has made of it. */
+/* Split the large page at `p`, or find the entry that another CPU has put in its place. */
 static void split_large(struct tdp_vcpu *tv, struct place *p)
 {
 	spte_t *table = obj_reserve_alloc(&tv->tables);
@@ -134,8 +137,10 @@ static void prefetch(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn,
 	tdp_add(&tv->count.prefetched, mapped);
 }
 
-/* Into an entry of the goal's level or below that is empty, or has an MMIO fact that is no longer
- * true. */
+/*
+ * Into an entry of the goal's level or below that is empty, or has an MMIO fact that is no longer
+ * true.
+ */
 static enum ret_pf install(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, bool write,
 			   struct place *p)
 {
@@ -213,16 +218,17 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 		return RET_PF_RETRY;
 	slot = slots_lookup(slots, gfn);
 	/*
-	 * Some CPUs report the reserved bit without the present bit: it alone counts. That there
-	 * is no slot is all that an MMIO entry could say, and is found faster than the entry.
+	 * Some CPUs report the reserved bit without the present bit, so only the reserved bit
+	 * counts. An MMIO entry could only say that there is no slot, and the slots say it faster
+	 * than the entry.
 	 */
 	if (!slot && (error & PFERR_RSVD))
 		return RET_PF_EMULATE;
 	if (unlikely(slot && (slot->flags & SLOT_INVALID)))
 		return RET_PF_RETRY;
 	/*
-	 * An entry of before the slot: it goes, whatever the access was, which not all CPUs tell. A
-	 * write comes again.
+	 * The MMIO entry is older than the slot: replace it, as for a read, because not all CPUs
+	 * tell what the access was. A write that is not allowed then faults again.
 	 */
 	if (unlikely(error & PFERR_RSVD))
 		error &= ~(uint32_t)PFERR_WRITE;

@@ -9,10 +9,10 @@
  * Only heads carry a kind, so that allocation, split and merge write a constant number of bytes
  * whatever the order, and a wrong free is found by comparing one byte.
  *
- * Memory below 4 GiB and memory above have lists of their own. Whoever can use any frame gets one
- * from above while there is one: those few who cannot would not be helped by anything that is freed
- * there. The price is that a large block above may be split while small ones below are free.
- * Nothing is kept back for the few: when all above is used, the rest is anybody's.
+ * Memory below 4 GiB and memory above have lists of their own. A caller that can use any frame
+ * gets one from above as long as there is one. So the frames below are left for the few callers
+ * that need them. The price is that a large block above may be split while small ones below are
+ * free. Nothing is kept back for the few: when all above is used, the rest is anybody's.
  */
 #include <assert.h>
 #include <errno.h>
@@ -415,7 +415,8 @@ static bool alloc_run(unsigned order, bool low, uint32_t *out)
 	return ok;
 }
 
-/* What this CPU has stacked may be just what keeps a run from being whole, or the last below. */
+/* The frames in this CPU's stack may be those that a run lacks to be whole, or the last ones below.
+ */
 static bool alloc_run_hard(unsigned order, bool low, uint32_t *out)
 {
 	struct cpu_frames *c = &cpu_frames[host_cpu_id()];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the control registers mean for the walk of a guest's page tables, worked out once when
- * they change: levels, reserved bits, and which kind of access which rights allow.
+ * The meaning of the control registers for the walk of a guest's page tables, computed once when
+ * they change: levels, reserved bits, and which rights allow which kind of access.
  */
 #include <errno.h>
 #include <string.h>

@@ -484,7 +484,8 @@ static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot
 	if (mem->ops)
 		mem->ops->gather_dirty(mem->mmu);
 	for (uint64_t i = 0; i < DIV_ROUND_UP(nr_pages, 64); i++) {
-		/* Acquire: who set a bit had written the page. Pairs with slot_set_dirty(). */
+		/* Acquire: the CPU that set a bit had written the page before. Pairs with
+		 * slot_set_dirty(). */
 		bitmap[i] = atomic_exchange_explicit(&slot->dirty[first / 64 + i], 0,
 						     memory_order_acquire);
 		any |= bitmap[i];

@@ -9,7 +9,7 @@ static gfn_t mmio_end(unsigned phys_bits)
 	return GFN(BIT_ULL(min(phys_bits - 1 - PAGE_SHIFT, 39u)));
 }
 
-/* What NPT and legacy have in common. */
+/* The common part of NPT and legacy. */
 static struct spte_format long_mode_format(unsigned phys_bits, unsigned max_level)
 {
 	struct spte_format f = {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's serial ports and who speaks on them. One lock for all of them: output of a guest
- * that is attached, the monitor's words, and who is attached. The log has its own way to the same
- * ports (lib/log.h) and may cut into a guest's line, never into a byte.
+ * The machine's serial ports and the VMs that use them. One lock protects all of them: the output
+ * of the attached guest, the monitor's words, and which console is attached. The log has its own
+ * way to the same ports (lib/log.h) and may cut into a guest's line, never into a byte.
  */
 #include "vmm/console.h"
 
@@ -24,7 +24,10 @@ static struct spinlock lock = SPINLOCK_INIT;
 static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... */
 static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
-/* What came in, until console_poll(): written by the receive interrupt on the boot CPU alone. */
+/*
+ * Bytes that came in and wait for console_poll(). Only the receive interrupt on the boot CPU writes
+ * them.
+ */
 static struct {
 	struct serial *port;
 	uint8_t byte;
@@ -129,7 +132,7 @@ void console_destroy(struct console *c)
 	spin_unlock(&lock);
 }
 
-/* What the console said while nobody looked; the lock is held. */
+/* Show the output that the console has kept; the lock is held. */
 static void replay(struct console *c)
 {
 	uint32_t len = min(c->head, (uint32_t)CONSOLE_HISTORY);
@@ -162,7 +165,10 @@ void console_print(const char *fmt, ...)
 	spin_unlock(&lock);
 }
 
-/* Whose input comes in on a port: its VM's, or on the machine's console the attached one's. */
+/*
+ * The VM that gets the input of a port: the VM that has the port, or on the machine's console the
+ * attached one.
+ */
 static struct vm *vm_of_input(const struct serial *port)
 {
 	if (!is_machine_port(port))

@@ -36,7 +36,7 @@ void vmm_cpu_reschedule(struct vmm_cpu *c)
 /* Out of line: what it works with is not to occupy registers on the way of an exit. */
 __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 {
-	/* (A) and (B) of vmm/vcpu.h. Whoever set these bits before has kicked for them. */
+	/* (A) and (B) of vmm/vcpu.h. The CPU that set these bits before has kicked for them. */
 	if ((atomic_fetch_or(&v->requests, requests) & requests) != requests)
 		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
 }

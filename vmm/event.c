@@ -214,7 +214,8 @@ static void watch_cr8(struct vcpu *v)
 	virt_exit_on_cr8_write(&v->virt, irr != 0);
 }
 
-/* What an NMI that waits asks for. True: the IRET at RIP is to be executed in software. */
+/* Ask for the exit that a waiting NMI needs. True: the IRET at RIP is to be executed in software.
+ */
 static __cold bool wait_with_nmi(struct vcpu *v, bool busy)
 {
 	if (!v->nmi_masked)

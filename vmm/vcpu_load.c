@@ -7,7 +7,7 @@
 #include "vmm/cpu.h"
 #include "vmm/vm.h"
 
-/* What the barrier between guests consists of on these CPUs. */
+/* The parts of the barrier between guests on these CPUs. */
 static struct {
 	bool ibpb, buffers, l1d;
 } barrier __ro_after_init;
@@ -71,8 +71,8 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 }
 
 /*
- * What one guest trained the predictors with must not steer another, and what it left in the L1
- * cache and in the CPU's buffers must not be read by another (APM volume 2, 3.2.9; Intel's
+ * One guest's training of the predictors must not steer another guest, and another guest must not
+ * read the data that it left in the L1 cache and in the CPU's buffers (APM volume 2, 3.2.9; Intel's
  * "Speculative Execution Side Channel Mitigations"). This is done where guests take turns, and not
  * with each exit, which it would make several times as long; docs/hardware.md says what that leaves
  * open.

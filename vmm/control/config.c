@@ -526,7 +526,7 @@ void config_add_module(struct config *c, const char *string, hpa_t base, uint64_
 	}
 }
 
-/* What depends on more than one word. */
+/* Checks that depend on more than one word. */
 static const char *check_vm(const struct vm_config *vm)
 {
 	if (!vm->kernel.present)

@@ -32,7 +32,7 @@ static void idle(struct vmm_cpu *c)
 static void run(struct vmm_cpu *c, struct vcpu *v)
 {
 	vcpu_load(v);
-	/* (D) of vmm/cpu.h: who asked before the vCPU was loaded found nobody to ask. */
+	/* (D) of vmm/cpu.h: a CPU that asked before the vCPU was loaded found none to ask. */
 	if (unlikely(atomic_load(&c->reschedule)))
 		vcpu_request(v, REQ_YIELD);
 	sched_start_slice(c, v);

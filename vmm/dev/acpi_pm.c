@@ -57,7 +57,7 @@ static void update_sci(struct acpi_pm *pm)
 	irq_set(&pm->sci, level);
 }
 
-/* Watch the top bit only while somebody wants its interrupt. */
+/* Watch the top bit only while its interrupt is enabled. */
 static void arm_timer(struct acpi_pm *pm)
 {
 	uint64_t next = ((ticks(pm) >> 31) + 1) << 31;

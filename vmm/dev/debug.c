@@ -30,7 +30,7 @@ uint64_t debug_console_read(void *dev, uint64_t off, unsigned size)
 	return DEBUG_CONSOLE_ID;
 }
 
-/* What is no printable character would garble the log. */
+/* A character that is not printable would garble the log. */
 void debug_console_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 {
 	struct debug_console *d = dev;

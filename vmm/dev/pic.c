@@ -73,9 +73,9 @@ static unsigned pin_of(const struct pic_chip *c, unsigned priority)
 }
 
 /*
- * The pin that the chip asks to have served, or -1. What is in service holds back its own and
- * all lower priorities, with two exceptions: in special mask mode a masked pin in service holds
- * back nothing, and in special fully nested mode the master lets its slave ask again.
+ * The pin that the chip asks to have served, or -1. An interrupt in service holds back its own and
+ * all lower priorities. There are two exceptions: in special mask mode a masked pin in service
+ * holds back nothing, and in special fully nested mode the master lets its slave ask again.
  */
 static int request(const struct pic_chip *c)
 {
@@ -103,7 +103,7 @@ static void set_intr(struct pic *p, bool intr)
 {
 	if (intr == pic_intr(p))
 		return;
-	/* Relaxed: who needs the order gets it from the kick that `out` ends in. */
+	/* Relaxed: a CPU that needs the order gets it from the kick at the end of `out`. */
 	atomic_store_explicit(&p->intr, intr, memory_order_relaxed);
 	irq_set(&p->out, intr);
 }
@@ -236,7 +236,9 @@ static void write_icw(struct pic_chip *c, uint8_t val)
 	}
 }
 
-/* What a non-specific EOI ends: the most urgent in service, masked ones not in special mask mode.
+/*
+ * The interrupt that a non-specific EOI ends: the most urgent one in service; in special mask mode
+ * not a masked one.
  */
 static unsigned in_service_pin(const struct pic_chip *c)
 {

@@ -2,8 +2,8 @@
 /*
  * MC146818: the time is a base and the clock, written into the registers only while the guest
  * has the clock stopped (register B's SET, or the divider held in reset). Update, alarm and
- * periodic events are worked out when somebody looks or a host timer says that an enabled one is
- * due: sync() collects into register C all that happened since the last look.
+ * periodic events are computed when the guest reads a register, or when a host timer says that an
+ * enabled one is due: sync() collects into register C all events since the last look.
  */
 #include "lib/bits.h"
 #include "lib/clock.h"

@@ -55,7 +55,7 @@ enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR }
 #define MSR_RI     BIT(6)
 #define MSR_DCD    BIT(7)
 #define MSR_LINES  0xf0
-#define MSR_IDLE   (MSR_CTS | MSR_DSR | MSR_DCD) /* somebody listens at the other end */
+#define MSR_IDLE   (MSR_CTS | MSR_DSR | MSR_DCD) /* the other end is listening */
 
 #define CLOCK_HZ      1843200ull /* divided by 16 and the divisor: the bit rate */
 #define BITS_PER_CHAR 10

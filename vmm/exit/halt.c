@@ -11,9 +11,9 @@
  *
  * vm->dead counts them in its low half, and in its high half how often that number has changed. A
  * vCPU is counted from the end of one look at its requests to the beginning of the next, before it
- * takes any. So whoever counts the last one, then finds no request in any of them, and then finds
- * the word as it was, has seen them all dead and without a request at the same time. If there is
- * a request, its vCPU will look at it, and do all this again.
+ * takes any. So a CPU that counts the last one, then finds no request in any of them, and then
+ * finds the word unchanged, has seen all of them dead and without a request at the same time. If
+ * there is a request, its vCPU will look at it, and do all this again.
  */
 #define DEAD_CHANGE BIT_ULL(32)
 

@@ -78,7 +78,7 @@ static struct decoded_insn *decoded_slot(struct vcpu *v)
 	return &v->decoded[v->virt.rip % NR_DECODED_INSNS];
 }
 
-/* What was never filled in has a generation that no slots have. */
+/* An entry that was never filled in has a generation that slots never have. */
 static bool is_decoded(const struct insn_ctx *ic, const struct decoded_insn *d)
 {
 	struct vcpu *v = ic->v;

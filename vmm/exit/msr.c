@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * MSR policy, one table: each MSR that a guest may touch, where its value lives, and which bits it
- * may set. What is not in the table is #GP, as on a CPU that does not have it. MSRs that exist
- * for the firmware of AMD's own systems read as after reset and drop what is written, when the
- * guest sees an AMD CPU: kernels use them without asking.
+ * may set. An access to an MSR that is not in the table is #GP, as on a CPU that does not have it.
+ * MSRs that exist for the firmware of AMD's own systems read as after reset and drop what is
+ * written, when the guest sees an AMD CPU: kernels use them without asking.
  */
 #include "vmm/exit/msr.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The loop around the emulator. It keeps the registers in the emulator's context from one
- * instruction to the next, and gives them back to the vCPU whenever somebody else may look: at the
- * end of a batch, before an event, and after each instruction outside real mode, where every one
- * may be the one that brings the vCPU into a state that the CPU can run.
+ * instruction to the next. It gives them back to the vCPU before others may read them there: at
+ * the end of a batch, before an event, and outside real mode after each instruction, because each
+ * may bring the vCPU into a state that the CPU can run.
  */
 #include "vmm/exit/realmode.h"
 

@@ -23,7 +23,10 @@ static void stop(struct vcpu *v)
 	vm_vcpu_stopped(v);
 }
 
-/* The last to leave a root has it freed by this CPU after a grace period: see to that soon. */
+/*
+ * The vCPU that leaves a root last has its CPU free the root after a grace period. Yield, so that
+ * this happens soon.
+ */
 static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 {
 	if (mmu_load_root(&v->mmu, &v->virt))
@@ -44,8 +47,8 @@ static void inject(struct vcpu *v, const struct vm_event_info *ev)
 }
 
 /*
- * A fault of it comes with NMIs open as well: only an IRET that is still to come masks them. What
- * is next, the fault before all others, is found by another look.
+ * A fault of it comes with NMIs open as well: only an IRET that is still to come masks them.
+ * Another look finds the next event, the fault first.
  */
 static void emulate_iret(struct vcpu *v)
 {
@@ -142,8 +145,9 @@ static bool act_on(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
 }
 
 /*
- * What the guest wrote into the APIC's register is in CR8 before the guest runs again, also when
- * others do before: until both agree, a MOV CR8 back to the old value would not be seen.
+ * Copy the value that the guest wrote into the APIC's register to CR8 before the guest runs again,
+ * also if another vCPU runs first: until both agree, a MOV CR8 back to the old value would not be
+ * seen.
  */
 static void sync_to_guest(struct vcpu *v)
 {

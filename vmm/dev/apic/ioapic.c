@@ -12,7 +12,7 @@
 #define WIN_DATA   0x10
 #define WIN_EOI    0x40 /* version 0x20: EOI by software */
 
-/* What IOREGSEL selects. */
+/* The registers that IOREGSEL selects. */
 #define IOAPIC_ID          0x00
 #define IOAPIC_VERSION     0x01
 #define IOAPIC_ARBITRATION 0x02
@@ -30,7 +30,7 @@
 #define REDIR_DEST       GENMASK_ULL(63, 56)
 #define REDIR_WRITABLE   (REDIR_DEST | GENMASK_ULL(16, 15) | BIT_ULL(13) | GENMASK_ULL(11, 0))
 
-/* Send the pin's message. True if somebody accepted it. */
+/* Send the pin's message. True if an APIC accepted it. */
 static bool send(const struct ioapic *io, uint64_t redir)
 {
 	struct apic_msg msg = {

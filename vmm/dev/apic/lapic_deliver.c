@@ -220,7 +220,8 @@ static bool accept(struct lapic *l, const struct apic_msg *m)
 	}
 }
 
-/* Who gets a message: those that is_receiver() says, or all, with or without the sender. */
+/* The receivers of a message: those that is_receiver() finds, or all, with or without the sender.
+ */
 enum shorthand { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 
 static bool is_chosen(const struct lapic *l, const struct apic_msg *m, enum shorthand to,

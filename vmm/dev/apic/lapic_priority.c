@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The owner's side of a local APIC: which interrupt is next, the processor priority, acknowledge
- * and end of interrupt (SDM volume 3, 11.8.3 to 11.8.5). The protocol with those who post is in
+ * and end of interrupt (SDM volume 3, 11.8.3 to 11.8.5). The protocol with the posters is in
  * lapic.h.
  */
 #include "vmm/dev/apic/lapic_regs.h"

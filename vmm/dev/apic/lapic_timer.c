@@ -3,8 +3,8 @@
  * Local APIC: the timer (SDM 11.5.4). No counter ticks here: a count under way is the time at
  * which it will reach zero, and everything else follows from that.
  *
- * Whoever looks at the timer after that time, be it the callback, a read of the count or a write
- * that changes the timer, first lets it expire. So a guest can not see a zero count before its
+ * The first look at the timer after that time lets it expire: the callback, a read of the count,
+ * or a write that changes the timer. So a guest can not see a zero count before its
  * interrupt is pending, and a late callback finds its work done and does nothing twice.
  */
 #include <assert.h>
@@ -87,7 +87,7 @@ static void fire(struct timer *t)
 	uint64_t now = clock_ns();
 	bool expired = begin(l, now);
 
-	/* One-shot counts end here; others go on, also when somebody else let them expire. */
+	/* One-shot counts end here; others go on, also when another look has let them expire. */
 	if (l->deadline_ns != TIMER_NEVER)
 		arm(l, now);
 	end(l, expired);
@@ -126,7 +126,7 @@ void lapic_timer_write_lvt(struct lapic *l, uint32_t val)
 	unsigned old_mode = mode_of(l);
 	bool expired = begin(l, now);
 
-	/* What expired did so under the old entry. */
+	/* A count that has expired did so under the old entry. */
 	if (expired)
 		lapic_raise_lvt(l, LVT_TIMER);
 	atomic_store_explicit(&l->lvt[LVT_TIMER], val, memory_order_relaxed);
