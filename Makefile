@@ -168,6 +168,10 @@ SVM_TESTS := test_svm_run test_svm_paging
 $(SVM_FAKED) $(SVM_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/support/svm_insn.h
 $(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
 
+# The life of VMs, above a vmm that does nothing: tests/unit/vm/fake_vmm.h.
+VM_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(wildcard tests/unit/vm/*.c))
+$(addprefix $(BUILD)/unit/,test_vm test_vm_slices test_vm_log): $(VM_FAKED)
+
 # The memory of a guest's code, with the steps of a look-up in the test's hands.
 $(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
 
