@@ -32,6 +32,7 @@ static struct {
 
 /* Of a watched table, by its frame. */
 static struct {
+	uint64_t root;     /* of the tree that it was linked into */
 	uint64_t gfn;      /* first */
 	uint64_t unlinked; /* when a remover took it out; 0: it did not */
 	uint64_t was[SPTE_ENTRIES];
@@ -151,24 +152,30 @@ void model_must_be_fine(void)
 		fail_msg("seed %llu: %s", (unsigned long long)seed, adv_violation);
 }
 
-/* A leaf comes to where nothing was: hardware must not have anything else for the same pages. */
+/*
+ * A leaf comes to where nothing was: hardware must not have anything else for the same pages. Not
+ * that of a vCPU on another tree, which a handler may still fill that began before it was zapped.
+ */
 static struct {
 	uint64_t gfn, nr_pages, pfn;
 	bool writable;
+	uint64_t root; /* of its tree */
 } fresh;
 
 static void check_against_fresh(unsigned vcpu, uint64_t gfn, uint64_t nr, uint64_t pfn,
 				bool writable)
 {
-	if (runs_on_old_root(vcpu) || gfn + nr <= fresh.gfn || fresh.gfn + fresh.nr_pages <= gfn)
+	if (runs_on_old_root(vcpu) || world.root[vcpu].v != fresh.root || gfn + nr <= fresh.gfn ||
+	    fresh.gfn + fresh.nr_pages <= gfn)
 		return;
 	if (nr != fresh.nr_pages || pfn != fresh.pfn || (writable && !fresh.writable))
 		adv_report("gfn %llx is mapped anew beside an old translation",
 			   (unsigned long long)fresh.gfn);
 }
 
-static void check_fresh_leaf(uint64_t gfn, uint64_t spte, unsigned level)
+static void check_fresh_leaf(uint64_t root, uint64_t gfn, uint64_t spte, unsigned level)
 {
+	fresh.root = root;
 	fresh.gfn = gfn;
 	fresh.nr_pages = spte_pages(level);
 	fresh.pfn = spte_address(spte).v / PAGE_SIZE;
@@ -176,16 +183,24 @@ static void check_fresh_leaf(uint64_t gfn, uint64_t spte, unsigned level)
 	adv_each_translation(check_against_fresh);
 }
 
-static void watch(void *table, unsigned level, uint64_t gfn)
+static void watch(uint64_t root, void *table, unsigned level, uint64_t gfn)
 {
 	uint64_t pfn = va_to_pfn(table).v;
 
 	if (!tables[pfn])
 		tables[pfn] = malloc(sizeof(*tables[pfn]));
+	tables[pfn]->root = root;
 	tables[pfn]->gfn = gfn;
 	tables[pfn]->unlinked = 0;
 	memcpy(tables[pfn]->was, table, PAGE_SIZE);
 	store_trap_watch(table, level);
+}
+
+static void watch_root(unsigned vcpu)
+{
+	hpa_t root = world.root[vcpu];
+
+	watch(root.v, host_va(root), world.tdp.fmt->root_level, 0);
 }
 
 /* --- accesses of guests --- */
@@ -233,7 +248,7 @@ void model_enter(unsigned vcpu)
 
 		world_reload(vcpu);
 		adv_load_root(vcpu);
-		watch(host_va(world.root[vcpu]), world.tdp.fmt->root_level, 0);
+		watch_root(vcpu);
 		model_seen_reloads[vcpu] = reloads;
 	}
 }
@@ -371,9 +386,9 @@ static void check_store(char *table, unsigned level, unsigned i)
 	if (spte_is_frozen(spte) && spte_is_table(f, old, level))
 		tables[spte_address(old).v / PAGE_SIZE]->unlinked = stores;
 	if (spte_is_table(f, spte, level))
-		watch(host_va(spte_address(spte)), level - 1, base);
+		watch(tables[pfn]->root, host_va(spte_address(spte)), level - 1, base);
 	else if (spte_is_present(spte) && !spte_is_present(old))
-		check_fresh_leaf(base, spte, level);
+		check_fresh_leaf(tables[pfn]->root, base, spte, level);
 	check_walk(base);
 	check_walk(base + spte_pages(level) - 1);
 	check_walk(base + adv_whim(spte_pages(level)));
@@ -449,7 +464,7 @@ void model_start(uint64_t new_seed, unsigned format, unsigned max_level, uint64_
 void model_watch_tree(void)
 {
 	frames_set_poison(true);
-	watch(host_va(world.root[0]), world.tdp.fmt->root_level, 0);
+	watch_root(0);
 }
 
 void model_finish(void)
