@@ -18,25 +18,6 @@ static void select(uint8_t bus, unsigned dev, unsigned fn, unsigned off)
 	     ENABLE | (uint32_t)bus << 16 | (dev & 31) << 11 | (fn & 7) << 8 | (off & 0xfc));
 }
 
-uint32_t pci_read32(uint8_t bus, unsigned dev, unsigned fn, unsigned off)
-{
-	uint32_t val;
-
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	val = inl(PORT_DATA);
-	spin_unlock(&lock);
-	return val;
-}
-
-void pci_write32(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint32_t val)
-{
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	outl(PORT_DATA, val);
-	spin_unlock(&lock);
-}
-
 void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val)
 {
 	spin_lock(&lock);

@@ -8,9 +8,7 @@
 
 #include <stdint.h>
 
-/* `dev` 0 ... 31, `fn` 0 ... 7, `off` naturally aligned. All ones: nobody there. */
-uint32_t pci_read32(uint8_t bus, unsigned dev, unsigned fn, unsigned off);
-void pci_write32(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint32_t val);
+/* `dev` 0 ... 31, `fn` 0 ... 7, `off` naturally aligned. */
 void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val);
 
 #endif

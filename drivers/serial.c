@@ -152,11 +152,6 @@ struct serial *serial_open(uint16_t port, uint32_t baud)
 	return u;
 }
 
-uint16_t serial_port(const struct serial *u)
-{
-	return u->port;
-}
-
 /*
  * A port that nobody empties costs the full wait once, and a short one for each piece after that.
  * It may be an emulator's whose reader does not get the CPU for a while.

@@ -26,8 +26,6 @@ uint16_t serial_port_of(const char *name);
  */
 struct serial *serial_open(uint16_t port, uint32_t baud);
 
-uint16_t serial_port(const struct serial *u);
-
 /* Send bytes as they are. Any CPU; a port that does not take them for long loses them. */
 void serial_write(struct serial *u, const char *data, size_t len);
 

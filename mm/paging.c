@@ -105,15 +105,6 @@ void guest_paging_update(struct guest_paging *p)
 	update_denied(p);
 }
 
-bool guest_is_canonical(const struct guest_paging *p, gva_t gva)
-{
-	unsigned unused = p->levels == 5 ? 7 : 16;
-
-	if (!(p->efer & EFER_LMA))
-		return true;
-	return (uint64_t)((int64_t)(gva.v << unused) >> unused) == gva.v;
-}
-
 int guest_paging_load_pdptes(struct guest_memory *mem, struct guest_paging *p)
 {
 	uint64_t reserved = bits(63, p->maxphyaddr) | bits(8, 5) | bits(2, 1);

@@ -110,9 +110,6 @@ bool guest_walk_is_current(const struct guest_paging *p, const struct walk_resul
 unsigned guest_walk_rights(const struct guest_paging *p, const struct walk_result *r,
 			   unsigned level);
 
-/* Is `gva` canonical in this mode? Always true outside long mode. */
-bool guest_is_canonical(const struct guest_paging *p, gva_t gva);
-
 /*
  * PAE: load the four PDPTE registers from the table at CR3, as MOV to CR3 does (SDM 4.4.1).
  * 0, or -EINVAL: a reserved bit is set in a present one, which is #GP and changes nothing.

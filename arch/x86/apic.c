@@ -100,11 +100,6 @@ bool apic_is_x2apic(void)
 	return !page;
 }
 
-bool apic_has_tsc_deadline(void)
-{
-	return deadline_mode;
-}
-
 static void error_handler(unsigned vector)
 {
 	write_reg(APIC_ESR, 0);

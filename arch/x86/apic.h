@@ -53,6 +53,5 @@ void apic_timer_fired(void);
 
 /* For the preflight table and the log. */
 bool apic_is_x2apic(void);
-bool apic_has_tsc_deadline(void);
 
 #endif

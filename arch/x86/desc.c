@@ -112,10 +112,3 @@ void desc_load(struct cpu *cpu)
 	wrmsr(MSR_GS_BASE, (uint64_t)cpu);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 }
-
-void desc_reload(struct cpu *cpu)
-{
-	load_tables(cpu);
-	load_segments();
-	wrmsr(MSR_GS_BASE, (uint64_t)cpu);
-}

@@ -47,8 +47,5 @@ struct cpu;
  */
 void desc_load(struct cpu *cpu);
 
-/* Load GDT, TSS, IDT, segments and GS base of the running CPU again: after a guest had them. */
-void desc_reload(struct cpu *cpu);
-
 #endif
 #endif

@@ -51,11 +51,6 @@ bool fpu_has_xsave(void)
 	return xcr0_mask;
 }
 
-uint64_t fpu_xcr0_mask(void)
-{
-	return xcr0_mask;
-}
-
 size_t fpu_area_size(void)
 {
 	return area_size;

@@ -19,9 +19,6 @@ void fpu_init_cpu(void);
 
 bool fpu_has_xsave(void);
 
-/* The XCR0 bits that a guest may be given; XCR0_X87 | XCR0_SSE at least with XSAVE, else 0. */
-uint64_t fpu_xcr0_mask(void);
-
 /* Bytes of a save area; it must be 64-byte aligned. */
 size_t fpu_area_size(void);
 

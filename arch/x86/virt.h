@@ -135,7 +135,6 @@ enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
 /* Flags of a port access, where VMX has them; the other bits have no meaning. */
 #define IO_IN     (1u << 3)
 #define IO_STRING (1u << 4)
-#define IO_REP    (1u << 5)
 
 struct vm_exit {
 	enum exit_reason reason;

@@ -410,7 +410,7 @@ static void test_cmos(void **state)
 	put(0x0d, 0x00);
 	assert_int_equal(get(0x0d), 0x80);
 	put(RTC_SHUTDOWN, 0x0a);
-	assert_int_equal(rtc_get_cmos(&rtc, RTC_SHUTDOWN), 0x0a);
+	assert_int_equal(get(RTC_SHUTDOWN), 0x0a);
 	rtc_set_cmos(&rtc, 0x14, 0x0f);
 	assert_int_equal(get(0x14), 0x0f);
 	rtc_set_cmos(&rtc, B, 0xff); /* not a memory byte */

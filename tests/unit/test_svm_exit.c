@@ -87,7 +87,6 @@ static void port_accesses(void **state)
 	e = decode(0x7b, 0x3f8 << 16 | 1 << 4 | 1 << 3 | 1 << 2, 0);
 	assert_int_equal(e.io.size, 1);
 	assert_true(e.io.flags & IO_STRING);
-	assert_true(e.io.flags & IO_REP);
 }
 
 static void memory_faults(void **state)

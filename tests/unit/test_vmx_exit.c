@@ -161,7 +161,7 @@ static void port_accesses(void **state)
 		{0x0cfc000b, 0xcfc, 4, IO_IN},
 		{0xffff0001, 0xffff, 2, 0},
 		{0x00600048, 0x60, 1, IO_IN}, /* the port was an immediate */
-		{0x01f00039, 0x1f0, 2, IO_IN | IO_STRING | IO_REP},
+		{0x01f00039, 0x1f0, 2, IO_IN | IO_STRING},
 		{0x01f00011, 0x1f0, 2, IO_STRING},
 	};
 
@@ -173,7 +173,7 @@ static void port_accesses(void **state)
 		assert_int_equal(e.reason, EXIT_IO);
 		assert_int_equal(e.io.port, cases[i].port);
 		assert_int_equal(e.io.size, cases[i].size);
-		assert_int_equal(e.io.flags & (IO_IN | IO_STRING | IO_REP), cases[i].flags);
+		assert_int_equal(e.io.flags & (IO_IN | IO_STRING), cases[i].flags);
 		assert_int_equal(e.io.len, 2);
 	}
 }

@@ -609,24 +609,6 @@ static void test_pdptes(void **state)
 	assert_int_equal(guest_paging_load_pdptes(&mem, &p), -EINVAL);
 }
 
-static void test_canonical(void **state)
-{
-	struct guest_paging p = {
-		.cr0 = CR0_PG | CR0_PE, .cr4 = CR4_PAE, .efer = EFER_LMA, .maxphyaddr = 40};
-
-	guest_paging_update(&p);
-	assert_true(guest_is_canonical(&p, GVA(0x00007fffffffffff)));
-	assert_false(guest_is_canonical(&p, GVA(0x0000800000000000)));
-	assert_false(guest_is_canonical(&p, GVA(0xffff7fffffffffff)));
-	assert_true(guest_is_canonical(&p, GVA(0xffff800000000000)));
-	p.cr4 |= CR4_LA57;
-	guest_paging_update(&p);
-	assert_true(guest_is_canonical(&p, GVA(0x0000800000000000)));
-	assert_false(guest_is_canonical(&p, GVA(0x0100000000000000)));
-	p.efer = 0;
-	assert_true(guest_is_canonical(&p, GVA(0x0100000000000000)));
-}
-
 /* The walker's own writes are writes to guest memory: they show in the dirty log. */
 static void test_accessed_bits_are_logged(void **state)
 {
@@ -671,13 +653,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_random),
-		TEST(test_self_map),
-		TEST(test_causes),
-		TEST(test_32bit_large_pages),
-		TEST(test_pdptes),
-		TEST(test_canonical),
-		TEST(test_accessed_bits_are_logged),
+		TEST(test_random), TEST(test_self_map),
+		TEST(test_causes), TEST(test_32bit_large_pages),
+		TEST(test_pdptes), TEST(test_accessed_bits_are_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,13 +70,6 @@ static inline const struct bus_region *guess(const struct bus *bus)
 	return (const struct bus_region *)((const char *)bus->region + hint);
 }
 
-const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size)
-{
-	const struct bus_region *r = guess(bus);
-
-	return holds(r, addr, size) ? r : search(bus, addr, size);
-}
-
 static __cold uint64_t read_other(struct bus *bus, uint64_t addr, unsigned size)
 {
 	const struct bus_region *r = search(bus, addr, size);

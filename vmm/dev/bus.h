@@ -33,9 +33,6 @@ struct bus {
 /* Add a region. 0, or -EEXIST on an overlap, or -ENOSPC. */
 int bus_add(struct bus *bus, const struct bus_region *region);
 
-/* The region that has [addr, addr + size), or NULL. */
-const struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned size);
-
 /*
  * For models whose registers are bytes: a wider access is one access per byte, lowest address
  * first, as an ISA bus does it.

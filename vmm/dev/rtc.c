@@ -407,11 +407,6 @@ void rtc_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	bus_write_bytes(write8, dev, off, size, val);
 }
 
-uint8_t rtc_get_cmos(const struct rtc *r, uint8_t index)
-{
-	return r->cmos[index & 0x7f];
-}
-
 void rtc_set_cmos(struct rtc *r, uint8_t index, uint8_t val)
 {
 	if (index >= FIRST_CMOS && index < sizeof(r->cmos))

@@ -44,7 +44,6 @@ uint64_t rtc_read(void *dev, uint64_t off, unsigned size);
 void rtc_write(void *dev, uint64_t off, unsigned size, uint64_t val);
 
 /* CMOS memory behind the guest's back, index 0x0e-0x7f: for the board's configuration bytes. */
-uint8_t rtc_get_cmos(const struct rtc *r, uint8_t index);
 void rtc_set_cmos(struct rtc *r, uint8_t index, uint8_t val);
 
 #endif

@@ -97,11 +97,6 @@ void loader_write(struct loader *l, uint64_t addr, const void *data, size_t size
 		l->write_error = error;
 }
 
-void loader_write32(struct loader *l, uint64_t addr, uint32_t val)
-{
-	loader_write(l, addr, &val, sizeof(val));
-}
-
 void loader_write64(struct loader *l, uint64_t addr, uint64_t val)
 {
 	loader_write(l, addr, &val, sizeof(val));

@@ -56,7 +56,6 @@ int loader_add_tables(struct loader *l, size_t size);
 /* --- commit --- */
 
 void loader_write(struct loader *l, uint64_t addr, const void *data, size_t size);
-void loader_write32(struct loader *l, uint64_t addr, uint32_t val);
 void loader_write64(struct loader *l, uint64_t addr, uint64_t val);
 void loader_zero(struct loader *l, uint64_t addr, uint64_t size);
 
