@@ -77,32 +77,17 @@ void tdp_vcpu_destroy(struct tdp_vcpu *tv)
 
 /* --- statistics --- */
 
-static void count_leaves(const struct tdp *t, spte_t *table, unsigned level, struct tdp_stats *s)
-{
-	for (unsigned i = 0; i < SPTE_ENTRIES; i++) {
-		uint64_t spte = spte_load(&table[i]);
-
-		if (spte_is_table(t->fmt, spte, level))
-			count_leaves(t, tdp_table(spte), level - 1, s);
-		else if (spte_is_present(spte))
-			s->pages[level - 1]++;
-		else
-			s->mmio += spte_is_mmio(t->fmt, spte);
-	}
-}
-
-void tdp_get_stats(struct tdp *t, struct tdp_stats *s)
+void tdp_get_stats(struct tdp *t, struct mmu_stats *s)
 {
 	struct tdp_counters sum = {0};
 	struct tdp_vcpu *tv;
-	spte_t *table = tdp_current_table(t);
 
 	spin_lock(&t->lock);
 	add_counters(&sum, &t->gone);
 	list_for_each (tv, &t->vcpus, link)
 		add_counters(&sum, &tv->count);
 	spin_unlock(&t->lock);
-	*s = (struct tdp_stats){
+	*s = (struct mmu_stats){
 		.prefetched = sum.prefetched,
 		.split = sum.split,
 		.tables = atomic_load_explicit(&t->tables, memory_order_relaxed),
@@ -111,6 +96,4 @@ void tdp_get_stats(struct tdp *t, struct tdp_stats *s)
 		s->faults[i] = sum.faults[i];
 	for (unsigned i = 0; i < TDP_LEVELS; i++)
 		s->mapped[i] = sum.mapped[i];
-	if (table)
-		count_leaves(t, table, t->fmt->root_level, s);
 }

@@ -34,8 +34,7 @@
 #include "mm/slots.h"
 #include "mm/spte.h"
 
-#define TDP_LEVELS 3 /* page sizes: 4K, 2M, 1G */
-#define NR_RET_PF  (RET_PF_INVALID + 1)
+#define TDP_LEVELS MMU_PAGE_SIZES
 
 /*
  * A tree has about so many tables for MMIO entries alone; when they are used up, an access to a
@@ -189,17 +188,7 @@ static inline bool tdp_zap_work(struct tdp *t)
 	return tdp_has_zap_work(t) && tdp_zap_work_slow(t);
 }
 
-struct tdp_stats {
-	uint64_t faults[NR_RET_PF];  /* by result */
-	uint64_t mapped[TDP_LEVELS]; /* leaves installed so far, by level - 1 */
-	uint64_t prefetched;
-	uint64_t split;
-	uint64_t tables;            /* table pages now */
-	uint64_t pages[TDP_LEVELS]; /* leaves in the tree now, by level - 1 */
-	uint64_t mmio;              /* MMIO entries now */
-};
-
-/* Add up and count. Reader of mm/grace.h; takes as long as the tree is large. */
-void tdp_get_stats(struct tdp *t, struct tdp_stats *stats);
+/* Add up what the vCPUs have counted. Any CPU. */
+void tdp_get_stats(struct tdp *t, struct mmu_stats *stats);
 
 #endif

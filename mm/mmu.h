@@ -10,6 +10,7 @@
  *	invlpg(vcpu's part, gva)		 shadow only
  *	load_root(vcpu's part)			 -> the root for the hardware
  *	work(engine), has_work(engine)		 a slice of background work; is there any?
+ *	get_stats(engine)			 -> struct mmu_stats
  *
  * The owner of the guest's memory calls an engine through struct mmu_ops. These calls are slow and
  * rare, and mm/slots.c, which makes them, must not know ept/.
@@ -29,6 +30,20 @@ enum ret_pf {
 	RET_PF_EMULATE,  /* no memory there, or a write that must not reach it directly: emulate */
 	RET_PF_GUEST,    /* the guest's own tables do not allow it: inject a page fault */
 	RET_PF_INVALID,  /* the guest cannot go on (its memory cannot be mapped): end the VM */
+};
+
+#define NR_RET_PF (RET_PF_INVALID + 1)
+
+/* Sizes of pages that an engine installs: 4K, 2M, 1G. */
+#define MMU_PAGE_SIZES 3
+
+/* What an engine has counted for a VM, since it was created. */
+struct mmu_stats {
+	uint64_t faults[NR_RET_PF];      /* by result */
+	uint64_t mapped[MMU_PAGE_SIZES]; /* leaves that faults installed, by size */
+	uint64_t prefetched;             /* neighbours installed along with a 4K leaf */
+	uint64_t split;                  /* large pages split by a write that is logged */
+	uint64_t tables;                 /* table pages now */
 };
 
 /*

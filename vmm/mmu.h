@@ -135,4 +135,10 @@ static inline bool mmu_work(struct vm_mmu *m)
 	return tdp_zap_work(&m->tdp);
 }
 
+/* What the engine has counted. Any CPU. */
+static inline void mmu_get_stats(struct vm_mmu *m, struct mmu_stats *stats)
+{
+	tdp_get_stats(&m->tdp, stats);
+}
+
 #endif

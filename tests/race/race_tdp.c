@@ -391,7 +391,7 @@ static void run(const char *name, unsigned max_level, unsigned seed)
 {
 	pthread_t thread[VCPUS];
 	struct frames_stats before, after;
-	struct tdp_stats stats;
+	struct mmu_stats stats;
 
 	host_arena_with_frames(96ull << 20);
 	frames_set_poison(true);

@@ -125,6 +125,57 @@ int dirty_count(struct vm *vm, enum dirty_user user, struct dirty_count *c)
 	return slice();
 }
 
+void slots_zap_all(struct guest_memory *mem)
+{
+	note("zap", container_of(mem, struct vm, mem));
+}
+
+static uint64_t next_gfn; /* that was not asked about */
+
+/* One page in each 4096 is in use. */
+uint64_t slots_age(struct guest_memory *mem, gfn_t start, gfn_t end, uint64_t *young)
+{
+	assert_null(young);
+	assert_int_equal(start.v, next_gfn);
+	assert_in_range(end.v - start.v, 1, 8192);
+	next_gfn = end.v;
+	return (end.v - start.v) / 4096;
+}
+
+void tdp_get_stats(struct tdp *t, struct mmu_stats *stats)
+{
+	*stats = (struct mmu_stats){
+		.faults = {[RET_PF_FIXED] = 1,
+			   [RET_PF_SPURIOUS] = 2,
+			   [RET_PF_RETRY] = 3,
+			   [RET_PF_EMULATE] = 4},
+		.mapped = {5, 6, 7},
+		.prefetched = 8,
+		.split = 9,
+		.tables = 10,
+	};
+}
+
+uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base)
+{
+	*base = GFN(id == VM_SLOT_LOW_RAM ? 0 : 0x100000);
+	return id == VM_SLOT_LOW_RAM ? 0xc0000 : vm == &vms[0] ? 0 : 0x80000;
+}
+
+static struct platform *board;
+
+void platform_power_button(struct platform *p)
+{
+	assert_ptr_equal(p, board);
+	note("button", NULL);
+}
+
+void platform_console_break(struct platform *p)
+{
+	assert_ptr_equal(p, board);
+	note("break", NULL);
+}
+
 static jmp_buf machine_ends;
 
 void machine_power_off(uint32_t status)
@@ -255,6 +306,36 @@ static void stats_count_exits(void **state)
 	expect("stats web", want, "");
 }
 
+static void the_engine_is_looked_at(void **state)
+{
+	expect("mmu web",
+	       "faults: 1 fixed, 2 spurious, 3 retried, 4 emulated\r\n"
+	       "mapped: 5 of 4K, 6 of 2M, 7 of 1G; 8 prefetched, 9 split\r\n"
+	       "tables: 10 pages\r\n",
+	       "");
+	expect("mmu web zap", "", "zap(web) ");
+	expect("mmu web all", "mmu: 'all' is not zap\r\n", "");
+}
+
+/* All memory, in slices; between two of them the VM may end. */
+static void aging_goes_over_all_memory(void **state)
+{
+	next_gfn = 0;
+	expect("age own", "own: 192 pages accessed since the last look\r\n", "");
+	assert_int_equal(next_gfn, 0xc0000);
+	next_gfn = 0;
+	expect("age web", "web: 384 pages accessed since the last look\r\n", "");
+	assert_int_equal(next_gfn, 0x180000);
+}
+
+static void buttons_are_those_of_the_vm(void **state)
+{
+	board = vms[1].platform = (struct platform *)&board;
+	expect("power web", "", "button() ");
+	expect("break web", "", "break() ");
+	vms[1].platform = NULL;
+}
+
 static void dirty_log_is_switched_and_counted(void **state)
 {
 	expect("dirty web on", "", "log(web) ");
@@ -363,9 +444,9 @@ static void a_vm_may_end_in_a_long_command(void **state)
 
 static void help_names_every_command(void **state)
 {
-	static const char *const commands[] = {"help",   "list",     "attach", "pause",
-					       "resume", "reset",    "stop",   "stats",
-					       "dirty",  "poweroff", "reboot"};
+	static const char *const commands[] = {"help",  "list",  "attach", "pause",    "resume",
+					       "reset", "stop",  "stats",  "dirty",    "mmu",
+					       "age",   "power", "break",  "poweroff", "reboot"};
 	unsigned lines = 0;
 	char *save, *line;
 
@@ -385,7 +466,8 @@ static void help_names_every_command(void **state)
 static void mistakes_are_named(void **state)
 {
 	static const char *const wants_vm[] = {"attach", "pause", "resume", "reset",
-					       "stop",   "stats", "dirty"};
+					       "stop",   "stats", "dirty",  "mmu",
+					       "age",    "power", "break"};
 	char line[64], answer[128];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(wants_vm); i++) {
@@ -464,6 +546,9 @@ int main(void)
 		cmocka_unit_test_setup(each_command_is_for_its_vm, setup),
 		cmocka_unit_test_setup(attach_shows_a_console_that_is_shared, setup),
 		cmocka_unit_test_setup(stats_count_exits, setup),
+		cmocka_unit_test_setup(the_engine_is_looked_at, setup),
+		cmocka_unit_test_setup(aging_goes_over_all_memory, setup),
+		cmocka_unit_test_setup(buttons_are_those_of_the_vm, setup),
 		cmocka_unit_test_setup(dirty_log_is_switched_and_counted, setup),
 		cmocka_unit_test_setup(a_long_command_is_done_in_slices, setup),
 		cmocka_unit_test_setup(reset_waits_for_the_new_vm, setup),

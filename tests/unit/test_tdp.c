@@ -134,7 +134,7 @@ static void test_mmio(void **state)
 		assert_int_equal(level, 1);
 		assert_true(spte_is_mmio(world.tdp.fmt, first));
 		assert_int_equal(spte_mmio_gfn(first).v, 0xfee00);
-		assert_int_equal(world_stats().mmio, 1);
+		assert_int_equal(world_mmio_entries(), 1);
 		assert_int_equal(world_fault(1, 0xfee00, PFERR_RSVD), RET_PF_EMULATE);
 		assert_int_equal(world_fault(1, 0xfee00, PFERR_RSVD | PFERR_PRESENT),
 				 RET_PF_EMULATE);
@@ -186,21 +186,21 @@ static void test_mmio_everywhere(void **state)
 		assert_int_equal(world_fault(0, last, R), RET_PF_EMULATE);
 	}
 	assert_in_range(world.tdp.tables, TDP_MMIO_TABLES, TDP_MMIO_TABLES + 4);
-	assert_true(world_stats().mmio >= TDP_MMIO_TABLES / 3);
+	assert_true(world_mmio_entries() >= TDP_MMIO_TABLES / 3);
 	/* Memory there is mapped all the same, and entries go beside it. */
 	assert_int_equal(slots_create(&world.mem, 1, GFN(last), 1, 0), 0);
 	assert_int_equal(world_fault(0, last, W), RET_PF_FIXED);
 	assert_int_equal(world_walk(last, true), world_backing(last));
-	last = world_stats().mmio;
+	last = world_mmio_entries();
 	assert_int_equal(world_fault(0, (4 * TDP_MMIO_TABLES - 1ull) << 18 | 7, R), RET_PF_EMULATE);
-	assert_int_equal(world_stats().mmio, last + 1);
+	assert_int_equal(world_mmio_entries(), last + 1);
 	/* A new tree begins with none. */
 	slots_lock(&world.mem);
 	tdp_zap_all(&world.tdp);
 	slots_unlock(&world.mem);
 	world_reload(0);
 	assert_int_equal(world_fault(0, 0xfee00, R), RET_PF_EMULATE);
-	assert_int_equal(world_stats().mmio, 1);
+	assert_int_equal(world_mmio_entries(), 1);
 	world_destroy();
 }
 
@@ -253,10 +253,10 @@ static void test_mmio_generation_wrap(void **state)
 	assert_int_equal(world_spte(0xfee00, &level), 0);
 	/* With all ones nothing is cached, so that nothing is there when they come again. */
 	assert_int_equal(world_fault(0, 0xfec00, W), RET_PF_EMULATE);
-	assert_int_equal(world_stats().mmio, 0);
+	assert_int_equal(world_mmio_entries(), 0);
 	assert_int_equal(slots_delete(&world.mem, 2), 0); /* 0x80000 */
 	assert_int_equal(world_fault(0, 0xfec00, W), RET_PF_EMULATE);
-	assert_int_equal(world_stats().mmio, 1);
+	assert_int_equal(world_mmio_entries(), 1);
 	world_reload(1);
 	world_destroy();
 }

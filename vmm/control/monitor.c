@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The monitor lists, attaches, pauses, resumes, resets and stops VMs, and shows their counters and
- * how much of their memory is written.
- * It runs on the boot CPU, out of the console's input, a line at a time. A command that takes long
- * is a job: it is done in slices from the CPU's loop, and what is typed meanwhile waits.
+ * The monitor lists, attaches, pauses, resumes, resets and stops VMs, and shows their counters,
+ * their use of memory and how much of their memory is written. It runs on the boot CPU, out of the
+ * console's input, a line at a time. A command that takes long is a job: it is done in slices from
+ * the CPU's loop, and what is typed meanwhile waits.
  */
 #include "vmm/control/monitor.h"
 
@@ -33,6 +33,7 @@ static struct {
 	int (*slice)(struct vm *vm);
 	char vm[CONFIG_NAME_LEN];
 	struct dirty_count count;
+	uint64_t gfn, young; /* age: done so far, and accessed of these */
 } job;
 
 /* What was typed meanwhile, as far as there is room. */
@@ -183,6 +184,92 @@ static void dirty(struct vm *vm, const char *arg)
 		console_print("dirty: '%s' is neither on nor off\r\n", arg);
 }
 
+/* --- the MMU engine --- */
+
+static void show_mmu(struct vm *vm)
+{
+	typedef unsigned long long ull;
+	struct mmu_stats s;
+
+	mmu_get_stats(&vm->mmu, &s);
+	console_print("faults: %llu fixed, %llu spurious, %llu retried, %llu emulated\r\n",
+		      (ull)s.faults[RET_PF_FIXED], (ull)s.faults[RET_PF_SPURIOUS],
+		      (ull)s.faults[RET_PF_RETRY], (ull)s.faults[RET_PF_EMULATE]);
+	console_print("mapped: %llu of 4K, %llu of 2M, %llu of 1G; %llu prefetched, %llu split\r\n",
+		      (ull)s.mapped[0], (ull)s.mapped[1], (ull)s.mapped[2], (ull)s.prefetched,
+		      (ull)s.split);
+	console_print("tables: %llu pages\r\n", (ull)s.tables);
+}
+
+/* Faults bring everything back: for who looks for a translation that is wrong. */
+static int zap_slice(struct vm *vm)
+{
+	if (vm)
+		slots_zap_all(&vm->mem);
+	return 0;
+}
+
+static void mmu(struct vm *vm, const char *arg)
+{
+	if (!arg)
+		show_mmu(vm);
+	else if (!strcmp(arg, "zap"))
+		begin_job(vm, zap_slice);
+	else
+		console_print("mmu: '%s' is not zap\r\n", arg);
+}
+
+#define AGE_SLICE 8192u /* pages */
+
+/* The end of the VM's memory, in frames. */
+static uint64_t end_of_ram(const struct vm *vm)
+{
+	uint64_t end = 0;
+	gfn_t base;
+
+	for (unsigned id = 0; id < VM_RAM_SLOTS; id++) {
+		uint64_t pages = vm_ram_slot(vm, id, &base);
+
+		end = pages ? base.v + pages : end;
+	}
+	return end;
+}
+
+static int age_slice(struct vm *vm)
+{
+	uint64_t end = vm ? end_of_ram(vm) : 0;
+
+	if (job.gfn < end) {
+		job.young += slots_age(&vm->mem, GFN(job.gfn), GFN(job.gfn + AGE_SLICE), NULL);
+		job.gfn += AGE_SLICE;
+		return -EAGAIN;
+	}
+	if (vm)
+		console_print("%s: %llu pages accessed since the last look\r\n", vm->name,
+			      (unsigned long long)job.young);
+	return 0;
+}
+
+static void age(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	begin_job(vm, age_slice);
+}
+
+/* --- the VM's front panel, and the machine's --- */
+
+static void press_power(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	platform_power_button(vm->platform);
+}
+
+static void send_break(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	platform_console_break(vm->platform);
+}
+
 static void power_off(struct vm *unused, const char *arg)
 {
 	(void)unused;
@@ -214,6 +301,10 @@ static const struct command {
 	{"stop", true, stop_vm, "VM: end it"},
 	{"stats", true, show_counters, "VM: exits of each vCPU by reason"},
 	{"dirty", true, dirty, "VM [on|off]: pages written since the last look; its log"},
+	{"mmu", true, mmu, "VM [zap]: what its MMU engine has done; drop all translations"},
+	{"age", true, age, "VM: pages accessed since the last look"},
+	{"power", true, press_power, "VM: press its power button, which asks it to shut down"},
+	{"break", true, send_break, "VM: a break on its serial line"},
 	{"poweroff", false, power_off, "the machine"},
 	{"reboot", false, reboot, "the machine"},
 };

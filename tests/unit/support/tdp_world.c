@@ -162,9 +162,32 @@ void world_zap_work(void)
 	}
 }
 
-struct tdp_stats world_stats(void)
+static uint64_t count_mmio(spte_t *table, unsigned level)
 {
-	struct tdp_stats s;
+	const struct spte_format *f = world.tdp.fmt;
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < SPTE_ENTRIES; i++) {
+		uint64_t spte = spte_load(&table[i]);
+
+		if (spte_is_table(f, spte, level))
+			n += count_mmio(host_va(spte_address(spte)), level - 1);
+		else
+			n += spte_is_mmio(f, spte);
+	}
+	return n;
+}
+
+uint64_t world_mmio_entries(void)
+{
+	struct tdp_root *root = world.tdp.root;
+
+	return root ? count_mmio(root->table, world.tdp.fmt->root_level) : 0;
+}
+
+struct mmu_stats world_stats(void)
+{
+	struct mmu_stats s;
 
 	tdp_get_stats(&world.tdp, &s);
 	return s;

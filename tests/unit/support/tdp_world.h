@@ -69,7 +69,10 @@ void world_zap_all(void);
 /* Until no tree is dying any more. */
 void world_zap_work(void);
 
-struct tdp_stats world_stats(void);
+struct mmu_stats world_stats(void);
+
+/* In the current tree. */
+uint64_t world_mmio_entries(void);
 
 /* For mm_inject_failure. */
 bool world_no_memory(void);
