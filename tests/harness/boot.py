@@ -135,7 +135,8 @@ DIRTY_TALK = (
     ("'maybe' is neither on nor off", "dirty nobody on\r"), ("no VM of the name 'nobody'", "dirty guest on\r"),
     ("dirty guest on", "dirty guest\r"), ("in all", "dirty guest\r"), ("in all", "dirty guest on\r"),
     ("guest: the log is on already", "dirty guest off\r"), ("dirty guest off", "dirty guest\r"),
-    ("guest: the log is off", "stop guest\r"))
+    ("guest: the log is off", "mmu guest\r"), ("tables: ", "mmu guest zap\r"), ("mmu guest zap", "age guest\r"),
+    ("accessed since the last look", "age guest\r"), ("accessed since the last look", "stop guest\r"))
 
 
 def dirty(target):
@@ -143,6 +144,7 @@ def dirty(target):
     job = target.job("dirty-monitor", "--no-interactive", "build/guest/attack_end.elf", "--",
                      f"way=nmis emulator={target.emulator}",
                      stdout=[r"guest: [1-9]\d* pages written since the last look, [1-9]\d* in all",
+                             r"faults: [1-9]\d* fixed", r"guest: [1-9]\d* pages accessed since the last look",
                              r"vm guest: ended: stopped by the monitor, status 0"])
     job.argv[:0] = ["tests/boot/answer", "-t", *(text for pair in DIRTY_TALK for text in pair), "--"]
     yield job
