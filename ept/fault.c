@@ -49,11 +49,11 @@ static void take_back(struct tdp_vcpu *tv, spte_t *table)
 static void make_table(struct tdp_vcpu *tv, struct place *p)
 {
 	void *table = obj_reserve_alloc(&tv->tables);
-	uint64_t new = tdp_table_entry(tv->tdp, table);
+	uint64_t next = tdp_table_entry(tv->tdp, table);
 
 	tdp_count_table(tv->tdp);
-	if (spte_cas(p->e, &p->spte, new))
-		p->spte = new;
+	if (spte_cas(p->e, &p->spte, next))
+		p->spte = next;
 	else
 		take_back(tv, table);
 }

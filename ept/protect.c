@@ -18,7 +18,7 @@ static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, 
 static bool log_entry(const struct tdp_range *r, spte_t *e, unsigned level, gfn_t gfn)
 {
 	const struct spte_format *f = r->t->fmt;
-	uint64_t spte = spte_load(e), new;
+	uint64_t spte = spte_load(e), next;
 
 	if (level > 1 && spte_is_present(spte) && spte_is_leaf(f, spte, level)) {
 		tdp_split(r->t, e, level);
@@ -29,9 +29,9 @@ static bool log_entry(const struct tdp_range *r, spte_t *e, unsigned level, gfn_
 			return false;
 		if (spte_is_table(f, spte, level)) /* perhaps split by a fault just now */
 			return log_table(r, tdp_table(spte), level - 1, gfn);
-		new = spte_logged(f, spte, level);
-	} while (!spte_cas(e, &spte, new));
-	return spte_flush_is_due(f, spte, new);
+		next = spte_logged(f, spte, level);
+	} while (!spte_cas(e, &spte, next));
+	return spte_flush_is_due(f, spte, next);
 }
 
 static bool log_table(const struct tdp_range *r, spte_t *table, unsigned level, gfn_t base)
@@ -109,7 +109,7 @@ static void age_table(struct aging *a, spte_t *table, unsigned level, gfn_t base
 static void age_entry(struct aging *a, spte_t *e, unsigned level, gfn_t gfn)
 {
 	const struct spte_format *f = a->range.t->fmt;
-	uint64_t spte = spte_load(e), new;
+	uint64_t spte = spte_load(e), next;
 
 	do {
 		if (!spte_is_present(spte))
@@ -118,10 +118,10 @@ static void age_entry(struct aging *a, spte_t *e, unsigned level, gfn_t gfn)
 			age_table(a, tdp_table(spte), level - 1, gfn);
 			return;
 		}
-		new = spte_aged(f, spte);
-		if (new == spte)
+		next = spte_aged(f, spte);
+		if (next == spte)
 			return;
-	} while (!spte_cas(e, &spte, new));
+	} while (!spte_cas(e, &spte, next));
 	note_young(a, gfn, level);
 }
 

@@ -158,14 +158,14 @@ void tdp_leave_root(struct tdp_vcpu *tv)
 
 int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root)
 {
-	struct tdp_root *new = get_root(tv->tdp), *old = tv->root;
+	struct tdp_root *next = get_root(tv->tdp), *old = tv->root;
 
-	if (!new)
+	if (!next)
 		return -ENOMEM;
-	tv->root = new;
+	tv->root = next;
 	if (old)
 		put_root(old);
-	*root = new->hpa;
+	*root = next->hpa;
 	return 0;
 }
 

@@ -26,16 +26,16 @@ static void count_logged(struct tdp *t, int change)
 }
 
 /* What else the engine needs it finds at fault time, so nothing is kept with a slot. */
-static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *new)
+static int slot_prepare(void *mmu, const struct memslot *old, struct memslot *now)
 {
-	if (is_logged(new) && !is_logged(old))
+	if (is_logged(now) && !is_logged(old))
 		count_logged(mmu, 1);
 	return 0;
 }
 
-static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *new)
+static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *now)
 {
-	if (is_logged(new) && !is_logged(old))
+	if (is_logged(now) && !is_logged(old))
 		count_logged(mmu, -1);
 }
 
@@ -48,12 +48,12 @@ static void slot_flush(void *mmu, const struct memslot *slot)
  * Creating, deleting or moving a slot makes the MMIO entries stale by itself, as long as the bits
  * that they keep of the generation do not come round.
  */
-static void slot_commit(void *mmu, const struct memslot *old, const struct memslot *new,
+static void slot_commit(void *mmu, const struct memslot *old, const struct memslot *now,
 			uint64_t generation)
 {
 	struct tdp *t = mmu;
 
-	if (is_logged(old) && !is_logged(new))
+	if (is_logged(old) && !is_logged(now))
 		count_logged(t, -1);
 	if (spte_mmio_must_drop(generation))
 		tdp_zap_all(t);

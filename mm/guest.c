@@ -163,7 +163,7 @@ void guest_mark_dirty(struct guest_memory *mem, gpa_t gpa)
 		type expected_, new_;                                                              \
 		bool done_;                                                                        \
 		memcpy(&expected_, old, sizeof(type));                                             \
-		memcpy(&new_, new, sizeof(type));                                                  \
+		memcpy(&new_, desired, sizeof(type));                                              \
 		__asm__ volatile("lock cmpxchg %3, %1"                                             \
 				 : "=@ccz"(done_), "+m"(*(type *)p), "+a"(expected_)               \
 				 : "r"(new_)                                                       \
@@ -172,7 +172,7 @@ void guest_mark_dirty(struct guest_memory *mem, gpa_t gpa)
 		done_;                                                                             \
 	})
 
-static bool cmpxchg(void *p, void *old, const void *new, size_t size)
+static bool cmpxchg(void *p, void *old, const void *desired, size_t size)
 {
 	switch (size) {
 	case 1:
@@ -186,7 +186,7 @@ static bool cmpxchg(void *p, void *old, const void *new, size_t size)
 	}
 }
 
-int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *new, size_t size)
+int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *desired, size_t size)
 {
 	const struct memslot *slot;
 
@@ -195,7 +195,7 @@ int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *ne
 	slot = usable_slot(slots_get(mem), gpa, true);
 	if (!slot)
 		return -EFAULT;
-	if (!cmpxchg(slot_va(slot, gpa), old, new, size))
+	if (!cmpxchg(slot_va(slot, gpa), old, desired, size))
 		return 1;
 	slot_wrote(slot, gpa, size);
 	return 0;

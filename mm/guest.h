@@ -38,9 +38,10 @@ void guest_mark_dirty(struct guest_memory *mem, gpa_t gpa);
 
 /*
  * Compare and exchange of `size` bytes (1, 2, 4, 8) within one page, atomic against the guest's
- * CPUs. `old` and `new` point to values of that size. 0: exchanged; 1: memory differed, and *old
- * is now what it had; -EFAULT: not writable memory; -EINVAL: crosses a page or is of no such size.
+ * CPUs. `old` and `desired` point to values of that size. 0: exchanged; 1: memory differed, and
+ * *old is now what it had; -EFAULT: not writable memory; -EINVAL: crosses a page or is of no such
+ * size.
  */
-int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *new, size_t size);
+int guest_cmpxchg(struct guest_memory *mem, gpa_t gpa, void *old, const void *desired, size_t size);
 
 #endif

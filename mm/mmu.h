@@ -52,14 +52,14 @@ struct mmu_stats {
  */
 struct mmu_ops {
 	/*
-	 * A change is about to be made: `old` is NULL when a slot is created, `new` is NULL when
+	 * A change is about to be made: `old` is NULL when a slot is created, `now` is NULL when
 	 * one is deleted; both when one moves or changes its flags. Get hold of all that the
 	 * change needs. Nothing is visible yet; -ENOMEM refuses the change.
 	 */
-	int (*slot_prepare)(void *mmu, const struct memslot *old, struct memslot *new);
+	int (*slot_prepare)(void *mmu, const struct memslot *old, struct memslot *now);
 
 	/* The change announced by slot_prepare() is not going to be made. */
-	void (*slot_cancel)(void *mmu, const struct memslot *old, struct memslot *new);
+	void (*slot_cancel)(void *mmu, const struct memslot *old, struct memslot *now);
 
 	/*
 	 * `slot` is going away or moves. It is published as SLOT_INVALID and a grace period has
@@ -74,7 +74,7 @@ struct mmu_ops {
 	 * new one (slots_generation()); an engine whose MMIO entries keep fewer bits of it drops
 	 * them all when its own bits wrap. Bounded work, whatever the slot's size.
 	 */
-	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *new,
+	void (*slot_commit)(void *mmu, const struct memslot *old, const struct memslot *now,
 			    uint64_t generation);
 
 	/*

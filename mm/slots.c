@@ -80,9 +80,9 @@ void slot_set_dirty(const struct memslot *slot, gfn_t gfn)
 
 /* --- the engine, if there is one; slots_lock held --- */
 
-static int engine_prepare(struct guest_memory *mem, const struct memslot *old, struct memslot *new)
+static int engine_prepare(struct guest_memory *mem, const struct memslot *old, struct memslot *now)
 {
-	return mem->ops ? mem->ops->slot_prepare(mem->mmu, old, new) : 0;
+	return mem->ops ? mem->ops->slot_prepare(mem->mmu, old, now) : 0;
 }
 
 static void engine_flush(struct guest_memory *mem, const struct memslot *slot)
@@ -92,10 +92,10 @@ static void engine_flush(struct guest_memory *mem, const struct memslot *slot)
 }
 
 static void engine_commit(struct guest_memory *mem, const struct memslot *old,
-			  const struct memslot *new)
+			  const struct memslot *now)
 {
 	if (mem->ops)
-		mem->ops->slot_commit(mem->mmu, old, new, slots_generation(mem));
+		mem->ops->slot_commit(mem->mmu, old, now, slots_generation(mem));
 }
 
 /* --- the two copies; slots_lock held --- */
@@ -187,44 +187,44 @@ static void withdraw(struct guest_memory *mem, const struct memslot *slot)
 	engine_flush(mem, slot);
 }
 
-/* Put `new` in the place of `old`; either may be NULL. */
-static void replace(struct guest_memory *mem, const struct memslot *old, const struct memslot *new)
+/* Put `now` in the place of `old`; either may be NULL. */
+static void replace(struct guest_memory *mem, const struct memslot *old, const struct memslot *now)
 {
 	struct slot_array *next = prepare(mem);
 
 	if (old)
 		erase(next, old->id);
-	if (new)
-		insert(next, new);
+	if (now)
+		insert(next, now);
 	publish(mem, next);
 	finish(mem);
-	engine_commit(mem, old, new);
+	engine_commit(mem, old, now);
 }
 
 /* --- changes --- */
 
-static int insert_new(struct guest_memory *mem, struct memslot *new)
+static int insert_new(struct guest_memory *mem, struct memslot *now)
 {
 	struct slot_array *cur;
 	int err;
 
 	slots_lock(mem);
 	cur = slots_get(mem);
-	err = by_id(cur, new->id) || overlaps(cur, new->id, new->base, new->nr_pages) ? -EEXIST : 0;
+	err = by_id(cur, now->id) || overlaps(cur, now->id, now->base, now->nr_pages) ? -EEXIST : 0;
 	if (!err)
-		err = engine_prepare(mem, NULL, new);
+		err = engine_prepare(mem, NULL, now);
 	if (!err)
-		replace(mem, NULL, new);
+		replace(mem, NULL, now);
 	slots_unlock(mem);
 	return err;
 }
 
 /* Saves the work of clearing memory for a slot that has no place; insert_new() decides. */
-static bool has_place(struct guest_memory *mem, const struct memslot *new)
+static bool has_place(struct guest_memory *mem, const struct memslot *now)
 {
 	struct slot_array *cur = slots_get(mem);
 
-	return !by_id(cur, new->id) && !overlaps(cur, new->id, new->base, new->nr_pages);
+	return !by_id(cur, now->id) && !overlaps(cur, now->id, now->base, now->nr_pages);
 }
 
 static void free_slot(struct memslot *slot)
@@ -339,7 +339,7 @@ int slots_delete(struct guest_memory *mem, unsigned id)
 
 static int move_locked(struct guest_memory *mem, unsigned id, gfn_t base)
 {
-	struct memslot *cur = by_id(slots_get(mem), id), old, new;
+	struct memslot *cur = by_id(slots_get(mem), id), old, now;
 	int err;
 
 	if (!cur)
@@ -348,14 +348,14 @@ static int move_locked(struct guest_memory *mem, unsigned id, gfn_t base)
 		return -EINVAL;
 	if (overlaps(slots_get(mem), id, base, cur->nr_pages))
 		return -EEXIST;
-	old = new = *cur;
-	new.base = base;
-	new.origin = base.v - (old.base.v - old.origin);
-	err = engine_prepare(mem, &old, &new);
+	old = now = *cur;
+	now.base = base;
+	now.origin = base.v - (old.base.v - old.origin);
+	err = engine_prepare(mem, &old, &now);
 	if (err)
 		return err;
 	withdraw(mem, &old);
-	replace(mem, &old, &new);
+	replace(mem, &old, &now);
 	return 0;
 }
 
@@ -381,24 +381,24 @@ static void note_change(struct guest_memory *mem, const struct memslot *old, uin
 /* The new log is cleared page by page as the slot is settled. */
 static int change_flags_locked(struct guest_memory *mem, struct memslot *old, uint32_t flags)
 {
-	struct memslot new = *old;
+	struct memslot now = *old;
 	bool log = flags & SLOT_DIRTY_LOG;
 	int err = 0;
 
-	new.flags = flags;
+	now.flags = flags;
 	if (log && !old->dirty)
-		err = dirty_log_create(&new);
+		err = dirty_log_create(&now);
 	if (!log)
-		new.dirty = NULL;
+		now.dirty = NULL;
 	if (!err) {
-		err = engine_prepare(mem, old, &new);
-		if (err && new.dirty != old->dirty &&new.dirty)
-			dirty_log_destroy(&new);
+		err = engine_prepare(mem, old, &now);
+		if (err && now.dirty != old->dirty && now.dirty)
+			dirty_log_destroy(&now);
 	}
 	if (err)
 		return err;
 	note_change(mem, old, flags);
-	replace(mem, old, &new);
+	replace(mem, old, &now);
 	if (old->dirty && !log)
 		dirty_log_destroy(old); /* drained in replace() */
 	return 0;

@@ -119,21 +119,21 @@ uint64_t spte_aged(const struct spte_format *f, uint64_t spte)
 }
 
 /* Is a right gone: a bit cleared that allows, or one set that forbids? */
-static bool takes_rights(const struct spte_format *f, uint64_t old, uint64_t new)
+static bool takes_rights(const struct spte_format *f, uint64_t old, uint64_t next)
 {
-	return (spte_restored(old) & ~spte_restored(new) & (f->read | f->exec | f->user)) ||
-	       (~old & new &(f->nx | f->supervisor));
+	return (spte_restored(old) & ~spte_restored(next) & (f->read | f->exec | f->user)) ||
+	       (~old & next & (f->nx | f->supervisor));
 }
 
-bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new)
+bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t next)
 {
 	if (!spte_is_present(old))
 		return false;
-	if (!spte_is_present(new) || (old ^ new) & (SPTE_ADDRESS | f->large))
+	if (!spte_is_present(next) || (old ^ next) & (SPTE_ADDRESS | f->large))
 		return true;
-	if ((old & f->mmu_writable) && !(new & f->write))
+	if ((old & f->mmu_writable) && !(next & f->write))
 		return true;
-	return (old & ~new & f->dirty) || takes_rights(f, old, new);
+	return (old & ~next & f->dirty) || takes_rights(f, old, next);
 }
 
 /* --- the truth table --- */

@@ -233,26 +233,26 @@ static inline uint64_t spte_load(spte_t *e)
 	return atomic_load_explicit(e, memory_order_acquire);
 }
 
-/* Replace *old by `new` in one step. False: *old is now what was there. */
-static inline bool spte_cas(spte_t *e, uint64_t *old, uint64_t new)
+/* Replace *old by `next` in one step. False: *old is now what was there. */
+static inline bool spte_cas(spte_t *e, uint64_t *old, uint64_t next)
 {
 	/* Release: pairs with spte_load(). Acquire on failure: *old may lead to a table. */
-	return atomic_compare_exchange_strong_explicit(e, old, new, memory_order_acq_rel,
+	return atomic_compare_exchange_strong_explicit(e, old, next, memory_order_acq_rel,
 						       memory_order_acquire);
 }
 
 /* Take out what hardware and fault handlers may be changing: nothing they set gets lost. */
-static inline uint64_t spte_exchange(spte_t *e, uint64_t new)
+static inline uint64_t spte_exchange(spte_t *e, uint64_t next)
 {
 	/* Acquire: the old entry may lead to a table. Release: pairs with spte_load(). */
-	return atomic_exchange_explicit(e, new, memory_order_acq_rel);
+	return atomic_exchange_explicit(e, next, memory_order_acq_rel);
 }
 
 /* Only into an entry that nobody else changes: one that is frozen, or in an unlinked table. */
-static inline void spte_store(spte_t *e, uint64_t new)
+static inline void spte_store(spte_t *e, uint64_t next)
 {
 	/* Release: pairs with spte_load(): after a thaw the flush is over. */
-	atomic_store_explicit(e, new, memory_order_release);
+	atomic_store_explicit(e, next, memory_order_release);
 }
 
 /* --- what an entry is --- */
@@ -362,7 +362,7 @@ static inline uint64_t spte_restored(uint64_t spte)
 }
 
 /*
- * Does replacing the leaf or table entry `old` by `new` leave something in TLBs that must be
+ * Does replacing the leaf or table entry `old` by `next` leave something in TLBs that must be
  * flushed? This is decided here only. A flush is due when the entry leads to another place or
  * loses a right. For writing, mmu_writable counts and not W, because spte_aged() may have taken W
  * a moment ago without a flush (P2, race 3). A dirty bit that is cleared counts as well: a CPU
@@ -371,7 +371,7 @@ static inline uint64_t spte_restored(uint64_t spte)
  * (SDM volume 3, 4.10.4.3). The user bit takes a right when it is cleared, and, on CPUs with SMEP
  * or SMAP, when it is set.
  */
-bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t new);
+bool spte_flush_is_due(const struct spte_format *f, uint64_t old, uint64_t next);
 
 /* --- MMIO entries --- */
 

@@ -179,14 +179,14 @@ static inline uint64_t load_entry(const struct walk_entry *e, const void *at)
 }
 
 /* False: the entry has changed since. */
-static bool update_entry(const struct walk_entry *e, void *at, uint64_t old, uint64_t new)
+static bool update_entry(const struct walk_entry *e, void *at, uint64_t old, uint64_t desired)
 {
 	uint32_t old32 = old;
 
 	if (e->shift == 3)
-		return __atomic_compare_exchange_n((uint64_t *)at, &old, new, false,
+		return __atomic_compare_exchange_n((uint64_t *)at, &old, desired, false,
 						   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-	return __atomic_compare_exchange_n((uint32_t *)at, &old32, new, false, __ATOMIC_RELAXED,
+	return __atomic_compare_exchange_n((uint32_t *)at, &old32, desired, false, __ATOMIC_RELAXED,
 					   __ATOMIC_RELAXED);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause. Run: spin -run -safety -m1000000 tests/model/tdp_freeze.pml */
 /*
  * Removal of a part of the two-dimensional tables while vCPUs fault on it and hardware walks it
- * (ept/zap.c, ept/fault.c). One entry `upper` leads to a table of one entry `lower`, which leads
+ * (ept/unmap.c, ept/fault.c). One entry `upper` leads to a table of one entry `lower`, which leads
  * to a frame; table pages are taken from a pool and used again.
  *
  * A vCPU is in guest mode, where hardware walks from `upper`, or from a table it has cached, or
  * uses a cached translation; or it is in the hypervisor, where it handles a fault in steps. The
- * remover goes through the steps of ept/zap.c, twice.
+ * remover goes through the steps of ept/unmap.c, twice.
  *
  * Checked: nobody, software or hardware, looks into a page that was freed; nothing is installed in
  * a table after its entries were taken out, to be lost with it; nothing is linked where running

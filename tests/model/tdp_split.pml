@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause. Run: spin -run -safety -m1000000 tests/model/tdp_split.pml */
 /*
  * Faults on the way down to one page, with large pages on it, as a dirty log begins and parts are
- * taken away (walk() in ept/fault.c, ept/protect.c, ept/zap.c). e[l] is the entry on the way on level l; a
+ * taken away (walk() in ept/fault.c, ept/protect.c, ept/unmap.c). e[l] is the entry on the way on level l; a
  * table has no other. That removed tables are used again is not modelled: tdp_freeze.pml.
  *
  * A handler has the slot with or without the log, as it was when it began; without it, it wants the

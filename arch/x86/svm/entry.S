@@ -14,7 +14,7 @@
 	.globl svm_run_guest
 	.type svm_run_guest, @function
 /*
- * RDI: gpr[], RAX: the VMCB, RDX: the host's, both physical. Called by svm_enter() (svm/insn.h); all
+ * RDI: gpr[], RAX: the VMCB, RDX: the host's, both physical. Called by svm_enter() (svm/instructions.h); all
  * general registers but RBP, RBX, R12 and R13 are lost: the caller has use for these, and C would have
  * all that a callee saves kept.
  */

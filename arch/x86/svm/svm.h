@@ -3,7 +3,7 @@
 #ifndef ARCH_X86_SVM_SVM_H
 #define ARCH_X86_SVM_SVM_H
 
-#include "arch/x86/svm/insn.h"
+#include "arch/x86/svm/instructions.h"
 #include "arch/x86/svm/vmcb.h"
 #include "arch/x86/tags.h"
 #include "arch/x86/virt.h"

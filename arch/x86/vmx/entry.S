@@ -50,7 +50,7 @@
 	.text
 /*
  * RDI: struct virt_vcpu, which begins with gpr[]. CF: the entry failed, the guest did not run.
- * Called by vmx_enter() (vmx/insn.h); all general registers but RBP, RBX, R12 and R13 are lost.
+ * Called by vmx_enter() (vmx/instructions.h); all general registers but RBP, RBX, R12 and R13 are lost.
  */
 	ENTER vmx_resume, vmresume
 	ENTER vmx_launch, vmlaunch

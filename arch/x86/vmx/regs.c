@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reading and writing a vCPU's registers where VMX keeps them: in the current VMCS, in the CPU
- * itself (vcpu.c), or in an area of MSRs. Those of the paging mode are in cr.c.
+ * itself (vcpu.c), or in an area of MSRs. Those of the paging mode are in paging.c.
  */
 #include "arch/x86/regs.h"
 

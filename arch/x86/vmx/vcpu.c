@@ -17,7 +17,7 @@
 
 #define LONGEST_RUN_MS 10
 
-/* What stays over a reset: the exits that go with what the guest runs with (cr.c). */
+/* What stays over a reset: the exits that go with what the guest runs with (paging.c). */
 #define CONTROLS_OF_PAGING (PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE)
 
 static_assert(offsetof(struct virt_vcpu, host_rsp) == 17 * 8, "as entry.S has it");

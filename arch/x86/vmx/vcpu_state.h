@@ -33,7 +33,7 @@ struct vmx_vcpu {
 	uint64_t eptp;                      /* EPT pointer */
 	uint64_t resident[VMX_NR_RESIDENT]; /* while the vCPU is not loaded */
 	uint32_t host_cpu;                  /* whose host state the VMCS has: index + 1 */
-	bool apart; /* the CPU runs with other paging registers than the guest's (vmx/cr.c) */
+	bool apart; /* the CPU runs with other paging registers than the guest's (vmx/paging.c) */
 	bool new_segments; /* written since the last entry, and not looked at yet */
 	bool flush_tdp;    /* INVEPT before the next entry */
 };

@@ -5,7 +5,7 @@
 
 #include "arch/x86/tags.h"
 #include "arch/x86/virt.h"
-#include "arch/x86/vmx/insn.h"
+#include "arch/x86/vmx/instructions.h"
 #include "arch/x86/vmx/vmcs.h"
 #include "lib/types.h"
 
@@ -82,7 +82,7 @@ static inline void vmx_control(enum vmcs_field field, uint32_t bits, bool on)
 	vmwrite(field, on ? val | bits : val & ~(uint64_t)bits);
 }
 
-/* The registers of the paging mode as the guest has them (cr.c). */
+/* The registers of the paging mode as the guest has them (paging.c). */
 uint64_t vmx_read_cr0(void);
 uint64_t vmx_read_cr3(struct virt_vcpu *v);
 uint64_t vmx_read_cr4(void);

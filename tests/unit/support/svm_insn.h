@@ -6,7 +6,7 @@
 #ifndef TESTS_UNIT_SUPPORT_SVM_INSN_H
 #define TESTS_UNIT_SUPPORT_SVM_INSN_H
 
-#define ARCH_X86_SVM_INSN_H
+#define ARCH_X86_SVM_INSTRUCTIONS_H
 
 #include <stdint.h>
 

@@ -12,7 +12,7 @@
 #define ARCH_X86_CPU_H
 #define ARCH_X86_LAYOUT_H
 #define ARCH_X86_PERCPU_H
-#define ARCH_X86_VMX_INSN_H
+#define ARCH_X86_VMX_INSTRUCTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

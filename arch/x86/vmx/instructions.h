@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMX instructions (Intel SDM volume 3, "VMX Instruction Reference"). */
-#ifndef ARCH_X86_VMX_INSN_H
-#define ARCH_X86_VMX_INSN_H
+#ifndef ARCH_X86_VMX_INSTRUCTIONS_H
+#define ARCH_X86_VMX_INSTRUCTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The instructions of SVM that C needs (APM volume 3, "System Instruction Reference"). */
-#ifndef ARCH_X86_SVM_INSN_H
-#define ARCH_X86_SVM_INSN_H
+#ifndef ARCH_X86_SVM_INSTRUCTIONS_H
+#define ARCH_X86_SVM_INSTRUCTIONS_H
 
 #include <stdint.h>
 
