@@ -8,16 +8,12 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/msr_safe.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
 #include "lib/panic.h"
-
-#define CPUID_SVM      0x8000000a
-#define SVM_EDX_NPT    BIT(0)
-#define SVM_EDX_NRIPS  BIT(3)
-#define SVM_EDX_DECODE BIT(7)
 
 /* Two bits an MSR (read, write), three ranges of 2 KiB (section 15.11). */
 #define MSRPM_SIZE 0x2000
@@ -53,14 +49,14 @@ static bool is_lax(void)
 /* That there is SVM, and that it is not locked off, preflight_verdict() has seen. */
 int svm_cpu_probe(void)
 {
-	struct cpuid r = cpuid(CPUID_SVM);
+	struct cpuid r = cpuid(0x8000000a);
 
-	svm_has_nrips = r.edx & SVM_EDX_NRIPS;
-	svm_has_decode_assists = r.edx & SVM_EDX_DECODE;
+	svm_has_nrips = r.edx & CPUID_MASK(CPUID_SVM_NRIPS);
+	svm_has_decode_assists = r.edx & CPUID_MASK(CPUID_SVM_DECODE_ASSISTS);
 	virt_caps = (struct virt_caps){
 		.name = "SVM",
-		.tdp = r.edx & SVM_EDX_NPT,
-		.tdp_has_1g = cpuid(0x80000001).edx & BIT(26),
+		.tdp = r.edx & CPUID_MASK(CPUID_SVM_NP),
+		.tdp_has_1g = cpuid(0x80000001).edx & CPUID_MASK(CPUID_PAGE_1GB),
 		.tdp_has_ad = true,
 		.unrestricted = true,
 		.xsaves = true,

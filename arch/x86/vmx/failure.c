@@ -5,6 +5,7 @@
  * or After Loading Guest State").
  */
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/regs.h"
@@ -34,10 +35,11 @@ static __cold void read_msr_limits(struct vmx_limits *l)
 {
 	uint32_t extended = cpuid(0x80000001).edx;
 
-	l->efer = EFER_SCE | (extended & BIT(20) ? EFER_NXE : 0) |
-		  (extended & BIT(29) ? EFER_LME | EFER_LMA : 0);
-	l->debugctl = GENMASK_ULL(15, 6) | GENMASK_ULL(1, 0) |
-		      (cpuid_count(7, 0).ecx & BIT(24) ? DEBUGCTL_BUS_LOCK : 0);
+	l->efer = EFER_SCE | (extended & CPUID_MASK(CPUID_NX) ? EFER_NXE : 0) |
+		  (extended & CPUID_MASK(CPUID_LM) ? EFER_LME | EFER_LMA : 0);
+	l->debugctl =
+		GENMASK_ULL(15, 6) | GENMASK_ULL(1, 0) |
+		(cpuid_count(7, 0).ecx & CPUID_MASK(CPUID_BUS_LOCK_DETECT) ? DEBUGCTL_BUS_LOCK : 0);
 }
 
 static __cold void read_limits(struct vmx_limits *l)
@@ -54,8 +56,8 @@ static __cold void read_limits(struct vmx_limits *l)
 		.cr4_fixed1 = vmx_setup.cr4_fixed1,
 		.physical_bits = paging_phys_bits(),
 		.linear_bits = vmx_setup.linear_bits,
-		.has_sgx = features.ebx & BIT(2),
-		.has_rtm = features.ebx & BIT(11),
+		.has_sgx = features.ebx & CPUID_MASK(CPUID_SGX),
+		.has_rtm = features.ebx & CPUID_MASK(CPUID_RTM),
 	};
 	read_control_limits(l);
 	read_msr_limits(l);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
@@ -176,7 +177,7 @@ int vmx_cpu_probe(void)
 	struct vmx_setup *s = &vmx_setup;
 	int r;
 
-	if (!(cpuid(1).ecx & BIT(5))) {
+	if (!(cpuid(1).ecx & CPUID_MASK(CPUID_VMX))) {
 		log_error("vmx: this CPU has no VMX");
 		return -ENODEV;
 	}
@@ -185,7 +186,7 @@ int vmx_cpu_probe(void)
 		return r;
 	settle(s);
 	read_fixed_bits(s);
-	s->linear_bits = cpuid_count(7, 0).ecx & BIT(16) ? 57 : 48;
+	s->linear_bits = cpuid_count(7, 0).ecx & CPUID_MASK(CPUID_LA57) ? 57 : 48;
 	s->revision = FIELD_GET(VMX_BASIC_REVISION, rdmsr(MSR_VMX_BASIC));
 	s->preemption_shift = FIELD_GET(VMX_MISC_PREEMPTION_SHIFT, rdmsr(MSR_VMX_MISC));
 	fill_caps(s);
