@@ -301,9 +301,10 @@ void vmx_decode_exit(struct virt_vcpu *v, struct vm_exit *exit)
 	v->idt_event.type = EVENT_NONE;
 	if (unlikely(event & INTR_VALID))
 		decode_idt_event(v, event);
-	if (likely(reason < VMX_NR_EXITS && plain[reason]))
-		exit->reason = plain[reason];
-	else if (reason == VMX_EXIT_IO)
+	exit->reason = likely(reason < VMX_NR_EXITS) ? plain[reason] : EXIT_NONE;
+	if (likely(exit->reason != EXIT_NONE))
+		return;
+	if (reason == VMX_EXIT_IO)
 		decode_io(v, exit);
 	else if (reason == VMX_EXIT_EPT_VIOLATION)
 		decode_ept_violation(v, exit);
