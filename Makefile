@@ -175,6 +175,9 @@ $(addprefix $(BUILD)/unit/,test_vm test_vm_slices test_vm_log): $(VM_FAKED)
 # The memory of a guest's code, with the steps of a look-up in the test's hands.
 $(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
 
+# What the emulator asks for system instructions.
+$(BUILD)/unit/test_insn_callbacks: $(BUILD)/unit/obj/vmm/exit/insn_callbacks.o
+
 # From one vCPU to another, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
 $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o

@@ -96,7 +96,7 @@ static void note_young(struct aging *a, gfn_t gfn, unsigned level)
 	uint64_t from = max(gfn.v, a->range.start.v);
 	uint64_t to = min(gfn.v + spte_pages(level), a->range.end.v);
 
-	a->nr += to - from;
+	a->nr += a->young ? to - from : spte_pages(level);
 	for (; a->young && from < to; from++) {
 		uint64_t i = from - a->range.start.v;
 
@@ -118,6 +118,8 @@ static void age_entry(struct aging *a, spte_t *e, unsigned level, gfn_t gfn)
 			age_table(a, tdp_table(spte), level - 1, gfn);
 			return;
 		}
+		if (!a->young && gfn.v < a->range.start.v)
+			return; /* counted where it begins */
 		next = spte_aged(f, spte);
 		if (next == spte)
 			return;

@@ -57,8 +57,9 @@ static bool is_sparse(const struct tdp *t, spte_t *root, gfn_t gfn)
 }
 
 /*
- * Where to begin to unmap, for a slice that ends at `end`: with a gigabyte done that one page can
- * map, at its beginning. By then its table has few small pages below it, and goes as well.
+ * Where to begin to unmap, for a slice that ends at `end` and crosses no border of a gigabyte: with
+ * a gigabyte done that one page can map, at its beginning. By then its table has few small pages
+ * below it, and goes as well.
  */
 static gfn_t start_of_unmap(const struct tdp *t, spte_t *root, const struct memslot *slot,
 			    gfn_t start, gfn_t end)
@@ -93,9 +94,11 @@ uint64_t tdp_settle(void *mmu, const struct memslot *slot, uint32_t changed, uin
 	if (!root)
 		return end;
 	to = end_of_slice(t, root, start, to);
-	if (has_to_unmap(t, slot, changed))
+	if (has_to_unmap(t, slot, changed)) {
+		to = GFN(min(to.v, ALIGN_DOWN(start.v, spte_pages(3)) + spte_pages(3)));
 		tdp_unmap_range(t, start_of_unmap(t, root, slot, start, to), to);
-	else if (changed & slot->flags & SLOT_DIRTY_LOG)
+	} else if (changed & slot->flags & SLOT_DIRTY_LOG) {
 		tdp_log_range(t, start, to);
+	}
 	return to.v - slot->base.v;
 }

@@ -166,8 +166,9 @@ void tdp_zap_all(struct tdp *t);
 
 /*
  * Which of the 4K pages [start, end) have been accessed since the last call? Sets bit i of `young`
- * (cleared by the caller; may be NULL) for page start + i, all bits of a large page. Returns their
- * number. Does not flush, so that a page in constant use may look old: a hint. slots_lock held.
+ * (cleared by the caller; NULL: only count) for page start + i, all bits of a large page. Returns
+ * their number. Does not flush, so that a page in constant use may look old: a hint. slots_lock
+ * held.
  */
 uint64_t tdp_age_range(struct tdp *t, gfn_t start, gfn_t end, uint64_t *young);
 

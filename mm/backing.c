@@ -198,7 +198,7 @@ bool backing_destroy(struct memslot *slot, uint64_t *built)
 		uint64_t chunk = slot->chunk[*built - 1];
 
 		free_chunk(chunk);
-		budget -= chunk & CHUNK_RUN ? 1 : SLICE_CHUNKS;
+		budget = chunk & CHUNK_RUN ? budget - 1 : 0; /* a table ends the slice */
 	}
 	if (*built)
 		return false;

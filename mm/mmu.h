@@ -103,8 +103,9 @@ struct mmu_ops {
 
 	/*
 	 * Which of the pages [start, end) were accessed since the last call? Sets bit i of `young`
-	 * (cleared by the caller; may be NULL) for page start + i. Returns their number. A hint: it
-	 * does not flush, so a page in constant use may look old.
+	 * (cleared by the caller) for page start + i. Returns their number. With `young` NULL they
+	 * are only counted, and a large page as a whole in the call that has its first page. A
+	 * hint: it does not flush, so a page in constant use may look old.
 	 */
 	uint64_t (*age)(void *mmu, gfn_t start, gfn_t end, uint64_t *young);
 

@@ -183,7 +183,7 @@ int dirty_collect(struct vm *vm, enum dirty_user user, gfn_t first, uint64_t nr_
 	for (unsigned id = 0; id < VM_RAM_SLOTS && !r; id++)
 		r = collect_slot(vm, id, first, nr_pages, bitmap);
 	if (r)
-		return r;
+		return r == -EAGAIN ? -EBUSY : r; /* stopped and begun anew meanwhile */
 	n = count_bits(bitmap, nr_pages / 64);
 	atomic_fetch_add(&vm->dirty.total, (uint64_t)n);
 	return n;

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "mm/backing.h"
+#include "mm/frames.h"
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/tdp_world.h"
 
@@ -150,6 +152,61 @@ static void a_gigabyte_comes_back(void **state)
 	assert_int_equal(level, 3);
 	world_check_tree();
 	world_destroy();
+}
+
+/* Also when slices end in the middle of it, and the slot goes on behind it. */
+static void a_gigabyte_comes_back_from_a_larger_slot(void **state)
+{
+	unsigned level;
+
+	for (unsigned pieces = 1; pieces <= 9; pieces++) {
+		world_create(2 * GIB + 256 * MIB, &world_format[WORLD_NPT], 3);
+		assert_int_equal(slots_create(&world.mem, 0, GFN(BASE), GIG + 0x4000, 0), 0);
+		assert_int_equal(slots_set_flags(&world.mem, 0, SLOT_DIRTY_LOG), 0);
+		for (unsigned i = 0; i < pieces; i++)
+			assert_int_equal(world_fault(0, BASE + 512 * i, W), RET_PF_FIXED);
+		assert_int_equal(slots_set_flags(&world.mem, 0, 0), 0);
+		assert_int_equal(world_fault(0, BASE + 7, W), RET_PF_FIXED);
+		world_spte(BASE + 7, &level);
+		assert_int_equal(level, 3);
+		world_destroy();
+	}
+}
+
+/* --- giving back -------------------------------------------------------------------------------
+ */
+
+/* Tables of single frames below a run, as in memory that was short of runs for a while. */
+static void a_run_and_tables_go_in_slices(void **state)
+{
+	enum { TABLES = 70 };
+	static uint64_t chunks[TABLES + 1];
+	struct memslot slot = {.nr_pages = (TABLES + 1) * 512, .chunk = chunks};
+	uint64_t built = TABLES + 1, calls = 0;
+	struct frames_stats before, after;
+	pfn_t run;
+
+	host_arena_with_frames(64 * MIB);
+	frames_stats(&before);
+	slot.chunk = pages_zalloc(order_of(sizeof(chunks)));
+	for (unsigned i = 0; i < TABLES; i++) {
+		uint64_t *table = page_zalloc();
+
+		table[0] = va_to_pfn(page_zalloc()).v;
+		((uint64_t *)slot.chunk)[i] = (uintptr_t)table;
+	}
+	assert_true(frames_alloc(ORDER_2M, &run));
+	((uint64_t *)slot.chunk)[TABLES] = pfn_to_hpa(run).v | CHUNK_RUN;
+	for (bool over = false; !over; calls++) {
+		uint64_t was = built;
+
+		over = backing_destroy(&slot, &built);
+		assert_in_range(was - built, 1, 2);
+	}
+	assert_true(calls >= TABLES);
+	frames_stats(&after);
+	assert_int_equal(after.free, before.free);
+	host_arena_destroy();
 }
 
 /* --- faults and slices in turn ------------------------------------------------------------------
@@ -379,6 +436,8 @@ int main(void)
 		cmocka_unit_test(a_slice_is_bounded),
 		cmocka_unit_test(empty_memory_goes_fast),
 		cmocka_unit_test(a_gigabyte_comes_back),
+		cmocka_unit_test(a_gigabyte_comes_back_from_a_larger_slot),
+		cmocka_unit_test(a_run_and_tables_go_in_slices),
 		cmocka_unit_test(a_log_that_has_begun_misses_nothing),
 		cmocka_unit_test(a_slot_may_change_between_slices),
 	};

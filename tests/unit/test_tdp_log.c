@@ -246,6 +246,25 @@ static uint64_t age(uint64_t start, uint64_t end, uint64_t *young)
 	return n;
 }
 
+/* A count in pieces. */
+static uint64_t age_all(uint64_t start, uint64_t end)
+{
+	uint64_t n = 0;
+
+	for (; start < end; start += 0x2000)
+		n += age(start, start + 0x2000, NULL);
+	return n;
+}
+
+static void test_a_large_page_is_counted_once(void **state)
+{
+	world_with_memory(WORLD_NPT, 3, 0x40000, 0x40000, 0);
+	assert_int_equal(world_fault(0, 0x51234, R), RET_PF_FIXED);
+	assert_int_equal(age_all(0x40000, 0x80000), 0x40000);
+	assert_int_equal(age_all(0x40000, 0x80000), 0);
+	world_destroy();
+}
+
 static void test_aging(void **state)
 {
 	for (unsigned f = 0; f < WORLD_FORMATS; f++) {
@@ -314,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_dirty_log_without_memory),
 		cmocka_unit_test(test_write_splits_logged_large_page),
 		cmocka_unit_test(test_aging),
+		cmocka_unit_test(test_a_large_page_is_counted_once),
 		cmocka_unit_test(test_protect_after_aging_flushes),
 		cmocka_unit_test(test_large_pages_age_as_one),
 	};

@@ -152,10 +152,10 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		do_xsetbv(v);
 		break;
 	case EXIT_WBINVD:
-		wbinvd_exit(v);
+		no_effect_wbinvd(v);
 		break;
 	case EXIT_PAUSE:
-		pause_exit(v);
+		no_effect_pause(v);
 		break;
 	case EXIT_TASK_SWITCH:
 		task_switch_exit(v, exit);

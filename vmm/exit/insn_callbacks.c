@@ -210,6 +210,22 @@ static int write_msr(struct emul_ctx *c)
 	return msr_execute_wrmsr(ic->v) ? EMUL_OK : fault(c, X86_TRAP_GP);
 }
 
+/*
+ * A call that is to be executed again has moved RIP back, as is right behind an exit. Here RIP is
+ * still at the instruction; and who emulates many instructions in a row is to look around first.
+ */
+static int call_hypervisor(struct vcpu *v)
+{
+	uint64_t rip = v->virt.rip;
+
+	hypercall(v);
+	if (v->virt.rip == rip)
+		return EMUL_OK;
+	v->virt.rip = rip;
+	vcpu_request(v, REQ_EVENT);
+	return EMUL_AGAIN;
+}
+
 int insn_system(struct emul_ctx *c)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
@@ -240,8 +256,7 @@ int insn_system(struct emul_ctx *c)
 		return EMUL_OK;
 	case OP_VMCALL:
 	case OP_VMMCALL:
-		hypercall(v);
-		return EMUL_OK;
+		return call_hypervisor(v);
 	case OP_RDPMC: /* no performance counters in the guest's CPUID */
 		return fault(c, X86_TRAP_GP);
 	default: /* nor MONITOR */

@@ -4,7 +4,7 @@
 #include "vmm/exit/insn.h"
 
 /* Caches are coherent with all that a guest can reach, so there is nothing to write back. */
-void wbinvd_exit(struct vcpu *v)
+void no_effect_wbinvd(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_WBINVD);
 
@@ -14,7 +14,7 @@ void wbinvd_exit(struct vcpu *v)
 		vcpu_skip(v, len);
 }
 
-void pause_exit(struct vcpu *v)
+void no_effect_pause(struct vcpu *v)
 {
 	unsigned len = insn_exit_length(v, OP_PAUSE);
 

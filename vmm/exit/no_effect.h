@@ -5,7 +5,7 @@
 
 struct vcpu;
 
-void wbinvd_exit(struct vcpu *v); /* WBINVD and INVD */
-void pause_exit(struct vcpu *v);  /* PAUSE, when vCPUs share the CPU */
+void no_effect_wbinvd(struct vcpu *v); /* WBINVD and INVD */
+void no_effect_pause(struct vcpu *v);  /* PAUSE, when vCPUs share the CPU */
 
 #endif
