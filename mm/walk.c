@@ -15,18 +15,16 @@
 
 /* --- formats --- */
 
+/* The bits that are in the same place in each format. */
+#define ENTRY_BITS                                                                                 \
+	.present = PTE_P, .write = PTE_RW, .user = PTE_US, .execute = PTE_NX, .inverted = PTE_NX,  \
+	.accessed = PTE_A, .dirty = PTE_D, .large = PTE_PS
+
 /* 32-bit paging: SDM volume 3, 4.3. There is no NX: its bit is never set. */
 static const struct walk_entry narrow = {
 	.shift = 2,
 	.index_bits = 10,
-	.present = PTE_P,
-	.write = PTE_RW,
-	.user = PTE_US,
-	.execute = PTE_NX,
-	.inverted = PTE_NX,
-	.accessed = PTE_A,
-	.dirty = PTE_D,
-	.large = PTE_PS,
+	ENTRY_BITS,
 	.high_base = GENMASK_ULL(20, 13),
 };
 
@@ -34,14 +32,7 @@ static const struct walk_entry narrow = {
 static const struct walk_entry wide = {
 	.shift = 3,
 	.index_bits = 9,
-	.present = PTE_P,
-	.write = PTE_RW,
-	.user = PTE_US,
-	.execute = PTE_NX,
-	.inverted = PTE_NX,
-	.accessed = PTE_A,
-	.dirty = PTE_D,
-	.large = PTE_PS,
+	ENTRY_BITS,
 };
 
 #define PAE_HIGH GENMASK_ULL(62, 52)
