@@ -34,13 +34,14 @@ void work_init(enum onexit onexit, bool bad_config)
 
 /* --- VMs that have ended --- */
 
-static bool is_any_reapable(void)
+/* NULL: there is none. */
+static struct vm *find_reapable(void)
 {
-	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
-		if (atomic_load(&vm->reapable))
-			return true;
-	}
-	return false;
+	struct vm *vm = vm_next(NULL);
+
+	while (vm && !atomic_load(&vm->reapable))
+		vm = vm_next(vm);
+	return vm;
 }
 
 static void note_status(uint32_t status)
@@ -52,15 +53,14 @@ static void note_status(uint32_t status)
 /* False: there is none. */
 static bool take_reapable(void)
 {
-	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
-		if (!atomic_load(&vm->reapable))
-			continue;
-		note_status(vm->status);
-		list_del(&vm->link);
-		ending = vm;
-		return true;
-	}
-	return false;
+	struct vm *vm = find_reapable();
+
+	if (!vm)
+		return false;
+	note_status(vm->status);
+	list_del(&vm->link);
+	ending = vm;
+	return true;
 }
 
 bool work_is_restarting(void)
@@ -157,7 +157,7 @@ static bool zap_some(void)
 
 static bool is_any_vm_left(void)
 {
-	return vm_next(NULL) || ending || beginning;
+	return vm_next(NULL) || work_is_restarting();
 }
 
 /* The list of VMs is the boot CPU's, and so is what is done with it. */
@@ -165,7 +165,7 @@ bool work_is_pending(void)
 {
 	if (host_cpu_id() != 0)
 		return false;
-	return is_any_reapable() || is_any_zapping() || ending || beginning || monitor_is_busy() ||
+	return find_reapable() || is_any_zapping() || work_is_restarting() || monitor_is_busy() ||
 	       (!over && !is_any_vm_left());
 }
 
@@ -180,7 +180,7 @@ static bool do_slice(void)
 		over = false;
 	else if (!over)
 		all_ended();
-	return more || ending || beginning;
+	return more || work_is_restarting();
 }
 
 /* Between two slices: whatever waits for this CPU. */
