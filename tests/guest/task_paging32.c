@@ -58,9 +58,12 @@ static void paging_off(void)
 	task_home()->cr3 = 0;
 }
 
-/* Each task finds its own page, again and again. */
-static void check_address_spaces(unsigned long ours, unsigned long theirs)
+/* Each task finds its own page, again and again, in the format of paging that `cr4` chooses. */
+static void check_address_spaces(unsigned long ours, unsigned long theirs, unsigned long cr4)
 {
+	write_cr4(read_cr4() | cr4);
+	write_cr3(ours);
+	write_cr0(read_cr0() | CR0_PG);
 	task_begin();
 	task_home()->cr3 = (uint32_t)ours;
 	task1.cr3 = (uint32_t)theirs;
@@ -74,28 +77,17 @@ static void check_address_spaces(unsigned long ours, unsigned long theirs)
 		CHECK_EQ(read_cr3(), ours);
 	}
 	CHECK_EQ(task1.cr3, theirs); /* which the CPU never stores */
+	paging_off();
 }
 
 TEST(page_tables_of_two_levels)
 {
-	unsigned long ours = make_two_levels(0x1000), theirs = make_two_levels(0x2000);
-
-	write_cr4(read_cr4() | CR4_PSE);
-	write_cr3(ours);
-	write_cr0(read_cr0() | CR0_PG);
-	check_address_spaces(ours, theirs);
-	paging_off();
+	check_address_spaces(make_two_levels(0x1000), make_two_levels(0x2000), CR4_PSE);
 }
 
 TEST(page_tables_of_pae)
 {
-	unsigned long ours = make_pae(0x1000), theirs = make_pae(0x2000);
-
-	write_cr4(read_cr4() | CR4_PAE);
-	write_cr3(ours);
-	write_cr0(read_cr0() | CR0_PG);
-	check_address_spaces(ours, theirs);
-	paging_off();
+	check_address_spaces(make_pae(0x1000), make_pae(0x2000), CR4_PAE);
 }
 
 TEST(no_paging_no_cr3)
