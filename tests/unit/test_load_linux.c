@@ -34,7 +34,6 @@ static void make_bzimage(struct load_fixture *f, bool is_64)
 	load_put(k, 0x211, 1, 1);
 	load_put(k, 0x22c, 0x7fffffff, 4);
 	load_put(k, 0x230, 0x200000, 4);
-	load_put(k, 0x234, 1, 1);
 	load_put(k, 0x236, is_64 ? 1 : 0, 2);
 	load_put(k, 0x238, 100, 4);
 	load_put(k, 0x258, 0x1000000, 8);
@@ -106,6 +105,44 @@ static void test_bzimage_setup_sects_0(void **state)
 	load_check_bytes(f, 0x1000000, f->image + 5 * 512, BZ_CODE);
 }
 
+/* The count of paragraphs is rounded up, and the file need not be padded. */
+static void test_bzimage_ends_in_a_paragraph(void **state)
+{
+	struct load_fixture *f = *state;
+
+	make_bzimage(f, true);
+	f->req.kernel.size -= 15;
+	load_ok(f);
+	load_check_bytes(f, 0x1000000, f->image + BZ_SETUP, BZ_CODE - 15);
+	assert_int_equal(load_peek(f, 0x1000000 + BZ_CODE - 15, 8), 0);
+}
+
+static void check_relocated(struct load_fixture *f, uint64_t addr)
+{
+	load_ok(f);
+	load_check_long64(f, addr + 0x200);
+	load_check_bytes(f, addr, f->image + BZ_SETUP, BZ_CODE);
+	assert_int_equal(load_peek(f, f->out.gpr[GPR_RSI] + 0x214, 4), addr);
+}
+
+/* A kernel that can run elsewhere goes elsewhere when its own place is taken, or is no memory. */
+static void test_bzimage_relocatable(void **state)
+{
+	struct load_fixture *f = *state;
+
+	make_bzimage(f, true);
+	load_put(f->image, 0x234, 1, 1);
+	check_relocated(f, 0x1000000);
+	load_put(f->image, 0x258, 0x90000, 8);
+	check_relocated(f, 0x200000);
+	load_put(f->image, 0x230, 0x1000000, 4);
+	check_relocated(f, 0x1000000);
+	load_put(f->image, 0x258, 0x1e00000, 8);
+	check_relocated(f, 0x1000000);
+	load_put(f->image, 0x258, 1ull << 32, 8);
+	check_relocated(f, 0x1000000);
+}
+
 static void test_initrd_limits(void **state)
 {
 	struct load_fixture *f = *state;
@@ -155,6 +192,14 @@ static void test_bzimage_bad(void **state)
 	bad_bzimage(f, 0x258, 0xfffff000, 8, -ENOMEM,
 		    "vm t: kernel: 0x400000 bytes at 0xfffff000 run into the end of memory "
 		    "at 0x2000000");
+	make_bzimage(f, true);
+	f->req.kernel.size -= 16;
+	load_fails(f, -ENOEXEC, "vm t: kernel: truncated: 5104 bytes of 5120");
+	make_bzimage(f, true);
+	load_put(f->image, 0x234, 1, 1);
+	load_put(f->image, 0x258, 1ull << 32, 8);
+	load_put(f->image, 0x230, 0x1000001, 4); /* no alignment at all: it stays where it is */
+	load_fails(f, -ENOEXEC, "vm t: kernel: wants to load above 4G");
 	f->req.cmdline = "0123456789";
 	bad_bzimage(f, 0x238, 9, 4, -EINVAL,
 		    "vm t: kernel: command line of 10 characters, it takes 9");
@@ -207,6 +252,40 @@ static void test_vmlinux_32(void **state)
 	load_ok(f);
 	load_check_prot32(f, 0x1000000);
 	assert_int_equal(load_peek(f, f->out.gpr[GPR_RSI] + 0x22c, 4), 0x37ffffff);
+}
+
+/* A virtual e_entry counts in its segment, as the ELF specification has it; also above 4G. */
+static void test_virtual_entry(void **state)
+{
+	struct load_fixture *f = *state;
+
+	load_make_elf(f, true, 0xffffffff81000010, load_two_segments, 2);
+	load_put(f->image, 64 + 16, 0xffffffff81000000, 8);
+	load_ok(f);
+	load_check_long64(f, 0x1000010);
+	load_make_elf(f, false, 0xc1200010, load_two_segments, 2);
+	load_put(f->image, 52 + 32 + 8, 0xc1200000, 4);
+	load_ok(f);
+	load_check_prot32(f, 0x1200010);
+	/* The last byte of the segment. */
+	load_put(f->image, 24, 0xc1202fff, 4);
+	load_ok(f);
+	load_check_prot32(f, 0x1202fff);
+}
+
+/* A first segment with the file's headers in the page below 1 MiB, as linkers make it. */
+static void test_headers_below_1m(void **state)
+{
+	static const struct elf_seg seg[] = {{LOAD, 0xff000, 0x1800, 0x2000, NULL}};
+	struct load_fixture *f = *state;
+	uint64_t before = load_peek(f, 0xff000, 8);
+
+	load_make_elf(f, true, 0x100010, seg, 1);
+	load_ok(f);
+	load_check_long64(f, 0x100010);
+	load_check_bytes(f, 0x100000, f->image + 0x2000, 0x800);
+	assert_int_equal(load_peek(f, 0x100800, 8), 0);
+	assert_int_equal(load_peek(f, 0xff000, 8), before);
 }
 
 /* Memory of a segment behind its file contents is zero, whatever was there. */
@@ -268,6 +347,9 @@ static void test_elf_bad(void **state)
 	bad_elf(f, ph2 + 24, 1ull << 32, 8, -ENOMEM,
 		"vm t: kernel: 0x3000 bytes at 0x100000000 run into the end of memory "
 		"at 0x100000000");
+	/* Nothing of it in memory. */
+	bad_elf(f, ph2 + 24, 0xfd000, 8, -ENOMEM,
+		"vm t: kernel: 0x3000 bytes at 0xfd000 run into the firmware's area at 0x9fc00");
 	bad_elf(f, ph2 + 40, 1ull << 62, 8, -ENOMEM,
 		"vm t: kernel: 0x4000000000000000 bytes at 0x1200000 run into the end of memory "
 		"at 0x2000000");
@@ -303,10 +385,22 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, load_setup, load_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bzimage_64),       T(test_bzimage_32),        T(test_bzimage_setup_sects_0),
-		T(test_initrd_limits),    T(test_bzimage_bad),       T(test_truncated_bzimage),
-		T(test_vmlinux_64),       T(test_vmlinux_32),        T(test_bss_is_cleared),
-		T(test_elf_bad),          T(test_too_many_segments), T(test_truncated_elf),
+		T(test_bzimage_64),
+		T(test_bzimage_32),
+		T(test_bzimage_setup_sects_0),
+		T(test_bzimage_ends_in_a_paragraph),
+		T(test_bzimage_relocatable),
+		T(test_initrd_limits),
+		T(test_bzimage_bad),
+		T(test_truncated_bzimage),
+		T(test_vmlinux_64),
+		T(test_vmlinux_32),
+		T(test_bss_is_cleared),
+		T(test_virtual_entry),
+		T(test_headers_below_1m),
+		T(test_elf_bad),
+		T(test_too_many_segments),
+		T(test_truncated_elf),
 		T(test_truncated_elf_32),
 	};
 

@@ -132,6 +132,7 @@ static bool read_phdr(const struct file *f, unsigned i, struct phdr64 *p)
 		return false;
 	*p = (struct phdr64){.type = p32.type,
 			     .offset = p32.offset,
+			     .vaddr = p32.vaddr,
 			     .paddr = p32.paddr,
 			     .file_size = p32.file_size,
 			     .mem_size = p32.mem_size,
@@ -175,7 +176,8 @@ static const char *add_segment(const struct phdr64 *p, struct elf_image *out)
 	out->load[out->nr++] = (struct elf_segment){.offset = p->offset,
 						    .file_size = p->file_size,
 						    .paddr = p->paddr,
-						    .mem_size = p->mem_size};
+						    .mem_size = p->mem_size,
+						    .vaddr = p->vaddr};
 	return NULL;
 }
 
@@ -211,8 +213,22 @@ bool elf_contains(const struct elf_image *elf, uint64_t addr)
 	for (unsigned i = 0; i < elf->nr; i++) {
 		const struct elf_segment *s = &elf->load[i];
 
-		if (addr >= s->paddr && addr - s->paddr < s->mem_size)
+		if (addr - s->paddr < s->mem_size)
 			return true;
 	}
 	return false;
+}
+
+bool elf_find_entry(const struct elf_image *elf, uint64_t *paddr)
+{
+	for (unsigned i = 0; i < elf->nr; i++) {
+		const struct elf_segment *s = &elf->load[i];
+
+		if (elf->entry - s->vaddr < s->mem_size) {
+			*paddr = s->paddr + (elf->entry - s->vaddr);
+			return true;
+		}
+	}
+	*paddr = elf->entry;
+	return elf_contains(elf, elf->entry);
 }

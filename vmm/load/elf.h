@@ -15,6 +15,7 @@
 struct elf_segment {
 	uint64_t offset, file_size; /* bytes of the file, checked to lie in it */
 	uint64_t paddr, mem_size;   /* mem_size >= file_size, > 0; no wrap-around */
+	uint64_t vaddr;             /* where the kernel will map it; unchecked */
 };
 
 struct elf_image {
@@ -31,7 +32,14 @@ bool elf_is_elf(const void *data, size_t size);
 /* Check and read `data`. NULL, or why it cannot be loaded. */
 const char *elf_parse(const void *data, size_t size, struct elf_image *out);
 
-/* Does `addr` lie in one of the segments? */
+/* Does the physical `addr` lie in one of the segments? */
 bool elf_contains(const struct elf_image *elf, uint64_t addr);
+
+/*
+ * Where the entry point is in physical memory. e_entry is a virtual address (System V ABI, chapter
+ * 4), so it counts in the segment that holds it by p_vaddr; some kernels' linker scripts write the
+ * physical address there instead. False if it lies in no segment either way.
+ */
+bool elf_find_entry(const struct elf_image *elf, uint64_t *paddr);
 
 #endif

@@ -22,10 +22,12 @@ enum {
 	HDR_VERSION = 0x206,      /* u16 */
 	HDR_LOADER = 0x210,       /* u8 type_of_loader */
 	HDR_LOADFLAGS = 0x211,    /* u8 */
+	HDR_CODE32_START = 0x214, /* u32: where the protected-mode part is */
 	HDR_RAMDISK = 0x218,      /* u32 address, u32 size */
 	HDR_CMDLINE = 0x228,      /* u32 address */
 	HDR_INITRD_MAX = 0x22c,   /* u32: the last address an initrd may occupy */
 	HDR_ALIGNMENT = 0x230,    /* u32 */
+	HDR_RELOCATABLE = 0x234,  /* u8: it runs at any aligned address */
 	HDR_XLOADFLAGS = 0x236,   /* u16 */
 	HDR_CMDLINE_SIZE = 0x238, /* u32, without the NUL */
 	HDR_PREF_ADDRESS = 0x258, /* u64 */
@@ -94,36 +96,81 @@ static int check_bzimage(struct loader *l)
 	return 0;
 }
 
-/* Read the header, and place the protected-mode part where it would like to be. */
-static int plan_bzimage(struct loader *l, struct linux_kernel *k)
+/* The protected-mode part of a bzImage. */
+struct bzimage_code {
+	const uint8_t *data;
+	uint64_t size;     /* bytes in the file */
+	uint64_t mem_size; /* bytes that the kernel needs from where it is loaded */
+};
+
+/*
+ * `syssize` counts paragraphs of 16 bytes, rounded up, and nothing says that the file is padded to
+ * whole ones.
+ */
+static int find_code(struct loader *l, struct bzimage_code *c)
 {
 	const struct load_file *f = &l->req->kernel;
-	int error = check_bzimage(l);
-	uint64_t setup, code, init_size, addr;
-	unsigned header_end;
+	uint64_t setup = field(f->data, HDR_START, 1), paragraphs;
 
-	if (error)
-		return error;
-	setup = field(f->data, HDR_START, 1);
 	setup = ((setup ? setup : 4) + 1) * 512; /* 0 means 4, and the boot sector */
-	code = field(f->data, HDR_SYSSIZE, 4) * 16;
-	if (!code || setup > f->size || code > f->size - setup)
+	paragraphs = field(f->data, HDR_SYSSIZE, 4);
+	if (!paragraphs || setup > f->size || (f->size - setup + 15) / 16 < paragraphs)
 		return loader_fail(l, -ENOEXEC, "kernel: truncated: %zu bytes of %llu", f->size,
-				   (unsigned long long)(setup + code));
-	init_size = max(field(f->data, HDR_INIT_SIZE, 4), code);
-	addr = field(f->data, HDR_PREF_ADDRESS, 8);
-	if (addr > UINT32_MAX)
-		return loader_fail(l, -ENOEXEC, "kernel: wants to load above 4G");
-	header_end = HDR_MAGIC + (unsigned)field(f->data, HDR_JUMP + 1, 1);
-	header_end = min(header_end, (unsigned)HDR_END);
-	memcpy(k->header, (const uint8_t *)f->data + HDR_START, header_end - HDR_START);
+				   (unsigned long long)(setup + paragraphs * 16));
+	c->data = (const uint8_t *)f->data + setup;
+	c->size = min(paragraphs * 16, f->size - setup);
+	c->mem_size = max(field(f->data, HDR_INIT_SIZE, 4), paragraphs * 16);
+	return 0;
+}
+
+/*
+ * Where the kernel would like to be; or, if that is taken and it can run elsewhere, the next place
+ * that suits it: Linux moves itself up to the address that it would like, so first above that. The
+ * preferred address if there is none: loader_add_piece() says what stands there.
+ */
+static uint64_t choose_address(const struct loader *l, uint64_t mem_size)
+{
+	const void *data = l->req->kernel.data;
+	uint64_t want = field(data, HDR_PREF_ADDRESS, 8), low = ram_low_end(l->req->ram_bytes);
+	uint64_t align = field(data, HDR_ALIGNMENT, 4), addr;
+	bool can_move = field(data, HDR_RELOCATABLE, 1) && align && !(align & (align - 1));
+
+	if (can_move && space_clash(&l->space, want, mem_size) &&
+	    (space_find_low(&l->space, mem_size, align, max(want, FIRMWARE_LIMIT), low, &addr) ||
+	     space_find_low(&l->space, mem_size, align, FIRMWARE_LIMIT, low, &addr)))
+		return addr;
+	return want;
+}
+
+static void read_header(const struct load_file *f, struct linux_kernel *k)
+{
+	unsigned end = HDR_MAGIC + (unsigned)field(f->data, HDR_JUMP + 1, 1);
+
+	end = min(end, (unsigned)HDR_END);
+	memcpy(k->header, (const uint8_t *)f->data + HDR_START, end - HDR_START);
 	k->is_64 = field(f->data, HDR_VERSION, 2) >= PROTOCOL_XLOAD &&
 		   (field(f->data, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
-	k->entry = addr + (k->is_64 ? ENTRY_64_OFFSET : 0);
 	k->initrd_max = (uint32_t)field(f->data, HDR_INITRD_MAX, 4);
 	k->cmdline_max = (uint32_t)field(f->data, HDR_CMDLINE_SIZE, 4);
-	return loader_add_piece(l, "kernel", addr, init_size, (const uint8_t *)f->data + setup,
-				code);
+}
+
+static int plan_bzimage(struct loader *l, struct linux_kernel *k)
+{
+	struct bzimage_code code = {0};
+	uint64_t addr;
+	int error = check_bzimage(l);
+
+	if (!error)
+		error = find_code(l, &code);
+	if (error)
+		return error;
+	addr = choose_address(l, code.mem_size);
+	if (addr > UINT32_MAX)
+		return loader_fail(l, -ENOEXEC, "kernel: wants to load above 4G");
+	read_header(&l->req->kernel, k);
+	set_header(k, HDR_CODE32_START, addr, 4);
+	k->entry = addr + (k->is_64 ? ENTRY_64_OFFSET : 0);
+	return loader_add_piece(l, "kernel", addr, code.mem_size, code.data, code.size);
 }
 
 /* An ELF vmlinux: make up the header that its bzImage would have had. */
@@ -134,11 +181,10 @@ static int plan_vmlinux(struct loader *l, struct linux_kernel *k)
 
 	if (why)
 		return loader_fail(l, -ENOEXEC, "kernel: %s", why);
-	if (!elf_contains(&elf, elf.entry) || elf.entry > UINT32_MAX)
+	if (!elf_find_entry(&elf, &k->entry) || k->entry > UINT32_MAX)
 		return loader_fail(l, -ENOEXEC, "kernel: ELF entry 0x%llx lies in no segment",
 				   (unsigned long long)elf.entry);
 	k->is_64 = elf.is_64;
-	k->entry = elf.entry;
 	k->initrd_max = elf.is_64 ? INITRD_MAX_64 : INITRD_MAX_32;
 	k->cmdline_max = VMLINUX_CMDLINE;
 	set_header(k, HDR_BOOT_FLAG, BOOT_FLAG, 2);

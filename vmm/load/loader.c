@@ -46,6 +46,18 @@ int loader_add_piece(struct loader *l, const char *what, uint64_t addr, uint64_t
 	return 0;
 }
 
+/*
+ * What a segment has in the firmware's area, before it goes on at 1 MiB, is left out: a PC has ROM
+ * there. Linkers that start the first segment at a whole page put the file's own headers there.
+ */
+static uint64_t bytes_in_rom(const struct elf_segment *s)
+{
+	if (s->paddr < FIRMWARE_BASE || s->paddr >= FIRMWARE_LIMIT ||
+	    s->mem_size <= FIRMWARE_LIMIT - s->paddr)
+		return 0;
+	return FIRMWARE_LIMIT - s->paddr;
+}
+
 int loader_add_elf(struct loader *l, const struct elf_image *elf)
 {
 	const uint8_t *file = l->req->kernel.data;
@@ -53,9 +65,10 @@ int loader_add_elf(struct loader *l, const struct elf_image *elf)
 
 	for (unsigned i = 0; !error && i < elf->nr; i++) {
 		const struct elf_segment *s = &elf->load[i];
+		uint64_t rom = bytes_in_rom(s), in_file = min(rom, s->file_size);
 
-		error = loader_add_piece(l, "kernel", s->paddr, s->mem_size, file + s->offset,
-					 s->file_size);
+		error = loader_add_piece(l, "kernel", s->paddr + rom, s->mem_size - rom,
+					 file + s->offset + in_file, s->file_size - in_file);
 	}
 	return error;
 }

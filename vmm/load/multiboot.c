@@ -116,10 +116,9 @@ static int plan_elf(struct loader *l, struct kernel *k)
 
 	if (why)
 		return loader_fail(l, -ENOEXEC, "kernel: %s", why);
-	if (!elf_contains(&elf, elf.entry) || elf.entry > UINT32_MAX)
+	if (!elf_find_entry(&elf, &k->entry) || k->entry > UINT32_MAX)
 		return loader_fail(l, -ENOEXEC, "kernel: ELF entry 0x%llx lies in no segment",
 				   (unsigned long long)elf.entry);
-	k->entry = elf.entry;
 	for (unsigned i = 0; i < elf.nr; i++)
 		k->end = max(k->end, elf.load[i].paddr + elf.load[i].mem_size);
 	return loader_add_elf(l, &elf);
