@@ -5,7 +5,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum boot_proto protos[] = {PROTO_AUTO, PROTO_LINUX, PROTO_PVH,
-						 PROTO_MULTIBOOT};
+						 PROTO_MULTIBOOT, PROTO_MULTIBOOT2};
 
 	if (size)
 		fuzz_load(protos[data[0] % ARRAY_SIZE(protos)], data + 1, size - 1);

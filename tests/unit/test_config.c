@@ -209,8 +209,9 @@ static void test_bad_values(void **state)
 	expect_error("kernel vm=a vcpus=two", "vm a: vcpus=two: not a number");
 	expect_error("kernel vm=a mmu=npt", "vm a: mmu=npt: not one of auto, tdp, shadow");
 	expect_error("kernel vm=a realmode=cpu", "vm a: realmode=cpu: not one of auto, emulate");
-	expect_error("kernel vm=a proto=elf",
-		     "vm a: proto=elf: not one of auto, linux, multiboot, pvh, bios, flat");
+	expect_error(
+		"kernel vm=a proto=elf",
+		"vm a: proto=elf: not one of auto, linux, multiboot, multiboot2, pvh, bios, flat");
 	expect_error("kernel vm=a mode=16", "vm a: mode=16: not one of real, prot32, long64");
 	expect_error("kernel vm=a largepages=1", "vm a: largepages=1: not one of on, off");
 	expect_error("kernel vm=a cpus=4", "vm a: cpus=4: the machine has no such CPU");

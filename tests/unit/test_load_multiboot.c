@@ -34,21 +34,30 @@ static void test_pvh(void **state)
 		assert_int_equal(load_detect(&f->req.kernel), PROTO_PVH);
 		f->req.cmdline = "a b";
 		f->req.initrd = (struct load_file){f->initrd, sizeof(f->initrd), NULL};
+		f->req.module[0] = (struct load_file){"KEY=1\n", 6, "env x"};
+		f->req.nr_modules = 1;
 		load_ok(f);
 		load_check_prot32(f, 0x1000020);
 		si = f->out.gpr[GPR_RBX];
 		assert_int_equal(load_peek(f, si, 4), 0x336ec578);
 		assert_int_equal(load_peek(f, si + 4, 4), 1);
-		assert_int_equal(load_peek(f, si + 12, 4), 1);
+		assert_int_equal(load_peek(f, si + 12, 4), 2);
 		mod = load_peek(f, si + 16, 8);
 		load_check_string(f, load_peek(f, si + 24, 8), "a b");
 		assert_int_equal(load_peek(f, si + 32, 8), 0xe0000);
 		assert_int_equal(load_peek(f, si + 48, 4), 4);
 		load_check_e820(f, load_peek(f, si + 40, 8), 24);
-		assert_int_equal(load_peek(f, mod, 8), GUEST_RAM - 0x2000);
+		assert_int_equal(load_peek(f, mod, 8), 0x1001000); /* behind the kernel's bss */
 		assert_int_equal(load_peek(f, mod + 8, 8), sizeof(f->initrd));
+		assert_int_equal(load_peek(f, mod + 16, 8), 0);
+		assert_int_equal(load_peek(f, mod + 32, 8), 0x1003000);
+		assert_int_equal(load_peek(f, mod + 40, 8), 6);
+		load_check_string(f, load_peek(f, mod + 48, 8), "env x");
+		load_check_bytes(f, 0x1001000, f->initrd, sizeof(f->initrd));
+		load_check_bytes(f, 0x1003000, "KEY=1\n", 6);
 	}
 	f->req.initrd = (struct load_file){0};
+	f->req.nr_modules = 0;
 	load_ok(f);
 	assert_int_equal(load_peek(f, f->out.gpr[GPR_RBX] + 12, 4), 0);
 	assert_int_equal(load_peek(f, f->out.gpr[GPR_RBX] + 16, 8), 0);
@@ -80,8 +89,9 @@ static void test_pvh_bad(void **state)
 	f->image[f->req.kernel.size - 1] = 2;
 	load_fails(f, -ENOEXEC, "vm t: kernel: PVH entry 0x2000020 lies in no segment");
 	load_make_elf(f, true, 0x1000000, pvh_segments, 2);
+	f->req.module[0] = (struct load_file){f->image, 32 * MIB, NULL};
 	f->req.nr_modules = 1;
-	load_fails(f, -EINVAL, "vm t: module: the PVH protocol is given an initrd only");
+	load_fails(f, -ENOMEM, "vm t: module: 33554432 bytes do not fit behind the kernel");
 	f->req.nr_modules = 0;
 	for (size_t i = 0; i < sizeof(pvh_notes); i++) { /* sizes gone mad: no more than no note */
 		load_make_elf(f, true, 0x1000000, pvh_segments, 2);

@@ -216,12 +216,12 @@ static const char *parse_realmode(struct line *l, const char *val)
 
 static const char *parse_proto(struct line *l, const char *val)
 {
-	static const char *const names[] = {"auto", "linux", "multiboot", "pvh",
-					    "bios", "flat",  NULL};
+	static const char *const names[] = {"auto", "linux", "multiboot", "multiboot2",
+					    "pvh",  "bios",  "flat",      NULL};
 	int i = parse_choice(val, names);
 
 	if (i < 0)
-		return "not one of auto, linux, multiboot, pvh, bios, flat";
+		return "not one of auto, linux, multiboot, multiboot2, pvh, bios, flat";
 	if (l->part == PART_BIOS && i != PROTO_AUTO && i != PROTO_BIOS)
 		return "a firmware image has no other protocol";
 	if (l->part != PART_BIOS)

@@ -208,6 +208,24 @@ const char *elf_parse(const void *data, size_t size, struct elf_image *out)
 	return why;
 }
 
+uint64_t elf_start(const struct elf_image *elf)
+{
+	uint64_t start = UINT64_MAX;
+
+	for (unsigned i = 0; i < elf->nr; i++)
+		start = min(start, elf->load[i].paddr);
+	return start;
+}
+
+uint64_t elf_end(const struct elf_image *elf)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < elf->nr; i++)
+		end = max(end, elf->load[i].paddr + elf->load[i].mem_size);
+	return end;
+}
+
 bool elf_contains(const struct elf_image *elf, uint64_t addr)
 {
 	for (unsigned i = 0; i < elf->nr; i++) {

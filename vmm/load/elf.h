@@ -32,6 +32,10 @@ bool elf_is_elf(const void *data, size_t size);
 /* Check and read `data`. NULL, or why it cannot be loaded. */
 const char *elf_parse(const void *data, size_t size, struct elf_image *out);
 
+/* Where the memory of the lowest segment begins, and that of the highest ends (exclusive). */
+uint64_t elf_start(const struct elf_image *elf);
+uint64_t elf_end(const struct elf_image *elf);
+
 /* Does the physical `addr` lie in one of the segments? */
 bool elf_contains(const struct elf_image *elf, uint64_t addr);
 

@@ -239,7 +239,7 @@ static uint64_t put_boot_params(struct loader *l, struct linux_kernel *k, uint64
 int load_linux(struct loader *l)
 {
 	struct linux_kernel k = {0};
-	uint64_t initrd, bp;
+	uint64_t initrd = 0, bp;
 	int error = plan(l, &k, &initrd);
 
 	if (error)

@@ -12,6 +12,8 @@ enum boot_proto load_detect(const struct load_file *kernel)
 
 	if (is_bzimage(kernel))
 		return PROTO_LINUX;
+	if (is_multiboot2(kernel))
+		return PROTO_MULTIBOOT2;
 	if (is_multiboot(kernel))
 		return PROTO_MULTIBOOT;
 	if (!elf_is_elf(kernel->data, kernel->size))
@@ -28,6 +30,8 @@ static int load_by_proto(struct loader *l, enum boot_proto proto)
 		return load_linux(l);
 	case PROTO_MULTIBOOT:
 		return load_multiboot(l);
+	case PROTO_MULTIBOOT2:
+		return load_multiboot2(l);
 	case PROTO_PVH:
 		return load_pvh(l);
 	case PROTO_BIOS:

@@ -5,7 +5,8 @@
  * byte is written; a file that cannot be booted is one line "vm NAME: kernel: reason".
  *
  * Linux: Documentation/arch/x86/boot.rst (protocol 2.10 and later). Multiboot: specification
- * 0.6.96. PVH: Xen's document pvh.pandoc (the facts: note 18, struct hvm_start_info).
+ * 0.6.96, and multiboot2, 2.0. PVH: Xen's document pvh.pandoc (the facts: note 18, struct
+ * hvm_start_info).
  */
 #ifndef VMM_LOAD_LOAD_H
 #define VMM_LOAD_LOAD_H
@@ -24,9 +25,10 @@ enum boot_proto {
 	PROTO_AUTO,
 	PROTO_LINUX,     /* Documentation/x86/boot.rst: bzImage, or vmlinux */
 	PROTO_MULTIBOOT, /* multiboot 0.6.96 */
-	PROTO_PVH,       /* ELF with the XEN_ELFNOTE_PHYS32_ENTRY note */
-	PROTO_BIOS,      /* a firmware image, at the reset vector */
-	PROTO_FLAT,      /* bytes at an address */
+	PROTO_MULTIBOOT2,
+	PROTO_PVH,  /* ELF with the XEN_ELFNOTE_PHYS32_ENTRY note */
+	PROTO_BIOS, /* a firmware image, at the reset vector */
+	PROTO_FLAT, /* bytes at an address */
 };
 
 enum boot_mode { BOOT_REAL, BOOT_PROT32, BOOT_LONG64 };

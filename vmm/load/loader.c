@@ -89,6 +89,42 @@ int loader_add_initrd(struct loader *l, uint64_t limit, uint64_t *addr)
 	return loader_add_piece(l, "initrd", *addr, size, f->data, f->size);
 }
 
+unsigned loader_module_count(const struct loader *l)
+{
+	return l->req->nr_modules + (l->req->initrd.data ? 1 : 0);
+}
+
+const struct load_file *loader_module(const struct loader *l, unsigned i)
+{
+	if (!l->req->initrd.data)
+		return &l->req->module[i];
+	return i ? &l->req->module[i - 1] : &l->req->initrd;
+}
+
+const char *loader_module_args(const struct load_file *f)
+{
+	return f->args ? f->args : "";
+}
+
+int loader_add_modules(struct loader *l, uint64_t from, uint64_t addr[LOADER_MAX_MODULES])
+{
+	uint64_t limit = ram_low_end(l->req->ram_bytes), size;
+	int error = 0;
+
+	from = max(from, FIRMWARE_LIMIT);
+	for (unsigned i = 0; !error && i < loader_module_count(l); i++) {
+		const struct load_file *f = loader_module(l, i);
+
+		size = ALIGN_UP((uint64_t)f->size, PAGE_SIZE);
+		if (!space_find_low(&l->space, size, PAGE_SIZE, from, limit, &addr[i]))
+			return loader_fail(l, -ENOMEM,
+					   "module: %zu bytes do not fit behind the kernel",
+					   f->size);
+		error = loader_add_piece(l, "module", addr[i], size, f->data, f->size);
+	}
+	return error;
+}
+
 int loader_add_tables(struct loader *l, size_t size)
 {
 	uint64_t low = ram_low_end(l->req->ram_bytes);

@@ -50,6 +50,18 @@ int loader_add_elf(struct loader *l, const struct elf_image *elf);
  */
 int loader_add_initrd(struct loader *l, uint64_t limit, uint64_t *addr);
 
+/* Modules, for protocols that have several: the initrd is the first, if there is one. */
+#define LOADER_MAX_MODULES (LOAD_MAX_MODULES + 1)
+unsigned loader_module_count(const struct loader *l);
+const struct load_file *loader_module(const struct loader *l, unsigned i);
+const char *loader_module_args(const struct load_file *f); /* "" if it has none */
+
+/*
+ * Claim room for all modules from `from` on, in pages of their own: right behind the kernel, where
+ * one that maps little memory finds them. 0 or -errno.
+ */
+int loader_add_modules(struct loader *l, uint64_t from, uint64_t addr[LOADER_MAX_MODULES]);
+
 /* Claim `size` bytes for tables, below 640K if there is room. 0 or -errno. */
 int loader_add_tables(struct loader *l, size_t size);
 
@@ -93,11 +105,13 @@ void boot_state_long64(struct boot_state *s, uint64_t rip, uint64_t cr3);
 
 int load_linux(struct loader *l);
 int load_multiboot(struct loader *l);
+int load_multiboot2(struct loader *l);
 int load_pvh(struct loader *l);
 int load_bios(struct loader *l);
 int load_flat(struct loader *l);
 
 bool is_bzimage(const struct load_file *f);
 bool is_multiboot(const struct load_file *f);
+bool is_multiboot2(const struct load_file *f);
 
 #endif

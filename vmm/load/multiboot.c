@@ -9,6 +9,7 @@
 
 #include "vmm/dev/e820.h"
 #include "vmm/load/loader.h"
+#include "vmm/load/multiboot.h"
 
 #define HEADER_MAGIC  0x1badb002u
 #define LOADER_MAGIC  0x2badb002u
@@ -19,7 +20,6 @@
 
 struct header {
 	uint32_t magic, flags, checksum;
-	uint32_t header_addr, load_addr, load_end, bss_end, entry; /* with HEADER_ADDRS */
 };
 
 /* Flags of the information structure: which of its fields are valid. */
@@ -60,43 +60,28 @@ static_assert(sizeof(struct mmap_entry) == 24, "mmap entry");
 
 /* The kernel as read from the file. */
 struct kernel {
-	struct header header;
-	uint64_t header_off;
+	uint32_t flags;                       /* of its header */
+	struct multiboot_addresses addresses; /* with HEADER_ADDRS */
 	uint64_t entry;
 	uint64_t end; /* where its memory ends: modules come behind */
 };
 
-/* Modules: the initrd is the first, if there is one. */
-static unsigned module_count(const struct loader *l)
-{
-	return l->req->nr_modules + (l->req->initrd.data ? 1 : 0);
-}
-
-static const struct load_file *module_file(const struct loader *l, unsigned i)
-{
-	if (!l->req->initrd.data)
-		return &l->req->module[i];
-	return i ? &l->req->module[i - 1] : &l->req->initrd;
-}
-
-static const char *module_args(const struct load_file *f)
-{
-	return f->args ? f->args : "";
-}
-
 static bool find_header(const struct load_file *f, struct kernel *k)
 {
 	size_t end = min(f->size, (size_t)HEADER_SEARCH);
-	struct header *h = &k->header;
+	const size_t addresses = offsetof(struct multiboot_addresses, header_off);
+	struct header h;
 
 	*k = (struct kernel){0};
-	for (size_t off = 0; off + 12 <= end; off += 4) {
-		memcpy(h, (const uint8_t *)f->data + off, 12);
-		if (h->magic != HEADER_MAGIC || h->magic + h->flags + h->checksum)
+	for (size_t off = 0; off + sizeof(h) <= end; off += 4) {
+		memcpy(&h, (const uint8_t *)f->data + off, sizeof(h));
+		if (h.magic != HEADER_MAGIC || h.magic + h.flags + h.checksum)
 			continue;
-		if ((h->flags & HEADER_ADDRS) && off + sizeof(*h) <= f->size)
-			memcpy(h, (const uint8_t *)f->data + off, sizeof(*h));
-		k->header_off = off;
+		if ((h.flags & HEADER_ADDRS) && off + sizeof(h) + addresses <= f->size)
+			memcpy(&k->addresses, (const uint8_t *)f->data + off + sizeof(h),
+			       addresses);
+		k->addresses.header_off = off;
+		k->flags = h.flags;
 		return true;
 	}
 	return false;
@@ -119,55 +104,33 @@ static int plan_elf(struct loader *l, struct kernel *k)
 	if (!elf_find_entry(&elf, &k->entry) || k->entry > UINT32_MAX)
 		return loader_fail(l, -ENOEXEC, "kernel: ELF entry 0x%llx lies in no segment",
 				   (unsigned long long)elf.entry);
-	for (unsigned i = 0; i < elf.nr; i++)
-		k->end = max(k->end, elf.load[i].paddr + elf.load[i].mem_size);
+	k->end = elf_end(&elf);
 	return loader_add_elf(l, &elf);
 }
 
-/* The address fields: one piece of the file, from load_addr to load_end, and bss to bss_end. */
-static int plan_addresses(struct loader *l, struct kernel *k)
+/* One piece of the file, from load_addr to load_end, and zeros to bss_end. */
+int multiboot_plan_addresses(struct loader *l, const struct multiboot_addresses *a, uint64_t *end)
 {
 	const struct load_file *f = &l->req->kernel;
-	const struct header *h = &k->header;
 	uint64_t off, size, mem_size;
 
-	if (h->header_addr < h->load_addr || h->header_addr - h->load_addr > k->header_off)
+	if (a->header_addr < a->load_addr || a->header_addr - a->load_addr > a->header_off)
 		return loader_fail(l, -ENOEXEC,
 				   "kernel: multiboot load_addr 0x%x is not in the file",
-				   h->load_addr);
-	off = k->header_off - (h->header_addr - h->load_addr);
-	size = h->load_end ? (uint64_t)h->load_end - h->load_addr : f->size - off;
+				   a->load_addr);
+	off = a->header_off - (a->header_addr - a->load_addr);
+	size = a->load_end ? (uint64_t)a->load_end - a->load_addr : f->size - off;
 	if (size > f->size - off)
 		return loader_fail(l, -ENOEXEC, "kernel: truncated: multiboot load_end_addr 0x%x",
-				   h->load_end);
-	mem_size = h->bss_end ? (uint64_t)h->bss_end - h->load_addr : size;
+				   a->load_end);
+	mem_size = a->bss_end ? (uint64_t)a->bss_end - a->load_addr : size;
 	mem_size = mem_size > UINT32_MAX ? size : max(mem_size, size);
-	if (h->entry < h->load_addr || h->entry - h->load_addr >= size)
+	if (a->entry < a->load_addr || a->entry - a->load_addr >= size)
 		return loader_fail(l, -ENOEXEC, "kernel: multiboot entry_addr 0x%x lies outside",
-				   h->entry);
-	k->entry = h->entry;
-	k->end = h->load_addr + mem_size;
-	return loader_add_piece(l, "kernel", h->load_addr, mem_size, (const uint8_t *)f->data + off,
+				   a->entry);
+	*end = a->load_addr + mem_size;
+	return loader_add_piece(l, "kernel", a->load_addr, mem_size, (const uint8_t *)f->data + off,
 				size);
-}
-
-/* Modules go right behind the kernel, where one that maps little memory finds them. */
-static int plan_modules(struct loader *l, const struct kernel *k, uint64_t *addr)
-{
-	uint64_t limit = ram_low_end(l->req->ram_bytes), from = max(k->end, FIRMWARE_LIMIT), size;
-	int error = 0;
-
-	for (unsigned i = 0; !error && i < module_count(l); i++) {
-		const struct load_file *f = module_file(l, i);
-
-		size = ALIGN_UP((uint64_t)f->size, PAGE_SIZE);
-		if (!space_find_low(&l->space, size, PAGE_SIZE, from, limit, &addr[i]))
-			return loader_fail(l, -ENOMEM,
-					   "module: %zu bytes do not fit behind the kernel",
-					   f->size);
-		error = loader_add_piece(l, "module", addr[i], size, f->data, f->size);
-	}
-	return error;
 }
 
 static size_t table_bytes(const struct loader *l)
@@ -175,8 +138,8 @@ static size_t table_bytes(const struct loader *l)
 	size_t n = sizeof(struct info) + E820_MAX_ENTRIES * sizeof(struct mmap_entry);
 
 	n += strlen(l->req->vm) + 1 + strlen(l->req->cmdline) + 1;
-	for (unsigned i = 0; i < module_count(l); i++)
-		n += sizeof(struct module) + strlen(module_args(module_file(l, i))) + 1;
+	for (unsigned i = 0; i < loader_module_count(l); i++)
+		n += sizeof(struct module) + strlen(loader_module_args(loader_module(l, i))) + 1;
 	return n + LOADER_GDT_BYTES + 256; /* the loader's name, and alignments */
 }
 
@@ -186,18 +149,19 @@ static int plan(struct loader *l, struct kernel *k, uint64_t *module_addr)
 
 	if (!find_header(&l->req->kernel, k))
 		return loader_fail(l, -ENOEXEC, "kernel: no multiboot header in the first 8 KiB");
-	if (k->header.flags & HEADER_NEEDS & ~HEADER_KNOWN)
+	if (k->flags & HEADER_NEEDS & ~HEADER_KNOWN)
 		return loader_fail(l, -ENOEXEC,
 				   "kernel: multiboot header needs unknown features 0x%x",
-				   k->header.flags & HEADER_NEEDS & ~HEADER_KNOWN);
-	if (k->header.flags & HEADER_ADDRS)
-		error = plan_addresses(l, k);
+				   k->flags & HEADER_NEEDS & ~HEADER_KNOWN);
+	k->entry = k->addresses.entry;
+	if (k->flags & HEADER_ADDRS)
+		error = multiboot_plan_addresses(l, &k->addresses, &k->end);
 	else
 		error = plan_elf(l, k);
 	if (!error)
 		error = loader_add_tables(l, table_bytes(l));
 	if (!error)
-		error = plan_modules(l, k, module_addr);
+		error = loader_add_modules(l, k->end, module_addr);
 	return error;
 }
 
@@ -205,14 +169,14 @@ static void put_modules(struct loader *l, struct info *info, const uint64_t *add
 {
 	struct module m = {0};
 
-	info->mods_count = module_count(l);
+	info->mods_count = loader_module_count(l);
 	info->mods_addr = (uint32_t)loader_take(l, info->mods_count * sizeof(m), 8);
 	for (unsigned i = 0; i < info->mods_count; i++) {
-		const struct load_file *f = module_file(l, i);
+		const struct load_file *f = loader_module(l, i);
 
 		m.start = (uint32_t)addr[i];
 		m.end = (uint32_t)(addr[i] + f->size);
-		m.string = (uint32_t)loader_put_string(l, module_args(f));
+		m.string = (uint32_t)loader_put_string(l, loader_module_args(f));
 		loader_write(l, info->mods_addr + i * sizeof(m), &m, sizeof(m));
 	}
 }
@@ -246,7 +210,7 @@ static uint32_t put_cmdline(struct loader *l)
 int load_multiboot(struct loader *l)
 {
 	uint64_t low = ram_low_end(l->req->ram_bytes);
-	uint64_t module_addr[LOAD_MAX_MODULES + 1];
+	uint64_t module_addr[LOADER_MAX_MODULES];
 	struct info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP |
 				     INFO_LOADER,
 			    .mem_lower = FIRMWARE_BASE / 1024,

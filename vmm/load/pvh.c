@@ -30,11 +30,20 @@ struct memmap_entry {
 };
 static_assert(sizeof(struct memmap_entry) == 24, "struct hvm_memmap_table_entry");
 
-static int plan(struct loader *l, struct elf_image *elf, uint64_t *initrd)
+static size_t table_bytes(const struct loader *l)
+{
+	size_t n = sizeof(struct start_info) + E820_MAX_ENTRIES * sizeof(struct memmap_entry) +
+		   LOADER_GDT_BYTES + strlen(l->req->cmdline) + 1 + 64; /* and alignments */
+
+	for (unsigned i = 0; i < loader_module_count(l); i++)
+		n += sizeof(struct modlist_entry) +
+		     strlen(loader_module_args(loader_module(l, i))) + 1;
+	return n;
+}
+
+static int plan(struct loader *l, struct elf_image *elf, uint64_t *module_addr)
 {
 	const char *why = elf_parse(l->req->kernel.data, l->req->kernel.size, elf);
-	size_t tables = sizeof(struct start_info) + sizeof(struct modlist_entry) +
-			E820_MAX_ENTRIES * sizeof(struct memmap_entry) + LOADER_GDT_BYTES + 64;
 	int error;
 
 	if (why)
@@ -44,13 +53,11 @@ static int plan(struct loader *l, struct elf_image *elf, uint64_t *initrd)
 	if (!elf_contains(elf, elf->pvh_entry) || elf->pvh_entry > UINT32_MAX)
 		return loader_fail(l, -ENOEXEC, "kernel: PVH entry 0x%llx lies in no segment",
 				   (unsigned long long)elf->pvh_entry);
-	if (l->req->nr_modules)
-		return loader_fail(l, -EINVAL, "module: the PVH protocol is given an initrd only");
 	error = loader_add_elf(l, elf);
 	if (!error)
-		error = loader_add_tables(l, tables + strlen(l->req->cmdline) + 1);
+		error = loader_add_tables(l, table_bytes(l));
 	if (!error)
-		error = loader_add_initrd(l, RAM_LOW_LIMIT, initrd);
+		error = loader_add_modules(l, elf_end(elf), module_addr);
 	return error;
 }
 
@@ -70,12 +77,29 @@ static void put_memmap(struct loader *l, struct start_info *info)
 	}
 }
 
+static void put_modules(struct loader *l, struct start_info *info, const uint64_t *addr)
+{
+	struct modlist_entry entry = {0};
+
+	info->nr_modules = loader_module_count(l);
+	if (info->nr_modules)
+		info->modules = loader_take(l, info->nr_modules * sizeof(entry), 8);
+	for (unsigned i = 0; i < info->nr_modules; i++) {
+		const struct load_file *f = loader_module(l, i);
+
+		entry.addr = addr[i];
+		entry.size = f->size;
+		entry.cmdline = f->args ? loader_put_string(l, f->args) : 0;
+		loader_write(l, info->modules + i * sizeof(entry), &entry, sizeof(entry));
+	}
+}
+
 int load_pvh(struct loader *l)
 {
 	struct start_info info = {.magic = START_INFO_MAGIC, .version = 1};
-	struct modlist_entry module = {.size = l->req->initrd.size};
+	uint64_t module_addr[LOADER_MAX_MODULES];
 	struct elf_image elf;
-	int error = plan(l, &elf, &module.addr);
+	int error = plan(l, &elf, module_addr);
 
 	if (error)
 		return error;
@@ -85,10 +109,7 @@ int load_pvh(struct loader *l)
 	info.cmdline = loader_put_string(l, l->req->cmdline);
 	info.rsdp = l->req->rsdp.v;
 	put_memmap(l, &info);
-	if (module.addr) {
-		info.nr_modules = 1;
-		info.modules = loader_put(l, &module, sizeof(module), 8);
-	}
+	put_modules(l, &info, module_addr);
 	l->out->gpr[GPR_RBX] = loader_put(l, &info, sizeof(info), 8);
 	return 0;
 }
