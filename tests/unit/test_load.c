@@ -137,17 +137,6 @@ static void test_detect(void **state)
 	assert_int_equal(load_detect(&f->req.kernel), PROTO_LINUX);
 }
 
-static void test_sipi(void **state)
-{
-	struct boot_state s;
-
-	boot_state_sipi(&s, 0x9f);
-	assert_int_equal(s.mode, BOOT_REAL);
-	assert_int_equal(s.seg[SEG_CS].selector, 0x9f00);
-	assert_int_equal(s.seg[SEG_CS].base, 0x9f000);
-	assert_int_equal(s.rip, 0);
-}
-
 static void test_e820(void **state)
 {
 	struct e820_entry map[E820_MAX_ENTRIES];
@@ -210,11 +199,10 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, load_setup, load_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_bios),     T(test_bios_without_slot),
-		T(test_flat),     T(test_flat_bad),
-		T(test_detect),   T(test_sipi),
-		T(test_e820),     T(test_space),
-		T(test_high_ram),
+		T(test_bios),   T(test_bios_without_slot),
+		T(test_flat),   T(test_flat_bad),
+		T(test_detect), T(test_e820),
+		T(test_space),  T(test_high_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,8 +81,7 @@ enum boot_proto load_detect(const struct load_file *kernel);
  */
 uint64_t load_rom_bytes(const struct load_request *req);
 
-/* A vCPU after RESET (SDM volume 3, table 10-1), or after INIT and SIPI with `vector`. */
+/* A vCPU after RESET (SDM volume 3, table 10-1). */
 void boot_state_reset(struct boot_state *s);
-void boot_state_sipi(struct boot_state *s, uint8_t vector);
 
 #endif

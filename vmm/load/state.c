@@ -47,12 +47,6 @@ void boot_state_reset(struct boot_state *s)
 	s->cr0 |= CR0_CD | CR0_NW;
 }
 
-void boot_state_sipi(struct boot_state *s, uint8_t vector)
-{
-	set_real(s, (uint16_t)(vector << 8), (uint64_t)vector << 12, 0);
-	s->cr0 |= CR0_CD | CR0_NW;
-}
-
 void boot_state_real(struct boot_state *s, uint16_t cs, uint64_t rip)
 {
 	set_real(s, cs, (uint64_t)cs << 4, rip);
