@@ -45,6 +45,7 @@ def endings(target):
     """How a Linux guest can end, and what its console carries both ways."""
     cloud = linux_words("cloud", "vmlinux", 2)
     yield target.job("linux-reboot", *cloud, "--", f"{QUICK} umbra=reboot", stdout=marker("cloud", 2))
+    yield target.job("linux-reboot-by-bios", *cloud, "--", f"{QUICK} reboot=b umbra=reboot", stdout=marker("cloud", 2))
     yield target.job("linux-triple-fault", *cloud, "--", f"{QUICK} reboot=t panic=-1 umbra=crash", status=101,
                      stdout=marker("cloud", 2))
     job = target.job("linux-keyboard", *cloud, "--", f"{QUICK} umbra=cat")

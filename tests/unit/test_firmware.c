@@ -291,12 +291,38 @@ static void test_pic_state(void **state)
 	assert_int_equal(pic_ack(&pic), 0x73);
 }
 
+/* What kernels read that ask no firmware (IBM PC AT technical reference, BIOS data area). */
+static void test_bios_area(void **state)
+{
+	assert_int_equal(firmware_write_tables(&mem, 1), 0);
+	assert_int_equal(peek(0x400, 8), 0x3f8);  /* COM1, and no other port */
+	assert_int_equal(peek(0x40e, 2), 0x9fc0); /* EBDA: where the memory map's RAM ends */
+	assert_int_equal(peek(0x9fc00, 1), 1);    /* of 1 KiB */
+	assert_int_equal(peek(0x413, 2), 639);    /* KiB */
+	assert_int_equal(peek(0x410, 2), 0x0202); /* x87, one serial port */
+	assert_int_equal(peek(0x475, 1), 0);      /* disks */
+	assert_int_equal(peek(0xffff0, 1), 0xea); /* a far jump to the reset code ... */
+	assert_int_equal(peek(0xffff1, 4), 0xf000e05b);
+	assert_int_equal(peek(0xfe05b, 4), 0x0cf9bafa); /* ... which goes for port 0xcf9 */
+	assert_int_equal(peek(0xffffe, 1), 0xfc);
+	for (uint64_t vector = 0; vector < 0x400; vector += 4) {
+		uint64_t to = peek(vector, 4);
+
+		assert_int_equal(peek((to >> 16 << 4) + (to & 0xffff), 1), 0xcf);
+	}
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_rsdp),      T(test_fadt), T(test_madt), T(test_mp), T(test_no_memory_there),
+		T(test_rsdp),
+		T(test_fadt),
+		T(test_madt),
+		T(test_mp),
+		T(test_no_memory_there),
 		T(test_pic_state),
+		T(test_bios_area),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -621,6 +621,18 @@ static void test_reset(void **state)
 	assert_int_equal(get16(0), 0);
 }
 
+/* As a BIOS leaves it: channel 0 goes round in 65,536 ticks, and rises once a round. */
+static void test_pc_defaults(void **state)
+{
+	pit_set_pc_defaults(&pit);
+	step(1);
+	rises = 0;
+	step(65536);
+	assert_int_equal(rises, 1);
+	step(65536);
+	assert_int_equal(rises, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -640,6 +652,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mode5, setup),
 		cmocka_unit_test_setup(test_mode_aliases, setup),
 		cmocka_unit_test_setup(test_bcd, setup),
+		cmocka_unit_test_setup(test_pc_defaults, setup),
 		cmocka_unit_test_setup(test_count_zero_is_65536, setup),
 		cmocka_unit_test_setup(test_latch, setup),
 		cmocka_unit_test_setup(test_single_bytes, setup),

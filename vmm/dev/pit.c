@@ -321,6 +321,14 @@ void pit_speaker_write(void *dev, uint64_t off, unsigned size, uint64_t val)
 	pit_channel_set_gate(&p->ch[2], val & PORT61_GATE2, now_ticks());
 }
 
+void pit_set_pc_defaults(struct pit *p)
+{
+	write8(p, CONTROL_PORT,
+	       FIELD_PREP(CONTROL_ACCESS, ACCESS_BOTH) | FIELD_PREP(CONTROL_MODE, 2));
+	write8(p, 0, 0);
+	write8(p, 0, 0);
+}
+
 void pit_reset(struct pit *p)
 {
 	for (unsigned i = 0; i < 3; i++)

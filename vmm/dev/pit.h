@@ -52,6 +52,12 @@ void pit_init(struct pit *p, const struct irq_line *irq, struct timer_queue *que
 	      struct spinlock *lock);
 void pit_reset(struct pit *p);
 
+/*
+ * As a PC's firmware leaves it: channel 0 counts the time of day, 65,536 ticks a round (mode 2).
+ * Its interrupt is masked in the 8259 all the same (pic_set_pc_defaults()).
+ */
+void pit_set_pc_defaults(struct pit *p);
+
 /* For bus regions at 0x40 (4 ports) and 0x61 (1 port), both with `dev` = the pit. */
 uint64_t pit_read(void *dev, uint64_t off, unsigned size);
 void pit_write(void *dev, uint64_t off, unsigned size, uint64_t val);

@@ -296,6 +296,7 @@ static int build_fw_cfg(struct platform *p, const struct platform_config *c)
 void platform_act_as_firmware(struct platform *p)
 {
 	pic_set_pc_defaults(&p->pic);
+	pit_set_pc_defaults(&p->pit);
 	lapic_set_virtual_wire(&p->lapic[0]);
 }
 

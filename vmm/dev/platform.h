@@ -52,7 +52,7 @@ void platform_destroy(struct platform *p);
 
 /*
  * Leave the chips as a firmware would, for a guest that is started without one: virtual wire mode,
- * the 8259s initialised. Before a vCPU runs.
+ * the 8259s initialised, the 8254 counting. Before a vCPU runs.
  */
 void platform_act_as_firmware(struct platform *p);
 

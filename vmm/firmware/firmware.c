@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Both sets of tables, in their order. */
+/* All parts, in their order. */
 #include "vmm/firmware/firmware.h"
 
 #include "vmm/firmware/tables.h"
@@ -8,5 +8,7 @@ int firmware_write_tables(struct guest_memory *mem, unsigned nr_vcpus)
 {
 	int error = acpi_write_tables(mem, nr_vcpus);
 
-	return error ? error : mp_write_table(mem, nr_vcpus);
+	if (!error)
+		error = mp_write_table(mem, nr_vcpus);
+	return error ? error : bios_write_area(mem);
 }
