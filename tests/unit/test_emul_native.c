@@ -369,8 +369,8 @@ static bool is_left_out(const struct emul_insn *i)
 }
 
 /*
- * A far call between 64-bit and compatibility mode: AMD's CPUs address the stack as the new mode
- * does, the emulator as the old one.
+ * A far call between 64-bit and compatibility mode: AMD's CPUs and some of Intel's address the
+ * stack as the new mode does, the others and the emulator as the old one. The manuals do not say.
  */
 static bool is_call_to_other_mode(struct emulation *e)
 {
@@ -378,8 +378,7 @@ static bool is_call_to_other_mode(struct emulation *e)
 	uint64_t offset;
 	uint16_t selector;
 
-	if (!native_is_amd() || e->ctx.insn.op != OP_CALLF ||
-	    emul_far_pointer(&e->ctx, 0, &selector, &offset))
+	if (e->ctx.insn.op != OP_CALLF || emul_far_pointer(&e->ctx, 0, &selector, &offset))
 		return false;
 	switch (selector | 3) {
 	case 0x33:

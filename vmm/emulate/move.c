@@ -13,16 +13,23 @@ int emul_exec_mov(struct emul_ctx *c)
 	return err ? err : emul_store(c, 0, val);
 }
 
-/* MOVZX, and MOVSX with MOVSXD. */
+/*
+ * MOVZX, and MOVSX with MOVSXD. With an operand size of 16 bits Intel's CPUs read no more of
+ * MOVSXD's source (SDM volume 2, MOVSX/MOVSXD), and AMD's 32 bits all the same.
+ */
 int emul_exec_extend(struct emul_ctx *c)
 {
+	struct emul_opnd *to = &c->insn.opnd[0], *from = &c->insn.opnd[1];
 	uint64_t val;
-	int err = emul_load(c, 1, 0, &val);
+	int err;
 
+	if (to->size < from->size && !c->ops->is_amd(c))
+		from->size = to->size;
+	err = emul_load(c, 1, 0, &val);
 	if (err)
 		return err;
 	if (c->insn.op == OP_MOVSX)
-		val = sign_extend(val, c->insn.opnd[1].size);
+		val = sign_extend(val, from->size);
 	return emul_store(c, 0, val);
 }
 
