@@ -154,12 +154,6 @@ boot_gdt_ptr:
 	.word	. - boot_gdt - 1
 	.long	0
 
-	.section .data..ro_after_init, "aw"
-	.balign	8
-	.global	image_load_offset
-image_load_offset:
-	.quad	0
-
 	.bss
 	.balign	8
 entry_tsc:

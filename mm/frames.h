@@ -93,9 +93,9 @@ struct frames_stats {
 void frames_stats(struct frames_stats *stats);
 
 /*
- * For tests: hand out the frame with the highest address that there is, and put the bookkeeping into
- * the highest gap, so that whatever cannot live up there is found. Off by default: each look for a
- * frame goes through all free blocks. Before frames_init().
+ * Hand out the frames with the highest addresses first, and put the bookkeeping into the highest
+ * gap, so that whatever cannot live up there is found. Off by default: each look for a frame goes
+ * through all free blocks. Before frames_init().
  */
 void frames_set_highest_first(bool on);
 

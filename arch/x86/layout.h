@@ -57,7 +57,7 @@ extern char data_end[], bss_end[];
 
 /*
  * How far above its linked physical address the image was loaded, in bytes: a multiple of 2 MiB,
- * and the image ends below 4 GiB. Const; entry.S sets it.
+ * and the image ends below 4 GiB. Const; boot/entry.S sets it.
  */
 extern const uint64_t image_load_offset;
 
