@@ -199,6 +199,15 @@ $(BUILD)/bootdisk.bin $(BUILD)/boot/bootsect.img: Makefile
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 -e start -o $@ $(basename $@).o
 	$(if $(filter %.img,$@),$(Q)truncate -s 1440K $@)
 
+# An application for UEFI. At least 4 KiB: QEMU takes no smaller file for a kernel.
+$(BUILD)/boot/occupy.efi: tests/boot/occupy.c tests/boot/efi.ld Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m64 -std=gnu17 -O1 -ffreestanding -fpie -mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables $(WARN) -c $< -o $(@:.efi=.o)
+	$(Q)$(LD) -nostdlib -e efi_main -T tests/boot/efi.ld -o $(@:.efi=.elf) $(@:.efi=.o)
+	$(Q)$(OBJCOPY) -O pei-x86-64 --subsystem efi-app $(@:.efi=.elf) $@
+	$(Q)truncate -s 4K $@
+
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
 	@mkdir -p $(@D)

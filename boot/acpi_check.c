@@ -56,9 +56,9 @@ static void check_ioapics(struct acpi_info *info, const struct machine *m)
 	info->nr_ioapics = nr;
 }
 
-void acpi_check_addresses(struct acpi_info *info, const struct memmap *map, unsigned phys_bits)
+void acpi_check_addresses(struct acpi_info *info, const struct memmap *map, uint64_t limit)
 {
-	const struct machine m = {map, BIT_ULL(phys_bits)};
+	const struct machine m = {map, limit};
 
 	if (info->hpet_base && !is_device(&m, "HPET", info->hpet_base, HPET_LEN, HPET_ALIGN))
 		info->hpet_base = 0;

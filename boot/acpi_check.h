@@ -12,9 +12,9 @@
 
 /*
  * Forget each HPET, I/O APIC and reset register of `info` that is not aligned as such registers
- * are, reaches beyond `phys_bits` bits of address (32..52), or overlaps RAM of the memory map,
+ * are, reaches beyond the physical address `limit`, or overlaps RAM of the memory map,
  * with a warning for each.
  */
-void acpi_check_addresses(struct acpi_info *info, const struct memmap *map, unsigned phys_bits);
+void acpi_check_addresses(struct acpi_info *info, const struct memmap *map, uint64_t limit);
 
 #endif

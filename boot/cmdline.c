@@ -138,12 +138,23 @@ static const char *set_x2apic(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_debug(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"high-frames", NULL};
+
+	if (find_word(value, words) < 0)
+		return "not high-frames";
+	c->high_frames = true;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
 	{"console", set_console},   {"loglevel", set_loglevel}, {"onexit", set_onexit},
 	{"exitport", set_exitport}, {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
+	{"debug", set_debug},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */

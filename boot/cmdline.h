@@ -32,6 +32,7 @@ struct cmdline {
 	uint16_t exit_port; /* exitport=PORT: where to write the status of the machine's end */
 	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */
 	bool x2apic;        /* x2apic=on|off */
+	bool high_frames;   /* debug=high-frames: frames_set_highest_first() */
 };
 
 void cmdline_parse(const char *text, struct cmdline *out,

@@ -3,14 +3,20 @@
  * From the boot loader's 32-bit protected mode, paging off (multiboot 0.6.96, 3.2; multiboot2,
  * 3.3), to C in long mode at the linked address.
  *
- * The page tables filled here (arch/x86/boot_tables.S) map the first 4 GiB three times, in 2 MiB
- * pages: at its own address for this code, in the direct map, and its first GiB at the image's
- * linked address. They live until arch/x86/paging.c has better ones, and again for a moment on each
- * CPU that is started.
+ * The image may lie elsewhere in physical memory than where it is linked (header.S), so the 32-bit
+ * code reaches all of it through EBP, the distance. The page tables filled here
+ * (arch/x86/boot_tables.S) map the first 4 GiB twice, in 2 MiB pages, at its own address for this
+ * code and in the direct map, and the image at its linked address. They live until
+ * arch/x86/paging.c has better ones, and again for a moment on each CPU that is started.
  */
 #include "arch/x86/long_mode.h"
 
-#define PTES 512
+#define PTES	   512
+#define LARGE_PAGE 0x200000
+#define MB2_MAGIC  0x36d76289
+
+/* The operand for an address of the image. */
+#define LOADED(va) LINKED_HPA(va)(%ebp)
 
 	.section .boot.text, "ax"
 	.code32
@@ -18,12 +24,25 @@
 boot_start:
 	cli
 	cld
-	movl	$(HPA_OF(boot_stacks) + STACK_TOP), %esp
 	movl	%eax, %edi		/* the loader's magic: first argument of boot_main() */
 	movl	%ebx, %esi		/* its information, physical: second argument */
-	rdtsc
-	movl	%eax, %ebp		/* together the third; no CPUID and page tables need these */
-	movl	%edx, HPA_OF(entry_tsc_high)
+
+	/*
+	 * Where are we? Only multiboot2 moves the image, and only CALL tells. The one memory that is
+	 * known before that is the loader's information, of which the second word is reserved.
+	 */
+	xorl	%ebp, %ebp
+	cmpl	$MB2_MAGIC, %eax
+	jne	2f
+	leal	8(%ebx), %esp
+	call	1f
+1:	popl	%ebp
+	subl	$LINKED_HPA(1b), %ebp
+2:	leal	LOADED(boot_stacks + STACK_TOP), %esp
+	rdtsc				/* third argument; no CPUID and page tables need these */
+	movl	%eax, LOADED(entry_tsc)
+	movl	%edx, LOADED(entry_tsc + 4)
+	movl	%ebp, LOADED(image_load_offset)
 
 	/* Without CPUID (486) or long mode there is nothing to do here. */
 	pushfl
@@ -45,35 +64,55 @@ boot_start:
 	testl	$(1 << 29), %edx	/* LM */
 	jz	no_long_mode
 
-	/* Four page directories: 2048 large pages from 0 up. */
-	movl	$HPA_OF(boot_pd), %ebx
-	movl	$(PTE_P | PTE_RW | PTE_PS), %eax
+	leal	LOADED(boot_pd), %ebx
+	xorl	%eax, %eax
 	movl	$(4 * PTES), %ecx
+	call	fill_directory
+	leal	LOADED(boot_pd_image), %ebx
+	movl	%ebp, %eax		/* IMAGE_VBASE, as far as the image reaches */
+	movl	$PTES, %ecx
+	call	fill_directory
+
+	leal	LOADED(boot_pdpt), %ebx
+	leal	LOADED(boot_pd + PTE_P + PTE_RW), %eax
+	movl	$4, %ecx
 1:	movl	%eax, (%ebx)
-	addl	$0x200000, %eax
+	addl	$4096, %eax
 	addl	$8, %ebx
 	decl	%ecx
 	jnz	1b
 
-	movl	$HPA_OF(boot_pdpt), %ebx
-	movl	$(HPA_OF(boot_pd) + PTE_P + PTE_RW), %eax
-	movl	$4, %ecx
-2:	movl	%eax, (%ebx)
-	addl	$4096, %eax
+	leal	LOADED(boot_pd_image + PTE_P + PTE_RW), %eax
+	movl	%eax, LOADED(boot_pdpt_image + 510 * 8)
+	leal	LOADED(boot_pdpt + PTE_P + PTE_RW), %eax
+	movl	%eax, LOADED(boot_pml4)
+	movl	%eax, LOADED(boot_pml4 + 256 * 8)
+	leal	LOADED(boot_pdpt_image + PTE_P + PTE_RW), %eax
+	movl	%eax, LOADED(boot_pml4 + 511 * 8)
+
+	leal	LOADED(boot_pml4), %eax
+	enter_long_mode
+	leal	LOADED(boot_gdt), %eax
+	movl	%eax, LOADED(boot_gdt_ptr + 2)
+	lgdt	LOADED(boot_gdt_ptr)
+	pushl	$SEL_CODE
+	leal	LOADED(boot_long_mode), %eax
+	pushl	%eax
+	lretl
+
+/* ECX entries of the page directory at EBX: large pages from the physical address EAX up. */
+fill_directory:
+	orl	$(PTE_P | PTE_RW | PTE_PS), %eax
+1:	movl	%eax, (%ebx)
+	addl	$LARGE_PAGE, %eax
 	addl	$8, %ebx
 	decl	%ecx
-	jnz	2b
-
-	movl	$(HPA_OF(boot_pd) + PTE_P + PTE_RW), HPA_OF(boot_pdpt_image) + 510 * 8
-	movl	$(HPA_OF(boot_pdpt) + PTE_P + PTE_RW), HPA_OF(boot_pml4)
-	movl	$(HPA_OF(boot_pdpt) + PTE_P + PTE_RW), HPA_OF(boot_pml4) + 256 * 8
-	movl	$(HPA_OF(boot_pdpt_image) + PTE_P + PTE_RW), HPA_OF(boot_pml4) + 511 * 8
-
-	enter_long_mode boot_long_mode
+	jnz	1b
+	ret
 
 /* Say so on COM1 and on the text screen, and stop. */
 no_long_mode:
-	movl	$HPA_OF(no_long_mode_text), %esi
+	leal	LOADED(no_long_mode_text), %esi
 	movl	$0xb8000, %edi
 3:	lodsb
 	testb	%al, %al
@@ -97,10 +136,7 @@ boot_high:
 	movq	$(boot_stacks + STACK_TOP), %rsp
 	movl	%edi, %edi
 	movl	%esi, %esi
-	movl	entry_tsc_high, %edx
-	shlq	$32, %rdx
-	movl	%ebp, %ebp
-	orq	%rbp, %rdx		/* TSC at the entry: third argument */
+	movq	entry_tsc, %rdx
 	xorl	%ebp, %ebp		/* ends a backtrace */
 	pushq	%rbp			/* the return address of a function that does not return */
 	jmp	boot_main
@@ -109,8 +145,18 @@ boot_high:
 no_long_mode_text:
 	.asciz	"Umbra needs a 64-bit CPU (x86-64 long mode): this one has none.\r\n"
 
+	.data
+boot_gdt:
+	.quad	0
+	.quad	BOOT_GDT_CODE
+	.quad	BOOT_GDT_DATA
+boot_gdt_ptr:
+	.word	. - boot_gdt - 1
+	.long	0
+
 	.bss
-entry_tsc_high:
-	.skip	4
+	.balign	8
+entry_tsc:
+	.skip	8
 
 	.section .note.GNU-stack, "", @progbits

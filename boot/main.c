@@ -31,6 +31,7 @@
 #include "drivers/serial.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "mm/frames.h"
 #include "vmm/control/start.h"
 
 #define MB2_MAX_LEN (1u << 20)
@@ -146,10 +147,11 @@ static void start_log(void)
 		machine_set_exit_port(cmdline.exit_port);
 	panic_set_hooks(&hooks);
 	open_serial_consoles();
-	log_info("umbra: loaded by %s, image %lu KiB, in memory %lu KiB",
+	log_info("umbra: loaded by %s, image %lu KiB, in memory %lu KiB at 0x%lx",
 		 info.loader[0] ? info.loader : "somebody",
 		 (unsigned long)(data_end - image_start) >> 10,
-		 (unsigned long)(image_end - image_start) >> 10);
+		 (unsigned long)(image_end - image_start) >> 10,
+		 (unsigned long)direct_map_hpa(image_start).v);
 	if (info.problems)
 		log_warn("boot: %u items of the boot loader's information make no sense",
 			 info.problems);
@@ -175,7 +177,7 @@ static void start_interrupts(void)
 {
 	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
 		log_warn("acpi: no tables: one CPU, no I/O APIC");
-	acpi_check_addresses(&acpi, &memmap, paging_phys_bits());
+	acpi_check_addresses(&acpi, &memmap, paging_limit());
 	machine_set_acpi(&acpi);
 	if (apic_init(cmdline.x2apic))
 		panic("apic: this CPU has no local APIC");
@@ -228,7 +230,8 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
 	preflight_print();
 	start_cpu();
-	memmap_init(&memmap, &info);
+	memmap_init(&memmap, &info, paging_limit());
+	frames_set_highest_first(cmdline.high_frames);
 	memory_init(&info, &memmap);
 	open_screen_console();
 	start_interrupts();

@@ -14,7 +14,14 @@ void memmap_reserve(struct memmap *map, hpa_t base, uint64_t size)
 	map->reserved[map->nr_reserved++] = (struct mem_range){base, size};
 }
 
-void memmap_init(struct memmap *map, const struct boot_info *info)
+static void add_usable(struct memmap *map, const struct boot_region *r, uint64_t limit)
+{
+	if (r->base.v < limit)
+		map->usable[map->nr_usable++] =
+			(struct mem_range){r->base, min(r->len, limit - r->base.v)};
+}
+
+void memmap_init(struct memmap *map, const struct boot_info *info, uint64_t limit)
 {
 	const struct boot_region *r;
 	unsigned i;
@@ -24,7 +31,7 @@ void memmap_init(struct memmap *map, const struct boot_info *info)
 	for (i = 0; i < info->nr_regions; i++) {
 		r = &info->region[i];
 		if (r->type == BOOT_MEMORY_RAM)
-			map->usable[map->nr_usable++] = (struct mem_range){r->base, r->len};
+			add_usable(map, r, limit);
 		else
 			memmap_reserve(map, r->base, r->len);
 	}

@@ -21,8 +21,11 @@ struct memmap {
 	hpa_t trampoline; /* a page of RAM below 1 MiB, for starting CPUs; 0: none */
 };
 
-/* Everything of the boot loader's map and modules; the image is for the caller to reserve. */
-void memmap_init(struct memmap *map, const struct boot_info *info);
+/*
+ * Everything of the boot loader's map and modules; the image is for the caller to reserve. RAM from
+ * the physical address `limit` up is left out: nothing can reach it.
+ */
+void memmap_init(struct memmap *map, const struct boot_info *info, uint64_t limit);
 
 void memmap_reserve(struct memmap *map, hpa_t base, uint64_t size);
 

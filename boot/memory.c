@@ -50,7 +50,7 @@ static bool is_known(uint64_t hpa, uint64_t len)
 
 static const void *map_firmware(void *ctx, uint64_t hpa, uint64_t len)
 {
-	if (!is_known(hpa, len) || (hpa + len) >> paging_phys_bits())
+	if (!is_known(hpa, len) || hpa + len > paging_limit())
 		return NULL;
 	return paging_map(HPA(hpa), len, PAGING_WB);
 }
@@ -94,19 +94,14 @@ static void find_early(const struct memmap *map)
 		panic("memory: no room for the page tables: %lu pages", (unsigned long)tables);
 }
 
-static void map_ram(const struct boot_info *info)
+static void map_ram(const struct memmap *map)
 {
-	uint64_t limit = 1ull << paging_phys_bits();
-	const struct boot_region *r;
-	unsigned i;
+	size_t i;
 
 	/* The firmware's data of the first MiB; its memory types are the MTRRs' business. */
 	paging_map(HPA(0), 0x100000, PAGING_WB);
-	for (i = 0; i < info->nr_regions; i++) {
-		r = &info->region[i];
-		if (r->type == BOOT_MEMORY_RAM && r->base.v < limit && r->len <= limit - r->base.v)
-			paging_map(r->base, r->len, PAGING_WB);
-	}
+	for (i = 0; i < map->nr_usable; i++)
+		paging_map(map->usable[i].base, map->usable[i].size, PAGING_WB);
 }
 
 static void report(void)
@@ -126,7 +121,7 @@ void memory_init(const struct boot_info *info, struct memmap *map)
 	memmap_reserve(map, direct_map_hpa(image_start), (uint64_t)(image_end - image_start));
 	find_early(map);
 	paging_init(alloc_early);
-	map_ram(info);
+	map_ram(map);
 	paging_activate();
 	memmap_reserve(map, early.base, early_used);
 	host_direct_map = DIRECT_MAP_BASE;

@@ -153,7 +153,7 @@ struct log_sink *screen_open(const struct screen_mode *m)
 	static struct log_sink sink = {.write = write_log};
 	uint64_t len = (uint64_t)m->pitch * m->height;
 
-	if (!is_usable(m) || (m->base.v + len) >> paging_phys_bits())
+	if (!is_usable(m) || len > paging_limit() || m->base.v > paging_limit() - len)
 		return NULL;
 	mode = *m;
 	ink = colour(m->red_pos, m->red_size) | colour(m->green_pos, m->green_size) |

@@ -73,6 +73,7 @@ static struct {
 } frames;
 
 static struct cpu_frames cpu_frames[HOST_MAX_CPUS];
+static bool highest_first; /* const from frames_init() on */
 
 bool (*mm_inject_failure)(void);
 
@@ -137,6 +138,35 @@ static void list_remove(uint32_t pfn, unsigned order)
 	set_state(pfn, TAIL);
 }
 
+/* The highest block on the lists of the orders that `fit` has bits for. */
+static uint32_t find_highest(const struct zone *z, uint32_t fit, unsigned *order)
+{
+	uint32_t best = 0;
+
+	for (; fit; fit &= fit - 1) {
+		unsigned o = __builtin_ctz(fit);
+
+		for (uint32_t pfn = z->head[o]; pfn != NIL; pfn = frames.word[pfn].free.next) {
+			if (pfn < best)
+				continue;
+			best = pfn;
+			*order = o;
+		}
+	}
+	return best;
+}
+
+/* Give back all of a block but 2^order frames: its first ones, or, highest first, its last. */
+static uint32_t trim(uint32_t pfn, unsigned from, unsigned order)
+{
+	while (from > order) {
+		from--;
+		list_push(highest_first ? pfn : pfn + BIT(from), from);
+		pfn += highest_first ? BIT(from) : 0;
+	}
+	return pfn;
+}
+
 /* Take a block off a zone's lists, splitting a larger one if need be. Its state stays TAIL. */
 static bool take_from(const struct zone *z, unsigned order, uint32_t *out)
 {
@@ -147,13 +177,9 @@ static bool take_from(const struct zone *z, unsigned order, uint32_t *out)
 	if (!fit)
 		return false;
 	from = __builtin_ctz(fit);
-	pfn = z->head[from];
+	pfn = unlikely(highest_first) ? find_highest(z, fit, &from) : z->head[from];
 	list_remove(pfn, from);
-	while (from > order) {
-		from--;
-		list_push(pfn + BIT(from), from);
-	}
-	*out = pfn;
+	*out = trim(pfn, from, order);
 	return true;
 }
 
@@ -243,6 +269,21 @@ static uint64_t find_gap(uint64_t first, uint64_t end, uint64_t want,
 	return first + want <= end ? first : 0;
 }
 
+/* The same from the end down: the highest such frame. */
+static uint64_t find_last_gap(uint64_t first, uint64_t end, uint64_t want,
+			      const struct mem_range *reserved, size_t m)
+{
+	for (size_t i = 0; i < m && first + want <= end; i++) {
+		struct span r = outer(&reserved[i]);
+
+		if (r.first < end && r.end > end - want) {
+			end = r.first;
+			i = (size_t)-1;
+		}
+	}
+	return first + want <= end ? end - want : 0;
+}
+
 static uint64_t place_metadata(const struct mem_range *usable, size_t n,
 			       const struct mem_range *reserved, size_t m, uint64_t want)
 {
@@ -250,9 +291,11 @@ static uint64_t place_metadata(const struct mem_range *usable, size_t n,
 
 	for (size_t i = 0; i < n; i++) {
 		struct span s = inner(&usable[i]);
-		uint64_t at = find_gap(max(s.first, 1ull), s.end, want, reserved, m);
+		uint64_t at = highest_first
+				      ? find_last_gap(max(s.first, 1ull), s.end, want, reserved, m)
+				      : find_gap(max(s.first, 1ull), s.end, want, reserved, m);
 
-		if (at && (!best || at < best))
+		if (at && (!best || (at < best) != highest_first))
 			best = at;
 	}
 	return best;
@@ -328,6 +371,11 @@ int frames_init(const struct mem_range *usable, size_t nr_usable, const struct m
 	mark((struct span){0, 1}, RESERVED);
 	give_all_runs();
 	return 0;
+}
+
+void frames_set_highest_first(bool on)
+{
+	highest_first = on;
 }
 
 /* --- poison --- */

@@ -92,6 +92,13 @@ struct frames_stats {
 };
 void frames_stats(struct frames_stats *stats);
 
+/*
+ * Hand out the frames with the highest addresses first, and put the bookkeeping into the highest
+ * gap, so that whatever cannot live up there is found. Off by default: each look for a frame goes
+ * through all free blocks. Before frames_init().
+ */
+void frames_set_highest_first(bool on);
+
 /* Fill freed runs with a pattern and check it at the next allocation. Off by default: slow. */
 void frames_set_poison(bool on);
 

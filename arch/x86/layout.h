@@ -4,7 +4,8 @@
  *
  *   0xffff800000000000  direct map: physical address + this; RAM, and device registers on request
  *   0xffffc00000000000  stacks of the CPUs, each below an unmapped page
- *   0xffffffff80100000  the image (linker.ld), physical 1 MiB
+ *   0xffffffff80200000  the image (linker.ld); in physical memory it is linked to 2 MiB, and may
+ *                       have been loaded higher
  *
  * The lower half stays empty. Assembler files include this too.
  */
@@ -14,6 +15,11 @@
 #define IMAGE_VBASE     0xffffffff80000000
 #define DIRECT_MAP_BASE 0xffff800000000000
 #define STACKS_BASE     0xffffc00000000000
+
+#define IMAGE_ALIGN 0x200000 /* of where it is loaded: the boot page tables' large pages */
+
+/* Where a symbol of the image is linked to in physical memory. */
+#define LINKED_HPA(sym) ((sym)-IMAGE_VBASE)
 
 /* struct cpu_stacks: a guard page, then the stack that a CPU runs on. */
 #define STACK_GUARD    0x1000
@@ -49,6 +55,12 @@ extern char rodata_start[], rodata_end[];
 extern char ro_after_init_start[], ro_after_init_end[];
 extern char data_end[], bss_end[];
 
+/*
+ * How far above its linked physical address the image was loaded, in bytes: a multiple of 2 MiB,
+ * and the image ends below 4 GiB. Const; boot/entry.S sets it.
+ */
+extern const uint64_t image_load_offset;
+
 static inline void *direct_map(hpa_t hpa)
 {
 	return (void *)(DIRECT_MAP_BASE + hpa.v);
@@ -59,7 +71,7 @@ static inline hpa_t direct_map_hpa(const void *va)
 {
 	uint64_t a = (uint64_t)va;
 
-	return HPA(a >= IMAGE_VBASE ? a - IMAGE_VBASE : a - DIRECT_MAP_BASE);
+	return HPA(a >= IMAGE_VBASE ? LINKED_HPA(a) + image_load_offset : a - DIRECT_MAP_BASE);
 }
 
 #endif

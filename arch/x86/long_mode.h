@@ -12,25 +12,26 @@
 
 /* clang-format off */
 
-/* Where a symbol of the image is in physical memory. */
-#define HPA_OF(sym) ((sym) - IMAGE_VBASE)
-
 #ifdef __ASSEMBLY__
 
-/* From 32-bit code, paging off, to `target` on the boot page tables. Uses EAX, ECX, EDX. */
-	.macro	enter_long_mode target
+/* Descriptors for SEL_CODE, 64-bit, and SEL_DATA, until desc.c has its own. */
+#define BOOT_GDT_CODE 0x00af9b000000ffff
+#define BOOT_GDT_DATA 0x00cf93000000ffff
+
+/*
+ * From 32-bit code, paging off, to long mode on the page tables at EAX; the code segment is still a
+ * 32-bit one. Uses EAX, ECX, EDX.
+ */
+	.macro	enter_long_mode
+	movl	%eax, %cr3
 	movl	$CR4_PAE, %eax
 	movl	%eax, %cr4
-	movl	$HPA_OF(boot_pml4), %eax
-	movl	%eax, %cr3
 	movl	$MSR_EFER, %ecx
 	rdmsr
 	orl	$EFER_LME, %eax
 	wrmsr
 	movl	$(CR0_PG | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE), %eax
 	movl	%eax, %cr0
-	lgdt	HPA_OF(boot_gdt_ptr)
-	ljmp	$SEL_CODE, $HPA_OF(\target)
 	.endm
 
 /* In 64-bit code: the data segments of the GDT; FS and GS null. Uses EAX. */

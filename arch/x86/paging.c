@@ -128,7 +128,7 @@ void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
 	uint64_t va, size, flags;
 	unsigned level;
 
-	HV_BUG_ON(end < at || end > 1ull << paging_phys_bits());
+	HV_BUG_ON(end < at || end > paging_limit());
 	for (; at < end; at += size) {
 		va = DIRECT_MAP_BASE + at;
 		size = mapped_size(va);
@@ -152,20 +152,22 @@ void paging_map_page(uint64_t va, hpa_t hpa)
 /* Give the pages of [start, end) of the image these rights, in the image. */
 static void map_image(const char *start, const char *end, uint64_t flags)
 {
-	uint64_t va;
+	const char *va;
 
-	for (va = (uint64_t)start; va < (uint64_t)end; va += PAGE_SIZE)
-		*walk(va, 1) = (va - IMAGE_VBASE) | flags;
+	for (va = start; va < end; va += PAGE_SIZE)
+		*walk((uint64_t)va, 1) = direct_map_hpa(va).v | flags;
 }
 
 /* The same in the direct map, where nothing is executable. */
 static void map_alias(const char *start, const char *end, uint64_t flags)
 {
-	uint64_t hpa;
+	const char *va;
+	hpa_t hpa;
 
-	for (hpa = (uint64_t)start - IMAGE_VBASE; hpa < (uint64_t)end - IMAGE_VBASE;
-	     hpa += PAGE_SIZE)
-		*walk(DIRECT_MAP_BASE + hpa, 1) = hpa | flags;
+	for (va = start; va < end; va += PAGE_SIZE) {
+		hpa = direct_map_hpa(va);
+		*walk((uint64_t)direct_map(hpa), 1) = hpa.v | flags;
+	}
 }
 
 /* A fault instead of a silent overrun below each of the boot CPU's stacks. */
@@ -216,4 +218,9 @@ unsigned paging_phys_bits(void)
 	if (cpuid(0x80000000).eax < 0x80000008)
 		return 36;
 	return cpuid(0x80000008).eax & 0xff;
+}
+
+uint64_t paging_limit(void)
+{
+	return min(1ull << paging_phys_bits(), STACKS_BASE - DIRECT_MAP_BASE);
 }

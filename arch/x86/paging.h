@@ -24,8 +24,8 @@ void paging_init(hpa_t (*alloc)(void));
 void paging_set_allocator(hpa_t (*alloc)(void));
 
 /*
- * Put [hpa, hpa + len) into the direct map, readable and writable, in pages as large as fit, and
- * return its address there. What is mapped already stays as it is.
+ * Put [hpa, hpa + len), below paging_limit(), into the direct map, readable and writable, in pages
+ * as large as fit, and return its address there. What is mapped already stays as it is.
  */
 void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache);
 
@@ -43,5 +43,8 @@ void paging_seal(void);
 
 /* Physical address bits of this CPU; bits above are reserved in page tables. */
 unsigned paging_phys_bits(void);
+
+/* The end of what paging_map() can map: of the CPU's physical addresses, or of the direct map. */
+uint64_t paging_limit(void);
 
 #endif

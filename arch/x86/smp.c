@@ -194,6 +194,7 @@ static void start_all(hpa_t trampoline)
 		.start = start_this_cpu,
 		.cr3 = read_cr3(),
 		.nr_cpus = nr_others,
+		.boot_cr3 = (uint32_t)direct_map_hpa(boot_pml4).v,
 	};
 	memcpy(direct_map(trampoline), trampoline_start,
 	       (size_t)(trampoline_end - trampoline_start));

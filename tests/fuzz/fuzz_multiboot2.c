@@ -43,7 +43,7 @@ static void check_map(void)
 	hpa_t hpa;
 	size_t i;
 
-	memmap_init(&map, &info);
+	memmap_init(&map, &info, 1ull << 46);
 	if (!memmap_find(&map, 16 * PAGE_SIZE, 0, 1ull << 32, &hpa))
 		return;
 	if (hpa.v % PAGE_SIZE || hpa.v + 16 * PAGE_SIZE > 1ull << 32)

@@ -224,8 +224,8 @@ ALIAS = "+0xffff800080000000"  # from an address in the image to the one in the 
 FAULTS = {
     "overruns-the-boot-stack": (["rsp=boot_stacks+0x1000", PUSH], 0, "#DF double fault", 0, r"ffffffff\w+ff8"),
     "overruns-a-stack": (["rsp=0xffffc00000001000", PUSH], 1, "#DF double fault", 0, "ffffc00000000ff8"),
-    "writes-its-code": (["rdi=text_start", STORE], 1, "#PF page fault", 3, "ffffffff80100000"),
-    "writes-its-code-in-the-direct-map": (["rdi=text_start" + ALIAS, STORE], 1, "#PF page fault", 3, "ffff800000100000"),
+    "writes-its-code": (["rdi=text_start", STORE], 1, "#PF page fault", 3, "ffffffff80200000"),
+    "writes-its-code-in-the-direct-map": (["rdi=text_start" + ALIAS, STORE], 1, "#PF page fault", 3, "ffff800000200000"),
     "writes-its-constants": (["rdi=rodata_start", STORE], 1, "#PF page fault", 3, r"ffffffff\w+000"),
     "writes-what-is-sealed": (["rdi=ro_after_init_start", STORE], 1, "#PF page fault", 3, r"ffffffff\w+000"),
     "writes-what-is-sealed-in-the-direct-map":
@@ -234,7 +234,7 @@ FAULTS = {
     "runs-its-stack": (["rip=0xffffc00000002000"], 1, "#PF page fault", 0x11, "ffffc00000002000"),
     "runs-its-data": (["rip=ro_after_init_start"], 0, "#PF page fault", 0x11, r"ffffffff\w+000"),
     "runs-its-constants": (["rip=rodata_start"], 0, "#PF page fault", 0x11, r"ffffffff\w+000"),
-    "runs-the-direct-map": (["rip=text_start" + ALIAS], 1, "#PF page fault", 0x11, "ffff800000100000")}
+    "runs-the-direct-map": (["rip=text_start" + ALIAS], 1, "#PF page fault", 0x11, "ffff800000200000")}
 
 
 def faults(target):
@@ -317,6 +317,26 @@ def monitor(target):
     yield job
 
 
+def memory(target):
+    """Memory that lies elsewhere: all that Umbra allocates above 4 GiB, and the image not where it is linked."""
+    yield target.job("above-4g-linux", "--pmem", "6G", "--hv", "debug=high-frames", *linux_words("cloud", "vmlinux", 4), "--",
+                     f"{QUICK} umbra=poweroff", stdout=marker("cloud", 4))
+    yield target.job("above-4g-32bit", "--pmem", "6G", "--hv", "debug=high-frames", "--pcpus", "2",
+                     *linux_words("686-pae", "vmlinux", 1), "--", f"{QUICK} umbra=poweroff", stdout=marker("686-pae", 1))
+    # So little of it above that one CPU's data lie there and another's below.
+    yield bare(target, "above-4g-16cpus", "", [r"^smp: 16 CPUs", r"^ok 5 ", r"^umbra: exit status 0\r?$"], 1,
+               "-m", f"{(4 << 20) + 256}K", "-smp", "16", "-initrd", f"{HELLO} kernel vm=guest")
+    # A firmware that uses what lies from 1 MiB up: Umbra is loaded above that, and leaves it alone.
+    job = target.job("image-elsewhere", "--boot", "uefi", "--pmem", "512M", "--pcpus", "2",
+                     *(f"--emulator-option={word}" for word in (
+                         "-object", "memory-backend-file,id=ram,size=512M,share=on,mem-path={}", "-machine", "memory-backend=ram",
+                         "-kernel", f"{MADE}/occupy.efi")), HELLO,
+                     stdout=[r"^ok 5 ", r"^occupied: (\d+) of \1 pages$"],
+                     stderr=[r"^umbra: loaded by GRUB .* at 0x(?!200000$)[\da-f]+00000$", r"^smp: 2 CPUs"])
+    job.argv[:0] = ["tests/boot/occupied", "--"]
+    yield job
+
+
 def tools(target):
     """The tool that shows the ways of exits."""
     yield target.make("path", ["tools/path", "-n", "0", HELLO], timeout=target.seconds,
@@ -358,7 +378,7 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
-         faults, screens, tools)
+         faults, screens, memory, tools)
 
 
 def jobs(target):

@@ -34,7 +34,7 @@ static int setup(void **state)
 	boot_info_add_region(&boot, 16 * MIB, MIB, BOOT_MEMORY_RESERVED);
 	boot_info_add_region(&boot, 0xfed00000, 0x1000, BOOT_MEMORY_RESERVED);
 	boot_info_add_region(&boot, 4096 * MIB, 1024 * MIB, BOOT_MEMORY_RAM);
-	memmap_init(&map, &boot);
+	memmap_init(&map, &boot, SPACE_END);
 	info = (struct acpi_info){
 		.hpet_base = 0xfed00000,
 		.nr_ioapics = 2,
@@ -47,7 +47,7 @@ static int setup(void **state)
 
 static void check(void)
 {
-	acpi_check_addresses(&info, &map, PHYS_BITS);
+	acpi_check_addresses(&info, &map, SPACE_END);
 }
 
 static void a_pc_is_believed(void **state)

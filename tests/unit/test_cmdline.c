@@ -55,7 +55,8 @@ static void test_defaults(void **state)
 
 static void test_all_keys(void **state)
 {
-	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2");
+	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2 "
+	      "debug=high-frames");
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.onexit, ONEXIT_REBOOT);
@@ -63,6 +64,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.exit_port, 0xf4);
 	assert_int_equal(c.max_cpus, 3);
 	assert_false(c.x2apic);
+	assert_true(c.high_frames);
 	assert_int_equal(c.nr_consoles, 1);
 }
 
@@ -119,6 +121,8 @@ static void test_bad_values(void **state)
 	       "command line: maxcpus=99999999999999999999: not a number from 1 up");
 	expect("x2apic=yes", "command line: x2apic=yes: not on or off");
 	assert_true(c.x2apic);
+	expect("debug=low-frames", "command line: debug=low-frames: not high-frames");
+	assert_false(c.high_frames);
 }
 
 static void test_unknown(void **state)

@@ -350,6 +350,45 @@ static void test_one_side_only(void **state)
 	assert_panics(frames_free(pfn, 0));
 }
 
+/* --- highest first --- */
+
+/* Runs come from the top down, whatever their order and whatever was freed in between. */
+static void test_highest_first(void **state)
+{
+	static const struct mem_range usable[] = {{HPA(4 * GIB - 128 * MIB), 144 * MIB},
+						  {HPA(4 * GIB + 32 * MIB), 32 * MIB}};
+	static const struct mem_range reserved[] = {{HPA(4 * GIB + 60 * MIB), PAGE_SIZE}};
+	const uint64_t end = LOW_END + 64 * 256, gap_end = LOW_END + 60 * 256;
+	static pfn_t run[32768];
+	uint64_t gap;
+	unsigned n = 0;
+	pfn_t low;
+
+	host_arena_create(4 * GIB + 64 * MIB);
+	frames_set_highest_first(true);
+	assert_int_equal(frames_init(usable, 2, reserved, 1), 0);
+	/* The bookkeeping has no room above the reserved page, so it ends there. */
+	gap = gap_end - stats().metadata / PAGE_SIZE;
+	assert_true(stats().metadata > 4 * MIB);
+	assert_true(frames_alloc(1, &run[n++]));
+	assert_int_equal(run[0].v, end - 2);
+	assert_true(frames_alloc(3, &run[n++]));
+	assert_int_equal(run[1].v, end - 16);
+	assert_true(frames_alloc(1, &run[n++]));
+	assert_int_equal(run[2].v, end - 4);
+	frames_free(run[0], 1);
+	assert_true(frames_alloc(1, &run[0]));
+	assert_int_equal(run[0].v, end - 2);
+	assert_true(frames_alloc_low(&low));
+	assert_int_equal(low.v, LOW_END - 1);
+	for (; frames_alloc(1, &run[n]); n++) {
+		assert_true(n < 4 || run[n].v < run[n - 1].v);
+		assert_true(run[n].v > gap_end || run[n].v + 2 <= gap);
+	}
+	assert_true(n > 128 * 128);
+	frames_set_highest_first(false);
+}
+
 /* --- memory maps --- */
 
 /* Allocate everything; every frame handed out must be allowed by a naive reading of the map. */
@@ -443,12 +482,14 @@ static void test_map_random(void **state)
 			reserved[i].size = rand() % (MIB);
 		}
 		host_arena_create(16 * MIB);
+		frames_set_highest_first(round % 2);
 		if (frames_init(usable, 6, reserved, 6) == 0) {
 			uint64_t total = stats().total;
 
 			assert_int_equal(check_map(usable, 6, reserved, 6), total);
 		}
 	}
+	frames_set_highest_first(false);
 }
 
 static bool always(void)
@@ -485,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_low_is_spared),
 		cmocka_unit_test(test_low_exhaustion),
 		cmocka_unit_test(test_one_side_only),
+		cmocka_unit_test(test_highest_first),
 		cmocka_unit_test(test_map_fragmented),
 		cmocka_unit_test(test_map_wraps),
 		cmocka_unit_test(test_map_hopeless),

@@ -8,7 +8,8 @@
 
 #include "boot/memmap.h"
 
-#define MIB (1ull << 20)
+#define MIB   (1ull << 20)
+#define LIMIT (1ull << 46)
 
 static struct boot_info info;
 static struct memmap map;
@@ -33,7 +34,7 @@ static void test_pc(void **state)
 	boot_info_add_region(&info, 0xf0000, 0x10000, 2);
 	boot_info_add_region(&info, MIB, 511 * MIB, 1);
 	boot_info_add_module(&info, 2 * MIB, 3 * MIB + 1, "", 0);
-	memmap_init(&map, &info);
+	memmap_init(&map, &info, LIMIT);
 	assert_int_equal(map.nr_usable, 2);
 	assert_int_equal(map.trampoline.v, 0x9e000);
 	/* The first MiB is nobody's. */
@@ -53,7 +54,7 @@ static void test_overlapping_entries(void **state)
 {
 	boot_info_add_region(&info, 16 * MIB, 16 * MIB, 1);
 	boot_info_add_region(&info, 20 * MIB, 100 * MIB, 2);
-	memmap_init(&map, &info);
+	memmap_init(&map, &info, LIMIT);
 	assert_int_equal(find(4 * MIB, 0, UINT64_MAX), 16 * MIB);
 	assert_int_equal(find(4 * MIB + PAGE_SIZE, 0, UINT64_MAX), 0);
 	assert_int_equal(map.trampoline.v, 0);
@@ -63,7 +64,7 @@ static void test_limits(void **state)
 {
 	boot_info_add_region(&info, 4 * MIB, 4 * MIB, 1);
 	boot_info_add_region(&info, 64 * MIB, 4 * MIB, 1);
-	memmap_init(&map, &info);
+	memmap_init(&map, &info, LIMIT);
 	assert_int_equal(find(MIB, 0, UINT64_MAX), 67 * MIB);
 	assert_int_equal(find(MIB, 0, 66 * MIB + 123), 65 * MIB);
 	assert_int_equal(find(MIB, 0, 64 * MIB), 7 * MIB);
@@ -75,12 +76,36 @@ static void test_limits(void **state)
 static void test_skips_neighbours(void **state)
 {
 	boot_info_add_region(&info, 4 * MIB, 4 * MIB, 1);
-	memmap_init(&map, &info);
+	memmap_init(&map, &info, LIMIT);
 	memmap_reserve(&map, HPA(6 * MIB), MIB);
 	memmap_reserve(&map, HPA(7 * MIB), MIB);
 	memmap_reserve(&map, HPA(5 * MIB + 0x800), 0x1000);
 	assert_int_equal(find(PAGE_SIZE, 0, UINT64_MAX), 6 * MIB - PAGE_SIZE);
 	assert_int_equal(find(MIB, 0, UINT64_MAX), 4 * MIB);
+}
+
+/* What no page table can reach is not used, and what lies across the limit is, up to it. */
+static void test_memory_beyond_reach(void **state)
+{
+	boot_info_add_region(&info, LIMIT - 2 * MIB, 8 * MIB, 1);
+	boot_info_add_region(&info, LIMIT, MIB, 1);
+	boot_info_add_region(&info, 1ull << 50, MIB, 1);
+	memmap_init(&map, &info, LIMIT);
+	assert_int_equal(map.nr_usable, 1);
+	assert_int_equal(map.usable[0].base.v, LIMIT - 2 * MIB);
+	assert_int_equal(map.usable[0].size, 2 * MIB);
+}
+
+/* The firmware keeps what the image is linked to, and the image lies elsewhere: both are taken. */
+static void test_image_elsewhere(void **state)
+{
+	boot_info_add_region(&info, MIB, 15 * MIB, BOOT_MEMORY_RESERVED);
+	boot_info_add_region(&info, 16 * MIB, 4 * MIB, BOOT_MEMORY_RAM);
+	memmap_init(&map, &info, LIMIT);
+	memmap_reserve(&map, HPA(16 * MIB), MIB);
+	assert_int_equal(find(PAGE_SIZE, 0, 17 * MIB), 0);
+	assert_int_equal(find(3 * MIB, 0, UINT64_MAX), 17 * MIB);
+	assert_int_equal(find(3 * MIB + PAGE_SIZE, 0, UINT64_MAX), 0);
 }
 
 int main(void)
@@ -90,6 +115,8 @@ int main(void)
 		cmocka_unit_test_setup(test_overlapping_entries, setup),
 		cmocka_unit_test_setup(test_limits, setup),
 		cmocka_unit_test_setup(test_skips_neighbours, setup),
+		cmocka_unit_test_setup(test_memory_beyond_reach, setup),
+		cmocka_unit_test_setup(test_image_elsewhere, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void capabilities_are_those_of_the_cpu(void **state)
 	assert_int_equal(virt_caps.tags, 0x10000);
 	vmx_begin_on(vmx_without_1g_and_ad);
 	assert_false(virt_caps.tdp_has_1g || virt_caps.tdp_has_ad);
-	assert_int_equal(fake_cpu_field(VMCS_EPT_POINTER), 0x5000 | EPTP_WALK_4 | EPTP_WB);
+	assert_int_equal(fake_cpu_field(VMCS_EPT_POINTER), FAKE_ROOT.v | EPTP_WALK_4 | EPTP_WB);
 	vmx_begin_on(vmx_without_vpid);
 	assert_int_equal(virt_caps.tags, 1);
 	vmx_begin_on(vmx_without_preemption_timer);
@@ -82,6 +82,16 @@ static void ept_without_large_pages_is_not_used(void **state)
 	assert_int_equal(fake_guest_probe(&l), 0);
 	assert_false(virt_caps.tdp || virt_caps.unrestricted);
 	assert_false(vmx_setup.proc2 & (PROC2_EPT | PROC2_UNRESTRICTED_GUEST));
+}
+
+/* What the CPU finds by an address in the VMCS may lie above 4 GiB; here all of it does. */
+static void structures_lie_anywhere(void **state)
+{
+	fake_guest_begin(&vmx_tiger_lake);
+	assert_int_equal(fake_cpu_field(VMCS_MSR_BITMAP), vmx_msr_bitmap.v);
+	assert_int_equal(fake_cpu_field(VMCS_IO_BITMAP_B), vmx_io_bitmaps.v + PAGE_SIZE);
+	assert_true(vmx_msr_bitmap.v >> 32 && vmx_io_bitmaps.v >> 32);
+	assert_true(V->control_pa.v >> 32 && fake_cpu.current->pa == V->control_pa.v);
 }
 
 static void without_bitmaps_everything_exits(void **state)
@@ -559,6 +569,7 @@ int main(void)
 		cmocka_unit_test(capabilities_are_those_of_the_cpu),
 		cmocka_unit_test(a_cpu_without_what_is_needed_is_refused),
 		cmocka_unit_test(ept_without_large_pages_is_not_used),
+		cmocka_unit_test(structures_lie_anywhere),
 		cmocka_unit_test(without_bitmaps_everything_exits),
 		cmocka_unit_test_setup(msrs_exit_unless_allowed, begin),
 		cmocka_unit_test(msr_lists_switch_what_controls_do_not),

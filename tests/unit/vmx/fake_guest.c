@@ -35,7 +35,7 @@ static void begin(const struct vmx_limits *limits, bool nested)
 	vmx_vcpu_load(&fake_vcpu);
 	vmx_vcpu_reset(&fake_vcpu);
 	if (nested)
-		vmx_set_paging(&fake_vcpu, &(struct virt_paging){.root = HPA(0x5000)});
+		vmx_set_paging(&fake_vcpu, &(struct virt_paging){.root = FAKE_ROOT});
 	fake_guest_real_mode();
 }
 

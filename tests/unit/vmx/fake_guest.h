@@ -7,6 +7,9 @@
 
 extern struct virt_vcpu fake_vcpu;
 
+/* Of its EPT, which is never looked at. */
+#define FAKE_ROOT HPA(0x7654321000)
+
 /* A CPU of these limits (but for its physical addresses: pointers are such here), switched on, and
  * fake_vcpu loaded on it in real mode. */
 void fake_guest_begin(const struct vmx_limits *limits);
