@@ -124,6 +124,9 @@ static void control_registers_and_exceptions(void **state)
 	assert_int_equal(e.reason, EXIT_CR_WRITE);
 	assert_int_equal(e.cr.cr, 8);
 	assert_int_equal(decode(0x04, 0, 0).reason, EXIT_CR_READ);
+	e = decode(0x65, BIT_ULL(63) | 3, 0); /* the selective intercept of CR0 */
+	assert_int_equal(e.reason, EXIT_CR_WRITE);
+	assert_int_equal(e.cr.cr, 0);
 	e = decode(0x40 + 17, 0, 0);
 	assert_int_equal(e.reason, EXIT_EXCEPTION);
 	assert_int_equal(e.exception.vector, X86_TRAP_AC);

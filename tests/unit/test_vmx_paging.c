@@ -67,6 +67,47 @@ static void control_registers_read_as_written(void **state)
 	fake_guest_enter();
 }
 
+static void check_machines_bits(uint64_t cr0, uint64_t cr4)
+{
+	uint64_t cr0_ours = CR0_CD | CR0_NW;
+
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR0) & cr0_ours, 0);
+	assert_int_equal(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & cr0_ours, cr0_ours);
+	assert_int_equal(fake_cpu_field(VMCS_CR0_READ_SHADOW) & cr0_ours, cr0 & cr0_ours);
+	assert_int_equal(vmx_reg_read(V, VREG_CR0), cr0);
+	assert_true(fake_cpu_field(VMCS_GUEST_CR4) & CR4_MCE);
+	assert_true(fake_cpu_field(VMCS_CR4_GUEST_HOST_MASK) & CR4_MCE);
+	assert_int_equal(fake_cpu_field(VMCS_CR4_READ_SHADOW), cr4);
+	assert_int_equal(vmx_reg_read(V, VREG_CR4), cr4);
+}
+
+/* After INIT, and whatever the guest writes: caches are on, and machine checks exit. */
+static void caches_and_machine_checks_are_the_machines(void **state)
+{
+	static const uint64_t cr0[] = {CR0_CD, CR0_CD | CR0_NW, CR0_TS, 0};
+	static const uint64_t cr4[] = {0, CR4_MCE, CR4_MCE | CR4_PGE, CR4_PGE};
+
+	for (unsigned c = 0; c < ARRAY_SIZE(vmx_unrestricted_cpus); c++) {
+		vmx_begin_on(vmx_unrestricted_cpus[c]);
+		vmx_vcpu_reset(V);
+		check_machines_bits(CR0_ET | CR0_CD | CR0_NW, 0);
+		assert_true(fake_cpu_field(VMCS_EXCEPTION_BITMAP) & BIT(X86_TRAP_MC));
+		fake_guest_long_mode();
+		for (unsigned i = 0; i < ARRAY_SIZE(cr0); i++) {
+			uint64_t old = vmx_reg_read(V, VREG_CR4) & ~(CR4_MCE | CR4_PGE);
+			uint64_t on = CR0_ET | CR0_PE | CR0_PG | CR0_NE | cr0[i];
+
+			vmx_reg_write(V, VREG_CR0, on);
+			vmx_reg_write(V, VREG_CR4, old | cr4[i]);
+			check_machines_bits(on, old | cr4[i]);
+			vmx_exit_on_cr0_write(V, 0);
+			vmx_exit_on_cr4_write(V, 0);
+			check_machines_bits(on, old | cr4[i]);
+			fake_guest_enter();
+		}
+	}
+}
+
 /* A guest with the bits of its own writes them without an exit: the CPU changes the real register,
  * under the mask, and that is what it reads. */
 static void bits_of_the_guests_own_are_read_from_the_register(void **state)
@@ -256,7 +297,7 @@ static void check_cpu_has(const struct paging_mode *m)
 {
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR0), m->hw_cr0 | CR0_PE | CR0_NE);
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), root_of(m).v);
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR4), m->hw_cr4 | CR4_VMXE);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR4), m->hw_cr4 | CR4_VMXE | CR4_MCE);
 	assert_int_equal(hardware_efer(), m->hw_efer);
 	assert_int_equal(!!(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE), m->levels > 3);
 }
@@ -508,6 +549,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(control_registers_read_as_written, begin),
+		cmocka_unit_test(caches_and_machine_checks_are_the_machines),
 		cmocka_unit_test_setup(bits_of_the_guests_own_are_read_from_the_register, begin),
 		cmocka_unit_test(efer_switches_ia32e_mode),
 		cmocka_unit_test(restricted_cpus_run_protected_mode),

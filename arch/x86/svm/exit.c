@@ -76,7 +76,7 @@ static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 static void decode_cr(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
 {
 	exit->reason = code < SVM_EXIT_WRITE_CR0 ? EXIT_CR_READ : EXIT_CR_WRITE;
-	exit->cr.cr = code & 0xf;
+	exit->cr.cr = code == SVM_EXIT_CR0_SEL ? 0 : code & 0xf;
 	exit->cr.known = svm_has_decode_assists && (vmcb->exitinfo1 & SVM_CR_IS_MOV);
 	exit->cr.gpr = vmcb->exitinfo1 & SVM_CR_GPR;
 }
@@ -149,7 +149,7 @@ static void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 
 static void decode_other(const struct vmcb *vmcb, struct vm_exit *exit, uint32_t code)
 {
-	if (code < SVM_EXIT_READ_DR0)
+	if (code < SVM_EXIT_READ_DR0 || code == SVM_EXIT_CR0_SEL)
 		decode_cr(vmcb, exit, code);
 	else if (code < SVM_EXIT_EXCP_BASE)
 		exit->reason = EXIT_DR_ACCESS;
