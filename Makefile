@@ -182,6 +182,11 @@ $(BUILD)/unit/test_insn_callbacks: $(BUILD)/unit/obj/vmm/exit/insn_callbacks.o
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
 $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
 
+# Machine checks on a CPU whose banks are the test's.
+MCE := $(addprefix $(BUILD)/unit/obj/arch/x86/,mce.o mce_verdict.o)
+$(MCE) $(BUILD)/unit/obj/tests/unit/test_mce.o: HOSTFLAGS += -include tests/unit/support/mce_cpu.h
+$(BUILD)/unit/test_mce: $(MCE)
+
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
 $(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h

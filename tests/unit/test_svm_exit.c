@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/mce.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/svm/svm.h"
 
@@ -14,8 +15,9 @@ bool svm_has_decode_assists;
 
 static unsigned machine_checks;
 
-void svm_handle_machine_check(void)
+void mce_handle(const struct trap_frame *frame)
 {
+	assert_null(frame);
 	machine_checks++;
 }
 
@@ -190,8 +192,10 @@ static void machine_checks_are_the_hosts(void **state)
 {
 	for (uint8_t vector = 0; vector < 32; vector++) {
 		machine_checks = 0;
-		assert_int_equal(decode(0x40 + vector, 0, 0).reason,
-				 vector == 14 ? EXIT_PAGE_FAULT : EXIT_EXCEPTION);
+		assert_int_equal(decode(0x40 + vector, 0, 0).reason, vector == 14 ? EXIT_PAGE_FAULT
+								     : vector == 18
+									     ? EXIT_MACHINE_CHECK
+									     : EXIT_EXCEPTION);
 		assert_int_equal(machine_checks, vector == 18);
 	}
 }

@@ -2,6 +2,7 @@
 /* From the VMCB's exit code and its two words of information to the record of arch/x86/virt.h. */
 #include <string.h>
 
+#include "arch/x86/mce.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/svm/svm.h"
 
@@ -121,10 +122,13 @@ static void decode_task_switch(const struct vmcb *vmcb, struct vm_exit *exit)
 
 static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
 {
-	exit->reason = EXIT_EXCEPTION;
 	exit->exception.vector = code - SVM_EXIT_EXCP_BASE;
-	if (exit->exception.vector == X86_TRAP_MC)
-		svm_handle_machine_check();
+	if (exit->exception.vector == X86_TRAP_MC) {
+		mce_handle(NULL); /* the exit has taken it */
+		exit->reason = EXIT_MACHINE_CHECK;
+		return;
+	}
+	exit->reason = EXIT_EXCEPTION;
 	exit->exception.has_error = BIT_ULL(exit->exception.vector) & X86_TRAPS_WITH_ERROR;
 	exit->exception.error = (uint32_t)vmcb->exitinfo1;
 }

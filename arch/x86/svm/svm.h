@@ -34,9 +34,6 @@ static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
 /* What an entry may have to do first (virt_vcpu.due). */
 #define SVM_DUE_TAG BIT(0) /* take a new ASID */
 
-/* The host's handler of a machine check that ended a run: the exit has taken it (svm.c). */
-void svm_handle_machine_check(void);
-
 /* The guest's CR0 and CR4, of which the CPU may have something else (paging.c). */
 uint64_t svm_guest_cr0(const struct virt_vcpu *v);
 uint64_t svm_guest_cr4(const struct virt_vcpu *v);
