@@ -164,7 +164,7 @@ $(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
 
 # The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
 SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)
-SVM_TESTS := test_svm_run test_svm_paging
+SVM_TESTS := test_svm_run test_svm_paging test_svm_clean
 $(SVM_FAKED) $(SVM_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/support/svm_insn.h
 $(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
 

@@ -37,6 +37,8 @@
  */
 #define INTERCEPT_EXCEPTIONS (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
 
+#define LONGEST_INSN 15
+
 void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
 	struct vmcb *vmcb = pages;
@@ -191,11 +193,16 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	svm_decode_exit(v, vmcb, exit);
 }
 
+/*
+ * The CPU says where the next instruction is, and at exits that are not for an instruction it says
+ * 0 (APM volume 2, 15.7.1). In real mode the next one may be in front of this one.
+ */
 unsigned svm_insn_len(struct virt_vcpu *v)
 {
 	const struct vmcb *vmcb = svm_vmcb(v);
+	uint64_t len = vmcb->nrip - vmcb->rip;
 
-	return svm_has_nrips ? (unsigned)(vmcb->nrip - vmcb->rip) : 0;
+	return svm_has_nrips && len <= LONGEST_INSN ? (unsigned)len : 0;
 }
 
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
