@@ -74,8 +74,8 @@ def tools():
     yield Job("lints", ["tests/tools/test_lints.py"], timeout=120)
 
 
-def guests(target, name):
-    yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target)))
+def guests(target, name, vcpus=(1, 2)):
+    yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target, vcpus)))
 
 
 def systems(target, name):
@@ -98,6 +98,7 @@ ALL = {
     "fuzz": fuzz,
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
+    "guests-ryzen": lambda: guests(targets.RYZEN, "guests-ryzen", vcpus=(1,)),
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,

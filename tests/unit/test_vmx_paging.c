@@ -244,26 +244,6 @@ static hpa_t root_of(const struct paging_mode *m)
 	return m->levels == 3 ? low_root() : HPA(0x7654321000);
 }
 
-static void set_segments(const struct paging_mode *m)
-{
-	uint16_t code = m->efer & EFER_LMA ? 0xa9b : 0xc9b;
-
-	for (enum seg seg = SEG_ES; seg <= SEG_GS; seg++)
-		vmx_seg_write(
-			V, seg,
-			&(struct segment){.limit = ~0u, .attr = seg == SEG_CS ? code : 0xc93});
-	fake_vcpu.rip = 0x1000;
-}
-
-static void set_guest(const struct paging_mode *m)
-{
-	set_segments(m);
-	vmx_reg_write(V, VREG_CR0, m->cr0);
-	vmx_reg_write(V, VREG_CR4, m->cr4);
-	vmx_reg_write(V, VREG_EFER, m->efer);
-	vmx_reg_write(V, VREG_CR3, m->cr3);
-}
-
 static void set_paging(const struct paging_mode *m)
 {
 	struct virt_paging p = paging_mode_shadow(m, root_of(m));
@@ -318,13 +298,13 @@ static void every_cpu_enters_every_mode_with_a_shadow(void **state)
 		for (unsigned i = 0; i < NR_MODES; i++) {
 			const struct paging_mode *m = &paging_modes[i];
 
-			set_guest(m);
+			fake_guest_mode(m);
 			set_paging(m);
 			check_guest_has(m);
 			check_cpu_has(m);
 			enter(m);
 			/* The registers once more, as writes of the guest's come. */
-			set_guest(m);
+			fake_guest_mode(m);
 			check_guest_has(m);
 			check_cpu_has(m);
 			enter(m);
@@ -355,7 +335,7 @@ static void bits_that_differ_are_masked(void **state)
 		const struct paging_mode *m = &paging_modes[i];
 		uint64_t cr0, cr4;
 
-		set_guest(m);
+		fake_guest_mode(m);
 		set_paging(m);
 		cr0 = fake_cpu_field(VMCS_GUEST_CR0) ^ m->cr0;
 		cr4 = fake_cpu_field(VMCS_GUEST_CR4) ^ m->cr4;
@@ -382,7 +362,7 @@ static void bits_that_differ_are_masked(void **state)
 static void cr3_exits_always(void **state)
 {
 	vmx_begin_shadowed_on(vmx_full);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	assert_true(exits_by(PROC_CR3_LOAD | PROC_CR3_STORE));
 	vmx_exit_on_cr3(V, false, false);
@@ -431,7 +411,7 @@ static void a_reset_leaves_what_it_runs_with(void **state)
 	const struct paging_mode *m = &paging_modes[MODE_REAL];
 
 	vmx_begin_shadowed_on(vmx_full);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	fake_guest_enter();
 	set_paging(m);
@@ -453,7 +433,7 @@ static void a_vcpu_that_moves_has_no_ept_to_flush(void **state)
 	unsigned before;
 
 	vmx_begin_shadowed_on(vmx_without_ept);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	fake_guest_enter();
 	vmx_vcpu_unload(V);
