@@ -15,7 +15,7 @@ const struct vmx_limits vmx_penryn = {
 	.controls =
 		{
 			[CTL_PIN] = 0x0000003f00000016,
-			[CTL_PROC] = 0xf7b9fffe0401e172,
+			[CTL_PROC] = 0xf7f9fffe0401e172,
 			[CTL_PROC2] = ALLOW(0, PROC2_VIRTUAL_APIC | PROC2_WBINVD),
 			[CTL_EXIT] = 0x0003ffff00036dff,
 			[CTL_ENTRY] = 0x00003fff000011ff,
@@ -31,7 +31,7 @@ const struct vmx_limits vmx_conroe = {
 	.controls =
 		{
 			[CTL_PIN] = 0x0000003f00000016,
-			[CTL_PROC] = 0x6599fffe0401e172,
+			[CTL_PROC] = 0x65d9fffe0401e172,
 			[CTL_EXIT] = 0x0003ffff00036dff,
 			[CTL_ENTRY] = 0x00003fff000011ff,
 		},
