@@ -33,13 +33,16 @@ def marker(name, cpus, prefix=""):
     return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
 
 
+def one_linux(target, boot, name, vcpus):
+    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *linux_words(name, target.form(name, boot), vcpus), "--",
+                      f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
+                      stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+
+
 def linux(target):
     """Each kernel with one and two CPUs, in each way to boot."""
     for boot, name, vcpus in itertools.product(BOOTS, LINUX, (1, 2)):
-        yield target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot,
-                         *linux_words(name, target.form(name, boot), vcpus), "--",
-                         f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
-                         stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+        yield one_linux(target, boot, name, vcpus)
 
 
 def endings(target):
@@ -280,7 +283,7 @@ def machine_checks(target):
                           r" +rip \w{16} debug_exit_write\+0x0$", r"^guest: vm guest vcpu 0 rip 1\w{5}$", *AT_THE_END])
     told = "monitor=mce 0 4 0x9c0000000000009f 0x4 0x1234000 0x8c"  # no exception: it was corrected
     yield broken_into(target, "has-a-guest-that-exits-for-a-machine-check", "svm_run_guest", [told, "exit=0x52"],
-                      "--pcpus", "1", HELLO, status=103, stderr=[
+                      "--pcpus", "1", HELLO, status=103, stdout=[
                           r"^panic: machine check in a guest on CPU 0: what was interrupted cannot go on\n"
                           r"mce: CPU 0, MCG_STATUS 0, MCG_CAP \w+\n"
                           r"mce: CPU 0, bank 4: status 9c0000000000009f \(memory controller EN\), address 1234000, misc 8c\n",

@@ -74,8 +74,14 @@ def tools():
     yield Job("lints", ["tests/tools/test_lints.py"], timeout=120)
 
 
-def guests(target, name, vcpus=(1, 2)):
-    yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target, vcpus)))
+def guests(target, name):
+    yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target)))
+
+
+def ryzen():
+    """The longest first."""
+    yield Group("guests-ryzen", ["all", "kernels", "guest-payloads"],
+                lambda: [boot.one_linux(targets.RYZEN, "direct", "cloud", 1), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
 def systems(target, name):
@@ -98,7 +104,7 @@ ALL = {
     "fuzz": fuzz,
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
-    "guests-ryzen": lambda: guests(targets.RYZEN, "guests-ryzen", vcpus=(1,)),
+    "guests-ryzen": ryzen,
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
