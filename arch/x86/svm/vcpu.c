@@ -200,9 +200,12 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 unsigned svm_insn_len(struct virt_vcpu *v)
 {
 	const struct vmcb *vmcb = svm_vmcb(v);
-	uint64_t len = vmcb->nrip - vmcb->rip;
+	uint64_t len;
 
-	return svm_has_nrips && len <= LONGEST_INSN ? (unsigned)len : 0;
+	if (unlikely(!svm_has_nrips))
+		return 0;
+	len = vmcb->nrip - vmcb->rip;
+	return len <= LONGEST_INSN ? (unsigned)len : 0;
 }
 
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)
