@@ -19,7 +19,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel boot boot-intel
+TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel guests-ryzen boot boot-intel
 is_goal = $(filter $(1),$(MAKECMDGOALS))
 NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -156,7 +156,7 @@ $(foreach v,unit race fuzz,$(eval $(call hosted,$(v))))
 # The VMX back end on a CPU that is a few variables: tests/unit/vmx/fake_cpu.h.
 VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/check%,$(wildcard arch/x86/vmx/*.c)) \
              $(wildcard tests/unit/vmx/*.c))
-VMX_TESTS := test_vmx_vcpu test_vmx_paging test_vmx_exit test_cpu_features test_preflight
+VMX_TESTS := test_vmx_models test_vmx_vcpu test_vmx_paging test_vmx_exit test_cpu_features test_preflight
 PREFLIGHT := $(addprefix $(BUILD)/unit/obj/arch/x86/,cpu_features.o preflight.o)
 $(VMX_FAKED) $(PREFLIGHT) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
 $(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
@@ -164,7 +164,7 @@ $(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
 
 # The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
 SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)
-SVM_TESTS := test_svm_run test_svm_paging
+SVM_TESTS := test_svm_run test_svm_paging test_svm_clean
 $(SVM_FAKED) $(SVM_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/support/svm_insn.h
 $(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
 
@@ -181,6 +181,11 @@ $(BUILD)/unit/test_insn_callbacks: $(BUILD)/unit/obj/vmm/exit/insn_callbacks.o
 # From one vCPU to another, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
 $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
+
+# Machine checks on a CPU whose banks are the test's.
+MCE := $(addprefix $(BUILD)/unit/obj/arch/x86/,mce.o mce_verdict.o)
+$(MCE) $(BUILD)/unit/obj/tests/unit/test_mce.o: HOSTFLAGS += -include tests/unit/support/mce_cpu.h
+$(BUILD)/unit/test_mce: $(MCE)
 
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
@@ -235,7 +240,7 @@ kernels:
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
-#:                 lint clang tools unit race model fuzz guests guests-intel boot boot-intel bench
+#:                 lint clang tools unit race model fuzz guests guests-intel guests-ryzen boot boot-intel bench
 check:
 	@tests/run
 $(TEST_GROUPS):

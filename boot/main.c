@@ -12,6 +12,7 @@
 #include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/mce.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -171,6 +172,7 @@ static void start_cpu(void)
 	cpu_protect();
 	fpu_detect();
 	fpu_init_cpu();
+	mce_init_cpu();
 }
 
 static void start_interrupts(void)
@@ -183,6 +185,7 @@ static void start_interrupts(void)
 		panic("apic: this CPU has no local APIC");
 	apic_init_cpu();
 	shootdown_init();
+	mce_init();
 	host_ioapic_init(&acpi);
 	tsc_init(timeref_find(&acpi));
 	apic_timer_init();

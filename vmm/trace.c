@@ -11,6 +11,7 @@ static const char *const names[NR_EXIT_REASONS] = {
 	[EXIT_UNKNOWN] = "unknown",
 	[EXIT_INTERRUPT] = "interrupt",
 	[EXIT_NMI] = "nmi",
+	[EXIT_MACHINE_CHECK] = "machine check",
 	[EXIT_IRQ_WINDOW] = "irq-window",
 	[EXIT_NMI_WINDOW] = "nmi-window",
 	[EXIT_HLT] = "hlt",

@@ -47,6 +47,7 @@
 #define ICR_STARTUP    (6 << 8)
 #define ICR_PENDING    BIT(12)
 #define ICR_ASSERT     BIT(14)
+#define ICR_SELF       BIT(18) /* a shorthand: no destination */
 
 /* Vectors below 32 stay out: what a firmware left pending there would look like an exception. */
 #define TPR_OPEN 0x10
@@ -231,6 +232,16 @@ void apic_offer_pending(void)
 void apic_send_ipi(unsigned cpu, unsigned vector)
 {
 	write_icr(cpu_by_id(cpu)->apic_id, ICR_ASSERT | vector);
+}
+
+void apic_send_self(unsigned vector)
+{
+	if (!page) {
+		wrmsr(MSR_X2APIC_SELF_IPI, vector);
+		return;
+	}
+	wait_icr_idle();
+	write_reg(APIC_ICR, ICR_SELF | ICR_ASSERT | vector);
 }
 
 /*

@@ -35,6 +35,12 @@ void apic_offer_pending(void);
 void apic_send_ipi(unsigned cpu, unsigned vector);
 void apic_broadcast(unsigned vector);
 
+/*
+ * To this CPU itself. Also in a handler of NMIs or machine checks, whatever it has interrupted: the
+ * destination of an IPI that is half written is left alone.
+ */
+void apic_send_self(unsigned vector);
+
 /* An NMI to all CPUs but this one. */
 void apic_broadcast_nmi(void);
 

@@ -220,7 +220,7 @@ static void restrict_predictions(void)
 
 void cpu_protect(void)
 {
-	uint64_t cr4 = read_cr4() | CR4_MCE | CR4_DE;
+	uint64_t cr4 = read_cr4() | CR4_DE;
 
 	if (cpu_has(FEATURE_SMEP))
 		cr4 |= CR4_SMEP;

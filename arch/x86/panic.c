@@ -140,14 +140,33 @@ static const char *trap_name(uint64_t vector)
 	return names[vector & 31] ? names[vector & 31] : "exception";
 }
 
+static void print_frame(const struct trap_frame *f)
+{
+	print_address("rip ", f->rip);
+	print_registers(f);
+	print_backtrace(f->rbp);
+}
+
 __noreturn void panic_trap(const struct trap_frame *f)
 {
 	begin();
 	log_error("panic: %s (vector %lu, error 0x%lx) on CPU %u", trap_name(f->vector), f->vector,
 		  f->error, cpu_id());
-	print_address("rip ", f->rip);
-	print_registers(f);
-	print_backtrace(f->rbp);
+	print_frame(f);
+	print_guest();
+	end();
+	__builtin_unreachable();
+}
+
+__noreturn void panic_machine_check(const struct trap_frame *f, const char *why,
+				    void (*print)(void))
+{
+	begin();
+	log_error("panic: machine check in %s on CPU %u: %s", f ? "Umbra" : "a guest", cpu_id(),
+		  why);
+	print();
+	if (f)
+		print_frame(f);
 	print_guest();
 	end();
 	__builtin_unreachable();

@@ -29,4 +29,11 @@ void panic_set_hooks(const struct panic_hooks *hooks);
 /* Report an exception of the hypervisor, and end. */
 __noreturn void panic_trap(const struct trap_frame *frame);
 
+/*
+ * Report a machine check, and end: `why` it is fatal, and what `print` adds to the log when the
+ * other CPUs have stopped. `frame` is what it interrupted; NULL: a guest.
+ */
+__noreturn void panic_machine_check(const struct trap_frame *frame, const char *why,
+				    void (*print)(void));
+
 #endif

@@ -213,6 +213,10 @@
 #define MSR_PAT               0x277
 #define MSR_MTRR_DEF_TYPE     0x2ff
 #define MSR_MC0_CTL           0x400
+#define MSR_MC_CTL(n)         (0x400 + 4 * (n)) /* banks of machine checks */
+#define MSR_MC_STATUS(n)      (0x401 + 4 * (n))
+#define MSR_MC_ADDR(n)        (0x402 + 4 * (n))
+#define MSR_MC_MISC(n)        (0x403 + 4 * (n))
 #define MSR_TSC_DEADLINE      0x6e0
 #define MSR_XSS               0xda0
 #define MSR_EFER              0xc0000080
@@ -263,6 +267,24 @@
 #define MTRR_DEF_TYPE_FE    BIT_ULL(10)
 #define MTRR_DEF_TYPE_E     BIT_ULL(11)
 #define MTRR_PHYSMASK_VALID BIT_ULL(11)
+
+/* Machine checks: SDM volume 3, 15.3; APM volume 2, 9.3. S and AR are Intel's. */
+#define MCG_CAP_COUNT    0xffull /* of banks */
+#define MCG_CAP_CTL_P    BIT_ULL(8)
+#define MCG_CAP_SER_P    BIT_ULL(24) /* software can recover from some: S and AR mean something */
+#define MCG_STATUS_RIPV  BIT_ULL(0)  /* what was interrupted can go on */
+#define MCG_STATUS_EIPV  BIT_ULL(1)  /* ... and has to do with the error */
+#define MCG_STATUS_MCIP  BIT_ULL(2)
+#define MCG_STATUS_LMCES BIT_ULL(3) /* no other CPU got it */
+#define MCI_STATUS_AR    BIT_ULL(55)
+#define MCI_STATUS_S     BIT_ULL(56)
+#define MCI_STATUS_PCC   BIT_ULL(57)
+#define MCI_STATUS_ADDRV BIT_ULL(58)
+#define MCI_STATUS_MISCV BIT_ULL(59)
+#define MCI_STATUS_EN    BIT_ULL(60)
+#define MCI_STATUS_UC    BIT_ULL(61)
+#define MCI_STATUS_OVER  BIT_ULL(62)
+#define MCI_STATUS_VAL   BIT_ULL(63)
 
 /* x2APIC: register r of the xAPIC page is MSR 0x800 + r / 16 */
 #define MSR_X2APIC_BASE        0x800

@@ -30,6 +30,7 @@
 #include "arch/x86/fpu.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/mce.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -87,6 +88,7 @@ static void start_this_cpu(struct cpu *cpu)
 	cpu_protect();
 	fpu_init_cpu();
 	apic_init_cpu();
+	mce_init_cpu();
 	if (!change_state(cpu, CPU_STARTING, CPU_UP))
 		stop_this_cpu();
 	apic_send_ipi(0, IRQ_VECTOR_WAKE);

@@ -10,6 +10,7 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
+#include "arch/x86/mce.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/stop.h"
@@ -55,6 +56,8 @@ void trap_dispatch(struct trap_frame *frame)
 		take_interrupt((unsigned)frame->vector);
 	else if (frame->vector == X86_TRAP_NMI)
 		take_nmi();
+	else if (frame->vector == X86_TRAP_MC)
+		mce_handle(frame);
 	else if (!fix_up(frame))
 		panic_trap(frame);
 }

@@ -93,11 +93,12 @@ enum vreg {
 };
 
 enum exit_reason {
-	EXIT_NONE,       /* none of them: an empty entry of the vendors' tables */
-	EXIT_UNKNOWN,    /* virt_exit_code() has the vendor's number */
-	EXIT_INTERRUPT,  /* a host interrupt, not yet taken */
-	EXIT_NMI,        /* a host NMI */
-	EXIT_IRQ_WINDOW, /* the guest can take the interrupt that waits */
+	EXIT_NONE,          /* none of them: an empty entry of the vendors' tables */
+	EXIT_UNKNOWN,       /* virt_exit_code() has the vendor's number */
+	EXIT_INTERRUPT,     /* a host interrupt, not yet taken */
+	EXIT_NMI,           /* a host NMI */
+	EXIT_MACHINE_CHECK, /* the host's, taken, and no harm done (arch/x86/mce.h) */
+	EXIT_IRQ_WINDOW,    /* the guest can take the interrupt that waits */
 	EXIT_NMI_WINDOW,
 	EXIT_HLT,
 	EXIT_CPUID,

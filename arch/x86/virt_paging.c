@@ -4,11 +4,10 @@
 #include "arch/x86/regs.h"
 
 /*
- * WP: the shadow tables say what the supervisor may write. Caches stay on: the memory is ordinary,
- * whatever the guest thinks of it. PE is the guest's, as far as the vendor can run real mode on
- * page tables (SVM: APM volume 2, 15.19).
+ * WP: the shadow tables say what the supervisor may write. PE is the guest's, as far as the vendor
+ * can run real mode on page tables (SVM: APM volume 2, 15.19).
  */
-static const struct virt_bits shadow_cr0 = {.on = CR0_PG | CR0_WP, .off = CR0_CD | CR0_NW};
+static const struct virt_bits shadow_cr0 = {.on = CR0_PG | CR0_WP};
 
 /* Shadow tables have no process contexts and no protection keys. */
 #define CR4_NOT_SHADOWED (CR4_PCIDE | CR4_PKE | CR4_PKS)

@@ -10,7 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/regs.h"
 #include "lib/types.h"
+
+/*
+ * The machine's: what the CPU has with either kind of paging, whatever the guest has. The guest's
+ * memory is cached, and a machine check while it runs is not a shutdown but an exit.
+ */
+#define VIRT_CR0_OFF (CR0_CD | CR0_NW)
+#define VIRT_CR4_ON  CR4_MCE
 
 /* Bits of a register that the CPU has at 1, and at 0, whatever the guest has. No bit is in both. */
 struct virt_bits {
@@ -28,7 +36,7 @@ struct virt_paging {
 	 * PDPTEs, which the CPU may hold in registers until virt_set_paging() is called again.
 	 */
 	hpa_t root;
-	/* With nested paging there is none: the CPU has what the guest has. */
+	/* With nested paging there is none: the CPU has what the guest has, but for the above. */
 	struct virt_forced forced;
 };
 

@@ -366,6 +366,8 @@ static bool on_debug(struct regs *regs)
 /* The breakpoint on MOV SS' operand waits for the next instruction; no state is lost by that. */
 TEST(mov_ss_then_interrupt)
 {
+	SKIP_UNLESS(!is_on_bochs_svm(),
+		    "Bochs 2.7 does not write DR6 when #DB is intercepted by SVM");
 	watched_ss = SEL_DATA;
 	trap_set(DB_VECTOR, on_debug);
 	write_dr0((unsigned long)&watched_ss);

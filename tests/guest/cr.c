@@ -95,6 +95,29 @@ TEST(clts_and_lmsw)
 	write_cr0(cr0);
 }
 
+/* Whether or not a hypervisor lets the CPU have them: the guest has what it wrote. */
+TEST(cache_bits_outlast_other_writes)
+{
+	unsigned long before = read_cr0(), off = CR0_CD | CR0_NW;
+	unsigned long word;
+
+	write_cr0((before & ~CR0_TS) | off);
+	__asm__ volatile("lmsw %w0" : : "r"(CR0_PE | CR0_TS));
+	CHECK_EQ(read_cr0() & (off | CR0_TS), off | CR0_TS);
+	__asm__ volatile("smsw %0" : "=r"(word));
+	CHECK_EQ(word & CR0_TS, CR0_TS);
+	__asm__ volatile("clts");
+	CHECK_EQ(read_cr0() & (off | CR0_TS), off);
+	write_cr0(read_cr0() | CR0_WP);
+	CHECK_EQ(read_cr0() & (off | CR0_WP), off | CR0_WP);
+	write_cr0(read_cr0() & ~CR0_NW);
+	CHECK_EQ(read_cr0() & off, CR0_CD);
+	write_cr0(before & ~off);
+	CHECK_EQ(read_cr0(), before & ~off);
+	write_cr0(before & ~CR0_NW);
+	write_cr0(before);
+}
+
 TEST(cr4_reserved_bits)
 {
 	unsigned long cr4 = read_cr4();

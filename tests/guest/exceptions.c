@@ -482,6 +482,8 @@ static void deliver_with_flushed(const void *page)
 TEST(flushed_tables)
 {
 	SKIP_UNLESS(has_testdev(), "no pc-testdev");
+	SKIP_UNLESS(!is_on_bochs_svm(),
+		    "Bochs 2.7's EXITINTINFO has an older event when INT n is interrupted");
 	deliver_with_flushed(idt);
 	deliver_with_flushed(gdt);
 	deliver_with_flushed(&this_cpu()->tss);

@@ -349,6 +349,7 @@ REAL(r_step,
 
 TEST(single_step)
 {
+	SKIP_UNLESS(!is_on_bochs_svm(), "Bochs 2.7 takes a step that waits at an exit to the host");
 	clear();
 	RUN(r_step);
 	CHECK_EQ(data()[0], 8); /* from the first NOP to the POPF that clears TF */

@@ -6,6 +6,7 @@ each CPU and then ends as the word umbra=... on its command line says.
 """
 import itertools
 import os
+import subprocess
 
 from .jobs import TOP
 from .targets import BOOTS
@@ -32,13 +33,16 @@ def marker(name, cpus, prefix=""):
     return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
 
 
+def one_linux(target, boot, name, vcpus):
+    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *linux_words(name, target.form(name, boot), vcpus), "--",
+                      f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
+                      stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+
+
 def linux(target):
     """Each kernel with one and two CPUs, in each way to boot."""
     for boot, name, vcpus in itertools.product(BOOTS, LINUX, (1, 2)):
-        yield target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot,
-                         *linux_words(name, target.form(name, boot), vcpus), "--",
-                         f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
-                         stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+        yield one_linux(target, boot, name, vcpus)
 
 
 def endings(target):
@@ -237,18 +241,58 @@ FAULTS = {
     "runs-the-direct-map": (["rip=text_start" + ALIAS], 1, "#PF page fault", 0x11, "ffff800000200000")}
 
 
+SPINNER = "build/guest/attack_end.elf -- way=spin"
+AT_THE_END = [rf"^cpu {i} is at stop_this_cpu\+0x\w+, interrupts off" for i in (0, 1)]
+
+
+def broken_into(target, name, where, changes, *words, **expected):
+    """A run that QEMU's debugger stops there, and changes (tests/boot/fault)."""
+    job = target.job(f"umbra-{name}", "--emulator-option=-S", "--emulator-option=-gdb",
+                     "--emulator-option=unix:{},server=on,wait=off", "--hv", "exitport=0x80", *words, **expected)
+    if not job.not_here:
+        job.argv[:0] = ["tests/boot/fault", where, *changes, "--"]
+    return job
+
+
 def faults(target):
     """Umbra's own exceptions: they are reported, and end the machine."""
     for name, (changes, cpu, what, error, cr2) in FAULTS.items():
         rip = r" +rip \w{16}$" if name.startswith("runs") else r" +rip \w{16} debug_exit_write\+0x0$"
-        job = target.job(f"umbra-{name}", "--emulator-option=-S", "--emulator-option=-gdb", "--emulator-option=unix:{},server=on,wait=off",
-                         "--pcpus", "2", "--hv", "exitport=0x80", "--vm", f"--name spinner --set cpus={1 - cpu} build/guest/attack_end.elf -- way=spin",
-                         "--set", f"cpus={cpu}", HELLO, status=103, stdout=[
-                             rf"^panic: {what} \(vector \d+, error {error:#x}\) on CPU {cpu}\n{rip}", rf" cr2 {cr2} ",
-                             r"^backtrace:\n  \w{16} \w+\+0x\w+$", r"^guest: vm guest vcpu 0 rip 1\w{5}$",
-                             *(rf"^cpu {i} is at stop_this_cpu\+0x\w+, interrupts off" for i in (0, 1))])
-        job.argv[:0] = ["tests/boot/fault", "debug_exit_write", *changes, "stopped", "--"]
-        yield job
+        yield broken_into(target, name, "debug_exit_write", [*changes, "stopped"], "--pcpus", "2", "--vm",
+                          f"--name spinner --set cpus={1 - cpu} {SPINNER}", "--set", f"cpus={cpu}", HELLO, status=103, stdout=[
+                              rf"^panic: {what} \(vector \d+, error {error:#x}\) on CPU {cpu}\n{rip}", rf" cr2 {cr2} ",
+                              r"^backtrace:\n  \w{16} \w+\+0x\w+$", r"^guest: vm guest vcpu 0 rip 1\w{5}$", *AT_THE_END])
+
+
+def guest_symbol(elf, name):
+    lines = subprocess.run(["nm", elf], cwd=TOP, capture_output=True, text=True, check=True).stdout.splitlines()
+    return next(f"0x{line.split()[0]}" for line in lines if line.split()[-1] == name)
+
+
+def machine_checks(target):
+    """Errors of the hardware, as QEMU's monitor can feign them: mce CPU BANK STATUS MCG_STATUS ADDRESS MISC.
+
+    QEMU's CPU resets the machine for one that was not corrected where CR4.MCE is 0, and does not know the intercept of
+    #MC: while a guest runs, it is the guest that gets it. What its exit leads to is seen by giving an exit this reason.
+    """
+    fatal = "monitor=mce 0 4 0xb200000000000000 0x4 0x0 0x0"
+    yield broken_into(target, "gets-a-machine-check", "debug_exit_write", [fatal, "stopped"], "--pcpus", "2", "--vm",
+                      f"--name spinner --set cpus=1 {SPINNER}", "--set", "cpus=0", HELLO, status=103, stdout=[
+                          r"^panic: machine check in Umbra on CPU 0: the processor's context is corrupt\n"
+                          r"mce: CPU 0, MCG_STATUS 4, MCG_CAP \w+\n"
+                          r"mce: CPU 0, bank 4: status b200000000000000 \(no code UC EN PCC\)\n"
+                          r" +rip \w{16} debug_exit_write\+0x0$", r"^guest: vm guest vcpu 0 rip 1\w{5}$", *AT_THE_END])
+    told = "monitor=mce 0 4 0x9c0000000000009f 0x4 0x1234000 0x8c"  # no exception: it was corrected
+    yield broken_into(target, "has-a-guest-that-exits-for-a-machine-check", "svm_run_guest", [told, "exit=0x52"],
+                      "--pcpus", "1", HELLO, status=103, stdout=[
+                          r"^panic: machine check in a guest on CPU 0: what was interrupted cannot go on\n"
+                          r"mce: CPU 0, MCG_STATUS 0, MCG_CAP \w+\n"
+                          r"mce: CPU 0, bank 4: status 9c0000000000009f \(memory controller EN\), address 1234000, misc 8c\n",
+                          r"^guest: vm guest vcpu 0 rip "])
+    spin = guest_symbol("build/guest/attack_end.elf", "spin")
+    yield broken_into(target, "is-not-reset-by-a-machine-check-in-a-guest", spin, [fatal], "--pcpus", "2", "--vm",
+                      "--name witness --set cpus=1 build/guest/witness.elf", "--set", "cpus=0", *SPINNER.split(), status=1,
+                      stdout=[r"^Bail out! unexpected vector 18 ", r"^witness\| # witness: unharmed"])
 
 
 ESCAPE = "\x1d"
@@ -377,8 +421,8 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
-         faults, screens, memory, tools)
+CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+         monitor, faults, screens, memory, machine_checks, tools)
 
 
 def jobs(target):

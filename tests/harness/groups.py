@@ -78,6 +78,12 @@ def guests(target, name):
     yield Group(name, ["all", "guest-payloads"], lambda: list(payloads.jobs(target)))
 
 
+def ryzen():
+    """The longest first."""
+    yield Group("guests-ryzen", ["all", "kernels", "guest-payloads"],
+                lambda: [boot.one_linux(targets.RYZEN, "direct", "cloud", 1), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
+
+
 def systems(target, name):
     def jobs():
         boot.make_files()
@@ -99,6 +105,7 @@ ALL = {
     "fuzz": fuzz,
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
+    "guests-ryzen": ryzen,
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,

@@ -12,6 +12,7 @@ import glob
 import os
 import re
 
+from . import targets
 from .jobs import TOP, Job
 
 QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "256", "-display", "none", "-nodefaults",
@@ -46,7 +47,7 @@ def other_vendor(path, cpu):
 
 
 def umbra_job(target, name, elf, vcpus, wish, options):
-    emulator = "bochs" if "bochs" in options else target.emulator
+    emulator = targets.RYZEN.emulator if "bochs" in options and target is targets.AMD else target.emulator
     icount = ["--icount"] if wish.get("icount") else []
     return target.job(name, *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), *options, elf, "--",
                       f"emulator={emulator}", timeout=wish.get("timeout"), status=wish.get("status", 0))

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/mce.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/svm/svm.h"
 
@@ -14,8 +15,9 @@ bool svm_has_decode_assists;
 
 static unsigned machine_checks;
 
-void svm_handle_machine_check(void)
+void mce_handle(const struct trap_frame *frame)
 {
+	assert_null(frame);
 	machine_checks++;
 }
 
@@ -102,6 +104,52 @@ static void memory_faults(void **state)
 	assert_int_equal(decode(0x400, BIT_ULL(32), 0).fault.insn_bytes, 15);
 }
 
+/*
+ * With decode assists the CPU says how many bytes of the instruction it has (APM volume 2, 15.8.4):
+ * all 15; fewer where the next page is not there; none, at a fetch, of which there are stale ones
+ * of an earlier exit. Without decode assists what is there means nothing.
+ */
+static void bytes_of_the_instruction(void **state)
+{
+	static const uint8_t counts[] = {0, 1, 3, 14, 15};
+	struct vm_exit e;
+
+	for (unsigned i = 0; i < 15; i++)
+		vmcb.insn[i] = (uint8_t)(0x80 + i);
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
+		vmcb.insn_bytes = counts[i];
+		svm_has_decode_assists = true;
+		e = decode(0x400, BIT_ULL(32) | 6, 0x1000);
+		assert_int_equal(e.fault.insn_bytes, counts[i]);
+		if (counts[i])
+			assert_memory_equal(e.fault.insn, vmcb.insn, counts[i]);
+		assert_int_equal(decode(0x4e, 2, 0x1000).fault.insn_bytes, counts[i]);
+		svm_has_decode_assists = false;
+		assert_int_equal(decode(0x400, BIT_ULL(32) | 6, 0x1000).fault.insn_bytes, 0);
+	}
+}
+
+/* Which register is moved is known of a MOV alone, and with decode assists alone (15.8.1). */
+static void the_register_of_a_mov_to_cr(void **state)
+{
+	static const uint16_t codes[] = {0x00, 0x03, 0x08, 0x10, 0x14, 0x18, 0x65};
+	struct vm_exit e;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+		for (unsigned gpr = 0; gpr < 16; gpr++) {
+			svm_has_decode_assists = true;
+			e = decode(codes[i], BIT_ULL(63) | gpr, 0);
+			assert_true(e.cr.known);
+			assert_int_equal(e.cr.gpr, gpr);
+			assert_int_equal(e.cr.cr, codes[i] == 0x65 ? 0 : codes[i] & 0xf);
+			assert_int_equal(e.reason, codes[i] < 0x10 ? EXIT_CR_READ : EXIT_CR_WRITE);
+			assert_false(decode(codes[i], gpr, 0).cr.known); /* CLTS, LMSW, SMSW */
+			svm_has_decode_assists = false;
+			assert_false(decode(codes[i], BIT_ULL(63) | gpr, 0).cr.known);
+		}
+	}
+}
+
 static void interrupted_events(void **state)
 {
 	decode(0x72, 0, 0);
@@ -124,6 +172,9 @@ static void control_registers_and_exceptions(void **state)
 	assert_int_equal(e.reason, EXIT_CR_WRITE);
 	assert_int_equal(e.cr.cr, 8);
 	assert_int_equal(decode(0x04, 0, 0).reason, EXIT_CR_READ);
+	e = decode(0x65, BIT_ULL(63) | 3, 0); /* the selective intercept of CR0 */
+	assert_int_equal(e.reason, EXIT_CR_WRITE);
+	assert_int_equal(e.cr.cr, 0);
 	e = decode(0x40 + 17, 0, 0);
 	assert_int_equal(e.reason, EXIT_EXCEPTION);
 	assert_int_equal(e.exception.vector, X86_TRAP_AC);
@@ -187,8 +238,10 @@ static void machine_checks_are_the_hosts(void **state)
 {
 	for (uint8_t vector = 0; vector < 32; vector++) {
 		machine_checks = 0;
-		assert_int_equal(decode(0x40 + vector, 0, 0).reason,
-				 vector == 14 ? EXIT_PAGE_FAULT : EXIT_EXCEPTION);
+		assert_int_equal(decode(0x40 + vector, 0, 0).reason, vector == 14 ? EXIT_PAGE_FAULT
+								     : vector == 18
+									     ? EXIT_MACHINE_CHECK
+									     : EXIT_EXCEPTION);
 		assert_int_equal(machine_checks, vector == 18);
 	}
 }
@@ -199,6 +252,8 @@ int main(void)
 		cmocka_unit_test_setup(each_intercepted_instruction_has_its_reason, setup),
 		cmocka_unit_test_setup(port_accesses, setup),
 		cmocka_unit_test_setup(memory_faults, setup),
+		cmocka_unit_test_setup(bytes_of_the_instruction, setup),
+		cmocka_unit_test_setup(the_register_of_a_mov_to_cr, setup),
 		cmocka_unit_test_setup(interrupted_events, setup),
 		cmocka_unit_test_setup(control_registers_and_exceptions, setup),
 		cmocka_unit_test_setup(page_faults_have_a_reason_of_their_own, setup),

@@ -128,6 +128,88 @@ static void enter(void)
 	assert_int_equal(VMCB->clean, SVM_CLEAN_ALL);
 }
 
+static bool exits_on_read(unsigned cr)
+{
+	return VMCB->intercept_cr_read & BIT(cr);
+}
+
+static bool exits_on_write(unsigned cr)
+{
+	return VMCB->intercept_cr_write & BIT(cr);
+}
+
+/*
+ * The CPU has caches and machine checks on, and the guest has what it wrote: so what would show or
+ * change the difference exits (15.9). A write of CR0 that is to set CD exits always.
+ */
+static void check_machines_bits(uint64_t cr0, uint64_t cr4)
+{
+	assert_false(VMCB->cr0 & (CR0_CD | CR0_NW));
+	assert_true(VMCB->cr4 & CR4_MCE);
+	assert_int_equal(svm_reg_read(&v, VREG_CR0), cr0);
+	assert_int_equal(svm_reg_read(&v, VREG_CR4), cr4);
+	assert_true(VMCB->intercept_misc1 & SVM_INTERCEPT_CR0_SEL);
+	assert_true(exits_on_write(4));
+	if (VMCB->cr0 != cr0)
+		assert_true(exits_on_read(0) && exits_on_write(0));
+	if (VMCB->cr4 != cr4)
+		assert_true(exits_on_read(4));
+	assert_true(VMCB->intercept_exceptions & BIT(X86_TRAP_MC));
+	assert_int_equal(VMCB->g_pat, 0x0606060606060606);
+	check_vmrun_accepts();
+}
+
+static void write_and_check(uint64_t cr0, uint64_t cr4)
+{
+	enter();
+	svm_reg_write(&v, VREG_CR0, cr0);
+	assert_false(is_clean(SVM_CLEAN_CRX));
+	svm_reg_write(&v, VREG_CR4, cr4);
+	check_machines_bits(cr0, cr4);
+}
+
+static void check_caches_and_machine_checks(void)
+{
+	uint64_t on = CR0_ET | CR0_PE;
+
+	check_machines_bits(CR0_ET | CR0_CD | CR0_NW, 0);
+	write_and_check(on, CR4_PAE);
+	write_and_check(on | CR0_CD, CR4_PAE | CR4_MCE);
+	write_and_check(on | CR0_CD | CR0_TS, CR4_MCE); /* CLTS and LMSW come here, too */
+	svm_exit_on_cr0_write(&v, 0);
+	svm_exit_on_cr4_write(&v, 0);
+	check_machines_bits(on | CR0_CD | CR0_TS, CR4_MCE);
+	write_and_check(on | CR0_TS, 0);
+	svm_reg_write(&v, VREG_PAT, 0); /* all uncached */
+	check_machines_bits(on | CR0_TS, 0);
+	assert_int_equal(svm_reg_read(&v, VREG_PAT), 0);
+	svm_vcpu_reset(&v);
+	check_machines_bits(CR0_ET | CR0_CD | CR0_NW, 0);
+	assert_int_equal(svm_reg_read(&v, VREG_PAT), PAT_RESET);
+}
+
+static void caches_and_machine_checks_are_the_machines(void **state)
+{
+	begin(true, false);
+	check_caches_and_machine_checks();
+	assert_false(exits_on_read(3));
+	begin(true, true);
+	check_caches_and_machine_checks();
+	begin(false, false);
+	check_caches_and_machine_checks();
+}
+
+/* The bits that are the guest's alone cost no exit. */
+static void a_guest_with_caches_writes_ts_by_itself(void **state)
+{
+	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
+	assert_false(exits_on_read(0) || exits_on_write(0));
+	VMCB->cr0 |= CR0_TS;
+	assert_int_equal(svm_reg_read(&v, VREG_CR0), CR0_ET | CR0_PE | CR0_PG | CR0_TS);
+	svm_reg_write(&v, VREG_CR4, CR4_MCE);
+	assert_false(exits_on_read(4));
+}
+
 /* ---- nested paging ---- */
 
 static void with_nested_paging_the_cpu_has_the_guests_own(void **state)
@@ -139,11 +221,11 @@ static void with_nested_paging_the_cpu_has_the_guests_own(void **state)
 		set_guest(m);
 		check_guest_has(m);
 		check_vmrun_accepts();
-		assert_int_equal(VMCB->cr0, m->cr0);
+		assert_int_equal(VMCB->cr0, m->cr0 & ~(CR0_CD | CR0_NW));
 		assert_int_equal(VMCB->cr3, m->cr3);
-		assert_int_equal(VMCB->cr4, m->cr4);
+		assert_int_equal(VMCB->cr4, m->cr4 | CR4_MCE);
 		assert_int_equal(VMCB->efer, m->efer | EFER_SVME);
-		assert_int_equal(VMCB->intercept_cr_read | VMCB->intercept_cr_write, 0);
+		assert_false(exits_on_read(3) || exits_on_write(3));
 	}
 	assert_false(svm_has_pdptes(&v));
 	assert_false(VMCB->intercept_misc1 & SVM_INTERCEPT_TASK_SWITCH);
@@ -165,11 +247,10 @@ static void what_the_cpu_left_is_the_guests(void **state)
 	set_guest(&paging_modes[MODE_UNPAGED_LME]);
 	VMCB->cr0 |= CR0_PG | CR0_TS;
 	VMCB->cr3 = 0x9000;
-	VMCB->cr4 |= CR4_PGE;
 	VMCB->efer |= EFER_LMA;
 	assert_int_equal(svm_reg_read(&v, VREG_CR0), CR0_ET | CR0_PE | CR0_PG | CR0_TS);
 	assert_int_equal(svm_reg_read(&v, VREG_CR3), 0x9000);
-	assert_int_equal(svm_reg_read(&v, VREG_CR4), CR4_PAE | CR4_PGE);
+	assert_int_equal(svm_reg_read(&v, VREG_CR4), CR4_PAE);
 	assert_int_equal(svm_reg_read(&v, VREG_EFER), EFER_LONG | EFER_NXE);
 	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
 	assert_int_equal(svm_reg_read(&v, VREG_EFER), EFER_LONG | EFER_NXE);
@@ -212,7 +293,7 @@ static void with_shadow_paging_the_two_are_apart(void **state)
 		check_vmrun_accepts();
 		assert_int_equal(VMCB->cr0, m->hw_cr0);
 		assert_int_equal(VMCB->cr3, ROOT.v);
-		assert_int_equal(VMCB->cr4, m->hw_cr4);
+		assert_int_equal(VMCB->cr4, m->hw_cr4 | CR4_MCE);
 		assert_int_equal(VMCB->efer, m->hw_efer | EFER_SVME);
 		check_guest_has(m);
 		/* The other way round: registers after the root, as a write of the guest's comes.
@@ -222,18 +303,8 @@ static void with_shadow_paging_the_two_are_apart(void **state)
 		check_guest_has(m);
 		assert_int_equal(VMCB->cr0, m->hw_cr0);
 		assert_int_equal(VMCB->cr3, ROOT.v);
-		assert_int_equal(VMCB->cr4, m->hw_cr4);
+		assert_int_equal(VMCB->cr4, m->hw_cr4 | CR4_MCE);
 	}
-}
-
-static bool exits_on_read(unsigned cr)
-{
-	return VMCB->intercept_cr_read & BIT(cr);
-}
-
-static bool exits_on_write(unsigned cr)
-{
-	return VMCB->intercept_cr_write & BIT(cr);
 }
 
 /* What the guest would find or leave in the wrong register. */
@@ -248,7 +319,7 @@ static void accesses_exit_where_the_two_differ(void **state)
 		assert_true(exits_on_read(3) && exits_on_write(3));
 		assert_true(exits_on_write(0) && exits_on_write(4));
 		assert_int_equal(exits_on_read(0), m->cr0 != m->hw_cr0);
-		assert_int_equal(exits_on_read(4), m->cr4 != m->hw_cr4);
+		assert_int_equal(exits_on_read(4), m->cr4 != (m->hw_cr4 | CR4_MCE));
 		assert_false(exits_on_read(8) || exits_on_write(8) || exits_on_read(2));
 	}
 	/* Whatever is asked for, and asked no more. */
@@ -358,7 +429,7 @@ static void cr3_exits_if_asked_for(void **state)
 	svm_exit_on_cr0_write(&v, CR0_PG);
 	svm_exit_on_cr8_write(&v, true);
 	svm_exit_on_cr3(&v, false, false);
-	assert_int_equal(VMCB->intercept_cr_write, BIT(0) | BIT(8));
+	assert_int_equal(VMCB->intercept_cr_write, BIT(0) | BIT(4) | BIT(8));
 	enter();
 	svm_exit_on_cr0_write(&v, CR0_PG); /* as it is */
 	assert_true(is_clean(SVM_CLEAN_INTERCEPTS));
@@ -384,6 +455,8 @@ int main(void)
 		cmocka_unit_test_setup(with_nested_paging_the_cpu_has_the_guests_own, begin_nested),
 		cmocka_unit_test_setup(the_nested_root_is_another_register, begin_nested),
 		cmocka_unit_test_setup(what_the_cpu_left_is_the_guests, begin_nested),
+		cmocka_unit_test_setup(a_guest_with_caches_writes_ts_by_itself, begin_nested),
+		cmocka_unit_test(caches_and_machine_checks_are_the_machines),
 		cmocka_unit_test(a_lax_cpu_gets_no_lme_before_pae),
 		cmocka_unit_test_setup(with_shadow_paging_the_two_are_apart, begin_shadow),
 		cmocka_unit_test_setup(accesses_exit_where_the_two_differ, begin_shadow),

@@ -156,13 +156,38 @@ static void a_vcpu_that_comes_back_has_no_void_asid(void **state)
 	assert_int_equal(control, SVM_TLB_KEEP);
 }
 
+static unsigned length(uint64_t rip, uint64_t next)
+{
+	vmcb.rip = rip;
+	vmcb.nrip = next;
+	return svm_insn_len(&v);
+}
+
+/* 0 is what leaves it to the decoder. */
 static void the_length_is_known_with_next_rip(void **state)
 {
-	vmcb.rip = 0xfffffffffffffffe;
-	vmcb.nrip = 1;
-	assert_int_equal(svm_insn_len(&v), 0);
+	assert_int_equal(length(0xfffffffffffffffe, 1), 0);
 	svm_has_nrips = true;
-	assert_int_equal(svm_insn_len(&v), 3);
+	assert_int_equal(length(0xfffffffffffffffe, 1), 3);
+	assert_int_equal(length(0x1000, 0x100f), 15);
+	assert_int_equal(length(0x1000, 0), 0); /* the exit was not for an instruction */
+	assert_int_equal(length(0x1000, 0x1000), 0);
+	assert_int_equal(length(0x1000, 0x1010), 0); /* longer than any: not of this exit */
+	assert_int_equal(length(0x1000, 0xffe), 0);
+	assert_int_equal(length(0xffff, 1), 0); /* around the end of a segment of 64 KiB */
+}
+
+/* A flush by ASID is of no use here: each flush takes an ASID that nothing is known of. */
+static void no_flush_is_of_one_asid(void **state)
+{
+	uint8_t control;
+
+	for (unsigned i = 0; i < 100; i++) {
+		svm_flush(&v);
+		enter(&control);
+		assert_true(control == SVM_TLB_KEEP || control == SVM_TLB_FLUSH_ALL);
+		assert_in_range(vmcb.asid, 1, 15);
+	}
 }
 
 int main(void)
@@ -175,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup(used_up_asids_cost_one_flush, setup),
 		cmocka_unit_test_setup(a_vcpu_that_comes_back_has_no_void_asid, setup),
 		cmocka_unit_test_setup(the_length_is_known_with_next_rip, setup),
+		cmocka_unit_test_setup(no_flush_is_of_one_asid, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,47 @@ static void control_registers_read_as_written(void **state)
 	fake_guest_enter();
 }
 
+static void check_machines_bits(uint64_t cr0, uint64_t cr4)
+{
+	uint64_t cr0_ours = CR0_CD | CR0_NW;
+
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR0) & cr0_ours, 0);
+	assert_int_equal(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & cr0_ours, cr0_ours);
+	assert_int_equal(fake_cpu_field(VMCS_CR0_READ_SHADOW) & cr0_ours, cr0 & cr0_ours);
+	assert_int_equal(vmx_reg_read(V, VREG_CR0), cr0);
+	assert_true(fake_cpu_field(VMCS_GUEST_CR4) & CR4_MCE);
+	assert_true(fake_cpu_field(VMCS_CR4_GUEST_HOST_MASK) & CR4_MCE);
+	assert_int_equal(fake_cpu_field(VMCS_CR4_READ_SHADOW), cr4);
+	assert_int_equal(vmx_reg_read(V, VREG_CR4), cr4);
+}
+
+/* After INIT, and whatever the guest writes: caches are on, and machine checks exit. */
+static void caches_and_machine_checks_are_the_machines(void **state)
+{
+	static const uint64_t cr0[] = {CR0_CD, CR0_CD | CR0_NW, CR0_TS, 0};
+	static const uint64_t cr4[] = {0, CR4_MCE, CR4_MCE | CR4_PGE, CR4_PGE};
+
+	for (unsigned c = 0; c < ARRAY_SIZE(vmx_unrestricted_cpus); c++) {
+		vmx_begin_on(vmx_unrestricted_cpus[c]);
+		vmx_vcpu_reset(V);
+		check_machines_bits(CR0_ET | CR0_CD | CR0_NW, 0);
+		assert_true(fake_cpu_field(VMCS_EXCEPTION_BITMAP) & BIT(X86_TRAP_MC));
+		fake_guest_long_mode();
+		for (unsigned i = 0; i < ARRAY_SIZE(cr0); i++) {
+			uint64_t old = vmx_reg_read(V, VREG_CR4) & ~(CR4_MCE | CR4_PGE);
+			uint64_t on = CR0_ET | CR0_PE | CR0_PG | CR0_NE | cr0[i];
+
+			vmx_reg_write(V, VREG_CR0, on);
+			vmx_reg_write(V, VREG_CR4, old | cr4[i]);
+			check_machines_bits(on, old | cr4[i]);
+			vmx_exit_on_cr0_write(V, 0);
+			vmx_exit_on_cr4_write(V, 0);
+			check_machines_bits(on, old | cr4[i]);
+			fake_guest_enter();
+		}
+	}
+}
+
 /* A guest with the bits of its own writes them without an exit: the CPU changes the real register,
  * under the mask, and that is what it reads. */
 static void bits_of_the_guests_own_are_read_from_the_register(void **state)
@@ -203,26 +244,6 @@ static hpa_t root_of(const struct paging_mode *m)
 	return m->levels == 3 ? low_root() : HPA(0x7654321000);
 }
 
-static void set_segments(const struct paging_mode *m)
-{
-	uint16_t code = m->efer & EFER_LMA ? 0xa9b : 0xc9b;
-
-	for (enum seg seg = SEG_ES; seg <= SEG_GS; seg++)
-		vmx_seg_write(
-			V, seg,
-			&(struct segment){.limit = ~0u, .attr = seg == SEG_CS ? code : 0xc93});
-	fake_vcpu.rip = 0x1000;
-}
-
-static void set_guest(const struct paging_mode *m)
-{
-	set_segments(m);
-	vmx_reg_write(V, VREG_CR0, m->cr0);
-	vmx_reg_write(V, VREG_CR4, m->cr4);
-	vmx_reg_write(V, VREG_EFER, m->efer);
-	vmx_reg_write(V, VREG_CR3, m->cr3);
-}
-
 static void set_paging(const struct paging_mode *m)
 {
 	struct virt_paging p = paging_mode_shadow(m, root_of(m));
@@ -256,7 +277,7 @@ static void check_cpu_has(const struct paging_mode *m)
 {
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR0), m->hw_cr0 | CR0_PE | CR0_NE);
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR3), root_of(m).v);
-	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR4), m->hw_cr4 | CR4_VMXE);
+	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR4), m->hw_cr4 | CR4_VMXE | CR4_MCE);
 	assert_int_equal(hardware_efer(), m->hw_efer);
 	assert_int_equal(!!(fake_cpu_field(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_MODE), m->levels > 3);
 }
@@ -277,13 +298,13 @@ static void every_cpu_enters_every_mode_with_a_shadow(void **state)
 		for (unsigned i = 0; i < NR_MODES; i++) {
 			const struct paging_mode *m = &paging_modes[i];
 
-			set_guest(m);
+			fake_guest_mode(m);
 			set_paging(m);
 			check_guest_has(m);
 			check_cpu_has(m);
 			enter(m);
 			/* The registers once more, as writes of the guest's come. */
-			set_guest(m);
+			fake_guest_mode(m);
 			check_guest_has(m);
 			check_cpu_has(m);
 			enter(m);
@@ -314,7 +335,7 @@ static void bits_that_differ_are_masked(void **state)
 		const struct paging_mode *m = &paging_modes[i];
 		uint64_t cr0, cr4;
 
-		set_guest(m);
+		fake_guest_mode(m);
 		set_paging(m);
 		cr0 = fake_cpu_field(VMCS_GUEST_CR0) ^ m->cr0;
 		cr4 = fake_cpu_field(VMCS_GUEST_CR4) ^ m->cr4;
@@ -341,7 +362,7 @@ static void bits_that_differ_are_masked(void **state)
 static void cr3_exits_always(void **state)
 {
 	vmx_begin_shadowed_on(vmx_full);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	assert_true(exits_by(PROC_CR3_LOAD | PROC_CR3_STORE));
 	vmx_exit_on_cr3(V, false, false);
@@ -390,7 +411,7 @@ static void a_reset_leaves_what_it_runs_with(void **state)
 	const struct paging_mode *m = &paging_modes[MODE_REAL];
 
 	vmx_begin_shadowed_on(vmx_full);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	fake_guest_enter();
 	set_paging(m);
@@ -412,7 +433,7 @@ static void a_vcpu_that_moves_has_no_ept_to_flush(void **state)
 	unsigned before;
 
 	vmx_begin_shadowed_on(vmx_without_ept);
-	set_guest(&paging_modes[MODE_LONG]);
+	fake_guest_mode(&paging_modes[MODE_LONG]);
 	set_paging(&paging_modes[MODE_LONG]);
 	fake_guest_enter();
 	vmx_vcpu_unload(V);
@@ -508,6 +529,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(control_registers_read_as_written, begin),
+		cmocka_unit_test(caches_and_machine_checks_are_the_machines),
 		cmocka_unit_test_setup(bits_of_the_guests_own_are_read_from_the_register, begin),
 		cmocka_unit_test(efer_switches_ia32e_mode),
 		cmocka_unit_test(restricted_cpus_run_protected_mode),

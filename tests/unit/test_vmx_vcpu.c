@@ -270,6 +270,41 @@ static void events_are_encoded(void **state)
 	}
 }
 
+static void interrupt_a_delivery(uint64_t *gpr)
+{
+	(void)gpr;
+	fake_cpu_set_field(VMCS_IDT_VECTORING_INFO, INTR_VALID | 0x51);
+}
+
+/*
+ * The first entry of a VMCS, which is a launch, and a later one, fail by a machine check: the guest
+ * has not moved, and what was to be injected is, by the next one. What the exit before had to say
+ * of an event is not said twice.
+ */
+static void an_entry_that_a_machine_check_stops_is_made_again(void **state)
+{
+	struct vm_event_info nmi = {.type = EVENT_NMI, .vector = 2};
+	struct vm_exit e;
+
+	for (unsigned i = 1; i <= 2; i++) {
+		V->rip = 0x1234 * i;
+		vmx_inject(V, &nmi);
+		fake_cpu.fails_by_machine_check = true;
+		vmx_vcpu_run(V, &e);
+		assert_int_equal(e.reason, EXIT_MACHINE_CHECK);
+		assert_int_equal(fake_cpu.machine_checks, i);
+		assert_int_equal(V->idt_event.type, EVENT_NONE);
+		assert_int_equal(V->rip, 0x1234 * i);
+		assert_true(vmx_has_event(V));
+		fake_cpu.guest = interrupt_a_delivery;
+		vmx_vcpu_run(V, &e);
+		fake_cpu.guest = NULL;
+		assert_int_equal(fake_cpu.entries, i);
+		assert_int_equal(V->idt_event.type, EVENT_INTR);
+		assert_false(vmx_has_event(V));
+	}
+}
+
 static void reset_drops_an_event(void **state)
 {
 	vmx_inject(V, &(struct vm_event_info){EVENT_EXCEPTION, 6});
@@ -577,6 +612,7 @@ int main(void)
 		cmocka_unit_test_setup(segments_read_as_written, begin),
 		cmocka_unit_test_setup(events_are_encoded, begin),
 		cmocka_unit_test_setup(reset_drops_an_event, begin),
+		cmocka_unit_test_setup(an_entry_that_a_machine_check_stops_is_made_again, begin),
 		cmocka_unit_test_setup(windows_open_and_close, begin),
 		cmocka_unit_test_setup(shadow_is_that_of_sti_and_mov_ss, begin),
 		cmocka_unit_test_setup(shadow_and_single_step_agree, begin),

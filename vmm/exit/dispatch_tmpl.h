@@ -112,6 +112,7 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		mmu_work(&v->vm->mmu);
 		break;
 	case EXIT_NMI: /* taken when the global interrupt flag opened */
+	case EXIT_MACHINE_CHECK:
 		break;
 	case EXIT_IRQ_WINDOW:
 		event_close_irq_window(v);

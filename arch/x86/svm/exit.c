@@ -2,6 +2,7 @@
 /* From the VMCB's exit code and its two words of information to the record of arch/x86/virt.h. */
 #include <string.h>
 
+#include "arch/x86/mce.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/svm/svm.h"
 
@@ -76,7 +77,7 @@ static void decode_ioio(const struct vmcb *vmcb, struct vm_exit *exit)
 static void decode_cr(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
 {
 	exit->reason = code < SVM_EXIT_WRITE_CR0 ? EXIT_CR_READ : EXIT_CR_WRITE;
-	exit->cr.cr = code & 0xf;
+	exit->cr.cr = code == SVM_EXIT_CR0_SEL ? 0 : code & 0xf;
 	exit->cr.known = svm_has_decode_assists && (vmcb->exitinfo1 & SVM_CR_IS_MOV);
 	exit->cr.gpr = vmcb->exitinfo1 & SVM_CR_GPR;
 }
@@ -121,10 +122,13 @@ static void decode_task_switch(const struct vmcb *vmcb, struct vm_exit *exit)
 
 static void decode_exception(const struct vmcb *vmcb, struct vm_exit *exit, unsigned code)
 {
-	exit->reason = EXIT_EXCEPTION;
 	exit->exception.vector = code - SVM_EXIT_EXCP_BASE;
-	if (exit->exception.vector == X86_TRAP_MC)
-		svm_handle_machine_check();
+	if (exit->exception.vector == X86_TRAP_MC) {
+		mce_handle(NULL); /* the exit has taken it */
+		exit->reason = EXIT_MACHINE_CHECK;
+		return;
+	}
+	exit->reason = EXIT_EXCEPTION;
 	exit->exception.has_error = BIT_ULL(exit->exception.vector) & X86_TRAPS_WITH_ERROR;
 	exit->exception.error = (uint32_t)vmcb->exitinfo1;
 }
@@ -149,7 +153,7 @@ static void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 
 static void decode_other(const struct vmcb *vmcb, struct vm_exit *exit, uint32_t code)
 {
-	if (code < SVM_EXIT_READ_DR0)
+	if (code < SVM_EXIT_READ_DR0 || code == SVM_EXIT_CR0_SEL)
 		decode_cr(vmcb, exit, code);
 	else if (code < SVM_EXIT_EXCP_BASE)
 		exit->reason = EXIT_DR_ACCESS;

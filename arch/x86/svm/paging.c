@@ -2,11 +2,18 @@
 /*
  * CR0, CR3, CR4 and EFER: what the guest has, and what the VMCB has for the CPU to run it with.
  *
- * With nested paging they are the same, and the guest writes them without exits. SVME, which the
- * guest knows nothing of, is the exception; and LME on a lax CPU (below). With shadow paging the
- * VMCB has the shadow root and the bits that it needs (arch/x86/virt_paging.h); the guest's
- * registers are in another page of the same layout, every write of them exits, and so does a read
- * where the two differ. SVM has no read shadows.
+ * With nested paging they are the same but for a few bits, and the guest writes CR3, and TS and MP
+ * of CR0, without exits. The other bits are the machine's (arch/x86/virt_paging.h: caches on,
+ * machine checks on), SVME, which the guest knows nothing of, and LME on a lax CPU (below); of the
+ * first two the guest's idea is kept in struct svm_vcpu. VMRUN loads CD and NW (APM volume 2,
+ * 15.5.1), so a guest that had the real ones would run without caches.
+ *
+ * With shadow paging the VMCB has the shadow root and the bits that it needs as well; the guest's
+ * registers are in another page of the same layout, and every write of them exits.
+ *
+ * SVM has no read shadows: a register that is not what the guest has exits when it is read. Writes
+ * of CR0 that change more than TS and MP exit in any case, by the selective intercept (15.9): the
+ * guest may be about to set CD. While it has CD set, all its writes exit.
  */
 #include <string.h>
 
@@ -19,7 +26,7 @@
  * LME set and PAE clear (legal while its paging is off) must not be run like that: it cannot
  * tell, because reading EFER exits, and so does every write of EFER, CR0 and CR4 on such a CPU.
  */
-void svm_withhold_lme(struct virt_vcpu *v)
+static void withhold_lme(struct virt_vcpu *v)
 {
 	struct vmcb *vmcb = svm_vmcb(v);
 	uint64_t lme = (vmcb->efer | v->svm.withheld) & EFER_LME;
@@ -33,18 +40,27 @@ static uint16_t cr_bit(unsigned cr, bool on)
 	return on ? (uint16_t)BIT(cr) : 0;
 }
 
+uint64_t svm_guest_cr0(const struct virt_vcpu *v)
+{
+	return v->svm.guest->cr0 | v->svm.cr0;
+}
+
+uint64_t svm_guest_cr4(const struct virt_vcpu *v)
+{
+	return (v->svm.guest->cr4 & ~VIRT_CR4_ON) | v->svm.cr4;
+}
+
 /* What somebody asked for, and what keeps the guest's registers apart. */
 static void set_cr_intercepts(struct virt_vcpu *v)
 {
-	const struct vmcb *guest = v->svm.guest;
-	uint16_t reads = v->svm.cr_reads, writes = v->svm.cr_writes;
 	struct vmcb *vmcb = svm_vmcb(v);
+	bool cr0_differs = vmcb->cr0 != svm_guest_cr0(v);
+	bool cr4_differs = vmcb->cr4 != svm_guest_cr4(v);
+	uint16_t reads = v->svm.cr_reads | cr_bit(0, cr0_differs) | cr_bit(3, !v->nested) |
+			 cr_bit(4, cr4_differs);
+	uint16_t writes = v->svm.cr_writes | cr_bit(0, cr0_differs || !v->nested) |
+			  cr_bit(3, !v->nested) | cr_bit(4, true);
 
-	if (!v->nested) {
-		reads |= cr_bit(0, vmcb->cr0 != guest->cr0) | cr_bit(3, true) |
-			 cr_bit(4, vmcb->cr4 != guest->cr4);
-		writes |= cr_bit(0, true) | cr_bit(3, true) | cr_bit(4, true);
-	}
 	if (reads == vmcb->intercept_cr_read && writes == vmcb->intercept_cr_write)
 		return;
 	vmcb->intercept_cr_read = reads;
@@ -52,7 +68,20 @@ static void set_cr_intercepts(struct virt_vcpu *v)
 	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
-void svm_apply_shadow(struct virt_vcpu *v)
+/* Where the guest's registers are the VMCB's, the machine's bits are put in, or left out, here. */
+void svm_write_cr0(struct virt_vcpu *v, uint64_t val)
+{
+	v->svm.cr0 = val & VIRT_CR0_OFF;
+	v->svm.guest->cr0 = val & ~VIRT_CR0_OFF;
+}
+
+void svm_write_cr4(struct virt_vcpu *v, uint64_t val)
+{
+	v->svm.cr4 = val & VIRT_CR4_ON;
+	v->svm.guest->cr4 = val | VIRT_CR4_ON;
+}
+
+static void apply_shadow(struct virt_vcpu *v)
 {
 	const struct virt_forced *forced = &v->svm.paging.forced;
 	const struct vmcb *guest = v->svm.guest;
@@ -62,7 +91,15 @@ void svm_apply_shadow(struct virt_vcpu *v)
 	vmcb->cr3 = v->svm.paging.root.v;
 	vmcb->cr4 = virt_force(&forced->cr4, guest->cr4);
 	vmcb->efer = virt_force(&forced->efer, guest->efer);
-	svm_dirty(vmcb, SVM_CLEAN_CRX);
+}
+
+void svm_apply_paging(struct virt_vcpu *v)
+{
+	if (unlikely(!v->nested))
+		apply_shadow(v);
+	else if (virt_caps.lax)
+		withhold_lme(v);
+	svm_dirty(svm_vmcb(v), SVM_CLEAN_CRX);
 	set_cr_intercepts(v);
 }
 
@@ -74,7 +111,7 @@ void svm_set_paging(struct virt_vcpu *v, const struct virt_paging *p)
 		return;
 	}
 	v->svm.paging = *p;
-	svm_apply_shadow(v);
+	svm_apply_paging(v);
 }
 
 /* With nested paging SVM's walks read PDPTEs from memory (APM volume 2, 15.25.10). */
@@ -112,7 +149,7 @@ static void ask_for_cr_exits(struct virt_vcpu *v, uint16_t *asked, unsigned cr, 
 	set_cr_intercepts(v);
 }
 
-/* All writes exit, or none. */
+/* All writes exit; or those alone of which the back end wants to know. */
 void svm_exit_on_cr0_write(struct virt_vcpu *v, uint64_t bits)
 {
 	ask_for_cr_exits(v, &v->svm.cr_writes, 0, bits);

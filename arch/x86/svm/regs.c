@@ -5,7 +5,10 @@
 #include "arch/x86/svm/svm.h"
 #include "lib/log.h"
 
-/* Where a register is in the VMCB, and the clean group it belongs to. */
+/*
+ * Where a register is in the VMCB, and the clean group it belongs to. Of those of paging the
+ * guest's may be apart from the VMCB's (paging.c).
+ */
 struct reg_place {
 	uint16_t offset;
 	uint16_t group;
@@ -17,14 +20,9 @@ struct reg_place {
 	}
 
 static const struct reg_place vregs[NR_VREGS] = {
-	[VREG_CR0] = AT(cr0, SVM_CLEAN_CRX),
 	[VREG_CR2] = AT(cr2, SVM_CLEAN_CR2),
-	[VREG_CR3] = AT(cr3, SVM_CLEAN_CRX),
-	[VREG_CR4] = AT(cr4, SVM_CLEAN_CRX),
-	[VREG_EFER] = AT(efer, SVM_CLEAN_CRX),
 	[VREG_DR6] = AT(dr6, SVM_CLEAN_DRX),
 	[VREG_DR7] = AT(dr7, SVM_CLEAN_DRX),
-	[VREG_PAT] = AT(g_pat, SVM_CLEAN_NP),
 	[VREG_STAR] = AT(star, 0),
 	[VREG_LSTAR] = AT(lstar, 0),
 	[VREG_CSTAR] = AT(cstar, 0),
@@ -38,39 +36,60 @@ static const struct reg_place vregs[NR_VREGS] = {
 	[VREG_DEBUGCTL] = AT(debugctl, 0),
 };
 
-/* Those of which the guest's may be apart from the VMCB's (paging.c). */
-static bool is_of_paging(enum vreg reg)
-{
-	return reg == VREG_CR0 || reg == VREG_CR3 || reg == VREG_CR4 || reg == VREG_EFER;
-}
-
 static uint64_t *vreg(struct virt_vcpu *v, enum vreg reg)
 {
-	struct vmcb *vmcb = is_of_paging(reg) ? v->svm.guest : svm_vmcb(v);
-
-	return (uint64_t *)((char *)vmcb + vregs[reg].offset);
+	return (uint64_t *)((char *)svm_vmcb(v) + vregs[reg].offset);
 }
 
 /* SVME must be set while the guest runs and is nothing the guest knows of. */
 uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 {
-	uint64_t val = *vreg(v, reg);
+	switch (reg) {
+	case VREG_CR0:
+		return svm_guest_cr0(v);
+	case VREG_CR3:
+		return v->svm.guest->cr3;
+	case VREG_CR4:
+		return svm_guest_cr4(v);
+	case VREG_EFER:
+		return (v->svm.guest->efer & ~EFER_SVME) | v->svm.withheld;
+	case VREG_PAT:
+		return v->svm.pat;
+	default:
+		return *vreg(v, reg);
+	}
+}
 
-	return reg == VREG_EFER ? (val & ~EFER_SVME) | v->svm.withheld : val;
+static void write_efer(struct virt_vcpu *v, uint64_t val)
+{
+	v->svm.withheld = 0;
+	v->svm.guest->efer = val | EFER_SVME;
 }
 
 void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
-	*vreg(v, reg) = reg == VREG_EFER ? val | EFER_SVME : val;
-	svm_dirty(svm_vmcb(v), vregs[reg].group);
-	if (reg == VREG_EFER)
-		v->svm.withheld = 0;
-	if (!is_of_paging(reg))
+	switch (reg) {
+	case VREG_CR0:
+		svm_write_cr0(v, val);
+		break;
+	case VREG_CR3:
+		v->svm.guest->cr3 = val;
+		break;
+	case VREG_CR4:
+		svm_write_cr4(v, val);
+		break;
+	case VREG_EFER:
+		write_efer(v, val);
+		break;
+	case VREG_PAT:
+		v->svm.pat = val;
 		return;
-	if (unlikely(!v->nested))
-		svm_apply_shadow(v);
-	else if (virt_caps.lax && reg != VREG_CR3)
-		svm_withhold_lme(v);
+	default:
+		*vreg(v, reg) = val;
+		svm_dirty(svm_vmcb(v), vregs[reg].group);
+		return;
+	}
+	svm_apply_paging(v);
 }
 
 static const struct reg_place segs[NR_SEGS] = {
@@ -167,7 +186,7 @@ void svm_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 	s->cs_attr = vmcb->cs.attr;
 	s->cpl = vmcb->cpl;
 	s->cr8 = vmcb->vintr & 0xf;
-	s->cr0 = guest->cr0;
+	s->cr0 = guest->cr0; /* of these only bits in which the two do not differ */
 	s->cr4 = guest->cr4;
 	s->efer = guest->efer;
 	s->irq_shadow = vmcb->interrupt_shadow & SVM_INT_SHADOW;

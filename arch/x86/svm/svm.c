@@ -86,11 +86,6 @@ void svm_cpu_enable(void *pages, hpa_t pages_pa)
 	(void)pages;
 }
 
-void svm_handle_machine_check(void)
-{
-	__asm__ volatile("int $18" ::: "memory");
-}
-
 /* The byte offset of an MSR's range in the map, and its index there; false: always intercepted. */
 static bool find_msr(uint32_t msr, unsigned *bit)
 {

@@ -34,14 +34,17 @@ static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
 /* What an entry may have to do first (virt_vcpu.due). */
 #define SVM_DUE_TAG BIT(0) /* take a new ASID */
 
-/* The host's handler of a machine check that ended a run: the exit has taken it (svm.c). */
-void svm_handle_machine_check(void);
+/* The guest's CR0 and CR4, of which the CPU may have something else (paging.c). */
+uint64_t svm_guest_cr0(const struct virt_vcpu *v);
+uint64_t svm_guest_cr4(const struct virt_vcpu *v);
+void svm_write_cr0(struct virt_vcpu *v, uint64_t val);
+void svm_write_cr4(struct virt_vcpu *v, uint64_t val);
 
-/* Shadow paging: bring the VMCB up to date with the guest's CR0, CR3, CR4 and EFER (paging.c). */
-void svm_apply_shadow(struct virt_vcpu *v);
-
-/* The same on a lax CPU with nested paging, where EFER.LME may have to wait (paging.c). */
-void svm_withhold_lme(struct virt_vcpu *v);
+/*
+ * Bring the VMCB, and what exits, up to date with the guest's CR0, CR3, CR4 and EFER: after one of
+ * them was written (paging.c).
+ */
+void svm_apply_paging(struct virt_vcpu *v);
 
 /* Translate the exit fields of the vCPU's VMCB, which the caller has at hand (exit.c). */
 void svm_decode_exit(struct virt_vcpu *v, const struct vmcb *vmcb, struct vm_exit *exit);

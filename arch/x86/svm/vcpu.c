@@ -13,9 +13,9 @@
 #include "arch/x86/svm/svm.h"
 
 #define INTERCEPT_MISC1                                                                            \
-	(SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_INIT | SVM_INTERCEPT_RDPMC |       \
-	 SVM_INTERCEPT_CPUID | SVM_INTERCEPT_INVD | SVM_INTERCEPT_HLT | SVM_INTERCEPT_INVLPGA |    \
-	 SVM_INTERCEPT_IOIO | SVM_INTERCEPT_MSR | SVM_INTERCEPT_SHUTDOWN)
+	(SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_INIT | SVM_INTERCEPT_CR0_SEL |     \
+	 SVM_INTERCEPT_RDPMC | SVM_INTERCEPT_CPUID | SVM_INTERCEPT_INVD | SVM_INTERCEPT_HLT |      \
+	 SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_IOIO | SVM_INTERCEPT_MSR | SVM_INTERCEPT_SHUTDOWN)
 /* And these, as long as what the guest runs with wants them (paging.c). */
 #define INTERCEPTS_OF_PAGING (SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK_SWITCH)
 #define INTERCEPT_MISC2                                                                            \
@@ -26,10 +26,18 @@
 #define INTERCEPT_MISC3 (SVM_INTERCEPT_INVLPGB | SVM_INTERCEPT_MCOMMIT | SVM_INTERCEPT_TLBSYNC)
 
 /*
+ * The types of memory that a guest's page tables ask for: write-back, all of them, as with EPT
+ * (mm/spte.c). What a guest has is ordinary memory, whatever it takes it for.
+ */
+#define PAT_WB 0x0606060606060606ull
+
+/*
  * #AC and #DB can be made to fault again while they are delivered, for ever and with interrupts
  * shut out: they exit each time. #MC is the machine's.
  */
 #define INTERCEPT_EXCEPTIONS (BIT(X86_TRAP_AC) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_MC))
+
+#define LONGEST_INSN 15
 
 void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested)
 {
@@ -46,6 +54,7 @@ void svm_vcpu_init(struct virt_vcpu *v, void *pages, hpa_t pages_pa, bool nested
 	vmcb->iopm_base_pa = svm_iopm.v;
 	vmcb->msrpm_base_pa = svm_msrpm.v;
 	vmcb->np_enable = nested ? SVM_NP_ENABLE : 0;
+	vmcb->g_pat = PAT_WB;
 }
 
 static void reset_segments(struct vmcb *vmcb)
@@ -93,7 +102,7 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 	vmcb->dr7 = DR7_INIT;
 	vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
 	vmcb->sysenter_cs = vmcb->sysenter_esp = vmcb->sysenter_eip = 0;
-	vmcb->g_pat = PAT_RESET;
+	svm_reg_write(v, VREG_PAT, PAT_RESET);
 	vmcb->debugctl = 0;
 	vmcb->clean = 0;
 	svm_flush(v);
@@ -184,11 +193,19 @@ void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 	svm_decode_exit(v, vmcb, exit);
 }
 
+/*
+ * The CPU says where the next instruction is, and at exits that are not for an instruction it says
+ * 0 (APM volume 2, 15.7.1). In real mode the next one may be in front of this one.
+ */
 unsigned svm_insn_len(struct virt_vcpu *v)
 {
 	const struct vmcb *vmcb = svm_vmcb(v);
+	uint64_t len;
 
-	return svm_has_nrips ? (unsigned)(vmcb->nrip - vmcb->rip) : 0;
+	if (unlikely(!svm_has_nrips))
+		return 0;
+	len = vmcb->nrip - vmcb->rip;
+	return len <= LONGEST_INSN ? (unsigned)len : 0;
 }
 
 void svm_inject(struct virt_vcpu *v, const struct vm_event_info *ev)

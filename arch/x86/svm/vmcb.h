@@ -17,6 +17,7 @@
 #define SVM_INTERCEPT_NMI         BIT(1)
 #define SVM_INTERCEPT_INIT        BIT(3)
 #define SVM_INTERCEPT_VINTR       BIT(4)
+#define SVM_INTERCEPT_CR0_SEL     BIT(5) /* writes of CR0 that change more than TS and MP */
 #define SVM_INTERCEPT_RDPMC       BIT(15)
 #define SVM_INTERCEPT_CPUID       BIT(18)
 #define SVM_INTERCEPT_IRET        BIT(20)
@@ -100,6 +101,7 @@
 #define SVM_EXIT_NMI         0x061
 #define SVM_EXIT_INIT        0x063
 #define SVM_EXIT_VINTR       0x064
+#define SVM_EXIT_CR0_SEL     0x065
 #define SVM_EXIT_RDPMC       0x06f
 #define SVM_EXIT_CPUID       0x072
 #define SVM_EXIT_IRET        0x074

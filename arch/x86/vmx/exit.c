@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the VMCS's exit reason and what comes with it to the record of arch/x86/virt.h. */
 #include "arch/x86/cpu.h"
+#include "arch/x86/mce.h"
 #include "arch/x86/regs.h"
 #include "arch/x86/vmx/vmx.h"
 
@@ -144,7 +145,24 @@ static void decode_page_fault(struct vm_exit *exit)
 	exit->fault.insn_bytes = 0;
 }
 
-/* The host's own NMI and machine check are handled where the interrupt table says. */
+/* The host's: the exit has taken it, and the interrupt table has not seen it. */
+static void take_machine_check(struct vm_exit *exit)
+{
+	mce_handle(NULL);
+	exit->reason = EXIT_MACHINE_CHECK;
+}
+
+/*
+ * The guest has not run, and the event to inject is still in its field; that of the exit before, if
+ * there was one, is still in its own, and was dealt with (SDM volume 3, 26.8).
+ */
+static __cold void fail_by_machine_check(struct virt_vcpu *v, struct vm_exit *exit)
+{
+	v->idt_event.type = EVENT_NONE;
+	take_machine_check(exit);
+}
+
+/* The host's own NMI is handled where the interrupt table says. */
 static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	uint64_t info = vmread(VMCS_EXIT_INTERRUPTION_INFO);
@@ -156,14 +174,16 @@ static void decode_exception(struct virt_vcpu *v, struct vm_exit *exit)
 		exit->reason = EXIT_NMI;
 		return;
 	}
-	if (vector == X86_TRAP_MC)
-		vmx_handle_machine_check();
 	if (vector == X86_TRAP_DB)
 		decode_debug(v, type);
 	if ((info & INTR_NMI_UNBLOCKED) && vector != X86_TRAP_DF && v->idt_event.type == EVENT_NONE)
 		vmx_block_nmis_again();
 	if (vector == X86_TRAP_PF) {
 		decode_page_fault(exit);
+		return;
+	}
+	if (vector == X86_TRAP_MC) {
+		take_machine_check(exit);
 		return;
 	}
 	exit->reason = EXIT_EXCEPTION;
@@ -285,8 +305,7 @@ static void decode_other(struct virt_vcpu *v, struct vm_exit *exit, uint32_t rea
 		vmx_explain_failure(v, true);
 		break;
 	case VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILURE:
-		vmx_handle_machine_check();
-		exit->reason = EXIT_UNKNOWN;
+		fail_by_machine_check(v, exit);
 		break;
 	default:
 		exit->reason = EXIT_UNKNOWN;

@@ -86,17 +86,12 @@ static inline bool vmx_enter(struct virt_vcpu *v, bool resume)
 }
 
 /*
- * The host's handler of an NMI or a machine check that ended a run: the exit has taken the event,
- * the interrupt table has not seen it. Its IRET lets the next NMI in.
+ * The host's handler of an NMI that ended a run: the exit has taken the event, the interrupt table
+ * has not seen it. Its IRET lets the next NMI in.
  */
 static inline void vmx_handle_nmi(void)
 {
 	__asm__ volatile("int $2" ::: "memory");
-}
-
-static inline void vmx_handle_machine_check(void)
-{
-	__asm__ volatile("int $18" ::: "memory");
 }
 
 #endif

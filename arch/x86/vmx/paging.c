@@ -2,9 +2,11 @@
 /*
  * CR0, CR3, CR4 and EFER: what the guest has, and what the CPU runs it with.
  *
- * VMX operation wants some bits of CR0 and CR4 to be 1. The guest's idea of these, and of others
- * whose writes are to exit, is in the read shadows (SDM volume 3, 24.6.6 and A.7). The rest is the
- * guest's own, unless the two are apart, for one of two reasons.
+ * VMX operation wants some bits of CR0 and CR4 to be 1; some are the machine's
+ * (arch/x86/virt_paging.h: machine checks on, and caches, though entries leave the real CD and NW
+ * alone in any case). The guest's idea of these, and of others whose writes are to exit, is in the
+ * read shadows (SDM volume 3, 24.6.6 and A.7). The rest is the guest's own, unless the two are
+ * apart, for one of two reasons.
  *
  * With shadow paging the CPU has the shadow root and the bits that it needs
  * (arch/x86/virt_paging.h). There is no EPT, and so no unrestricted guest.
@@ -18,9 +20,6 @@
  */
 #include "arch/x86/regs.h"
 #include "arch/x86/vmx/vmx.h"
-
-/* Entries leave CD and NW alone, so the guest must not have the real ones. */
-#define CR0_OURS (CR0_CD | CR0_NW)
 
 /* What must not be set with the identity map, which is of 32-bit paging with 4M pages. */
 #define CR4_NOT_UNPAGED                                                                            \
@@ -97,9 +96,9 @@ void vmx_write_cr4(struct virt_vcpu *v, uint64_t val)
 	const struct virt_bits *forced = &v->vmx.forced.cr4;
 
 	vmwrite(VMCS_CR4_READ_SHADOW, val);
-	vmwrite(VMCS_GUEST_CR4, virt_force(forced, val) | vmx_setup.cr4_fixed0);
+	vmwrite(VMCS_GUEST_CR4, virt_force(forced, val) | VIRT_CR4_ON | vmx_setup.cr4_fixed0);
 	vmwrite(VMCS_CR4_GUEST_HOST_MASK,
-		v->vmx.cr4_exits | forced_bits(forced) | vmx_setup.cr4_fixed0);
+		v->vmx.cr4_exits | forced_bits(forced) | VIRT_CR4_ON | vmx_setup.cr4_fixed0);
 }
 
 /* An entry control says once more whether the guest is in long mode. */
@@ -120,9 +119,9 @@ static void write_cr0_fields(struct virt_vcpu *v, uint64_t val)
 	const struct virt_bits *forced = &v->vmx.forced.cr0;
 
 	vmwrite(VMCS_CR0_READ_SHADOW, val);
-	vmwrite(VMCS_GUEST_CR0, virt_force(forced, val & ~CR0_OURS) | fixed_cr0(v));
+	vmwrite(VMCS_GUEST_CR0, virt_force(forced, val & ~VIRT_CR0_OFF) | fixed_cr0(v));
 	vmwrite(VMCS_CR0_GUEST_HOST_MASK,
-		v->vmx.cr0_exits | forced_bits(forced) | CR0_OURS | fixed_cr0(v));
+		v->vmx.cr0_exits | forced_bits(forced) | VIRT_CR0_OFF | fixed_cr0(v));
 }
 
 /* Some CPUs have no choice in some of these: they are in every VMCS. */

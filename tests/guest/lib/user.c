@@ -50,9 +50,19 @@ bool is_bare_tcg(void)
 	return !memcmp(&r.b, "TCGTCGTCGTCG", 12);
 }
 
-bool is_on_tcg(void)
+static bool is_emulator(const char *name)
 {
 	const char *emulator = boot_option("emulator");
 
-	return is_bare_tcg() || (emulator && !strncmp(emulator, "tcg", 3));
+	return emulator && !strncmp(emulator, name, strlen(name));
+}
+
+bool is_on_tcg(void)
+{
+	return is_bare_tcg() || is_emulator("tcg");
+}
+
+bool is_on_bochs_svm(void)
+{
+	return is_emulator("bochs-svm");
 }

@@ -38,4 +38,7 @@ bool is_bare_tcg(void);
 /* QEMU's software CPU, below a hypervisor or not (the runner says emulator=tcg). */
 bool is_on_tcg(void);
 
+/* Bochs's CPU as an AMD machine (the runner says emulator=bochs-svm). */
+bool is_on_bochs_svm(void);
+
 #endif

@@ -8,9 +8,9 @@
 
 struct paging_mode {
 	const char *name;
-	uint64_t cr0, cr3, cr4, efer; /* the guest's */
-	unsigned levels;              /* of the shadow root */
-	uint64_t hw_cr0, hw_cr4, hw_efer;
+	uint64_t cr0, cr3, cr4, efer;     /* the guest's */
+	unsigned levels;                  /* of the shadow root */
+	uint64_t hw_cr0, hw_cr4, hw_efer; /* but for VIRT_CR4_ON */
 };
 
 enum {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/cpuid_bits.h"
+#include "arch/x86/mce.h"
 #include "arch/x86/msr_safe.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/vmx/vmx.h"
@@ -264,8 +265,9 @@ void vmx_handle_nmi(void)
 	fake_cpu.nmis++;
 }
 
-void vmx_handle_machine_check(void)
+void mce_handle(const struct trap_frame *frame)
 {
+	assert_null(frame);
 	fake_cpu.machine_checks++;
 }
 
@@ -322,6 +324,15 @@ static void run_guest(uint64_t *gpr)
 			   fake_cpu_field(VMCS_ENTRY_INTERRUPTION_INFO) & ~(uint64_t)INTR_VALID);
 }
 
+/* The state of the guest, the event to inject, and most fields of the last exit stay (26.8). */
+static bool fail_by_machine_check(void)
+{
+	fake_cpu.fails_by_machine_check = false;
+	fake_cpu_set_field(VMCS_EXIT_REASON, VMX_EXIT_MACHINE_CHECK | VMX_EXIT_ENTRY_FAILURE);
+	fake_cpu_set_field(VMCS_EXIT_QUALIFICATION, 0);
+	return true;
+}
+
 /* In place of entry.S. */
 bool vmx_enter(struct virt_vcpu *v, bool resume)
 {
@@ -333,6 +344,8 @@ bool vmx_enter(struct virt_vcpu *v, bool resume)
 	v->host_rsp = 0x1000;
 	vmwrite(VMCS_HOST_RSP, v->host_rsp);
 	if (fake_cpu_may_enter(&fault, &error)) {
+		if (fake_cpu.fails_by_machine_check)
+			return fail_by_machine_check();
 		run_guest(v->gpr);
 		return true;
 	}

@@ -59,6 +59,8 @@ extern struct fake_cpu {
 	/* The guest, from an entry to the exit: fills exit fields. NULL: nothing happens. */
 	void (*guest)(uint64_t *gpr);
 
+	bool fails_by_machine_check; /* the next entry does, which has no other fault */
+
 	/* What was done. */
 	unsigned entries, nmis, machine_checks;
 	unsigned invepts, invvpids;
@@ -127,6 +129,5 @@ void vmptrld(hpa_t vmcs);
 void invept(uint64_t type, uint64_t eptp);
 void invvpid(uint64_t type, uint16_t vpid, gva_t gva);
 void vmx_handle_nmi(void);
-void vmx_handle_machine_check(void);
 
 #endif

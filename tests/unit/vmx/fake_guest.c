@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/vmx/vmx.h"
+#include "tests/unit/support/paging_modes.h"
 
 struct virt_vcpu fake_vcpu;
 static uint8_t vcpu_pages[VIRT_VCPU_PAGES * PAGE_SIZE] __aligned(4096);
@@ -75,6 +76,19 @@ void fake_guest_long_mode(void)
 	vmx_reg_write(&fake_vcpu, VREG_EFER, EFER_LME | EFER_LMA);
 	set_segments(0xa9b, 0xc93, ~0u);
 	fake_vcpu.rip = 0xffffffff80000000;
+}
+
+void fake_guest_mode(const struct paging_mode *m)
+{
+	if (m->cr0 & CR0_PE)
+		set_segments(m->efer & EFER_LMA ? 0xa9b : 0xc9b, 0xc93, ~0u);
+	else
+		set_segments(0x9b, 0x93, 0xffff);
+	vmx_reg_write(&fake_vcpu, VREG_CR0, m->cr0);
+	vmx_reg_write(&fake_vcpu, VREG_CR4, m->cr4);
+	vmx_reg_write(&fake_vcpu, VREG_EFER, m->efer);
+	vmx_reg_write(&fake_vcpu, VREG_CR3, m->cr3);
+	fake_vcpu.rip = 0x1000;
 }
 
 static struct {

@@ -20,6 +20,9 @@ int fake_guest_probe(const struct vmx_limits *limits);
 
 void fake_guest_real_mode(void);
 void fake_guest_long_mode(void);
+/* A mode of support/paging_modes.h: flat segments, but for real mode's. */
+struct paging_mode;
+void fake_guest_mode(const struct paging_mode *m);
 
 /* Enter; the guest leaves at once with these exit fields. */
 struct vm_exit fake_guest_exit(uint32_t reason, uint64_t qualification);
