@@ -118,7 +118,7 @@ HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/,cpuid_host.c mm_host.c sched.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
-             $(addprefix arch/x86/,identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
@@ -159,8 +159,7 @@ VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/chec
 VMX_TESTS := test_vmx_vcpu test_vmx_paging test_vmx_exit test_cpu_features test_preflight
 PREFLIGHT := $(addprefix $(BUILD)/unit/obj/arch/x86/,cpu_features.o preflight.o)
 $(VMX_FAKED) $(PREFLIGHT) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
-$(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
-$(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
+$(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED) $(PREFLIGHT)
 
 # The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
 SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)

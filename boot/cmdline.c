@@ -138,12 +138,24 @@ static const char *set_x2apic(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_largeexec(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"auto", "never", "always", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not auto, never or always";
+	c->large_exec = (enum large_exec)i;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
-	{"console", set_console},   {"loglevel", set_loglevel}, {"onexit", set_onexit},
-	{"exitport", set_exitport}, {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
+	{"console", set_console},     {"loglevel", set_loglevel}, {"onexit", set_onexit},
+	{"exitport", set_exitport},   {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
+	{"largeexec", set_largeexec},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */

@@ -203,6 +203,7 @@ static void fill_options(uint64_t entry_tsc)
 	unsigned i;
 
 	options.onexit = cmdline.onexit;
+	options.large_exec = cmdline.large_exec;
 	options.entry_tsc = entry_tsc;
 	options.image_bytes = (uint64_t)(image_end - image_start);
 	options.nr_modules = min(info.nr_modules, (unsigned)START_MAX_MODULES);

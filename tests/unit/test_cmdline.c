@@ -49,13 +49,14 @@ static void test_defaults(void **state)
 	assert_false(c.has_exit_port);
 	assert_int_equal(c.max_cpus, UINT_MAX);
 	assert_true(c.x2apic);
+	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
 }
 
 static void test_all_keys(void **state)
 {
-	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2");
+	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2 largeexec=never");
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.onexit, ONEXIT_REBOOT);
@@ -63,7 +64,10 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.exit_port, 0xf4);
 	assert_int_equal(c.max_cpus, 3);
 	assert_false(c.x2apic);
+	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
 	assert_int_equal(c.nr_consoles, 1);
+	parse("largeexec=always");
+	assert_int_equal(c.large_exec, LARGE_EXEC_ALWAYS);
 }
 
 static void test_consoles(void **state)
@@ -119,6 +123,8 @@ static void test_bad_values(void **state)
 	       "command line: maxcpus=99999999999999999999: not a number from 1 up");
 	expect("x2apic=yes", "command line: x2apic=yes: not on or off");
 	assert_true(c.x2apic);
+	expect("largeexec=on", "command line: largeexec=on: not auto, never or always");
+	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 }
 
 static void test_unknown(void **state)
