@@ -127,15 +127,25 @@ static const char *set_maxcpus(struct cmdline *c, char *value)
 	return NULL;
 }
 
-static const char *set_x2apic(struct cmdline *c, char *value)
+static const char *set_switch(bool *is_on, const char *value)
 {
 	static const char *const words[] = {"off", "on", NULL};
 	int i = find_word(value, words);
 
 	if (i < 0)
 		return "not on or off";
-	c->x2apic = i;
+	*is_on = i;
 	return NULL;
+}
+
+static const char *set_x2apic(struct cmdline *c, char *value)
+{
+	return set_switch(&c->x2apic, value);
+}
+
+static const char *set_errata(struct cmdline *c, char *value)
+{
+	return set_switch(&c->errata, value);
 }
 
 static const char *set_largeexec(struct cmdline *c, char *value)
@@ -155,7 +165,7 @@ static const struct {
 } keys[] = {
 	{"console", set_console},     {"loglevel", set_loglevel}, {"onexit", set_onexit},
 	{"exitport", set_exitport},   {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
-	{"largeexec", set_largeexec},
+	{"largeexec", set_largeexec}, {"errata", set_errata},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */
@@ -184,6 +194,7 @@ void cmdline_parse(const char *text, struct cmdline *out,
 		.log_level = LOG_INFO,
 		.max_cpus = UINT_MAX,
 		.x2apic = true,
+		.errata = true,
 	};
 	for (text += strspn(text, " \t"); *text; text += n, text += strspn(text, " \t")) {
 		n = strcspn(text, " \t");

@@ -227,6 +227,8 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	start_log();
 	if (err)
 		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
+	if (!cmdline.errata)
+		cpu_ignore_errata();
 	preflight_print();
 	start_cpu();
 	memmap_init(&memmap, &info);

@@ -248,12 +248,23 @@ static void detect_errata(void)
 		errata[i] = erratum_applies(i, &m);
 }
 
+static void detect_features(void)
+{
+	for (unsigned i = 0; i < NR_FEATURES; i++)
+		states[i] = detect(i);
+}
+
 void cpu_features_detect(void)
 {
 	vendor = read_vendor();
 	detect_errata();
-	for (unsigned i = 0; i < NR_FEATURES; i++)
-		states[i] = detect(i);
+	detect_features();
+}
+
+void cpu_ignore_errata(void)
+{
+	memset(errata, 0, sizeof(errata));
+	detect_features();
 }
 
 /*

@@ -89,6 +89,12 @@ enum cpu_vendor cpu_vendor(void);
 bool cpu_has_erratum(enum cpu_erratum erratum);
 
 /*
+ * This CPU has the number of a model with errata, but not these: it is an emulator's. After
+ * cpu_features_detect(), and before anything is made of what that has found.
+ */
+void cpu_ignore_errata(void);
+
+/*
  * Does CPUID itself have this bit, on the CPU that asks? For what is no feature of the list; at any
  * time.
  */

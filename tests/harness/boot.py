@@ -77,6 +77,12 @@ def realmode(target):
                          f"{QUICK} umbra=poweroff", stdout=marker(name, 2))
 
 
+def small_code(target):
+    """Large pages that no guest may execute: what is fetched from is split, and the guest does not notice."""
+    yield target.job("linux-686-pae-largeexec", "--hv", "largeexec=never", *linux_words("686-pae", "vmlinux", 2), "--",
+                     f"{QUICK} umbra=poweroff", stderr=[r"^mmu: guests execute 4K pages only$"], stdout=marker("686-pae", 2))
+
+
 def several(target):
     """Two VMs at the same time, each with its own console, on one and on two CPUs."""
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {SHARED} umbra=poweroff"]
@@ -356,7 +362,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
+CASES = (linux, endings, bios, realmode, small_code, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
          faults, screens, tools)
 
 

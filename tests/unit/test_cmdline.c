@@ -49,6 +49,7 @@ static void test_defaults(void **state)
 	assert_false(c.has_exit_port);
 	assert_int_equal(c.max_cpus, UINT_MAX);
 	assert_true(c.x2apic);
+	assert_true(c.errata);
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
@@ -66,7 +67,9 @@ static void test_all_keys(void **state)
 	assert_false(c.x2apic);
 	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
 	assert_int_equal(c.nr_consoles, 1);
-	parse("largeexec=always");
+	assert_true(c.errata);
+	parse("largeexec=always errata=off");
+	assert_false(c.errata);
 	assert_int_equal(c.large_exec, LARGE_EXEC_ALWAYS);
 }
 
@@ -123,6 +126,8 @@ static void test_bad_values(void **state)
 	       "command line: maxcpus=99999999999999999999: not a number from 1 up");
 	expect("x2apic=yes", "command line: x2apic=yes: not on or off");
 	assert_true(c.x2apic);
+	expect("errata=no", "command line: errata=no: not on or off");
+	assert_true(c.errata);
 	expect("largeexec=on", "command line: largeexec=on: not auto, never or always");
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 }

@@ -200,6 +200,9 @@ static void a_timer_with_an_erratum_is_not_used(void **state)
 	assert_false(virt_caps.preemption_timer);
 	expect_line("VMX preemption timer",
 		    "found, not used (erratum) -> time slices by APIC timer");
+	cpu_ignore_errata();
+	assert_true(cpu_has(FEATURE_VMX_PREEMPTION_TIMER));
+	assert_false(cpu_has_erratum(ERRATUM_PREEMPTION_TIMER));
 	signature = 0x806c1;
 	look();
 	assert_true(virt_caps.preemption_timer);
