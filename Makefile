@@ -181,6 +181,11 @@ $(BUILD)/unit/test_insn_callbacks: $(BUILD)/unit/obj/vmm/exit/insn_callbacks.o
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
 $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
 
+# The TSC's frequency, on a machine whose time is the test's.
+TSC := $(BUILD)/unit/obj/arch/x86/tsc.o
+$(TSC) $(BUILD)/unit/obj/tests/unit/test_tsc.o: HOSTFLAGS += -include tests/unit/support/tsc_cpu.h
+$(BUILD)/unit/test_tsc: $(TSC)
+
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
 $(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h
