@@ -33,7 +33,7 @@ static struct {
 	unsigned smi_each; /* one in so many steps is interrupted by an SMI; 0: none */
 	uint64_t smi_ps;   /* of up to so long */
 	uint64_t ref_hz;   /* what the reference really counts */
-	uint64_t ref_start;
+	uint64_t ref_start, ref_mask;
 	struct cpuid leaf_15, leaf_16;
 	uint32_t hypervisor_khz;
 	unsigned seed;
@@ -68,7 +68,7 @@ static uint64_t read_ref(void)
 	uint64_t first = (uint64_t)rand_r(&hw.seed) % hw.read_ps, val;
 
 	pass(first);
-	val = hw.ref_start + ticks(hw.ref_hz);
+	val = (hw.ref_start + ticks(hw.ref_hz)) & hw.ref_mask;
 	pass(hw.read_ps - first);
 	return val;
 }
@@ -124,16 +124,17 @@ static int setup(void **state)
 /* The reference's own frequency is taken for its name's. */
 static uint64_t init(const struct tsc_reference *ref)
 {
-	static struct tsc_reference masked;
+	static struct tsc_reference used;
 	uint64_t begin = hw.ps;
 
 	text[0] = '\0';
 	if (ref) {
-		masked = *ref;
+		used = *ref;
+		hw.ref_mask = ref->mask;
 		if (!hw.ref_hz)
 			hw.ref_hz = ref->hz;
 	}
-	tsc_init(ref ? &masked : NULL);
+	tsc_init(ref ? &used : NULL);
 	return (hw.ps - begin) / PS_PER_US / 1000;
 }
 
