@@ -186,6 +186,11 @@ TSC := $(BUILD)/unit/obj/arch/x86/tsc.o
 $(TSC) $(BUILD)/unit/obj/tests/unit/test_tsc.o: HOSTFLAGS += -include tests/unit/support/tsc_cpu.h
 $(BUILD)/unit/test_tsc: $(TSC)
 
+# Configuration space behind ports that are functions of the test's.
+PCI := $(addprefix $(BUILD)/unit/obj/drivers/,bus_master.o pci_config.o)
+$(PCI) $(BUILD)/unit/obj/tests/unit/test_bus_master.o: HOSTFLAGS += -include tests/unit/support/ports.h
+$(BUILD)/unit/test_bus_master: $(PCI)
+
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
 $(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h

@@ -159,13 +159,24 @@ static const char *set_largeexec(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_busmasters(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"keep", "stop", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not stop or keep";
+	c->stop_masters = i;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
 	{"console", set_console},     {"loglevel", set_loglevel}, {"onexit", set_onexit},
 	{"exitport", set_exitport},   {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
-	{"largeexec", set_largeexec}, {"errata", set_errata},
+	{"largeexec", set_largeexec}, {"errata", set_errata},     {"busmasters", set_busmasters},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */
@@ -195,6 +206,7 @@ void cmdline_parse(const char *text, struct cmdline *out,
 		.max_cpus = UINT_MAX,
 		.x2apic = true,
 		.errata = true,
+		.stop_masters = true,
 	};
 	for (text += strspn(text, " \t"); *text; text += n, text += strspn(text, " \t")) {
 		n = strcspn(text, " \t");

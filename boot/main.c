@@ -24,6 +24,7 @@
 #include "boot/cmdline.h"
 #include "boot/memory.h"
 #include "drivers/acpi.h"
+#include "drivers/bus_master.h"
 #include "drivers/host_ioapic.h"
 #include "drivers/machine.h"
 #include "drivers/screen.h"
@@ -231,6 +232,8 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 		cpu_ignore_errata();
 	preflight_print();
 	start_cpu();
+	if (cmdline.stop_masters)
+		bus_master_stop_all();
 	memmap_init(&memmap, &info);
 	memory_init(&info, &memmap);
 	open_screen_console();

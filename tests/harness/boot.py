@@ -83,6 +83,12 @@ def small_code(target):
                      f"{QUICK} umbra=poweroff", stderr=[r"^mmu: guests execute 4K pages only$"], stdout=marker("686-pae", 2))
 
 
+def leftovers(target):
+    """What the firmware leaves running: the controller of the disk that it has booted from, with SeaBIOS."""
+    yield target.job("bus-masters", "--boot", "bios", HELLO, stderr=[r"^pci: bus mastering off for [1-9]\d* functions$"])
+    yield target.job("bus-masters-kept", "--boot", "bios", "--hv", "busmasters=keep", HELLO, absent=[r"^pci: "])
+
+
 def several(target):
     """Two VMs at the same time, each with its own console, on one and on two CPUs."""
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {SHARED} umbra=poweroff"]
@@ -362,7 +368,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, small_code, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
+CASES = (linux, endings, bios, realmode, small_code, leftovers, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
          faults, screens, tools)
 
 

@@ -50,6 +50,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.max_cpus, UINT_MAX);
 	assert_true(c.x2apic);
 	assert_true(c.errata);
+	assert_true(c.stop_masters);
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
@@ -68,8 +69,9 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
 	assert_int_equal(c.nr_consoles, 1);
 	assert_true(c.errata);
-	parse("largeexec=always errata=off");
+	parse("largeexec=always errata=off busmasters=keep");
 	assert_false(c.errata);
+	assert_false(c.stop_masters);
 	assert_int_equal(c.large_exec, LARGE_EXEC_ALWAYS);
 }
 
@@ -128,6 +130,7 @@ static void test_bad_values(void **state)
 	assert_true(c.x2apic);
 	expect("errata=no", "command line: errata=no: not on or off");
 	assert_true(c.errata);
+	expect("busmasters=on", "command line: busmasters=on: not stop or keep");
 	expect("largeexec=on", "command line: largeexec=on: not auto, never or always");
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 }
