@@ -43,6 +43,11 @@ CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fbuiltin -fno-common -ffunction-sect
           -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
           -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include
 
+# No branch through a register or memory whose target a guest could have taught the CPU to predict:
+# arch/x86/thunks.S, and tests/lint/branches. (clang has another name for it.)
+THUNKS := -fno-jump-tables $(if $(findstring clang,$(CC)),-mretpoline -mretpoline-external-thunk,-mindirect-branch=thunk-extern -mindirect-branch-register)
+CFLAGS += $(THUNKS)
+
 # gcc optimises across files: the exit path is spread over a dozen of them. (clang's way to do that
 # needs another linker.)
 LTO := $(if $(findstring clang,$(CC)),,-flto)

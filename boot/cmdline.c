@@ -170,13 +170,26 @@ static const char *set_busmasters(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_nmi(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"report", "panic", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not report or panic";
+	c->nmi_panics = i;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
-	{"console", set_console},     {"loglevel", set_loglevel}, {"onexit", set_onexit},
-	{"exitport", set_exitport},   {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
-	{"largeexec", set_largeexec}, {"errata", set_errata},     {"busmasters", set_busmasters},
+	{"console", set_console},       {"loglevel", set_loglevel},
+	{"onexit", set_onexit},         {"exitport", set_exitport},
+	{"maxcpus", set_maxcpus},       {"x2apic", set_x2apic},
+	{"largeexec", set_largeexec},   {"errata", set_errata},
+	{"busmasters", set_busmasters}, {"nmi", set_nmi},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */

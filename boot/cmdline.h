@@ -32,6 +32,7 @@ struct cmdline {
 	uint16_t exit_port; /* exitport=PORT: where to write the status of the machine's end */
 	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */
 	bool x2apic;        /* x2apic=on|off */
+	bool nmi_panics;    /* nmi=report|panic: one that nobody here has sent */
 	bool stop_masters;  /* busmasters=stop|keep: what the firmware has left running */
 	bool errata;        /* errata=on|off: does the CPU have those of its model? */
 	enum large_exec large_exec; /* largeexec=auto|never|always */

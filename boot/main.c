@@ -12,6 +12,7 @@
 #include "arch/x86/cpu_features.h"
 #include "arch/x86/fpu.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/nmi.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -172,15 +173,26 @@ static void start_cpu(void)
 	fpu_init_cpu();
 }
 
+/* The wish of the firmware's holds as long as it has not gone the other way itself. */
+static void start_apic(void)
+{
+	if (apic_init(cmdline.x2apic && !acpi.x2apic_opt_out))
+		panic("apic: this CPU has no local APIC");
+	if (acpi.x2apic_opt_out)
+		log_info("apic: the firmware asks for xAPIC mode (DMAR)%s",
+			 apic_is_x2apic() ? ", but has left the CPU in x2APIC mode: kept" : "");
+	apic_set_nmi_lines(acpi.nmi, acpi.nr_nmis);
+	nmi_init(cmdline.nmi_panics);
+	apic_init_cpu();
+}
+
 static void start_interrupts(void)
 {
 	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
 		log_warn("acpi: no tables: one CPU, no I/O APIC");
 	acpi_check_addresses(&acpi, &memmap, paging_phys_bits());
 	machine_set_acpi(&acpi);
-	if (apic_init(cmdline.x2apic))
-		panic("apic: this CPU has no local APIC");
-	apic_init_cpu();
+	start_apic();
 	shootdown_init();
 	host_ioapic_init(&acpi);
 	tsc_init(timeref_find(&acpi));

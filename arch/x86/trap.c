@@ -10,9 +10,9 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
+#include "arch/x86/nmi.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/regs.h"
-#include "arch/x86/stop.h"
 
 struct extable_entry {
 	uint64_t from, to;
@@ -36,13 +36,6 @@ static bool fix_up(struct trap_frame *frame)
 	return false;
 }
 
-static void take_nmi(void)
-{
-	if (stop_in_progress())
-		stop_this_cpu();
-	/* Nobody else sends any: the machine's own (memory or bus error, a button). Not fatal. */
-}
-
 static void take_interrupt(unsigned vector)
 {
 	if (irq_handle(vector))
@@ -54,7 +47,7 @@ void trap_dispatch(struct trap_frame *frame)
 	if (frame->vector >= 32)
 		take_interrupt((unsigned)frame->vector);
 	else if (frame->vector == X86_TRAP_NMI)
-		take_nmi();
+		nmi_take(frame);
 	else if (!fix_up(frame))
 		panic_trap(frame);
 }

@@ -89,6 +89,19 @@ def leftovers(target):
     yield target.job("bus-masters-kept", "--boot", "bios", "--hv", "busmasters=keep", HELLO, absent=[r"^pci: "])
 
 
+def button(target):
+    """The machine's NMI button: one line for each CPU, in a guest or not, and all goes on; or the end."""
+    guest = ["-smp", "2", "-monitor", "unix:{},server=on,wait=off", "-initrd", "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin"]
+    line = r"^nmi: CPU {}: unknown reason, perhaps a button \(port 0x61: 0x\w\w\), at f{{8}}\w{{8}} \w+\+0x\w+, guest: {}\r?$"
+    job = bare(target, "nmi-report", "", [line.format(0, r"vm spinner vcpu 0 rip \w+"), line.format(1, "none")], 0, *guest)
+    job.argv[:0] = ["tests/boot/nmi", "first guest entry", "2", "--"]
+    job.absent.append(r"^panic")
+    yield job
+    job = bare(target, "nmi-panic", "nmi=panic", [r"^panic: NMI \(vector 2, error 0x0\) on CPU \d", r"^backtrace:$"], 207, *guest)
+    job.argv[:0] = ["tests/boot/nmi", "first guest entry", "1", "--"]
+    yield job
+
+
 def several(target):
     """Two VMs at the same time, each with its own console, on one and on two CPUs."""
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {SHARED} umbra=poweroff"]
@@ -368,7 +381,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, small_code, leftovers, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
+CASES = (linux, endings, bios, realmode, small_code, leftovers, button, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
          faults, screens, tools)
 
 

@@ -51,6 +51,7 @@ static void test_defaults(void **state)
 	assert_true(c.x2apic);
 	assert_true(c.errata);
 	assert_true(c.stop_masters);
+	assert_false(c.nmi_panics);
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
@@ -69,7 +70,8 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
 	assert_int_equal(c.nr_consoles, 1);
 	assert_true(c.errata);
-	parse("largeexec=always errata=off busmasters=keep");
+	parse("largeexec=always errata=off busmasters=keep nmi=panic");
+	assert_true(c.nmi_panics);
 	assert_false(c.errata);
 	assert_false(c.stop_masters);
 	assert_int_equal(c.large_exec, LARGE_EXEC_ALWAYS);
@@ -131,6 +133,7 @@ static void test_bad_values(void **state)
 	expect("errata=no", "command line: errata=no: not on or off");
 	assert_true(c.errata);
 	expect("busmasters=on", "command line: busmasters=on: not stop or keep");
+	expect("nmi=off", "command line: nmi=off: not report or panic");
 	expect("largeexec=on", "command line: largeexec=on: not auto, never or always");
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 }
