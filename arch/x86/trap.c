@@ -42,8 +42,15 @@ static void take_interrupt(unsigned vector)
 		apic_eoi();
 }
 
+static bool is_late_debug(const struct trap_frame *frame)
+{
+	return frame->vector == X86_TRAP_DB && frame->rip == (uint64_t)guest_has_run;
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
+	if (is_late_debug(frame))
+		return;
 	if (frame->vector >= 32)
 		take_interrupt((unsigned)frame->vector);
 	else if (frame->vector == X86_TRAP_NMI)

@@ -59,12 +59,25 @@ uint64_t svm_reg_read(struct virt_vcpu *v, enum vreg reg)
 	return reg == VREG_EFER ? (val & ~EFER_SVME) | v->svm.withheld : val;
 }
 
+/*
+ * The CPU loads and stores DEBUGCTL only with LBR virtualization (section 15.23), which costs each
+ * run its time: it is on while the guest has a bit set. No clean bit says that it was loaded
+ * before.
+ */
+static void switch_debugctl(struct vmcb *vmcb)
+{
+	if (svm_has_lbr)
+		vmcb->lbr_virt_enable = vmcb->debugctl ? SVM_LBR_VIRT_ENABLE : 0;
+}
+
 void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
 	*vreg(v, reg) = reg == VREG_EFER ? val | EFER_SVME : val;
 	svm_dirty(svm_vmcb(v), vregs[reg].group);
 	if (reg == VREG_EFER)
 		v->svm.withheld = 0;
+	if (reg == VREG_DEBUGCTL)
+		switch_debugctl(svm_vmcb(v));
 	if (!is_of_paging(reg))
 		return;
 	if (unlikely(!v->nested))
