@@ -43,6 +43,11 @@ CFLAGS := -std=gnu17 -O2 -g -ffreestanding -fbuiltin -fno-common -ffunction-sect
           -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
           -isystem $(NEWLIB)/inc -isystem $(NEWLIB)/src/libc/include
 
+# No branch through a register or memory whose target a guest could have taught the CPU to predict:
+# arch/x86/thunks.S, and tests/lint/branches. (clang has another name for it.)
+THUNKS := -fno-jump-tables $(if $(findstring clang,$(CC)),-mretpoline -mretpoline-external-thunk,-mindirect-branch=thunk-extern -mindirect-branch-register)
+CFLAGS += $(THUNKS)
+
 # gcc optimises across files: the exit path is spread over a dozen of them. (clang's way to do that
 # needs another linker.)
 LTO := $(if $(findstring clang,$(CC)),,-flto)
@@ -118,7 +123,7 @@ HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/,cpuid_host.c mm_host.c sched.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
-             $(addprefix arch/x86/,identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              drivers/acpi.c drivers/acpi_parse.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
@@ -159,8 +164,7 @@ VMX_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(filter-out arch/x86/vmx/chec
 VMX_TESTS := test_vmx_models test_vmx_vcpu test_vmx_paging test_vmx_exit test_cpu_features test_preflight
 PREFLIGHT := $(addprefix $(BUILD)/unit/obj/arch/x86/,cpu_features.o preflight.o)
 $(VMX_FAKED) $(PREFLIGHT) $(VMX_TESTS:%=$(BUILD)/unit/obj/tests/unit/%.o): HOSTFLAGS += -include tests/unit/vmx/fake_cpu.h
-$(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED)
-$(addprefix $(BUILD)/unit/,test_cpu_features test_preflight): $(PREFLIGHT)
+$(VMX_TESTS:%=$(BUILD)/unit/%): $(VMX_FAKED) $(PREFLIGHT)
 
 # The SVM back end of a vCPU, in the place of support/virt_ops.c; its instructions are functions of the test's.
 SVM_FAKED := $(patsubst %,$(BUILD)/unit/obj/arch/x86/svm/%.o,vcpu regs paging)
@@ -186,6 +190,16 @@ $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
 MCE := $(addprefix $(BUILD)/unit/obj/arch/x86/,mce.o mce_verdict.o)
 $(MCE) $(BUILD)/unit/obj/tests/unit/test_mce.o: HOSTFLAGS += -include tests/unit/support/mce_cpu.h
 $(BUILD)/unit/test_mce: $(MCE)
+
+# The TSC's frequency, on a machine whose time is the test's.
+TSC := $(BUILD)/unit/obj/arch/x86/tsc.o
+$(TSC) $(BUILD)/unit/obj/tests/unit/test_tsc.o: HOSTFLAGS += -include tests/unit/support/tsc_cpu.h
+$(BUILD)/unit/test_tsc: $(TSC)
+
+# Configuration space behind ports that are functions of the test's.
+PCI := $(addprefix $(BUILD)/unit/obj/drivers/,bus_master.o pci_config.o)
+$(PCI) $(BUILD)/unit/obj/tests/unit/test_bus_master.o: HOSTFLAGS += -include tests/unit/support/ports.h
+$(BUILD)/unit/test_bus_master: $(PCI)
 
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)

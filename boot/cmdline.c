@@ -127,14 +127,57 @@ static const char *set_maxcpus(struct cmdline *c, char *value)
 	return NULL;
 }
 
-static const char *set_x2apic(struct cmdline *c, char *value)
+static const char *set_switch(bool *is_on, const char *value)
 {
 	static const char *const words[] = {"off", "on", NULL};
 	int i = find_word(value, words);
 
 	if (i < 0)
 		return "not on or off";
-	c->x2apic = i;
+	*is_on = i;
+	return NULL;
+}
+
+static const char *set_x2apic(struct cmdline *c, char *value)
+{
+	return set_switch(&c->x2apic, value);
+}
+
+static const char *set_errata(struct cmdline *c, char *value)
+{
+	return set_switch(&c->errata, value);
+}
+
+static const char *set_largeexec(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"auto", "never", "always", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not auto, never or always";
+	c->large_exec = (enum large_exec)i;
+	return NULL;
+}
+
+static const char *set_busmasters(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"keep", "stop", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not stop or keep";
+	c->stop_masters = i;
+	return NULL;
+}
+
+static const char *set_nmi(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"report", "panic", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not report or panic";
+	c->nmi_panics = i;
 	return NULL;
 }
 
@@ -152,8 +195,11 @@ static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
-	{"console", set_console},   {"loglevel", set_loglevel}, {"onexit", set_onexit},
-	{"exitport", set_exitport}, {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
+	{"console", set_console},       {"loglevel", set_loglevel},
+	{"onexit", set_onexit},         {"exitport", set_exitport},
+	{"maxcpus", set_maxcpus},       {"x2apic", set_x2apic},
+	{"largeexec", set_largeexec},   {"errata", set_errata},
+	{"busmasters", set_busmasters}, {"nmi", set_nmi},
 	{"debug", set_debug},
 };
 
@@ -183,6 +229,8 @@ void cmdline_parse(const char *text, struct cmdline *out,
 		.log_level = LOG_INFO,
 		.max_cpus = UINT_MAX,
 		.x2apic = true,
+		.errata = true,
+		.stop_masters = true,
 	};
 	for (text += strspn(text, " \t"); *text; text += n, text += strspn(text, " \t")) {
 		n = strcspn(text, " \t");

@@ -33,6 +33,10 @@ struct cmdline {
 	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */
 	bool x2apic;        /* x2apic=on|off */
 	bool high_frames;   /* debug=high-frames: frames_set_highest_first() */
+	bool nmi_panics;    /* nmi=report|panic: one that nobody here has sent */
+	bool stop_masters;  /* busmasters=stop|keep: what the firmware has left running */
+	bool errata;        /* errata=on|off: does the CPU have those of its model? */
+	enum large_exec large_exec; /* largeexec=auto|never|always */
 };
 
 void cmdline_parse(const char *text, struct cmdline *out,

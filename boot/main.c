@@ -13,6 +13,7 @@
 #include "arch/x86/fpu.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/mce.h"
+#include "arch/x86/nmi.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -25,6 +26,7 @@
 #include "boot/cmdline.h"
 #include "boot/memory.h"
 #include "drivers/acpi.h"
+#include "drivers/bus_master.h"
 #include "drivers/host_ioapic.h"
 #include "drivers/machine.h"
 #include "drivers/screen.h"
@@ -175,15 +177,26 @@ static void start_cpu(void)
 	mce_init_cpu();
 }
 
+/* The wish of the firmware's holds as long as it has not gone the other way itself. */
+static void start_apic(void)
+{
+	if (apic_init(cmdline.x2apic && !acpi.x2apic_opt_out))
+		panic("apic: this CPU has no local APIC");
+	if (acpi.x2apic_opt_out)
+		log_info("apic: the firmware asks for xAPIC mode (DMAR)%s",
+			 apic_is_x2apic() ? ", but has left the CPU in x2APIC mode: kept" : "");
+	apic_set_nmi_lines(acpi.nmi, acpi.nr_nmis);
+	nmi_init(cmdline.nmi_panics);
+	apic_init_cpu();
+}
+
 static void start_interrupts(void)
 {
 	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
 		log_warn("acpi: no tables: one CPU, no I/O APIC");
 	acpi_check_addresses(&acpi, &memmap, paging_limit());
 	machine_set_acpi(&acpi);
-	if (apic_init(cmdline.x2apic))
-		panic("apic: this CPU has no local APIC");
-	apic_init_cpu();
+	start_apic();
 	shootdown_init();
 	mce_init();
 	host_ioapic_init(&acpi);
@@ -208,6 +221,7 @@ static void fill_options(uint64_t entry_tsc)
 	unsigned i;
 
 	options.onexit = cmdline.onexit;
+	options.large_exec = cmdline.large_exec;
 	options.entry_tsc = entry_tsc;
 	options.image_bytes = (uint64_t)(image_end - image_start);
 	options.nr_modules = min(info.nr_modules, (unsigned)START_MAX_MODULES);
@@ -231,8 +245,12 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	start_log();
 	if (err)
 		panic("boot: not started by a multiboot loader (magic 0x%x)", magic);
+	if (!cmdline.errata)
+		cpu_ignore_errata();
 	preflight_print();
 	start_cpu();
+	if (cmdline.stop_masters)
+		bus_master_stop_all();
 	memmap_init(&memmap, &info, paging_limit());
 	frames_set_highest_first(cmdline.high_frames);
 	memory_init(&info, &memmap);

@@ -115,6 +115,7 @@ static const struct {
 	{"APIC", acpi_parse_madt},
 	{"HPET", acpi_parse_hpet},
 	{"MCFG", acpi_parse_mcfg},
+	{"DMAR", acpi_parse_dmar},
 	{"SSDT", acpi_find_s5},
 };
 

@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arch/x86/apic.h" /* struct apic_nmi_line */
 #include "lib/physmem.h"
 
 #define ACPI_MAX_CPUS    256
 #define ACPI_MAX_IOAPICS 16
 #define ACPI_MAX_MCFG    8
+#define ACPI_MAX_NMIS    (2 * ACPI_MAX_CPUS)
 #define ACPI_ISA_IRQS    16
 
 struct acpi_ioapic {
@@ -46,7 +48,11 @@ struct acpi_register {
 
 struct acpi_info {
 	uint32_t apic_id[ACPI_MAX_CPUS]; /* of the enabled CPUs, in the firmware's order */
+	uint32_t uid[ACPI_MAX_CPUS];     /* their names in the firmware's own tables */
 	unsigned nr_cpus;
+	struct apic_nmi_line nmi[ACPI_MAX_NMIS];
+	unsigned nr_nmis;
+	bool x2apic_opt_out; /* DMAR: the firmware asks the system not to use x2APIC mode */
 	struct acpi_ioapic ioapic[ACPI_MAX_IOAPICS];
 	unsigned nr_ioapics;
 	struct acpi_isa_irq isa_irq[ACPI_ISA_IRQS];

@@ -8,14 +8,16 @@
 #define MADT_LAPIC    0
 #define MADT_IOAPIC   1
 #define MADT_OVERRIDE 2
+#define MADT_NMI      4
 #define MADT_X2APIC   9
+#define MADT_X2NMI    10
 #define CPU_ENABLED   BIT(0)
 #define POLARITY_MASK 0x3
 #define POLARITY_LOW  0x3
 #define TRIGGER_MASK  0xc
 #define TRIGGER_LEVEL 0xc
 
-static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t flags)
+static void add_cpu(struct acpi_info *info, uint32_t uid, uint32_t apic_id, uint32_t flags)
 {
 	unsigned i;
 
@@ -29,6 +31,7 @@ static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t flags)
 		info->warnings++;
 		return;
 	}
+	info->uid[info->nr_cpus] = uid;
 	info->apic_id[info->nr_cpus++] = apic_id;
 }
 
@@ -60,12 +63,14 @@ static void parse_madt_entry(const struct acpi_header *t, size_t off, size_t len
 	switch (acpi_field(t, off, 1)) {
 	case MADT_LAPIC:
 		if (len >= 8)
-			add_cpu(info, (uint32_t)acpi_field(t, off + 3, 1),
+			add_cpu(info, (uint32_t)acpi_field(t, off + 2, 1),
+				(uint32_t)acpi_field(t, off + 3, 1),
 				(uint32_t)acpi_field(t, off + 4, 4));
 		break;
 	case MADT_X2APIC:
 		if (len >= 16)
-			add_cpu(info, (uint32_t)acpi_field(t, off + 4, 4),
+			add_cpu(info, (uint32_t)acpi_field(t, off + 12, 4),
+				(uint32_t)acpi_field(t, off + 4, 4),
 				(uint32_t)acpi_field(t, off + 8, 4));
 		break;
 	case MADT_IOAPIC:
@@ -87,19 +92,75 @@ static void parse_madt_entry(const struct acpi_header *t, size_t off, size_t len
 	}
 }
 
+static void add_nmi(struct acpi_info *info, const struct apic_nmi_line *line)
+{
+	if (info->nr_nmis == ACPI_MAX_NMIS || line->lint > 1)
+		info->warnings++;
+	else
+		info->nmi[info->nr_nmis++] = *line;
+}
+
+/* `uid`: `all_uids` stands for every CPU. That of a CPU that is not enabled says nothing to us. */
+static void find_nmi(struct acpi_info *info, uint32_t uid, uint32_t all_uids, uint16_t flags,
+		     uint8_t lint)
+{
+	struct apic_nmi_line line = {.all = uid == all_uids,
+				     .lint = lint,
+				     .is_low = (flags & POLARITY_MASK) == POLARITY_LOW};
+
+	if (line.all) {
+		add_nmi(info, &line);
+		return;
+	}
+	for (unsigned i = 0; i < info->nr_cpus; i++) {
+		if (info->uid[i] != uid)
+			continue;
+		line.apic_id = info->apic_id[i];
+		add_nmi(info, &line);
+	}
+}
+
+/* Local APIC NMIs: ACPI 5.2.12.7 and 5.2.12.13. */
+static void parse_madt_nmi(const struct acpi_header *t, size_t off, size_t len,
+			   struct acpi_info *info)
+{
+	uint64_t type = acpi_field(t, off, 1);
+
+	if (type == MADT_NMI && len >= 6)
+		find_nmi(info, (uint32_t)acpi_field(t, off + 2, 1), 0xff,
+			 (uint16_t)acpi_field(t, off + 3, 2), (uint8_t)acpi_field(t, off + 5, 1));
+	else if (type == MADT_X2NMI && len >= 12)
+		find_nmi(info, (uint32_t)acpi_field(t, off + 4, 4), 0xffffffff,
+			 (uint16_t)acpi_field(t, off + 2, 2), (uint8_t)acpi_field(t, off + 8, 1));
+}
+
+/* Each entry that is whole, up to one that is not. False: there was such a one, at `*off`. */
+static bool each_madt_entry(const struct acpi_header *table, struct acpi_info *info,
+			    void (*parse)(const struct acpi_header *t, size_t off, size_t len,
+					  struct acpi_info *info),
+			    size_t *off)
+{
+	size_t len;
+
+	for (*off = MADT_ENTRIES; *off + 2 <= table->length; *off += len) {
+		len = (size_t)acpi_field(table, *off + 1, 1);
+		if (len < 2 || *off + len > table->length)
+			return false;
+		parse(table, *off, len, info);
+	}
+	return true;
+}
+
+/* Twice: an entry for an NMI may come before that of its CPU. */
 void acpi_parse_madt(const struct acpi_header *table, struct acpi_info *info)
 {
-	size_t off, len;
+	size_t off;
 
-	for (off = MADT_ENTRIES; off + 2 <= table->length; off += len) {
-		len = (size_t)acpi_field(table, off + 1, 1);
-		if (len < 2 || off + len > table->length) {
-			log_warn("acpi: MADT: bad entry at offset %u", (unsigned)off);
-			info->warnings++;
-			return;
-		}
-		parse_madt_entry(table, off, len, info);
+	if (!each_madt_entry(table, info, parse_madt_entry, &off)) {
+		log_warn("acpi: MADT: bad entry at offset %u", (unsigned)off);
+		info->warnings++;
 	}
+	each_madt_entry(table, info, parse_madt_nmi, &off);
 }
 
 /* A generic address structure (ACPI 5.2.3.2). */
@@ -179,6 +240,15 @@ void acpi_parse_mcfg(const struct acpi_header *t, struct acpi_info *info)
 			.last_bus = (uint8_t)acpi_field(t, off + 11, 1),
 		};
 	}
+}
+
+#define DMAR_FLAGS          37
+#define DMAR_X2APIC_OPT_OUT BIT(1)
+
+/* Intel's Virtualization Technology for Directed I/O, 8.1. */
+void acpi_parse_dmar(const struct acpi_header *t, struct acpi_info *info)
+{
+	info->x2apic_opt_out = acpi_field(t, DMAR_FLAGS, 1) & DMAR_X2APIC_OPT_OUT;
 }
 
 #define AML_NAME    0x08

@@ -24,6 +24,7 @@ struct acpi_header {
 
 void acpi_parse_madt(const struct acpi_header *table, struct acpi_info *info);
 void acpi_parse_hpet(const struct acpi_header *table, struct acpi_info *info);
+void acpi_parse_dmar(const struct acpi_header *table, struct acpi_info *info);
 void acpi_parse_mcfg(const struct acpi_header *table, struct acpi_info *info);
 
 /* Gives the physical address of the DSDT, 0: none. */

@@ -6,9 +6,18 @@
 #ifndef DRIVERS_PCI_CONFIG_H
 #define DRIVERS_PCI_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* `dev` 0 ... 31, `fn` 0 ... 7, `off` naturally aligned. */
+/* Is there configuration space at all? */
+bool pci_config_works(void);
+
+/*
+ * `dev` 0 ... 31, `fn` 0 ... 7, `off` naturally aligned. A function that is not there reads as all
+ * ones. Any CPU.
+ */
+uint32_t pci_read32(uint8_t bus, unsigned dev, unsigned fn, unsigned off);
+void pci_write16(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint16_t val);
 void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val);
 
 #endif

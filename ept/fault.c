@@ -27,10 +27,11 @@ struct place {
 	unsigned level;
 };
 
-/* The largest page to use for `gfn`. */
-static unsigned goal_level(const struct tdp *t, const struct memslot *slot, gfn_t gfn)
+/* The largest page to use for `gfn`, after the fault `error`. */
+static unsigned goal_level(const struct tdp *t, const struct memslot *slot, gfn_t gfn,
+			   uint32_t error)
 {
-	if (t->max_level == 1 || (slot->flags & SLOT_DIRTY_LOG))
+	if (t->max_level == 1 || (slot->flags & SLOT_DIRTY_LOG) || leaf_needs_small(t->fmt, error))
 		return 1;
 	return min(slot_max_level(slot, gfn), t->max_level);
 }
@@ -161,11 +162,13 @@ static enum ret_pf install(struct tdp_vcpu *tv, const struct memslot *slot, gfn_
 
 static enum ret_pf map(struct tdp_vcpu *tv, const struct memslot *slot, gfn_t gfn, uint32_t error)
 {
-	unsigned goal = goal_level(tv->tdp, slot, gfn);
+	unsigned goal = goal_level(tv->tdp, slot, gfn, error);
 	bool write = error & PFERR_WRITE;
-	struct place p = walk(tv, gfn, goal, write && (slot->flags & SLOT_DIRTY_LOG));
+	bool split =
+		(write && (slot->flags & SLOT_DIRTY_LOG)) || leaf_needs_small(tv->tdp->fmt, error);
+	struct place p = walk(tv, gfn, goal, split);
 
-	if (spte_is_present(p.spte))
+	if (spte_is_present(p.spte)) /* spurious, also if a split was all that was needed */
 		return leaf_repair(tv->tdp->fmt, p.e, p.spte, slot, gfn, error);
 	if (unlikely(spte_is_frozen(p.spte)))
 		return RET_PF_RETRY;

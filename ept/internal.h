@@ -38,7 +38,8 @@ static inline void tdp_uncount_table(struct tdp *t)
 
 /*
  * Replace the large page at `e` (of `level`) by `table` with smaller ones that map the same: the
- * translation and its rights do not change, so nothing needs a flush (SDM volume 3, 4.10.2.3).
+ * translation does not change, nor its rights, but that the smaller ones may be executed where the
+ * large one was not; so nothing needs a flush (SDM volume 3, 4.10.2.3).
  * False: there is no large page any more; `table` still belongs to the caller, with other
  * contents. Any CPU, no lock needed.
  */

@@ -3,6 +3,17 @@
 #include "ept/internal.h"
 
 /*
+ * A 4K part may be executed, if the large page was not only because it was large. Tracked, it has
+ * that right in the place where the others wait.
+ */
+static uint64_t with_fetch(const struct spte_format *f, uint64_t part)
+{
+	uint64_t exec = spte_is_tracked(part) ? f->exec << SPTE_SAVED_SHIFT : f->exec;
+
+	return f->small_access ? (part | exec) & ~f->nx : part;
+}
+
+/*
  * The leaf of `level` - 1 that maps the i-th part of a large one. Rights, types, accessed and dirty
  * bits are in the same places in all sizes.
  */
@@ -10,7 +21,7 @@ static uint64_t part_of(const struct spte_format *f, uint64_t large, unsigned le
 {
 	uint64_t part = large + ((i * spte_pages(level - 1)) << PAGE_SHIFT);
 
-	return level == 2 ? part & ~f->large : part;
+	return level == 2 ? with_fetch(f, part & ~f->large) : part;
 }
 
 bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table)

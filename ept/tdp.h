@@ -62,7 +62,7 @@ struct tdp_counters {
 	_Atomic uint64_t faults[NR_RET_PF];  /* by result */
 	_Atomic uint64_t mapped[TDP_LEVELS]; /* leaves installed by faults, by level - 1 */
 	_Atomic uint64_t prefetched;         /* neighbours installed along with a 4K one */
-	_Atomic uint64_t split;              /* large pages split by a write that is logged */
+	_Atomic uint64_t split; /* large pages split by a logged write, or an instruction fetch */
 };
 
 /* A vCPU's part of the engine; embedded in the vCPU and used by the CPU that owns it. */

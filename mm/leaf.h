@@ -28,11 +28,15 @@
  * is a write, and the slot and `rights` allow it; then the leaf is dirty from the start, and the
  * caller logs the page (slot_mark_dirty()). Without `write`, in a slot whose writes are logged,
  * the leaf makes the first write fault or set the dirty bit.
+ *
+ * A large leaf is not executable, whatever `rights` say, on a CPU where it must not be
+ * (spte_format_fetch_small()): so a fault of a kind that leaf_needs_small() names is resolved with
+ * a leaf of 4K, and a large one that is there is split.
  */
 static inline uint64_t leaf_bits(const struct spte_format *f, const struct memslot *slot,
 				 unsigned level, unsigned rights, bool write)
 {
-	uint64_t bits = level > 1 ? f->leaf | f->large : f->leaf;
+	uint64_t bits = level > 1 ? f->large_leaf : f->leaf;
 
 	if (!(rights & LEAF_USER))
 		bits &= ~f->user;
@@ -46,6 +50,11 @@ static inline uint64_t leaf_bits(const struct spte_format *f, const struct memsl
 	if (write)
 		return bits | f->write | f->dirty;
 	return bits | (unlikely(slot->flags & SLOT_DIRTY_LOG) ? f->logged : f->write);
+}
+
+static inline bool leaf_needs_small(const struct spte_format *f, uint32_t error)
+{
+	return error & f->small_access;
 }
 
 /*
@@ -78,7 +87,8 @@ static inline uint64_t leaf_repaired(const struct spte_format *f, uint64_t spte,
 
 /*
  * A fault has found the present leaf `spte` at `e`, which maps a part of `slot` with `gfn`. A leaf
- * above level 1 must not be repaired for a write while the slot's writes are logged: split it.
+ * above level 1 must not be repaired for a write while the slot's writes are logged, nor for an
+ * access that leaf_needs_small() names: split it.
  * Any CPU, no lock; reader of mm/grace.h.
  * RET_PF_SPURIOUS: it allows the access; RET_PF_FIXED: it does now, after one compare-and-swap, and
  * a write has been noted; RET_PF_RETRY: the entry has changed, or needs more than a repair.

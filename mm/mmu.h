@@ -42,8 +42,8 @@ struct mmu_stats {
 	uint64_t faults[NR_RET_PF];      /* by result */
 	uint64_t mapped[MMU_PAGE_SIZES]; /* leaves that faults installed, by size */
 	uint64_t prefetched;             /* neighbours installed along with a 4K leaf */
-	uint64_t split;                  /* large pages split by a write that is logged */
-	uint64_t tables;                 /* table pages now */
+	uint64_t split;  /* large pages split by a logged write, or an instruction fetch */
+	uint64_t tables; /* table pages now */
 };
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The entry formats, MMIO entries, and the truth table of mm/spte.h as code. */
+#include "arch/x86/regs.h" /* PFERR_* */
 #include "lib/panic.h"
 #include "mm/spte.h"
 
@@ -38,6 +39,7 @@ static struct spte_format long_mode_format(unsigned phys_bits, unsigned max_leve
 		f.mmio_access = NPT_W | NPT_U;
 		f.mmio_end = mmio_end(phys_bits);
 	}
+	f.large_leaf = f.leaf | f.large;
 	return f;
 }
 
@@ -90,6 +92,7 @@ void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_featu
 		.logged = features.logs_writes ? EPT_W : 0,
 		.large = EPT_PS,
 		.leaf = EPT_R | EPT_X | EPT_WB | EPT_IPAT | SPTE_MMU_PRESENT,
+		.large_leaf = EPT_PS | EPT_R | EPT_X | EPT_WB | EPT_IPAT | SPTE_MMU_PRESENT,
 		.table = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
 		.root = EPT_R | EPT_W | EPT_X | accessed | SPTE_MMU_PRESENT,
 		.mmio = EPT_W | EPT_X,
@@ -99,6 +102,13 @@ void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_featu
 		.root_level = 4,
 		.root_entries = SPTE_ENTRIES,
 	};
+}
+
+void spte_format_fetch_small(struct spte_format *f)
+{
+	HV_BUG_ON(!(f->exec | f->nx));
+	f->large_leaf = (f->large_leaf & ~f->exec) | f->nx;
+	f->small_access = PFERR_FETCH;
 }
 
 uint64_t spte_make_mmio(const struct spte_format *f, gfn_t gfn, uint64_t access,
@@ -189,8 +199,16 @@ static uint64_t leaf_bits(const struct spte_format *f, unsigned level)
 	       (level > 1 ? f->large : 0) | f->may_write | (f->accessed ? 0 : SPTE_SAVED_ACCESS);
 }
 
-static bool has_legal_rights(const struct spte_format *f, uint64_t spte)
+/* Would an instruction be fetched through this leaf, now or when it is no longer tracked? */
+static bool is_executable(const struct spte_format *f, uint64_t spte)
 {
+	return f->exec ? spte_restored(spte) & f->exec : !(spte & f->nx);
+}
+
+static bool has_legal_rights(const struct spte_format *f, uint64_t spte, unsigned level)
+{
+	if (level > 1 && (f->small_access & PFERR_FETCH) && is_executable(f, spte))
+		return false;
 	if (spte_is_tracked(spte))
 		return !(spte & (f->read | f->write | f->exec));
 	return (spte & (f->read | f->exec)) && (spte & f->always) == f->always &&
@@ -202,7 +220,7 @@ static bool is_legal_leaf(const struct spte_format *f, uint64_t spte, unsigned l
 	uint64_t fixed = f->leaf & ~(f->read | f->user | f->exec);
 
 	return level <= f->max_level && !(spte & ~SPTE_ADDRESS & ~leaf_bits(f, level)) &&
-	       (spte & fixed) == fixed && has_legal_rights(f, spte) &&
+	       (spte & fixed) == fixed && has_legal_rights(f, spte, level) &&
 	       IS_ALIGNED(spte_address(spte).v, spte_pages(level) << PAGE_SHIFT) &&
 	       spte_props_are_legal(leaf_props(f, spte));
 }

@@ -187,7 +187,9 @@ struct spte_format {
 	uint64_t log;          /* a 4K leaf without these has its next write noted (P8) ... */
 	uint64_t logged;       /* ... and may be mapped with these: W, if that is not one of them */
 	uint64_t large;        /* a leaf above level 1 */
-	uint64_t leaf;         /* in each leaf, if it may all but be written; normal memory */
+	uint64_t leaf;         /* in each 4K leaf, if it may all but be written; normal memory */
+	uint64_t large_leaf;   /* the same, above level 1; executable unless ... */
+	uint32_t small_access; /* ... accesses of these kinds (PFERR_*) need 4K leaves */
 	uint64_t table;        /* in each entry that leads to a table, but ... */
 	uint64_t root;         /* ... in those of the root */
 	uint64_t mmio;         /* in each MMIO entry ... */
@@ -224,6 +226,13 @@ struct ept_features {
 	bool logs_writes;   /* the CPU notes the pages whose dirty bits it sets; with has_ad only */
 };
 void spte_format_ept(struct spte_format *f, unsigned phys_bits, struct ept_features features);
+
+/*
+ * Only 4K leaves may be executed from now on: for CPUs that raise a machine check when an
+ * instruction is fetched through two sizes of a page (ERRATUM_LARGE_FETCH of arch/x86/errata.h).
+ * Right after the format was filled, which must have a bit to refuse execution.
+ */
+void spte_format_fetch_small(struct spte_format *f);
 
 /* --- access: every one states its order --- */
 

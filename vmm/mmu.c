@@ -2,10 +2,11 @@
 #include "vmm/mmu.h"
 
 #include "arch/x86/cpu.h"
+#include "lib/log.h"
 
 static struct spte_format tdp_format __ro_after_init;
 
-void mmu_init(void)
+void mmu_init(bool small_fetch)
 {
 	unsigned phys_bits = cpuid(0x80000008).eax & 0xff;
 
@@ -19,6 +20,10 @@ void mmu_init(void)
 				});
 	else
 		spte_format_npt(&tdp_format, phys_bits, virt_caps.tdp_has_1g);
+	if (small_fetch) {
+		spte_format_fetch_small(&tdp_format);
+		log_info("mmu: guests execute 4K pages only");
+	}
 }
 
 const char *mmu_obstacle(void)

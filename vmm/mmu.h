@@ -33,8 +33,11 @@ struct vcpu_mmu {
 	uint64_t mmio_generation; /* ... in this state of the slots */
 };
 
-/* Choose the entry format of the tables; once, after virt_probe(). */
-void mmu_init(void);
+/*
+ * Choose the entry format of the tables; once, after virt_probe(). `small_fetch`: no page of a
+ * guest above 4K may be executed.
+ */
+void mmu_init(bool small_fetch);
 
 /* Why no engine can run guests on this machine: a sentence; or NULL. After virt_probe(). */
 const char *mmu_obstacle(void);

@@ -19,10 +19,34 @@ static bool is_safe(uint64_t capabilities)
 	       (rdmsr(MSR_ARCH_CAPABILITIES) & capabilities) == capabilities;
 }
 
+/* Does the CPU say of itself any of this? */
+static bool says(uint64_t capability)
+{
+	return cpu_has(FEATURE_ARCH_CAPABILITIES) && (rdmsr(MSR_ARCH_CAPABILITIES) & capability);
+}
+
+/*
+ * Is there something that VERW overwrites on this CPU, and from which it leaks? Of Intel's: MDS and
+ * TAA, MMIO stale data, register file data sampling; of AMD's: the transient scheduler attacks. A
+ * CPU that leaks without saying that VERW helps has old microcode: there is nothing to do.
+ */
+static bool needs_buffers_cleared(void)
+{
+	if (cpu_has(FEATURE_MD_CLEAR) && !is_safe(ARCH_CAP_MDS_NO | ARCH_CAP_TAA_NO))
+		return true;
+	if (says(ARCH_CAP_FB_CLEAR) &&
+	    !is_safe(ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO))
+		return true;
+	if (says(ARCH_CAP_RFDS_CLEAR) && !is_safe(ARCH_CAP_RFDS_NO))
+		return true;
+	return cpu_has(FEATURE_VERW_CLEAR) &&
+	       !(cpu_reports(CPUID_TSA_SQ_NO) && cpu_reports(CPUID_TSA_L1_NO));
+}
+
 void vcpu_load_init(void)
 {
 	barrier.ibpb = cpu_has(FEATURE_IBPB) || cpu_has(FEATURE_IBPB_AMD);
-	barrier.buffers = cpu_has(FEATURE_MD_CLEAR) && !is_safe(ARCH_CAP_MDS_NO | ARCH_CAP_TAA_NO);
+	barrier.buffers = needs_buffers_cleared();
 	barrier.l1d = cpu_has(FEATURE_FLUSH_L1D) && !is_safe(ARCH_CAP_RDCL_NO);
 }
 

@@ -39,12 +39,15 @@
 #define SVR_ENABLE     BIT(8)
 #define LVT_MODE       0x700
 #define LVT_SMI        0x200
+#define LVT_NMI        0x400
+#define LVT_LOW        BIT(13)
 #define LVT_MASKED     BIT(16)
 #define LVT_DEADLINE   BIT(18)
 #define TIMER_DIV_BY_1 0xb
 #define ICR_NMI        (4 << 8)
 #define ICR_INIT       (5 << 8)
 #define ICR_STARTUP    (6 << 8)
+#define ICR_SELF       BIT(18) /* the destination is not looked at */
 #define ICR_PENDING    BIT(12)
 #define ICR_ASSERT     BIT(14)
 #define ICR_SELF       BIT(18) /* a shorthand: no destination */
@@ -60,6 +63,8 @@
 
 static volatile uint8_t *page __ro_after_init; /* NULL: x2APIC */
 static bool deadline_mode __ro_after_init;
+static const struct apic_nmi_line *nmi_lines __ro_after_init;
+static unsigned nr_nmi_lines __ro_after_init;
 static uint64_t counts_per_tick __ro_after_init; /* FRACTION_BITS of them a fraction */
 
 static uint32_t read_reg(unsigned reg)
@@ -143,6 +148,26 @@ static void mask_local_interrupts(void)
 		mask_lvt(APIC_LVT_CMCI);
 }
 
+void apic_set_nmi_lines(const struct apic_nmi_line *lines, unsigned nr)
+{
+	nmi_lines = lines;
+	nr_nmi_lines = nr;
+}
+
+/* An NMI is edge-triggered, whatever its line is said to be: SDM volume 3, 10.5.1. */
+static void open_nmi_lines(void)
+{
+	uint32_t id = apic_read_id();
+
+	for (unsigned i = 0; i < nr_nmi_lines; i++) {
+		const struct apic_nmi_line *l = &nmi_lines[i];
+
+		if (l->all || l->apic_id == id)
+			write_reg(l->lint ? APIC_LVT_LINT1 : APIC_LVT_LINT0,
+				  LVT_NMI | (l->is_low ? LVT_LOW : 0));
+	}
+}
+
 /* What whoever came before us left in service would keep all lower vectors out for ever. */
 static void end_old_interrupts(void)
 {
@@ -186,6 +211,7 @@ void apic_init_cpu(void)
 	/* The mode must be set before a deadline is: SDM volume 3, 10.5.4.1. */
 	__asm__ volatile("mfence" ::: "memory");
 	this_cpu()->apic_id = apic_read_id();
+	open_nmi_lines();
 }
 
 void apic_timer_init(void)

@@ -17,7 +17,21 @@
  */
 int apic_init(bool may_x2apic);
 
-/* Enable this CPU's APIC: spurious and error vectors; all local interrupts masked. */
+/* An NMI of the machine's that comes in through a CPU's LINT0 or LINT1. */
+struct apic_nmi_line {
+	uint32_t apic_id; /* of the CPU, unless ... */
+	bool all;         /* ... it is every CPU's */
+	uint8_t lint;     /* 0 or 1 */
+	bool is_low;      /* active low */
+};
+
+/* Where such lines are; `lines` is kept. On the boot CPU, before apic_init_cpu(). */
+void apic_set_nmi_lines(const struct apic_nmi_line *lines, unsigned nr);
+
+/*
+ * Enable this CPU's APIC: spurious and error vectors; all local interrupts masked but NMIs of the
+ * machine's.
+ */
 void apic_init_cpu(void);
 
 /* Measure the timer against the TSC, if TSC-deadline mode is missing; on the boot CPU. */

@@ -50,6 +50,7 @@ static const struct feature_source sources[NR_FEATURES] = {
 	[FEATURE_IBPB_AMD] = IN_CPUID(CPUID_IBPB, VENDORS_AMD),
 	[FEATURE_AUTO_IBRS] = IN_CPUID(CPUID_AUTOMATIC_IBRS, VENDORS_AMD),
 	[FEATURE_MD_CLEAR] = IN_CPUID(CPUID_MD_CLEAR, VENDORS_INTEL),
+	[FEATURE_VERW_CLEAR] = IN_CPUID(CPUID_VERW_CLEAR, VENDORS_AMD),
 	[FEATURE_FLUSH_L1D] = IN_CPUID(CPUID_L1D_FLUSH, VENDORS_INTEL),
 	[FEATURE_ARCH_CAPABILITIES] = IN_CPUID(CPUID_ARCH_CAPABILITIES, VENDORS_INTEL),
 	[FEATURE_SVM] = IN_CPUID(CPUID_SVM, VENDORS_AMD),
@@ -92,6 +93,7 @@ static const struct feature_source sources[NR_FEATURES] = {
 
 static enum feature_state states[NR_FEATURES] __ro_after_init;
 static enum cpu_vendor vendor __ro_after_init;
+static bool errata[NR_CPU_ERRATA] __ro_after_init;
 
 enum feature_state cpu_feature_state(enum cpu_feature feature)
 {
@@ -106,6 +108,11 @@ bool cpu_has(enum cpu_feature feature)
 enum cpu_vendor cpu_vendor(void)
 {
 	return vendor;
+}
+
+bool cpu_has_erratum(enum cpu_erratum erratum)
+{
+	return errata[erratum];
 }
 
 static enum cpu_vendor read_vendor(void)
@@ -183,6 +190,19 @@ static bool is_usable(enum cpu_feature feature)
 	}
 }
 
+/* Is it right in this model? */
+static bool is_sound(enum cpu_feature feature)
+{
+	switch (feature) {
+	case FEATURE_TSC_DEADLINE:
+		return !errata[ERRATUM_TSC_DEADLINE];
+	case FEATURE_VMX_PREEMPTION_TIMER:
+		return !errata[ERRATUM_PREEMPTION_TIMER];
+	default:
+		return true;
+	}
+}
+
 static enum feature_state detect(enum cpu_feature feature)
 {
 	const struct feature_source *s = &sources[feature];
@@ -195,14 +215,56 @@ static enum feature_state detect(enum cpu_feature feature)
 			  : cpu_reports(s->cpuid_bit);
 	if (!is_there)
 		return FEATURE_MISSING;
-	return is_usable(feature) ? FEATURE_FOUND : FEATURE_INCOMPLETE;
+	if (!is_usable(feature))
+		return FEATURE_INCOMPLETE;
+	return is_sound(feature) ? FEATURE_FOUND : FEATURE_BROKEN;
+}
+
+/* SDM volume 3, 9.11.7: CPUID leaves the revision of the microcode in an MSR. */
+static uint32_t read_microcode(void)
+{
+	uint64_t val;
+
+	if (wrmsr_safe(MSR_BIOS_SIGN_ID, 0))
+		return 0;
+	cpuid(1);
+	return rdmsr_safe(MSR_BIOS_SIGN_ID, &val) ? 0 : val >> 32;
+}
+
+static void detect_errata(void)
+{
+	struct cpu_model m = {
+		.vendor = vendor,
+		.signature = cpuid(1).eax,
+		.is_virtual = cpu_reports(CPUID_HYPERVISOR),
+	};
+
+	if (vendor == VENDOR_INTEL) {
+		m.microcode = read_microcode();
+		if (cpu_reports(CPUID_ARCH_CAPABILITIES))
+			m.capabilities = rdmsr(MSR_ARCH_CAPABILITIES);
+	}
+	for (unsigned i = 0; i < NR_CPU_ERRATA; i++)
+		errata[i] = erratum_applies(i, &m);
+}
+
+static void detect_features(void)
+{
+	for (unsigned i = 0; i < NR_FEATURES; i++)
+		states[i] = detect(i);
 }
 
 void cpu_features_detect(void)
 {
 	vendor = read_vendor();
-	for (unsigned i = 0; i < NR_FEATURES; i++)
-		states[i] = detect(i);
+	detect_errata();
+	detect_features();
+}
+
+void cpu_ignore_errata(void)
+{
+	memset(errata, 0, sizeof(errata));
+	detect_features();
 }
 
 /*
@@ -218,6 +280,27 @@ static void restrict_predictions(void)
 		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
 }
 
+/* Set some bits of an MSR and clear others, if the CPU has it, and lets us. */
+static void change_msr(uint32_t msr, uint64_t clear, uint64_t set)
+{
+	uint64_t old, val;
+
+	if (rdmsr_safe(msr, &old))
+		return;
+	val = (old & ~clear) | set;
+	if (val != old)
+		(void)wrmsr_safe(msr, val);
+}
+
+static void work_around_errata(void)
+{
+	if (errata[ERRATUM_C1E])
+		change_msr(MSR_AMD_INT_PENDING, INT_PENDING_SMI_ON_HALT | INT_PENDING_C1E_ON_HALT,
+			   0);
+	if (errata[ERRATUM_TLB_MULTIMATCH])
+		change_msr(MSR_AMD_DC_CFG, 0, DC_CFG_TLB_MULTIMATCH);
+}
+
 void cpu_protect(void)
 {
 	uint64_t cr4 = read_cr4() | CR4_DE;
@@ -230,6 +313,7 @@ void cpu_protect(void)
 		cr4 |= CR4_UMIP;
 	write_cr4(cr4);
 	restrict_predictions();
+	work_around_errata();
 	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_EM | CR0_TS)) | CR0_WP | CR0_NE | CR0_MP);
 }
 

@@ -10,8 +10,7 @@
 #include <stdbool.h>
 
 #include "arch/x86/cpuid_bits.h"
-
-enum cpu_vendor { VENDOR_INTEL, VENDOR_AMD, VENDOR_OTHER };
+#include "arch/x86/errata.h"
 
 enum cpu_feature {
 	FEATURE_NX,
@@ -29,6 +28,7 @@ enum cpu_feature {
 	FEATURE_IBPB_AMD,
 	FEATURE_AUTO_IBRS,
 	FEATURE_MD_CLEAR,
+	FEATURE_VERW_CLEAR,
 	FEATURE_FLUSH_L1D,
 	FEATURE_ARCH_CAPABILITIES,
 	FEATURE_SVM,
@@ -72,6 +72,7 @@ enum cpu_feature {
 enum feature_state {
 	FEATURE_MISSING,
 	FEATURE_INCOMPLETE, /* it is there, but not with all that is needed to use it */
+	FEATURE_BROKEN,     /* it is there, and this model has an erratum in it: not used */
 	FEATURE_FOUND,
 	FEATURE_FOREIGN, /* it is another vendor's */
 };
@@ -84,13 +85,25 @@ bool cpu_has(enum cpu_feature feature);
 enum feature_state cpu_feature_state(enum cpu_feature feature);
 enum cpu_vendor cpu_vendor(void);
 
+/* Is the machine's CPU of a model that has this erratum? False before cpu_features_detect(). */
+bool cpu_has_erratum(enum cpu_erratum erratum);
+
+/*
+ * This CPU has the number of a model with errata, but not these: it is an emulator's. After
+ * cpu_features_detect(), and before anything is made of what that has found.
+ */
+void cpu_ignore_errata(void);
+
 /*
  * Does CPUID itself have this bit, on the CPU that asks? For what is no feature of the list; at any
  * time.
  */
 bool cpu_reports(enum cpuid_bit bit);
 
-/* Switch on, on this CPU, the protections it has: WP, SMEP, SMAP, UMIP, IBRS. */
+/*
+ * Switch on, on this CPU, the protections it has: WP, SMEP, SMAP, UMIP, IBRS; and what an erratum
+ * of its model asks for.
+ */
 void cpu_protect(void);
 
 /*

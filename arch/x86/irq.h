@@ -15,7 +15,8 @@
 #define IRQ_VECTOR_DEVICE   0x40 /* first of the devices' */
 #define IRQ_NR_DEVICE       32
 #define IRQ_VECTOR_TIMER    0xe0 /* local APIC timer */
-#define IRQ_VECTOR_MCE      0xed /* this CPU has had a machine check that is to be told */
+#define IRQ_VECTOR_MCE      0xec /* this CPU has had a machine check that is to be told */
+#define IRQ_VECTOR_NMI      0xed /* this CPU has taken an NMI: write a line about it */
 #define IRQ_VECTOR_WAKE     0xee /* during start-up: something happened, look */
 #define IRQ_VECTOR_FLUSH    0xef /* the page tables of the hypervisor lost rights */
 #define IRQ_VECTOR_KICK     0xf0 /* leave guest mode or the idle halt, and look around */

@@ -90,13 +90,21 @@ static void print_backtrace(uint64_t rbp)
 	}
 }
 
+void panic_describe_guest(char *text, size_t len)
+{
+	text[0] = '\0';
+	if (hooks.describe_guest)
+		hooks.describe_guest(text, len);
+	if (!text[0])
+		snprintf(text, len, "none");
+}
+
 static void print_guest(void)
 {
-	char text[160] = "";
+	char text[PANIC_GUEST_LEN];
 
-	if (hooks.describe_guest)
-		hooks.describe_guest(text, sizeof(text));
-	log_error("guest: %s", text[0] ? text : "none");
+	panic_describe_guest(text, sizeof(text));
+	log_error("guest: %s", text);
 }
 
 static void print_registers(const struct trap_frame *f)

@@ -26,6 +26,10 @@ struct panic_hooks {
 /* Replaces the members that are not NULL; during start-up only, on the boot CPU. */
 void panic_set_hooks(const struct panic_hooks *hooks);
 
+/* The same line for other reports, or "none": of the calling CPU. Any context, no locks. */
+#define PANIC_GUEST_LEN 160
+void panic_describe_guest(char *text, size_t len);
+
 /* Report an exception of the hypervisor, and end. */
 __noreturn void panic_trap(const struct trap_frame *frame);
 

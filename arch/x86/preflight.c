@@ -37,11 +37,12 @@ static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_IBPB_AMD] = {"IBPB", false, "no predictor barrier between guests"},
 	[FEATURE_AUTO_IBRS] = {"automatic IBRS", false, "guests can steer predictions in Umbra"},
 	[FEATURE_MD_CLEAR] = {"MD_CLEAR", false, "no clearing of buffers between guests"},
+	[FEATURE_VERW_CLEAR] = {"VERW_CLEAR", false, "no clearing of buffers between guests"},
 	[FEATURE_FLUSH_L1D] = {"L1D_FLUSH", false, "no flush of the L1 cache between guests"},
 	[FEATURE_ARCH_CAPABILITIES] = {"ARCH_CAPABILITIES", false, "the CPU leaks what it could leak"},
 	[FEATURE_SVM] = {"SVM", true, "no guests"},
 	[FEATURE_SVM_NPT] = {"SVM nested paging", true, NEEDS_SHADOW_MMU},
-	[FEATURE_SVM_LBR] = {"SVM LBR virtualization", false, NULL},
+	[FEATURE_SVM_LBR] = {"SVM LBR virtualization", false, "guests step over instructions, not branches"},
 	[FEATURE_SVM_NRIPS] = {"SVM next RIP", false, "lengths from the decoder"},
 	[FEATURE_SVM_TSC_RATIO] = {"SVM TSC ratio", false, NULL},
 	[FEATURE_SVM_CLEAN_BITS] = {"SVM VMCB clean bits", false, "whole VMCB loaded at each entry"},
@@ -98,10 +99,30 @@ static void print_row(const struct preflight_row *row, enum feature_state state)
 			 state == FEATURE_FOUND ? "found" : "missing");
 	else if (state == FEATURE_FOUND)
 		log_info("cpu: %-22s found", row->name);
+	else if (state == FEATURE_BROKEN)
+		log_info("cpu: %-22s found, not used (erratum) -> %s", row->name, row->missing);
 	else
 		log_info("cpu: %-22s %s%s -> %s", row->name,
 			 state == FEATURE_INCOMPLETE ? "incomplete" : "missing",
 			 row->is_required ? " (required)" : "", row->missing);
+}
+
+/* Those that are no feature's. */
+static void print_errata(void)
+{
+	static const struct {
+		enum cpu_erratum erratum;
+		const char *name, *consequence;
+	} lines[] = {
+		{ERRATUM_LARGE_FETCH, "iTLB multihit", "guests execute 4K pages only"},
+		{ERRATUM_C1E, "C1E", "switched off"},
+		{ERRATUM_TLB_MULTIMATCH, "TLB multimatch", "kept inside the guest"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+		if (cpu_has_erratum(lines[i].erratum))
+			log_info("cpu: %-22s erratum -> %s", lines[i].name, lines[i].consequence);
+	}
 }
 
 void preflight_print(void)
@@ -114,6 +135,7 @@ void preflight_print(void)
 		if (state != FEATURE_FOREIGN)
 			print_row(&rows[i], state);
 	}
+	print_errata();
 }
 
 static const char *judge_svm(const struct preflight_evidence *e)

@@ -256,10 +256,17 @@
 #define FLUSH_CMD_L1D  BIT_ULL(0)
 
 /* What a CPU is safe from: Intel's "Speculative Execution Side Channel Mitigations". */
-#define ARCH_CAP_RDCL_NO  BIT_ULL(0) /* L1 terminal fault, among others */
-#define ARCH_CAP_IBRS_ALL BIT_ULL(1) /* IBRS, once set, holds for all that comes after */
-#define ARCH_CAP_MDS_NO   BIT_ULL(5)
-#define ARCH_CAP_TAA_NO   BIT_ULL(8)
+#define ARCH_CAP_RDCL_NO        BIT_ULL(0) /* L1 terminal fault, among others */
+#define ARCH_CAP_IBRS_ALL       BIT_ULL(1) /* IBRS, once set, holds for all that comes after */
+#define ARCH_CAP_MDS_NO         BIT_ULL(5)
+#define ARCH_CAP_PSCHANGE_MC_NO BIT_ULL(6) /* two sizes of a page in the TLB do no harm */
+#define ARCH_CAP_TAA_NO         BIT_ULL(8)
+#define ARCH_CAP_SBDR_SSDP_NO   BIT_ULL(13) /* this and the next two: MMIO stale data */
+#define ARCH_CAP_FBSDP_NO       BIT_ULL(14)
+#define ARCH_CAP_PSDP_NO        BIT_ULL(15)
+#define ARCH_CAP_FB_CLEAR       BIT_ULL(17) /* VERW clears the fill buffers */
+#define ARCH_CAP_RFDS_NO        BIT_ULL(27)
+#define ARCH_CAP_RFDS_CLEAR     BIT_ULL(28) /* VERW clears the register files */
 
 #define MTRRCAP_VCNT        0xffull
 #define MTRRCAP_FIX         BIT_ULL(8)
@@ -330,7 +337,7 @@
 #define MSR_SVM_KEY          0xc0010118
 #define MSR_AMD_NB_CFG       0xc001001f
 #define MSR_AMD_PATCH_LOADER 0xc0010020
-#define MSR_AMD_INT_PENDING  0xc0010055
+#define MSR_AMD_INT_PENDING  0xc0010055 /* and CMP-halt */
 #define MSR_AMD_TSEG_ADDR    0xc0010112
 #define MSR_AMD_TSEG_MASK    0xc0010113
 #define MSR_AMD_LS_CFG       0xc0011020
@@ -338,6 +345,10 @@
 #define MSR_AMD_DC_CFG       0xc0011022
 #define MSR_AMD_DE_CFG       0xc0011029
 #define MSR_AMD_BU_CFG2      0xc001102a
+
+#define INT_PENDING_SMI_ON_HALT BIT_ULL(27) /* when all cores have halted ... */
+#define INT_PENDING_C1E_ON_HALT BIT_ULL(28) /* ... C1E is entered, by SMM or at once */
+#define DC_CFG_TLB_MULTIMATCH   BIT_ULL(47) /* revision guide of family 10h, erratum 383 */
 
 #define VM_CR_DPD      BIT_ULL(0)
 #define VM_CR_R_INIT   BIT_ULL(1)

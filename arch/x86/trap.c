@@ -11,9 +11,9 @@
 #include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
 #include "arch/x86/mce.h"
+#include "arch/x86/nmi.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/regs.h"
-#include "arch/x86/stop.h"
 
 struct extable_entry {
 	uint64_t from, to;
@@ -37,25 +37,25 @@ static bool fix_up(struct trap_frame *frame)
 	return false;
 }
 
-static void take_nmi(void)
-{
-	if (stop_in_progress())
-		stop_this_cpu();
-	/* Nobody else sends any: the machine's own (memory or bus error, a button). Not fatal. */
-}
-
 static void take_interrupt(unsigned vector)
 {
 	if (irq_handle(vector))
 		apic_eoi();
 }
 
+static bool is_late_debug(const struct trap_frame *frame)
+{
+	return frame->vector == X86_TRAP_DB && frame->rip == (uint64_t)guest_has_run;
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
+	if (is_late_debug(frame))
+		return;
 	if (frame->vector >= 32)
 		take_interrupt((unsigned)frame->vector);
 	else if (frame->vector == X86_TRAP_NMI)
-		take_nmi();
+		nmi_take(frame);
 	else if (frame->vector == X86_TRAP_MC)
 		mce_handle(frame);
 	else if (!fix_up(frame))

@@ -21,6 +21,14 @@ struct trap_frame {
 void trap_dispatch(struct trap_frame *frame);
 
 /*
+ * The instruction behind the one that runs a guest on AMD's CPUs. Some of family 10h deliver a
+ * debug exception of the guest's there, to the hypervisor (erratum 246: behind an instruction with
+ * an interrupt shadow). It is nobody's: the handler returns at once. GS and TR are still the
+ * guest's.
+ */
+extern const uint8_t guest_has_run[];
+
+/*
  * The instruction at label `from` may fault with #GP, #UD or #PF; execution then goes on at
  * label `to`. For inline assembler.
  */

@@ -14,9 +14,10 @@ struct tsc_reference {
 };
 
 /*
- * Find the frequency: by measuring for 2 to 5 ms, interrupts closed, against `ref`; what CPUID
- * tells (leaves 0x15 and 0x16, the hypervisor's 0x40000010) is more exact, and is taken if it is
- * within an eighth of that, or without a `ref` (NULL) unseen. On the boot CPU, once. Panics if
+ * Find the frequency. What CPUID tells of the crystal (leaf 0x15), or a hypervisor of the TSC (leaf
+ * 0x40000010), is taken if it is within an eighth of what 2 ms of measuring against `ref` give, or
+ * without a `ref` (NULL) unseen. Else it is measured, for 50 to 200 ms, and the log says how exact
+ * that is, beside the reference's own error. Interrupts closed, on the boot CPU, once. Panics if
  * nobody knows.
  */
 void tsc_init(const struct tsc_reference *ref);

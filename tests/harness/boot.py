@@ -82,6 +82,31 @@ def realmode(target):
                          f"{QUICK} umbra=poweroff", stdout=marker(name, 2))
 
 
+def small_code(target):
+    """Large pages that no guest may execute: what is fetched from is split, and the guest does not notice."""
+    yield target.job("linux-686-pae-largeexec", "--hv", "largeexec=never", *linux_words("686-pae", "vmlinux", 2), "--",
+                     f"{QUICK} umbra=poweroff", stderr=[r"^mmu: guests execute 4K pages only$"], stdout=marker("686-pae", 2))
+
+
+def leftovers(target):
+    """What the firmware leaves running: the controller of the disk that it has booted from, with SeaBIOS."""
+    yield target.job("bus-masters", "--boot", "bios", HELLO, stderr=[r"^pci: bus mastering off for [1-9]\d* functions$"])
+    yield target.job("bus-masters-kept", "--boot", "bios", "--hv", "busmasters=keep", HELLO, absent=[r"^pci: "])
+
+
+def button(target):
+    """The machine's NMI button: one line for each CPU, in a guest or not, and all goes on; or the end."""
+    guest = ["-smp", "2", "-monitor", "unix:{},server=on,wait=off", "-initrd", "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin"]
+    line = r"^nmi: CPU {}: unknown reason, perhaps a button \(port 0x61: 0x\w\w\), at f{{8}}\w{{8}} \w+\+0x\w+, guest: {}\r?$"
+    job = bare(target, "nmi-report", "", [line.format(0, r"vm spinner vcpu 0 rip \w+"), line.format(1, "none")], 0, *guest)
+    job.argv[:0] = ["tests/boot/nmi", "first guest entry", "2", "--"]
+    job.absent.append(r"^panic")
+    yield job
+    job = bare(target, "nmi-panic", "nmi=panic", [r"^panic: NMI \(vector 2, error 0x0\) on CPU \d", r"^backtrace:$"], 207, *guest)
+    job.argv[:0] = ["tests/boot/nmi", "first guest entry", "1", "--"]
+    yield job
+
+
 def several(target):
     """Two VMs at the same time, each with its own console, on one and on two CPUs."""
     second = ["--vm", f"{' '.join(linux_words('686-pae', 'vmlinux'))} -- {SHARED} umbra=poweroff"]
@@ -422,7 +447,7 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
-         monitor, faults, screens, memory, machine_checks, tools)
+         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, tools)
 
 
 def jobs(target):

@@ -64,6 +64,7 @@ def lint():
     yield Job("format", ["tests/lint/format"])
     yield Job("headers-alone", ["make", "-s", "-k", "lint-headers"])
     yield Job("scripts", ["tests/lint/scripts"])
+    yield Job("branches", ["tests/lint/branches"])
     yield Job("sparse", ["make", "-s", "-k", "lint-sparse"])
     yield Job("cppcheck", ["tests/lint/cppcheck"], timeout=300)
 
@@ -97,7 +98,7 @@ CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
 # Name -> the groups of jobs that it stands for.
 ALL = {
     "lint": lambda: [Group("lint", ["all"], list(lint()))],
-    "clang": lambda: [Group("clang", [*CLANG, "all"], [Job("umbra.elf", ["nm", "build/clang/umbra.elf"])])],
+    "clang": lambda: [Group("clang", [*CLANG, "all"], [Job("umbra.elf", ["nm", "build/clang/umbra.elf"]), Job("branches", ["tests/lint/branches", "build/clang/umbra.dis"])])],
     "tools": lambda: [Group("tools", ["all"], list(tools()))],
     "unit": unit,
     "race": race,

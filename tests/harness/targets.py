@@ -60,9 +60,10 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),
                    (r"umbra-.*", "QEMU's debugger makes Umbra fail; its traps and page tables are the same on all CPUs"),
                    (r"attack-state-57bit", "Bochs 2.7 has no CPU with addresses of 57 bits"),
-                   (r"bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
+                   (r"nmi-.*|bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
                    (r"above-4g-.*", "Bochs does not come up with more than 4 GiB of memory within a minute"),
                    (r"image-elsewhere", "Bochs has a BIOS only"),
+                   (r"bus-masters.*", "Bochs has no disk controller that is a bus master while its BIOS runs"),
                    (r"path", "instructions are recorded in QEMU only"),
                ))
 

@@ -52,6 +52,33 @@ class Tree(unittest.TestCase):
         self.assertEqual([line for line in text.splitlines() if not line.startswith(("a knot of", "    "))], list(breaches))
 
 
+class Branches(unittest.TestCase):
+    """A disassembly with all thunks and the branches that are allowed, and what is planted."""
+    LINES = [f"ffffffff80100000 <__x86_indirect_thunk_r{n}>:" for n in range(15)] + [
+        line for name in ("boot_header_end", "boot_long_mode", "ap_high") for line in (f"ffffffff80100000 <{name}>:", "a:\tff e0 \tjmp    *%rax")]
+
+    def outcome(self, *lines):
+        with tempfile.NamedTemporaryFile("w", suffix=".dis") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            run = subprocess.run([os.path.join(LINT, "branches"), file.name], check=False, capture_output=True, text=True)
+        return run.returncode, [line.split(": ", 1)[1] for line in run.stdout.splitlines()]
+
+    def test_what_is_allowed(self):
+        self.assertEqual(self.outcome(*self.LINES, "b <walk>:", "b:\te8 \tcall   c <f>", "c:\teb \tjmp    c <walk>"), (0, []))
+
+    def test_each_form(self):
+        for branch, through in (("call   *%rax", "%rax"), ("jmp    *0x10(%rax)", "0x10(%rax)"), ("notrack jmp *%rdx", "%rdx"),
+                                ("jmp    *-0x7feb03d0(,%rdx,8)", "-0x7feb03d0(,%rdx,8)"), ("callq  *(%rbx)", "(%rbx)")):
+            self.assertEqual(self.outcome(*self.LINES, "b <walk>:", f"b:\tff \t{branch}"), (1, [f"walk branches through {through}"]))
+
+    def test_another_file(self):
+        self.assertEqual(self.outcome("nothing")[0], 1)
+
+    def test_what_is_not_needed(self):
+        self.assertEqual(self.outcome(*self.LINES[:-2]), (1, ["ap_high need not be allowed any more"]))
+
+
 class Includes(Tree):
     lint = "includes"
     HEADERS = ("lib/a.h", "arch/x86/a.h", "arch/x86/regs.h", "drivers/a.h", "mm/a.h", "mm/shadow/a.h", "ept/a.h",

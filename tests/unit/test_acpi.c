@@ -423,6 +423,81 @@ static int group_teardown(void **state)
 	return 0;
 }
 
+/* A table of these bytes behind the flags, and nothing else in it. */
+static void parse_madt_of(const uint8_t *entries, size_t len)
+{
+	setup(NULL);
+	memcpy(memory + MADT + 44, entries, len);
+	seal(MADT, "APIC", (uint32_t)(44 + len));
+	parse();
+}
+
+static void check_nmi(unsigned i, bool all, uint32_t apic_id, unsigned lint, bool is_low)
+{
+	assert_true(i < info.nr_nmis);
+	assert_int_equal(info.nmi[i].all, all);
+	if (!all)
+		assert_int_equal(info.nmi[i].apic_id, apic_id);
+	assert_int_equal(info.nmi[i].lint, lint);
+	assert_int_equal(info.nmi[i].is_low, is_low);
+}
+
+/* By the firmware's number of a CPU, which is not its APIC's; before the CPU's entry or behind. */
+static void test_local_nmis(void **state)
+{
+	static const uint8_t entries[] = {
+		4,    6,  7,    0x05, 0,    1,             /* CPU 7, LINT1, high */
+		0,    8,  7,    0x22, 1,    0,    0,    0, /* CPU 7 has APIC 0x22 */
+		0,    8,  8,    0x23, 0,    0,    0,    0, /* CPU 8 is not enabled */
+		9,    16, 0,    0,    0x44, 1,    0,    0,    1, 0, 0, 0,
+		0xff, 0,  0,    0,             /* CPU 0xff: APIC 0x144 */
+		4,    6,  8,    0,    0,    1, /* of the one that is not */
+		4,    6,  0xff, 0x0f, 0,    0, /* all CPUs, LINT0, low, level */
+		10,   12, 0x03, 0,    0xff, 0,    0,    0,    1, 0, 0, 0, /* CPU 0xff, LINT1, low */
+		10,   12, 0,    0,    0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, /* all CPUs, LINT1 */
+	};
+	static const uint8_t bad[] = {4, 6, 0xff, 0, 0, 2, 4, 5, 0xff, 0, 0};
+
+	parse_madt_of(entries, sizeof(entries));
+	assert_int_equal(info.warnings, 0);
+	assert_int_equal(info.nr_cpus, 2);
+	assert_int_equal(info.nr_nmis, 4);
+	check_nmi(0, false, 0x22, 1, false);
+	check_nmi(1, true, 0, 0, true);
+	check_nmi(2, false, 0x144, 1, true);
+	check_nmi(3, true, 0, 1, false);
+	parse_madt_of(bad, sizeof(bad)); /* no LINT2; and one that is cut */
+	assert_int_equal(info.nr_nmis, 0);
+	assert_int_equal(info.warnings, 1);
+}
+
+static void test_more_nmis_than_there_is_room_for(void **state)
+{
+	static uint8_t entries[6 * (ACPI_MAX_NMIS + 3)];
+
+	for (size_t i = 0; i < sizeof(entries); i += 6)
+		memcpy(entries + i, (const uint8_t[]){4, 6, 0xff, 0, 0, 1}, 6);
+	parse_madt_of(entries, sizeof(entries));
+	assert_int_equal(info.nr_nmis, ACPI_MAX_NMIS);
+	assert_int_equal(info.warnings, 3);
+}
+
+static void test_x2apic_opt_out(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		bool opt_out;
+	} cases[] = {{0, false}, {1, false}, {2, true}, {3, true}, {5, false}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		setup(NULL);
+		memory[MCFG + 37] = cases[i].flags; /* in the place of the MCFG */
+		seal(MCFG, "DMAR", 48);
+		parse();
+		assert_int_equal(info.x2apic_opt_out, cases[i].opt_out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +516,9 @@ int main(void)
 		cmocka_unit_test_setup(test_extended_fadt, setup),
 		cmocka_unit_test_setup(test_s5_forms, setup),
 		cmocka_unit_test_setup(test_s5_in_ssdt, setup),
+		cmocka_unit_test_setup(test_local_nmis, setup),
+		cmocka_unit_test_setup(test_more_nmis_than_there_is_room_for, setup),
+		cmocka_unit_test_setup(test_x2apic_opt_out, setup),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

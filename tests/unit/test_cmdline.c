@@ -49,6 +49,10 @@ static void test_defaults(void **state)
 	assert_false(c.has_exit_port);
 	assert_int_equal(c.max_cpus, UINT_MAX);
 	assert_true(c.x2apic);
+	assert_true(c.errata);
+	assert_true(c.stop_masters);
+	assert_false(c.nmi_panics);
+	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
 }
@@ -56,7 +60,7 @@ static void test_defaults(void **state)
 static void test_all_keys(void **state)
 {
 	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2 "
-	      "debug=high-frames");
+	      "largeexec=never debug=high-frames");
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.onexit, ONEXIT_REBOOT);
@@ -65,7 +69,14 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.max_cpus, 3);
 	assert_false(c.x2apic);
 	assert_true(c.high_frames);
+	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
 	assert_int_equal(c.nr_consoles, 1);
+	assert_true(c.errata);
+	parse("largeexec=always errata=off busmasters=keep nmi=panic");
+	assert_true(c.nmi_panics);
+	assert_false(c.errata);
+	assert_false(c.stop_masters);
+	assert_int_equal(c.large_exec, LARGE_EXEC_ALWAYS);
 }
 
 static void test_consoles(void **state)
@@ -123,6 +134,12 @@ static void test_bad_values(void **state)
 	assert_true(c.x2apic);
 	expect("debug=low-frames", "command line: debug=low-frames: not high-frames");
 	assert_false(c.high_frames);
+	expect("errata=no", "command line: errata=no: not on or off");
+	assert_true(c.errata);
+	expect("busmasters=on", "command line: busmasters=on: not stop or keep");
+	expect("nmi=off", "command line: nmi=off: not report or panic");
+	expect("largeexec=on", "command line: largeexec=on: not auto, never or always");
+	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
 }
 
 static void test_unknown(void **state)

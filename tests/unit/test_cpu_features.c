@@ -33,11 +33,17 @@ static struct log_sink sink = {.write = keep};
 /* ---- CPUs ---- */
 
 static struct vmx_limits cpu;
+static uint32_t signature, features_1, features_7;
+static uint64_t capabilities;
 
 static int setup(void **state)
 {
 	(void)state;
 	cpu = vmx_tiger_lake;
+	signature = 0x806c1;
+	features_1 = 0;
+	features_7 = CPUID_MASK(CPUID_ARCH_CAPABILITIES);
+	capabilities = ARCH_CAP_PSCHANGE_MC_NO;
 	return 0;
 }
 
@@ -47,10 +53,17 @@ static void cpu_lacks(enum vmx_control_word word, uint32_t bits)
 }
 
 /* The back end and the table look at the same CPU, and agree. */
+/* As the machine does: the features first, of which the back end makes its choice. */
 static void look(void)
 {
-	assert_int_equal(fake_guest_probe(&cpu), 0);
+	fake_cpu_reset(&cpu);
+	fake_cpu.signature = signature;
+	fake_cpu.features_1 = features_1;
+	fake_cpu.features_7 = features_7;
+	fake_cpu_set_msr(MSR_BIOS_SIGN_ID, 0);
+	fake_cpu_set_msr(MSR_ARCH_CAPABILITIES, capabilities);
 	cpu_features_detect();
+	assert_int_equal(fake_guest_probe(&cpu), 0);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT), virt_caps.tdp);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_1G), virt_caps.tdp && virt_caps.tdp_has_1g);
 	assert_int_equal(cpu_has(FEATURE_VMX_EPT_AD), virt_caps.tdp && virt_caps.tdp_has_ad);
@@ -179,6 +192,54 @@ static void controls_that_are_missing_are_called_so(void **state)
 	expect_line("VMX preemption timer", "missing -> time slices by APIC timer");
 }
 
+static void a_timer_with_an_erratum_is_not_used(void **state)
+{
+	(void)state;
+	signature = 0x106e5;
+	look();
+	assert_false(virt_caps.preemption_timer);
+	expect_line("VMX preemption timer",
+		    "found, not used (erratum) -> time slices by APIC timer");
+	cpu_ignore_errata();
+	assert_true(cpu_has(FEATURE_VMX_PREEMPTION_TIMER));
+	assert_false(cpu_has_erratum(ERRATUM_PREEMPTION_TIMER));
+	signature = 0x806c1;
+	look();
+	assert_true(virt_caps.preemption_timer);
+	expect_line("VMX preemption timer", "found");
+}
+
+static void a_deadline_needs_microcode(void **state)
+{
+	(void)state;
+	signature = 0x306c3;
+	features_1 = CPUID_MASK(CPUID_TSC_DEADLINE);
+	look();
+	expect_line("TSC deadline", "found, not used (erratum) -> one-shot APIC timer");
+	signature = 0x806c1;
+	look();
+	expect_line("TSC deadline", "found");
+}
+
+static void large_pages_are_executed_where_the_cpu_can(void **state)
+{
+	static const char line[] =
+		"cpu: iTLB multihit          erratum -> guests execute 4K pages only\n";
+
+	(void)state;
+	look();
+	assert_null(strstr(text, line));
+	capabilities = 0;
+	look();
+	assert_true(cpu_has_erratum(ERRATUM_LARGE_FETCH));
+	assert_non_null(strstr(text, line));
+	/* What an MSR that CPUID does not know seems to say is nothing. */
+	capabilities = ARCH_CAP_PSCHANGE_MC_NO;
+	features_7 = 0;
+	look();
+	assert_true(cpu_has_erratum(ERRATUM_LARGE_FETCH));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +251,9 @@ int main(void)
 		cmocka_unit_test_setup(vpid_without_its_flush_is_not_found, setup),
 		cmocka_unit_test_setup(registers_are_switched_both_ways_or_not, setup),
 		cmocka_unit_test_setup(controls_that_are_missing_are_called_so, setup),
+		cmocka_unit_test_setup(a_timer_with_an_erratum_is_not_used, setup),
+		cmocka_unit_test_setup(a_deadline_needs_microcode, setup),
+		cmocka_unit_test_setup(large_pages_are_executed_where_the_cpu_can, setup),
 	};
 
 	log_add_sink(&sink);

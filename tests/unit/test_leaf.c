@@ -9,7 +9,7 @@
 #include "mm/leaf.h"
 
 #define FRAME   0x40000000ull
-#define FORMATS 7
+#define FORMATS 10
 
 static struct spte_format format[FORMATS];
 static _Atomic uint64_t dirty_bits[1];
@@ -25,6 +25,10 @@ static int setup(void **state)
 	spte_format_legacy(&format[4], 46, 4, nx);
 	spte_format_legacy(&format[5], 40, 3, nx);
 	spte_format_legacy(&format[6], 36, 4, (struct legacy_features){0});
+	for (unsigned i = 7; i < FORMATS; i++) {
+		format[i] = format[(unsigned[]){1, 3, 4}[i - 7]];
+		spte_format_fetch_small(&format[i]);
+	}
 	return 0;
 }
 
@@ -49,7 +53,8 @@ static void check_bits(const struct spte_format *f, const struct memslot *slot, 
 {
 	uint64_t leaf = leaf_bits(f, slot, level, rights, write) | FRAME;
 	bool user = !f->user || rights & LEAF_USER;
-	bool execute = !(f->exec | f->nx) || rights & LEAF_EXECUTE;
+	bool execute = !(f->exec | f->nx) ||
+		       (rights & LEAF_EXECUTE && (level == 1 || !leaf_needs_small(f, PFERR_FETCH)));
 	bool writable = may_write(f, slot, rights, write);
 
 	assert_true(spte_is_legal(f, leaf, level));

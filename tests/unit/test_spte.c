@@ -456,6 +456,30 @@ static void test_logging(void **state)
 	assert_false(spte_flush_is_due(&ept_log, w & ~EPT_D, w));
 }
 
+static void test_large_leaves_that_must_not_be_executed(void **state)
+{
+	struct spte_format f[] = {npt, ept, ept_noad, four, pae};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(f); i++) {
+		uint64_t leaf = f[i].leaf | f[i].large | 0x200000, nx;
+
+		assert_true(spte_is_legal(&f[i], leaf, 2));
+		assert_int_equal(f[i].large_leaf, f[i].leaf | f[i].large);
+		spte_format_fetch_small(&f[i]);
+		nx = f[i].large_leaf | 0x200000;
+		assert_false(spte_is_legal(&f[i], leaf, 2));
+		assert_true(spte_is_legal(&f[i], nx, 2));
+		assert_true(spte_is_legal(&f[i], f[i].leaf | 0x200000, 1));
+		if (f[i].accessed)
+			continue;
+		/* Nor may a tracked one be, once it has its rights back. */
+		assert_false(spte_is_legal(&f[i], spte_aged(&f[i], leaf), 2));
+		assert_true(spte_is_legal(&f[i], spte_aged(&f[i], nx), 2));
+	}
+	f[0] = old_cpu; /* which cannot refuse */
+	assert_panics(spte_format_fetch_small(&f[0]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_flush_exhaustively),
 		cmocka_unit_test(test_user_and_flush),
 		cmocka_unit_test(test_logging),
+		cmocka_unit_test(test_large_leaves_that_must_not_be_executed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -30,7 +30,7 @@ static struct {
 #define VMCB (&pages[0])
 
 hpa_t svm_iopm, svm_msrpm;
-bool svm_has_nrips;
+bool svm_has_nrips, svm_has_lbr;
 
 struct svm_cpu *svm_this_cpu(void)
 {

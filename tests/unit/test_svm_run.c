@@ -21,7 +21,7 @@ static bool is_in_irr, is_known_to_cpu;
 static unsigned offers;
 
 hpa_t svm_iopm, svm_msrpm;
-bool svm_has_nrips;
+bool svm_has_nrips, svm_has_lbr;
 
 struct svm_cpu *svm_this_cpu(void)
 {
@@ -56,7 +56,7 @@ static int setup(void **state)
 {
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&v, 0, sizeof(v));
-	is_in_irr = is_known_to_cpu = svm_has_nrips = false;
+	is_in_irr = is_known_to_cpu = svm_has_nrips = svm_has_lbr = false;
 	offers = 0;
 	tag_pool_init(&cpu.tags, 0);
 	virt_caps = (struct virt_caps){.tags = 16};
@@ -190,6 +190,29 @@ static void no_flush_is_of_one_asid(void **state)
 	}
 }
 
+/* Section 15.23: without LBR virtualization the field does nothing, and its control is reserved. */
+static void debugctl_is_the_guests_where_it_can_be(void **state)
+{
+	svm_reg_write(&v, VREG_DEBUGCTL, DEBUGCTL_BTF);
+	assert_int_equal(svm_reg_read(&v, VREG_DEBUGCTL), DEBUGCTL_BTF);
+	assert_int_equal(vmcb.lbr_virt_enable, 0);
+	svm_has_lbr = true;
+	svm_vcpu_reset(&v);
+	assert_int_equal(svm_reg_read(&v, VREG_DEBUGCTL), 0);
+	assert_int_equal(vmcb.lbr_virt_enable, 0);
+	for (uint64_t val = 1; val < 4; val++) {
+		svm_reg_write(&v, VREG_DEBUGCTL, val);
+		assert_int_equal(vmcb.debugctl, val);
+		assert_int_equal(vmcb.lbr_virt_enable, 1);
+		assert_int_equal(vmcb.clean & BIT(10), 0); /* never said to be unchanged */
+		if (val & 1)
+			svm_reg_write(&v, VREG_DEBUGCTL, 0);
+		else
+			svm_vcpu_reset(&v);
+		assert_int_equal(vmcb.lbr_virt_enable, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +224,7 @@ int main(void)
 		cmocka_unit_test_setup(a_vcpu_that_comes_back_has_no_void_asid, setup),
 		cmocka_unit_test_setup(the_length_is_known_with_next_rip, setup),
 		cmocka_unit_test_setup(no_flush_is_of_one_asid, setup),
+		cmocka_unit_test_setup(debugctl_is_the_guests_where_it_can_be, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "mm/host.h"
+#include "mm/leaf.h"
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/tdp_world.h"
 
@@ -120,6 +121,87 @@ static void test_read_only_slot(void **state)
 		world_check_tree();
 		world_destroy();
 	}
+}
+
+/*
+ * Where large pages must not be executed: a fetch is mapped small from the start, or splits what a
+ * read has mapped, down to 4K and there alone; all else stays large.
+ */
+static void check_fetch(unsigned f)
+{
+	unsigned level;
+
+	world_with_memory(f, 3, 0x40000, 0x80000, 0);
+	world_check_level(0x40000, R, 3);
+	assert_int_equal(world_stats().split, 0);
+	assert_int_equal(world_fault(0, 0x41234, X), RET_PF_SPURIOUS);
+	assert_int_equal(world_stats().split, 2);
+	for (uint64_t gfn = 0x41200; gfn < 0x41400; gfn++) {
+		assert_true(leaf_allows(world.tdp.fmt, world_spte(gfn, &level), X));
+		assert_int_equal(level, 1);
+	}
+	assert_false(leaf_allows(world.tdp.fmt, world_spte(0x42000, &level), X));
+	assert_int_equal(level, 2);
+	world_check_level(0x80000, X, 1);
+	world_check_level(0x81000, R, 2);
+	assert_int_equal(world_fault(1, 0x81000, X), RET_PF_SPURIOUS);
+	world_spte(0x81000, &level);
+	assert_int_equal(level, 1);
+	/* No leaf above 4K is executable: spte_is_legal(). */
+	world_check_tree();
+	world_destroy();
+}
+
+static void test_only_small_pages_are_executed(void **state)
+{
+	check_fetch(WORLD_NPT_SMALL);
+	check_fetch(WORLD_EPT_SMALL);
+}
+
+/* A guest that executes everywhere gets ahead, and fetches through nothing but 4K leaves. */
+static void test_fetches_end(void **state)
+{
+	for (unsigned f = WORLD_NPT_SMALL; f <= WORLD_EPT_SMALL; f++) {
+		const struct spte_format *fmt = &world_format[f];
+		unsigned level;
+
+		world_with_memory(f, 3, 0, 0x1000, 0);
+		for (unsigned i = 0; i < 0x1000; i += 0x80) {
+			world_fault(0, i, i & 0x80 ? R : W);
+			world_fault(1, i, X);
+			assert_true(leaf_allows(fmt, world_spte(i, &level), X));
+			assert_int_equal(level, 1);
+			assert_true(leaf_allows(fmt, world_spte(i, &level), R));
+			/* Aged, it gets all its rights back, that to be executed among them. */
+			slots_lock(&world.mem);
+			tdp_age_range(&world.tdp, GFN(0), GFN(0x1000), NULL);
+			slots_unlock(&world.mem);
+			world_fault(1, i + 1, X);
+			assert_true(leaf_allows(fmt, world_spte(i + 1, &level), X));
+		}
+		world_check_tree();
+		world_destroy();
+	}
+}
+
+/* A large page that was aged, and so has no rights where there is no accessed bit, is split too. */
+static void test_tracked_large_page_is_executed(void **state)
+{
+	unsigned level;
+
+	world_with_memory(WORLD_EPT_SMALL, 2, 0, 0x400, 0);
+	world_check_level(0x10, R, 2);
+	slots_lock(&world.mem);
+	tdp_age_range(&world.tdp, GFN(0), GFN(0x400), NULL);
+	slots_unlock(&world.mem);
+	assert_true(spte_is_tracked(world_spte(0x10, &level)));
+	assert_int_equal(world_fault(0, 0x10, X), RET_PF_FIXED);
+	assert_true(leaf_allows(world.tdp.fmt, world_spte(0x10, &level), X));
+	assert_true(spte_is_tracked(world_spte(0x11, &level)));
+	assert_int_equal(world_fault(0, 0x11, X), RET_PF_FIXED);
+	assert_true(leaf_allows(world.tdp.fmt, world_spte(0x11, &level), X));
+	world_check_tree();
+	world_destroy();
 }
 
 static void test_mmio(void **state)
@@ -334,6 +416,9 @@ int main(void)
 		cmocka_unit_test(test_prefetch_stays_in_slot),
 		cmocka_unit_test(test_prefetch_leaves_others_alone),
 		cmocka_unit_test(test_read_only_slot),
+		cmocka_unit_test(test_only_small_pages_are_executed),
+		cmocka_unit_test(test_fetches_end),
+		cmocka_unit_test(test_tracked_large_page_is_executed),
 		cmocka_unit_test(test_mmio),
 		cmocka_unit_test(test_mmio_becomes_rom),
 		cmocka_unit_test(test_mmio_everywhere),

@@ -58,7 +58,8 @@ static void test_small_worlds(void **state)
 {
 	steps = 30;
 	for (unsigned f = 0; f < WORLD_FORMATS; f++) {
-		for (unsigned max = 1; max <= 3; max++)
+		/* What is executable differs in large pages alone. */
+		for (unsigned max = world_format[f].small_access ? 3 : 1; max <= 3; max++)
 			run_small(f, max, 100 * f + max);
 	}
 }
@@ -76,7 +77,7 @@ static void test_many_worlds(void **state)
 static void accesses(unsigned n)
 {
 	while (n-- && !adv_violation[0])
-		model_access(adv_whim(WORLD_VCPUS), model_pick_gfn(), adv_whim(2));
+		model_access(adv_whim(WORLD_VCPUS), model_pick_gfn(), model_pick_right());
 }
 
 static void set_flags(uint32_t flags)
@@ -116,6 +117,7 @@ static void test_gigabyte(void **state)
 	run_gigabyte(WORLD_NPT, 3);
 	run_gigabyte(WORLD_EPT, 2);
 	run_gigabyte(WORLD_EPT_LOG, 3);
+	run_gigabyte(WORLD_EPT_SMALL, 3);
 }
 
 int main(void)

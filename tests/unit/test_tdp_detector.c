@@ -28,7 +28,7 @@ static void map_and_cache_in(unsigned format, uint64_t gfn, uint32_t flags)
 	start_small(format);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, flags), 0);
 	model_stamp_slot(0x200, 0x400, flags);
-	model_access(0, gfn, true);
+	model_access(0, gfn, ADV_WRITE);
 	model_check_all_cached();
 	model_must_be_fine();
 }
@@ -84,7 +84,7 @@ static void test_finds_missing_gathering(void **state)
 {
 	map_and_cache_in(WORLD_EPT_LOG, 0x234, SLOT_DIRTY_LOG);
 	op_get_dirty(1);
-	model_access(0, 0x234, true); /* no fault: D alone was clear */
+	model_access(0, 0x234, ADV_WRITE); /* no fault: D alone was clear */
 	model_must_be_fine();
 	host_on_gather = NULL;
 	op_get_dirty(1);
@@ -97,7 +97,7 @@ static void test_finds_log_that_is_off(void **state)
 	map_and_cache_in(WORLD_EPT_LOG, 0x234, 0);
 	host_on_log = no_log;
 	op_flags_to(1, SLOT_DIRTY_LOG);
-	model_access(0, 0x234, true);
+	model_access(0, 0x234, ADV_WRITE);
 	expect_violation("can be written unseen");
 }
 
@@ -151,13 +151,13 @@ static void test_log_begins_on_a_clean_large_page(void **state)
 	start_small(WORLD_EPT_LOG);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
 	model_stamp_slot(0x200, 0x400, 0);
-	model_access(0, 0x234, false);
+	model_access(0, 0x234, ADV_READ);
 	/* While nobody else is about, whose writes would be reason enough for a flush. */
 	assert_int_equal(slots_set_flags(&world.mem, 1, SLOT_DIRTY_LOG), 0);
 	for (uint64_t gfn = 0x200; gfn < 0x600; gfn++)
 		model[gfn].log = true;
 	for (uint64_t gfn = 0x230; gfn < 0x240; gfn++)
-		model_access(0, gfn, true);
+		model_access(0, gfn, ADV_WRITE);
 	model_check_all_cached();
 	model_finish();
 	model_must_be_fine();
@@ -174,7 +174,7 @@ static void test_log_begins_behind_a_split(void **state)
 	start_small(WORLD_EPT_LOG);
 	assert_int_equal(slots_create(&world.mem, 1, GFN(0x200), 0x400, 0), 0);
 	model_stamp_slot(0x200, 0x400, 0);
-	model_access(0, 0x234, false);
+	model_access(0, 0x234, ADV_READ);
 	slot = (struct memslot *)slots_find(&world.mem, GFN(0x200));
 	slot->flags = SLOT_DIRTY_LOG;
 	assert_int_equal(world_fault(1, 0x235, PFERR_WRITE), RET_PF_SPURIOUS);
@@ -183,7 +183,7 @@ static void test_log_begins_behind_a_split(void **state)
 	for (uint64_t gfn = 0x200; gfn < 0x600; gfn++)
 		model[gfn].log = true;
 	for (uint64_t gfn = 0x230; gfn < 0x240; gfn++)
-		model_access(0, gfn, true);
+		model_access(0, gfn, ADV_WRITE);
 	model_check_all_cached();
 	model_finish();
 	model_must_be_fine();

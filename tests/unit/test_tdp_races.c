@@ -84,7 +84,7 @@ static void run_seeds(unsigned seeds, void (*begin)(void), unsigned nr_cpus,
 static void write_from(unsigned vcpu, uint64_t gfn)
 {
 	grace_exit_guest(grace_cpu());
-	for (unsigned i = 0; i < 1000 && !model_access_once(vcpu, gfn, true); i++)
+	for (unsigned i = 0; i < 1000 && !model_access_once(vcpu, gfn, ADV_WRITE); i++)
 		adv_sched_point();
 	grace_enter_guest(grace_cpu());
 }
@@ -96,7 +96,7 @@ static void begin_with_protected_gigabyte(void)
 	unsigned level;
 
 	begin_with_nothing();
-	model_access(0, GFN_A, true);
+	model_access(0, GFN_A, ADV_WRITE);
 	set_flags(SLOT_DIRTY_LOG);
 	world_spte(GFN_A, &level);
 	assert_int_equal(level, 3);
@@ -174,7 +174,7 @@ static void begin_with_log(void)
 {
 	begin_with_nothing();
 	set_flags(SLOT_DIRTY_LOG);
-	model_access(0, GFN_A, true);
+	model_access(0, GFN_A, ADV_WRITE);
 }
 
 static void unmap_all_and_write(unsigned cpu)

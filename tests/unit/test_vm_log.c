@@ -132,7 +132,7 @@ static void a_cpu_that_logs_is_told_and_asked(void **state)
 	struct vm *vm;
 
 	virt_caps.ept = virt_caps.tdp_has_ad = virt_caps.tdp_logs_writes = true;
-	mmu_init();
+	mmu_init(false);
 	host_on_log = on_log;
 	vm = logged_vm = vm_create(&vms_flat); /* with debug=exits */
 	v = vm->vcpus[0];

@@ -196,7 +196,9 @@ def parse(argv):
     opts.modules = [module for guest in opts.guests for module in guest.modules()]
     opts.pcpus = opts.pcpus or max(guest.vcpus for guest in opts.guests)
     opts.pmem = opts.pmem or default_pmem(opts)
-    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {opts.hv}".rstrip()
+    # Bochs's CPUs have the numbers of real models, and none of their errata.
+    errata = "errata=off " if opts.emulator == "bochs" else ""
+    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {errata}{opts.hv}".rstrip()
     return opts
 
 

@@ -121,6 +121,13 @@ __noreturn void vmm_refuse(const char *why, enum onexit onexit)
 	work_end_machine(onexit, STATUS_BAD_CONFIG);
 }
 
+static bool must_fetch_small(void)
+{
+	if (options.large_exec == LARGE_EXEC_AUTO)
+		return cpu_has_erratum(ERRATUM_LARGE_FETCH);
+	return options.large_exec == LARGE_EXEC_NEVER;
+}
+
 void vmm_main(const struct start_options *o)
 {
 	options = *o;
@@ -131,7 +138,7 @@ void vmm_main(const struct start_options *o)
 	if (mmu_obstacle())
 		vmm_refuse(mmu_obstacle(), o->onexit);
 	msr_init();
-	mmu_init();
+	mmu_init(must_fetch_small());
 	wall_clock_init();
 	sched_init();
 	vcpu_load_init();

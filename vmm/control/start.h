@@ -22,10 +22,14 @@ struct start_module {
 
 struct serial; /* drivers/serial.h */
 
+/* May guests execute pages larger than 4K? By default not on CPUs with ERRATUM_LARGE_FETCH. */
+enum large_exec { LARGE_EXEC_AUTO, LARGE_EXEC_NEVER, LARGE_EXEC_ALWAYS };
+
 struct start_options {
 	struct start_module module[START_MAX_MODULES];
 	unsigned nr_modules;
 	enum onexit onexit;
+	enum large_exec large_exec;
 	bool bad_cmdline; /* the command line had a mistake, which was reported */
 	struct serial
 		*console[START_MAX_CONSOLES]; /* serial ports that are the machine's console */

@@ -46,6 +46,8 @@ svm_run_guest:
 	mov GPR(7)(%rdi), %rdi
 
 	vmrun %rax
+	.globl guest_has_run	/* arch/x86/trap.h */
+guest_has_run:
 	vmsave %rax		/* RAX is the host's again: the VMCB */
 
 	xchg %rdi, (%rsp)	/* gpr[]; the guest's RDI waits on the stack */

@@ -66,6 +66,17 @@ static void write_efer(struct virt_vcpu *v, uint64_t val)
 	v->svm.guest->efer = val | EFER_SVME;
 }
 
+/*
+ * The CPU loads and stores DEBUGCTL only with LBR virtualization (section 15.23), which costs each
+ * run its time: it is on while the guest has a bit set. No clean bit says that it was loaded
+ * before.
+ */
+static void switch_debugctl(struct vmcb *vmcb)
+{
+	if (svm_has_lbr)
+		vmcb->lbr_virt_enable = vmcb->debugctl ? SVM_LBR_VIRT_ENABLE : 0;
+}
+
 void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 {
 	switch (reg) {
@@ -83,6 +94,10 @@ void svm_reg_write(struct virt_vcpu *v, enum vreg reg, uint64_t val)
 		break;
 	case VREG_PAT:
 		v->svm.pat = val;
+		return;
+	case VREG_DEBUGCTL:
+		*vreg(v, reg) = val;
+		switch_debugctl(svm_vmcb(v));
 		return;
 	default:
 		*vreg(v, reg) = val;

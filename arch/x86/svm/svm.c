@@ -27,6 +27,7 @@ static struct svm_cpu svm_cpus[CPU_MAX];
 hpa_t svm_iopm __ro_after_init, svm_msrpm __ro_after_init;
 bool svm_has_nrips __ro_after_init;
 bool svm_has_decode_assists __ro_after_init;
+bool svm_has_lbr __ro_after_init;
 
 struct svm_cpu *svm_this_cpu(void)
 {
@@ -53,6 +54,7 @@ int svm_cpu_probe(void)
 
 	svm_has_nrips = r.edx & CPUID_MASK(CPUID_SVM_NRIPS);
 	svm_has_decode_assists = r.edx & CPUID_MASK(CPUID_SVM_DECODE_ASSISTS);
+	svm_has_lbr = r.edx & CPUID_MASK(CPUID_SVM_LBR_VIRT);
 	virt_caps = (struct virt_caps){
 		.name = "SVM",
 		.tdp = r.edx & CPUID_MASK(CPUID_SVM_NP),
@@ -80,6 +82,8 @@ void svm_cpu_enable(void *pages, hpa_t pages_pa)
 	c->host_vmcb = pages_pa;
 	tag_pool_init(&c->tags, cpu_id());
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	/* Without LBR virtualization guests run with the host's: what firmware left goes. */
+	wrmsr(MSR_DEBUGCTL, 0);
 	wrmsr(MSR_VM_HSAVE_PA, pages_pa.v + PAGE_SIZE);
 	/* The host's FS, GS, TR and so on never change again: save them once. */
 	__asm__ volatile("vmsave %0" : : "a"(pages_pa.v) : "memory");

@@ -15,7 +15,7 @@ struct svm_cpu {
 };
 
 extern hpa_t svm_iopm, svm_msrpm; /* constant after probe */
-extern bool svm_has_nrips, svm_has_decode_assists;
+extern bool svm_has_nrips, svm_has_decode_assists, svm_has_lbr;
 
 /* The calling CPU's part. */
 struct svm_cpu *svm_this_cpu(void);

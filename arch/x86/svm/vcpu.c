@@ -103,7 +103,7 @@ void svm_vcpu_reset(struct virt_vcpu *v)
 	vmcb->star = vmcb->lstar = vmcb->cstar = vmcb->sfmask = vmcb->kernel_gs_base = 0;
 	vmcb->sysenter_cs = vmcb->sysenter_esp = vmcb->sysenter_eip = 0;
 	svm_reg_write(v, VREG_PAT, PAT_RESET);
-	vmcb->debugctl = 0;
+	svm_reg_write(v, VREG_DEBUGCTL, 0);
 	vmcb->clean = 0;
 	svm_flush(v);
 }

@@ -64,8 +64,9 @@
 #define SVM_V_IGN_TPR      BIT_ULL(20)
 #define SVM_V_INTR_MASKING BIT_ULL(24)
 
-#define SVM_INT_SHADOW BIT_ULL(0) /* offset 068h */
-#define SVM_NP_ENABLE  BIT_ULL(0) /* offset 090h */
+#define SVM_LBR_VIRT_ENABLE BIT_ULL(0) /* offset 0b8h: DEBUGCTL is the guest's while it runs */
+#define SVM_INT_SHADOW      BIT_ULL(0) /* offset 068h */
+#define SVM_NP_ENABLE       BIT_ULL(0) /* offset 090h */
 
 /* eventinj (0a8h) and exitintinfo (088h). */
 #define SVM_EVENT_VECTOR      GENMASK_ULL(7, 0)

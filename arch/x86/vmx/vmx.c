@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/cpu_features.h"
 #include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/percpu.h"
@@ -101,9 +102,11 @@ static bool has_all(uint32_t *controls, uint32_t group)
 	return false;
 }
 
-/* What is only of use together with something else. */
+/* What is only of use together with something else, or is of no use on this model. */
 static void settle(struct vmx_setup *s)
 {
+	if (cpu_has_erratum(ERRATUM_PREEMPTION_TIMER))
+		s->pin &= ~PIN_PREEMPTION_TIMER;
 	s->switches_efer = has_all(&s->exit, EXIT_SAVE_EFER | EXIT_LOAD_EFER) &&
 			   has_all(&s->entry, ENTRY_LOAD_EFER);
 	s->switches_pat = has_all(&s->exit, EXIT_SAVE_PAT | EXIT_LOAD_PAT) &&

@@ -82,10 +82,10 @@ bool adv_has_noted(uint64_t gfn)
 	return false;
 }
 
-/* Nested accesses are user accesses (APM volume 2, 15.25.5); no guest fetches here. */
-struct adv_result adv_access(unsigned cpu, uint64_t gfn, bool write)
+/* Nested accesses are user accesses (APM volume 2, 15.25.5). */
+struct adv_result adv_access(unsigned cpu, uint64_t gfn, unsigned right)
 {
-	return adv_cpu_access(&cpus[cpu], gfn, ADV_READ | ADV_USER | (write ? ADV_WRITE : 0));
+	return adv_cpu_access(&cpus[cpu], gfn, ADV_USER | right);
 }
 
 bool adv_knows_table(const void *table)
@@ -99,15 +99,13 @@ bool adv_knows_table(const void *table)
 	return false;
 }
 
-void adv_each_translation(void (*check)(unsigned cpu, uint64_t gfn, uint64_t nr_pages, uint64_t pfn,
-					bool writable))
+void adv_each_translation(void (*check)(unsigned cpu, const struct adv_translation *t))
 {
 	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
 		for (unsigned j = 0; j < cpus[i].tlb.nr_pages; j++) {
 			const struct adv_translation *t = &cpus[i].tlb.page[j];
 
-			check(i, t->frame, t->nr_pages, t->pfn,
-			      (t->rights & ADV_WRITE) && t->dirty);
+			check(i, t);
 		}
 	}
 }

@@ -30,15 +30,14 @@ void adv_load_root(unsigned cpu);
 /* All CPUs flush the VM's tags. */
 void adv_flush(void);
 
-/* One access of a guest on `cpu`. */
-struct adv_result adv_access(unsigned cpu, uint64_t gfn, bool write);
+/* One access of a guest on `cpu`: ADV_READ, ADV_WRITE or ADV_EXEC. */
+struct adv_result adv_access(unsigned cpu, uint64_t gfn, unsigned right);
 
 /* Does some CPU have this page cached as a table? */
 bool adv_knows_table(const void *table);
 
-/* Call `check` for each cached translation. `writable`: without another walk. */
-void adv_each_translation(void (*check)(unsigned cpu, uint64_t gfn, uint64_t nr_pages, uint64_t pfn,
-					bool writable));
+/* Call `check` for each cached translation. */
+void adv_each_translation(void (*check)(unsigned cpu, const struct adv_translation *t));
 
 /* Call `check` for each cached table that a walk of `cpu` may begin with. */
 void adv_each_table(void (*check)(unsigned cpu, uint64_t gfn, unsigned level, void *table));

@@ -44,6 +44,12 @@ struct adv_table {
 	uint8_t rights; /* of the way to it */
 };
 
+/* May it be written through without another walk? */
+static inline bool adv_is_writable(const struct adv_translation *t)
+{
+	return (t->rights & ADV_WRITE) && t->dirty;
+}
+
 #define ADV_MAX_CACHED 4096
 
 struct adv_tlb {

@@ -92,7 +92,7 @@ static struct adv_result use(const struct adv_translation *t, uint64_t frame)
 {
 	return (struct adv_result){
 		.pfn = t->pfn + (frame - t->frame),
-		.writable = (t->rights & ADV_WRITE) && t->dirty,
+		.writable = adv_is_writable(t),
 	};
 }
 

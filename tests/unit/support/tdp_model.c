@@ -107,14 +107,15 @@ static bool runs_on_old_root(unsigned vcpu)
 	return model_seen_reloads[vcpu] != atomic_load(&host_reloads);
 }
 
-static void check_translation(unsigned vcpu, uint64_t gfn, uint64_t nr, uint64_t pfn, bool writable)
+static void check_translation(unsigned vcpu, const struct adv_translation *t)
 {
-	uint64_t probe[] = {0, nr - 1, adv_whim(nr)};
+	uint64_t probe[] = {0, t->nr_pages - 1, adv_whim(t->nr_pages)};
+	bool writable = adv_is_writable(t);
 
 	for (unsigned i = 0; i < ARRAY_SIZE(probe) && !runs_on_old_root(vcpu); i++) {
-		uint64_t g = gfn + probe[i];
+		uint64_t g = t->frame + probe[i];
 
-		check_mapping("cached", g, pfn + probe[i], writable);
+		check_mapping("cached", g, t->pfn + probe[i], writable);
 		if (!adv_violation[0] && writable && model[g].log && !model_is_noted(g))
 			adv_report("cached: gfn %llx can be written unseen", (unsigned long long)g);
 	}
@@ -140,9 +141,18 @@ static void check_cached_table(unsigned vcpu, uint64_t gfn, unsigned level, void
 			   (unsigned long long)gfn, level);
 }
 
+/* What two sizes of a page in the TLB for instructions would be, on some CPUs: a machine check. */
+static void check_fetch(unsigned vcpu, const struct adv_translation *t)
+{
+	if (world.tdp.fmt->small_access && t->nr_pages > 1 && (t->rights & ADV_EXEC))
+		adv_report("cached: gfn %llx is executable, and large",
+			   (unsigned long long)t->frame);
+}
+
 void model_check_all_cached(void)
 {
 	adv_each_translation(check_translation);
+	adv_each_translation(check_fetch);
 	adv_each_table(check_cached_table);
 }
 
@@ -162,13 +172,13 @@ static struct {
 	uint64_t root; /* of its tree */
 } fresh;
 
-static void check_against_fresh(unsigned vcpu, uint64_t gfn, uint64_t nr, uint64_t pfn,
-				bool writable)
+static void check_against_fresh(unsigned vcpu, const struct adv_translation *t)
 {
-	if (runs_on_old_root(vcpu) || world.root[vcpu].v != fresh.root || gfn + nr <= fresh.gfn ||
-	    fresh.gfn + fresh.nr_pages <= gfn)
+	if (runs_on_old_root(vcpu) || world.root[vcpu].v != fresh.root ||
+	    t->frame + t->nr_pages <= fresh.gfn || fresh.gfn + fresh.nr_pages <= t->frame)
 		return;
-	if (nr != fresh.nr_pages || pfn != fresh.pfn || (writable && !fresh.writable))
+	if (t->nr_pages != fresh.nr_pages || t->pfn != fresh.pfn ||
+	    (adv_is_writable(t) && !fresh.writable))
 		adv_report("gfn %llx is mapped anew beside an old translation",
 			   (unsigned long long)fresh.gfn);
 }
@@ -282,13 +292,14 @@ static enum ret_pf handle_fault(unsigned vcpu, uint64_t gfn, bool write, uint32_
 	return r;
 }
 
-bool model_access_once(unsigned vcpu, uint64_t gfn, bool write)
+bool model_access_once(unsigned vcpu, uint64_t gfn, unsigned right)
 {
+	bool write = right == ADV_WRITE;
 	struct adv_result r;
 	enum ret_pf ret;
 
 	model_enter(vcpu);
-	r = adv_access(vcpu, gfn, write);
+	r = adv_access(vcpu, gfn, right);
 	if (r.pfn) {
 		note_access(gfn, r, write);
 		return true;
@@ -304,10 +315,17 @@ bool model_access_once(unsigned vcpu, uint64_t gfn, bool write)
 	return ret == RET_PF_EMULATE;
 }
 
-void model_access(unsigned vcpu, uint64_t gfn, bool write)
+unsigned model_pick_right(void)
+{
+	static const unsigned rights[] = {ADV_WRITE, ADV_WRITE, ADV_READ, ADV_EXEC};
+
+	return rights[adv_whim(ARRAY_SIZE(rights))];
+}
+
+void model_access(unsigned vcpu, uint64_t gfn, unsigned right)
 {
 	for (unsigned i = 0; i < 8; i++) {
-		if (model_access_once(vcpu, gfn, write))
+		if (model_access_once(vcpu, gfn, right))
 			return;
 	}
 	adv_report("gfn %llx: the guest does not get ahead", (unsigned long long)gfn);
@@ -327,13 +345,12 @@ void model_run_vcpu(const bool *done)
 
 	while (!*done && !adv_violation[0]) {
 		uint64_t gfn = model_pick_gfn();
-		bool write = adv_whim(2);
-
+		unsigned right = model_pick_right();
 		bool over = false;
 
 		for (unsigned i = 0; i < 4 && !over; i++) {
 			grace_exit_guest(me);
-			over = model_access_once(vcpu, gfn, write);
+			over = model_access_once(vcpu, gfn, right);
 			tdp_zap_work(&world.tdp);
 			grace_poll(me);
 			grace_enter_guest(me);

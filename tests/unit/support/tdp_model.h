@@ -73,15 +73,16 @@ bool model_is_handled(uint64_t gfn);
 void model_check_all_cached(void);
 
 uint64_t model_pick_gfn(void);
+unsigned model_pick_right(void);
 
 /* What a vCPU does before it enters its guest: it loads another root, if it was asked to. */
 void model_enter(unsigned vcpu);
 
-/* One access of a vCPU, or its fault. True: the access is over. */
-bool model_access_once(unsigned vcpu, uint64_t gfn, bool write);
+/* One access of a vCPU (ADV_READ, ADV_WRITE, ADV_EXEC), or its fault. True: the access is over. */
+bool model_access_once(unsigned vcpu, uint64_t gfn, unsigned right);
 
 /* Until it is over; with nobody else about that does not take long. */
-void model_access(unsigned vcpu, uint64_t gfn, bool write);
+void model_access(unsigned vcpu, uint64_t gfn, unsigned right);
 
 /* The vCPU of the calling CPU runs until `done`: access after access, and the run loop's work. */
 void model_run_vcpu(const bool *done);

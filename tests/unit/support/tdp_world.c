@@ -28,6 +28,10 @@ static void make_formats(void)
 	spte_format_ept(&world_format[WORLD_EPT_LOG], 46,
 			(struct ept_features){.has_ad = true, .has_1g = true, .logs_writes = true});
 	spte_format_ept(&world_format[WORLD_EPT_NO_AD], 46, (struct ept_features){.has_1g = true});
+	spte_format_npt(&world_format[WORLD_NPT_SMALL], 48, true);
+	spte_format_fetch_small(&world_format[WORLD_NPT_SMALL]);
+	spte_format_ept(&world_format[WORLD_EPT_SMALL], 46, (struct ept_features){.has_1g = true});
+	spte_format_fetch_small(&world_format[WORLD_EPT_SMALL]);
 }
 
 void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_level)

@@ -13,8 +13,19 @@
 #define GIB         (1ull << 30)
 #define WORLD_VCPUS 2
 
-/* The formats that tests run over; in WORLD_EPT_LOG hardware notes what it makes dirty. */
-enum { WORLD_NPT, WORLD_EPT, WORLD_EPT_LOG, WORLD_EPT_NO_AD, WORLD_FORMATS };
+/*
+ * The formats that tests run over. In WORLD_EPT_LOG hardware notes what it makes dirty; in those of
+ * SMALL no large page may be executed.
+ */
+enum {
+	WORLD_NPT,
+	WORLD_EPT,
+	WORLD_EPT_LOG,
+	WORLD_EPT_NO_AD,
+	WORLD_NPT_SMALL,
+	WORLD_EPT_SMALL, /* and without accessed bits */
+	WORLD_FORMATS
+};
 extern struct spte_format world_format[WORLD_FORMATS];
 
 struct world {

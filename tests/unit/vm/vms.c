@@ -130,7 +130,7 @@ int vms_setup(void **state)
 		timer_queue_init(&fake_cpus[i].timers, earlier);
 	}
 	virt_caps = (struct virt_caps){.name = "SVM", .tdp = true, .tags = 16};
-	mmu_init();
+	mmu_init(false);
 	work_init(ONEXIT_MONITOR, false);
 	describe();
 	vms_forget_log();

@@ -79,6 +79,15 @@ void wrmsr(uint32_t msr, uint64_t val)
 	*place = val;
 }
 
+int wrmsr_safe(uint32_t msr, uint64_t val)
+{
+	uint64_t *place = find_msr(msr);
+
+	if (place)
+		*place = val;
+	return place ? 0 : -EFAULT;
+}
+
 struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf)
 {
 	(void)subleaf;
@@ -89,9 +98,12 @@ struct cpuid cpuid_count(uint32_t leaf, uint32_t subleaf)
 	case 0x80000000:
 		return (struct cpuid){.eax = 0x80000001};
 	case 1:
-		return (struct cpuid){.ecx = fake_cpu.limits.basic ? CPUID_MASK(CPUID_VMX) : 0};
+		return (struct cpuid){.eax = fake_cpu.signature,
+				      .ecx = fake_cpu.features_1 |
+					     (fake_cpu.limits.basic ? CPUID_MASK(CPUID_VMX) : 0)};
 	case 7:
-		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? CPUID_MASK(CPUID_RTM) : 0};
+		return (struct cpuid){.ebx = fake_cpu.limits.has_rtm ? CPUID_MASK(CPUID_RTM) : 0,
+				      .edx = fake_cpu.features_7};
 	case 0x80000001:
 		return (struct cpuid){.edx = CPUID_MASK(CPUID_NX) | CPUID_MASK(CPUID_LM)};
 	default:

@@ -46,7 +46,9 @@ struct fake_region {
 
 extern struct fake_cpu {
 	struct vmx_limits limits;
-	unsigned id; /* the physical CPU that runs */
+	uint32_t signature;              /* CPUID leaf 1, EAX */
+	uint32_t features_1, features_7; /* more bits of leaf 1's ECX and leaf 7's EDX */
+	unsigned id;                     /* the physical CPU that runs */
 	bool in_vmx;
 	uint64_t cr0, cr2, cr3, cr4, dr6, tsc;
 	struct {
