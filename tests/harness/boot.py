@@ -32,13 +32,18 @@ def marker(name, cpus, prefix=""):
     return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
 
 
+def linux_job(target, boot, name, vcpus, words=QUICK):
+    """A kernel that comes up, runs a process on each of its CPUs, and switches itself off."""
+    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot,
+                      *linux_words(name, target.form(name, boot), vcpus), "--",
+                      f"{words} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
+                      stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+
+
 def linux(target):
     """Each kernel with one and two CPUs, in each way to boot."""
     for boot, name, vcpus in itertools.product(BOOTS, LINUX, (1, 2)):
-        yield target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot,
-                         *linux_words(name, target.form(name, boot), vcpus), "--",
-                         f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
-                         stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
+        yield linux_job(target, boot, name, vcpus)
 
 
 def endings(target):

@@ -3,7 +3,7 @@
 import glob
 import os
 
-from . import boot, payloads, targets
+from . import boot, nested, payloads, targets
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -85,6 +85,15 @@ def systems(target, name):
     yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin"], jobs)
 
 
+def nested_guests(machine, name):
+    target = nested.target(machine)
+
+    def jobs():
+        linux = [boot.linux_job(target, "direct", "cloud", vcpus, boot.SHARED) for vcpus in (1, 2)]
+        return linux + list(payloads.jobs(target))
+    yield Group(name, ["all", "kernels", "guest-payloads"], jobs, target.hosts.stop)
+
+
 CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
 
 # Name -> the groups of jobs that it stands for.
@@ -98,6 +107,7 @@ ALL = {
     "fuzz": fuzz,
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
+    "guests-nested": lambda: nested_guests("amd", "guests-nested"),
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
