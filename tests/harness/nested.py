@@ -3,13 +3,16 @@
 in that QEMU as a user of KVM, in its machine Umbra, and in Umbra the guest under test.
 
 The middle Linux (tests/nested/init) is booted once for each test that runs at the same time, and serves one after the
-other: its second serial line takes commands and gives results. A machine that does not answer any more is given up,
-and the next test gets one that is booted anew.
+other: its second serial line takes commands and gives results. It has as many CPUs as the machine in it, so tests
+come in the order of that number. A machine that does not answer any more is given up, and the test gets one that is
+booted anew, once.
 """
+import dataclasses
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,13 +24,12 @@ from .jobs import TOP
 from .known import Known
 
 sys.path.insert(0, f"{TOP}/tools")
-from launch import machine, options, qemu, session  # noqa: E402
+from launch import bochs, machine, options, qemu, session  # noqa: E402
 
 KERNELS = f"{TOP}/build/kernels"
 ROMS = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "multiboot_dma.bin")
 TABLE = f"{TOP}/tests/nested/known"
 KINDS = ("emulator", "kvm")  # what they mean stands in the table
-BOOT_SECONDS = 300
 ANSWER = re.compile(rb"status (\d+) bytes (\d+) (\d+) (\d+)\n")
 KILLED = 128 + 9
 
@@ -40,10 +42,12 @@ WORDS = "console=ttyS0 panic=-1 mitigations=off tsc=reliable no_timer_check cryp
 class Host:
     """The middle machine."""
     cpu: str            # as tools/umbra calls it
-    cpus: int
+    cpus: int           # at most
     modules: tuple      # KVM's with their parameters, in the order of loading
     inner_machine: str  # -M of the QEMU that runs on KVM
     inner_cpu: str      # -cpu
+    kind: type          # of Middle
+    boot_seconds: int   # by the clock on the wall
 
 
 class Inner(qemu.Machine):
@@ -99,61 +103,107 @@ def write_initrd(path, host, files):
 
 
 class Middle:
-    """A middle machine in QEMU's software emulation, once it says that it is ready."""
+    """A middle machine, once it says that it is ready. A kind of machine adds start(), which fills .child and .line."""
 
-    def __init__(self, host, initrd):
+    def __init__(self, host, cpus, initrd):
         self.dir = tempfile.mkdtemp(prefix="umbra-")
-        self.start(host, initrd)
-        self.answers = self.line.makefile("rb")
+        self.cpus, self.child, self.line = cpus, None, None
         try:
-            self.line.settimeout(BOOT_SECONDS)
-            if self.answers.readline() != b"ready\n":
-                raise Lost(f"it ended while it booted:\n{self.console()}")
-        except OSError:
-            words = self.console()
-            self.stop()
-            raise Lost(f"it did not boot within {BOOT_SECONDS} s:\n{words}") from None
+            self.start(initrd)
+            self.answers = self.line.makefile("rb")
+            self.line.settimeout(host.boot_seconds)
+            if self.read() != b"ready\n":
+                raise Lost(f"it ended while it booted:\n{self.said()}")
         except BaseException:
             self.stop()
             raise
 
-    def start(self, host, initrd):
-        self.line, theirs = qemu.socket_pair()
-        argv = ["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(host.cpus), "-m", "2G",
-                "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
-                "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
-                "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS]
+    def spawn(self, argv, **options):
         with open(f"{self.dir}/emulator.out", "wb") as out:
-            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, pass_fds=[theirs.fileno()],
-                                          preexec_fn=machine.die_with_parent)
-        theirs.close()
+            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                          preexec_fn=machine.die_with_parent, **options)
+
+    def read(self, size=None):
+        """A line, or so many bytes."""
+        try:
+            return self.answers.readline() if size is None else self.answers.read(size)
+        except OSError:
+            raise Lost(f"no answer within {self.line.gettimeout():g} s:\n{self.said()}") from None
 
     def run(self, command, seconds):
         """(status, the two serial lines, other words) of a command; Lost after so many seconds by the clock on the wall."""
-        try:
-            self.line.settimeout(seconds)
-            self.line.sendall(command.encode())
-            answer = ANSWER.fullmatch(self.answers.readline())
-            if not answer:
-                raise Lost(f"it ended:\n{self.console()}")
-            status, *sizes = (int(number) for number in answer.groups())
-            return status, *(self.answers.read(size).decode(errors="replace") for size in sizes)
-        except OSError:
-            raise Lost(f"no answer within {seconds:g} s:\n{self.console()}") from None
+        self.line.settimeout(seconds)
+        self.line.sendall(command.encode())
+        answer = ANSWER.fullmatch(self.read())
+        if not answer:
+            raise Lost(f"it ended:\n{self.said()}")
+        status, *sizes = (int(number) for number in answer.groups())
+        return status, *(self.read(size).decode(errors="replace") for size in sizes)
 
-    def console(self):
+    def said(self):
         """The end of what its kernel and its emulator have said."""
-        said = ""
+        text = ""
         for name in ("console", "emulator.out"):
-            with open(f"{self.dir}/{name}", encoding="utf-8", errors="replace") as file:
-                said += file.read()[-4000:]
-        return said
+            if os.path.exists(path := f"{self.dir}/{name}"):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    text += file.read()[-4000:]
+        return text
 
     def stop(self):
-        self.child.kill()
-        self.child.wait()
-        self.line.close()
+        """SIGKILL: Bochs does not end at anything less."""
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        if self.line:
+            self.line.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class QemuMiddle(Middle):
+    """With one CPU, an instruction is a nanosecond: then a busy computer does not disturb what guests measure, and a run repeats.
+    Several would do their work one after the other that way, and where one waits for another, for ever."""
+
+    def start(self, initrd):
+        self.line, theirs = qemu.socket_pair()
+        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", "2G",
+                    "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
+                    "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
+                    "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS,
+                    *(["-icount", "shift=0,sleep=off"] if self.cpus == 1 else [])], pass_fds=[theirs.fileno()])
+        theirs.close()
+
+
+class BochsMiddle(Middle):
+    """From a CD, by GRUB. With so many instructions a second, guests' clocks fit the speed that is left for them; a model without
+    AVX-512, which Bochs saves wrongly, and whose MSRs early Linux does not ask for in vain."""
+
+    def start(self, initrd):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(bochs.CONNECT_SECONDS)
+        disk = f"type=cdrom, path={self.make_cd(initrd)}, status=inserted"
+        with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
+            file.write(bochs.BOCHSRC.format(mem=1536, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
+                                            disk=disk, boot="cdrom"))
+            file.write("cpu: ips=1000000000, ignore_bad_msrs=1\n"
+                       f"com1: enabled=1, mode=file, dev={self.dir}/console\n"
+                       f"com2: enabled=1, mode=socket-client, dev=127.0.0.1:{listener.getsockname()[1]}\n")
+        with open(f"{self.dir}/rc", "w", encoding="utf-8") as file:
+            file.write("c\nq\n")
+        self.spawn([machine.need_command("bochs-bin"), "-q", "-f", f"{self.dir}/bochsrc", "-rc", f"{self.dir}/rc"],
+                   env=dict(os.environ, TERM="xterm"))
+        self.line = listener.accept()[0]
+        listener.close()
+
+    def make_cd(self, initrd):
+        root = f"{self.dir}/cd"
+        os.makedirs(f"{root}/boot/grub")
+        os.symlink(os.path.realpath(f"{KERNELS}/amd64.bzImage"), f"{root}/boot/kernel")
+        os.symlink(initrd, f"{root}/boot/initrd")
+        with open(f"{root}/boot/grub/grub.cfg", "w", encoding="utf-8") as config:
+            config.write(f"set timeout=0\nlinux /boot/kernel {WORDS}\ninitrd /boot/initrd\nboot\n")
+        subprocess.run([machine.need_command("grub-mkrescue"), "-o", f"{self.dir}/cd.iso", root, "--", "-follow", "on"],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        return f"{self.dir}/cd.iso"
 
 
 def verdict(status, log):
@@ -171,7 +221,8 @@ class Hosts:
     """The middle machines of a group: as many as tests run at a time, booted when they are needed."""
 
     def __init__(self, host):
-        self.host, self.lock, self.idle = host, threading.Lock(), []
+        self.host, self.lock = host, threading.Lock()
+        self.idle = []  # all with the same number of CPUs
         self.dir = tempfile.mkdtemp(prefix="umbra-")
         self.files, self.initrd = {}, None
 
@@ -181,14 +232,17 @@ class Hosts:
             if self.files.setdefault(name, path) != path:
                 raise ValueError(f"{path} and {self.files[name]} have the same name")
 
-    def take(self):
+    def take(self, cpus):
         with self.lock:
-            if self.idle:
-                return self.idle.pop()
             if not self.initrd:
                 write_initrd(f"{self.dir}/initrd", self.host, self.files)
                 self.initrd = f"{self.dir}/initrd"
-        return Middle(self.host, self.initrd)
+            while self.idle:
+                middle = self.idle.pop()
+                if middle.cpus == cpus:
+                    return middle
+                middle.stop()  # the tests for it are over
+        return self.host.kind(self.host, cpus, self.initrd)
 
     def run(self, inner, seconds):
         """One test, as jobs.execute() gives it. What a middle machine is lost with is tried once more on another."""
@@ -196,7 +250,7 @@ class Hosts:
         for _ in range(2):
             middle = None
             try:
-                middle = self.take()
+                middle = self.take(inner.opts.pcpus)
                 status, out, log, words = middle.run(inner.command, seconds)
             except Lost as lost:
                 if middle:
@@ -223,19 +277,26 @@ class NestedTarget(targets.Target):
 
     def job(self, name, *words, timeout=None, **expected):
         timeout = timeout or self.seconds
-        job = self.make(name, [], timeout=timeout * self.patience + BOOT_SECONDS, **expected)
+        job = self.make(name, [], timeout=timeout * self.patience, **expected)
         if not job.not_here:
             inner = Inner(self.hosts.host, ["run", "--timeout", str(timeout), *words])
             self.hosts.add(inner)
             job.run = lambda job: self.hosts.run(inner, job.timeout)
             job.known = self.known.rows_of(name)
+            job.not_here = self.known.not_run(name) or ""
         return job
 
 
-HOSTS = {"amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm",
-                     "host,-xsave")}  # QEMU's XSETBV has no intercept: KVM never learns of its guest's XCR0
+HOSTS = {
+    # -xsave: QEMU's XSETBV cannot be intercepted, so KVM never learns of its guest's XCR0.
+    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave,+invtsc", QemuMiddle, 300),
+    # hpet=off: it is read in user space, which takes too long there to measure a clock by.
+    "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host,+invtsc", BochsMiddle, 1800)}
 
 
-def target(name):
-    return NestedTarget(name, "tcg", seconds=120, patience=4, elf=(), steps=(), unfit=(), left_out=(),
-                        hosts=Hosts(HOSTS[name]), known=Known(TABLE, name, KINDS))
+def target(cpu, parameters=""):
+    """The target for a vendor's CPUs, with further parameters for KVM's module, such as npt=0."""
+    host = HOSTS[cpu]
+    host = dataclasses.replace(host, modules=(*host.modules[:-1], f"{host.modules[-1]} {parameters}".strip()))
+    return NestedTarget(cpu, targets.ALL[cpu].words, seconds=120, patience={"amd": 4, "intel": 10}[cpu], elf=(), steps=(), unfit=(),
+                        left_out=(), hosts=Hosts(host), known=Known(TABLE, cpu, KINDS))

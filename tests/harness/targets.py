@@ -15,7 +15,7 @@ BOOTS = ("direct", "bios", "uefi")  # by the emulator, or by GRUB
 @dataclass(frozen=True)
 class Target:
     cpu: str         # as tools/umbra calls it
-    emulator: str    # as the test guests are told, so that they skip what it lacks
+    words: str       # for the test guests, of what they cannot find out: tests/guest/lib/flaws.h
     seconds: int     # a run's --timeout, if its test does not say
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     elf: tuple       # kernels that GRUB, too, is given as ELF files, to spare unpacking
@@ -41,7 +41,7 @@ class Target:
 
 # Loading by the emulator is given the ELF kernel, which spares unpacking; GRUB the bzImage. Unpacking
 # XZ takes 2 to 6 thousand million instructions: seconds in QEMU, minutes in Bochs.
-AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), steps=("phenom",),
+AMD = Target("amd", "cr3=unchecked", seconds=120, patience=1, elf=(), steps=("phenom",),
              unfit=(("EPYC,-svm", "SVM +missing .required.", "cannot run guests"),
                     ("EPYC,-npt", "SVM nested paging +missing .* need the shadow MMU", "need the shadow MMU"),
                     ("EPYC,-nx", "NX +missing .required.", "NX feature is missing")),
@@ -49,7 +49,7 @@ AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), steps=("phenom",),
                  ("attack-debug_exceptions", "QEMU 7.2 aborts at a breakpoint on what an interrupt's delivery writes"),
                  ("attack-task_trap", "QEMU 7.2 ignores the T flag of a TSS"),
              ))
-INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae"),
+INTEL = Target("intel", "", seconds=120, patience=4, elf=("686", "686-pae"),
                unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"),
                left_out=(

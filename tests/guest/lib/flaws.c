@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The probes of flaws.h. */
+#include "flaws.h"
+
+#include "boot.h"
+
+bool refuses_values(void)
+{
+	uint64_t old;
+	int vector;
+
+	if (is_umbra())
+		return true;
+	old = rdmsr(MSR_CSTAR);
+	vector = TRY(wrmsr(MSR_CSTAR, BIT64(63)));
+	wrmsr(MSR_CSTAR, old);
+	return vector == GP_VECTOR;
+}
+
+USER_CODE(user_odd_word, "mov user_arg, %eax; mov 1(%eax), %ax");
+
+bool has_alignment_checks(void)
+{
+	static uint32_t word __attribute__((used));
+	unsigned long cr0 = read_cr0();
+	int vector;
+
+	user_arg = (unsigned long)&word;
+	write_cr0(cr0 | CR0_AM);
+	vector = try_user_flags(user_odd_word, RFLAGS_AC);
+	write_cr0(cr0);
+	return IS_ABLE(vector == AC_VECTOR);
+}
+
+bool refuses_cr8_bits(void)
+{
+#ifdef __x86_64__
+	unsigned long old = read_cr8();
+	int vector = TRY(write_cr8(BIT(32)));
+
+	write_cr8(old);
+	return IS_ABLE(vector == GP_VECTOR);
+#else
+	return true;
+#endif
+}
+
+bool sets_rf(void)
+{
+	TRY(__asm__ volatile("div %0" : : "r"(0), "a"(1), "d"(0)));
+	return IS_ABLE(fault()->regs.flags & RFLAGS_RF);
+}
+
+unsigned gate_bytes_in_errors(void)
+{
+	uint64_t *gate = &idt[0x91 * GATE_WORDS], old = *gate;
+
+	*gate &= ~BIT64(47); /* not present */
+	TRY(__asm__ volatile("int $0x91"));
+	*gate = old;
+	return IS_ABLE(fault()->error != (0x91 * 16 | 2)) ? 8 : 16;
+}
+
+bool has_segment_limits(void)
+{
+#ifdef __x86_64__
+	return true;
+#else
+	int vector;
+
+	gdt_set(SEL_TEST, 0x100000, 0xfff, GDT_DATA | GDT_DB);
+	vector = TRY(__asm__ volatile("mov %0, %%gs; mov %%gs:0x2345, %%al"
+				      :
+				      : "r"(SEL_TEST)
+				      : "eax"));
+	__asm__ volatile("mov %0, %%gs" : : "r"(SEL_DATA));
+	return IS_ABLE(vector == GP_VECTOR);
+#endif
+}
+
+bool refuses_cr3_bits(void)
+{
+	return !boot_option("cr3");
+}
