@@ -2,7 +2,7 @@
 /*
  * Control registers: what may be written, what is #GP, and what the bits do (SDM volume 3, 2.5).
  *
- * A hypervisor with nested paging leaves most writes to the CPU. QEMU TCG takes every value, and
+ * A hypervisor with nested paging leaves most writes to the CPU. QEMU's takes every value, and
  * refuses it only at the next VMRUN: what should be #GP would be the end of the VM.
  */
 #include "flaws.h"
