@@ -93,8 +93,6 @@ USER_CODE(user_machine_check, "int $18");
 /* What a guest does with vector 18 is no machine check: it stays in the guest, however it comes. */
 TEST(storm_of_machine_checks)
 {
-	unsigned long error;
-
 	apic_enable();
 	count_all();
 	trap_set(MC_VECTOR, count_nmi);
@@ -107,8 +105,7 @@ TEST(storm_of_machine_checks)
 	CHECK_EQ(counts[MC_VECTOR], STORM + 100);
 	trap_set_gate(MC_VECTOR, 14, 0, 0);
 	CHECK_EQ(try_user(user_machine_check), GP_VECTOR);
-	error = fault()->error;
-	CHECK_EQ(error, MC_VECTOR * gate_bytes_in_errors() | 2);
+	CHECK_EQ(fault()->error, MC_VECTOR * gate_bytes_in_errors() | 2);
 	trap_set(MC_VECTOR, count_interrupt);
 	for (unsigned i = 0; i < STORM; i++) {
 		apic_send_ipi(apic_id(), MC_VECTOR);

@@ -200,9 +200,7 @@ TEST(general_protection)
 /* The error code of a bad gate. */
 static void check_idt_error(unsigned vector)
 {
-	unsigned long error = fault()->error;
-
-	CHECK_EQ(error, vector * gate_bytes_in_errors() + ERR_IDT);
+	CHECK_EQ(fault()->error, vector * gate_bytes_in_errors() + ERR_IDT);
 }
 
 TEST(gate_not_present)

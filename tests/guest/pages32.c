@@ -157,55 +157,6 @@ TEST(two_level_accessed_and_dirty)
 	paging_off();
 }
 
-TEST(pse36)
-{
-	uint32_t *memory = pages_alloc(SIZE_4M, SIZE_4M);
-
-	SKIP_UNLESS(HAS_PSE36, "no PSE-36");
-	two_level_on();
-	directory[VA >> 22] = (uint32_t)(unsigned long)memory | (uint32_t)(RIGHTS | PTE_PS);
-	flush();
-	memory[0] = 1234;
-	CHECK_EQ(*(volatile uint32_t *)VA, 1234);
-	directory[VA >> 22] |= 1u << 21; /* always reserved */
-	flush();
-	CHECK(is_pf(try_read(VA), PF_P | PF_RSVD, VA));
-	directory[VA >> 22] =
-		(uint32_t)(unsigned long)memory | (uint32_t)(RIGHTS | PTE_PS) | 1u << 13;
-	flush(); /* physical address bit 32: no RAM there */
-	CHECK_EQ(try_read(VA), NO_FAULT);
-	CHECK(*(volatile uint32_t *)VA != 1234);
-	paging_off();
-}
-
-TEST(two_level_devices)
-{
-	two_level_on();
-	directory[VA >> 22] = 0xfec00000u | (uint32_t)(RIGHTS | PTE_PS);
-	flush();
-	*(volatile uint32_t *)VA = 1; /* the IOAPIC's version register */
-	CHECK_EQ(*(volatile uint32_t *)(VA + 16) >> 16 & 0xff, 23);
-	paging_off();
-}
-
-TEST(global_pages)
-{
-	uint32_t *a = page_alloc(), *b = page_alloc();
-
-	SKIP_UNLESS(HAS_PGE, "no PGE");
-	two_level_on();
-	write_cr4(read_cr4() | CR4_PGE);
-	*a = 1;
-	*b = 2;
-	*small_entry(0) = (uint32_t)(unsigned long)a | (uint32_t)(RIGHTS | PTE_G);
-	flush();
-	CHECK_EQ(*(volatile uint32_t *)VA, 1);
-	*small_entry(0) = (uint32_t)(unsigned long)b | (uint32_t)(RIGHTS | PTE_G);
-	invlpg((void *)VA);
-	CHECK_EQ(*(volatile uint32_t *)VA, 2);
-	paging_off();
-}
-
 /* --- PAE -------------------------------------------------------------------------------------- */
 
 static uint64_t *pointers; /* the four */
@@ -241,7 +192,6 @@ static uint64_t *pae_entry(unsigned index)
 	return (uint64_t *)(unsigned long)(*slot & PTE_PFN) + index;
 }
 
-/* Before the tests of other formats, which is what it finds is for. */
 TEST(pae_reserved_bit_is_reported_as_present)
 {
 	pae_on();
@@ -389,6 +339,56 @@ TEST(pae_pointers_within_a_page)
 		write_cr3((unsigned long)page + off);
 		CHECK_EQ(try_read(VA & ~(SIZE_1G - 1)), NO_FAULT);
 	}
+	paging_off();
+}
+
+/* Behind those of PAE, where it is found what a reserved bit's error code has. */
+TEST(pse36)
+{
+	uint32_t *memory = pages_alloc(SIZE_4M, SIZE_4M);
+
+	SKIP_UNLESS(HAS_PSE36, "no PSE-36");
+	two_level_on();
+	directory[VA >> 22] = (uint32_t)(unsigned long)memory | (uint32_t)(RIGHTS | PTE_PS);
+	flush();
+	memory[0] = 1234;
+	CHECK_EQ(*(volatile uint32_t *)VA, 1234);
+	directory[VA >> 22] |= 1u << 21; /* always reserved */
+	flush();
+	CHECK(is_pf(try_read(VA), PF_P | PF_RSVD, VA));
+	directory[VA >> 22] =
+		(uint32_t)(unsigned long)memory | (uint32_t)(RIGHTS | PTE_PS) | 1u << 13;
+	flush(); /* physical address bit 32: no RAM there */
+	CHECK_EQ(try_read(VA), NO_FAULT);
+	CHECK(*(volatile uint32_t *)VA != 1234);
+	paging_off();
+}
+
+TEST(two_level_devices)
+{
+	two_level_on();
+	directory[VA >> 22] = 0xfec00000u | (uint32_t)(RIGHTS | PTE_PS);
+	flush();
+	*(volatile uint32_t *)VA = 1; /* the IOAPIC's version register */
+	CHECK_EQ(*(volatile uint32_t *)(VA + 16) >> 16 & 0xff, 23);
+	paging_off();
+}
+
+TEST(global_pages)
+{
+	uint32_t *a = page_alloc(), *b = page_alloc();
+
+	SKIP_UNLESS(HAS_PGE, "no PGE");
+	two_level_on();
+	write_cr4(read_cr4() | CR4_PGE);
+	*a = 1;
+	*b = 2;
+	*small_entry(0) = (uint32_t)(unsigned long)a | (uint32_t)(RIGHTS | PTE_G);
+	flush();
+	CHECK_EQ(*(volatile uint32_t *)VA, 1);
+	*small_entry(0) = (uint32_t)(unsigned long)b | (uint32_t)(RIGHTS | PTE_G);
+	invlpg((void *)VA);
+	CHECK_EQ(*(volatile uint32_t *)VA, 2);
 	paging_off();
 }
 

@@ -97,19 +97,28 @@ TEST(faults_of_the_new_task_have_its_eip)
 	finds_new_eip = IS_ABLE(fault()->regs.ip == (unsigned long)task_plain);
 	task_begin();
 	SKIP_UNLESS(finds_new_eip, "this CPU has the old task's EIP there");
+	task1.fs = SEL_T1;
+	CHECK_EQ(TRY(JUMP_TASK(SEL_T1)), TS_VECTOR);
 	CHECK_EQ(fault()->regs.ip, (unsigned long)task_plain);
+	task_begin();
 }
 
-/* `field` of the new TSS is bad: the vector comes from the new task, at its first instruction. */
-static void check_fault_in_t1(unsigned vector, unsigned long error)
+/* Into the task of SEL_T1, which faults, and back from the handler's task, SEL_T2. */
+static void go_to_bad_task(void)
 {
 	task_init(&task2, task_stack2, task_with_error);
 	task_set_tss(SEL_TSS, task_home(), TSS_BUSY);
 	task_set_tss(SEL_T1, &task1, TSS_AVAILABLE);
 	task_seen.runs = 0;
 	task_hook = task_return_home;
-	idt[vector] = task_gate(SEL_T2, 0);
 	CALL_TASK(SEL_T1);
+}
+
+/* `field` of the new TSS is bad: the vector comes from the new task, at its first instruction. */
+static void check_fault_in_t1(unsigned vector, unsigned long error)
+{
+	idt[vector] = task_gate(SEL_T2, 0);
+	go_to_bad_task();
 	trap_set_gate(vector, 14, 0, 0);
 	CHECK_EQ(task_seen.runs, 1);
 	CHECK_EQ(task_seen.tr, SEL_T2);
@@ -159,22 +168,25 @@ TEST(bad_stack_segment)
 	check_fault_in_t1(TS_VECTOR, SEL_UDATA & ~3);
 }
 
-/* By a JMP, with an ordinary handler. */
-static int try_absent_stack(void)
+/* The handler of #SS is not there, so that a #SS becomes a double fault, with the error code 0; a
+ * #NP has the selector. */
+static bool raises_np_for_absent_stack(void)
 {
-	int vector;
-
 	task_begin();
 	gdt_set(SEL_BAD, 0, 0xfffff, (GDT_DATA | GDT_G | GDT_DB) ^ GDT_ABSENT);
 	task1.ss = SEL_BAD;
-	vector = TRY(JUMP_TASK(SEL_T1));
-	task_begin();
-	return vector;
+	idt[NP_VECTOR] = idt[DF_VECTOR] = task_gate(SEL_T2, 0);
+	idt[SS_VECTOR] &= ~BIT64(47);
+	go_to_bad_task();
+	trap_set_gate(NP_VECTOR, 14, 0, 0);
+	trap_set_gate(DF_VECTOR, 14, 0, 0);
+	trap_set_gate(SS_VECTOR, 14, 0, 0);
+	return task_error == SEL_BAD;
 }
 
 TEST(absent_stack_segment)
 {
-	SKIP_UNLESS(IS_ABLE(try_absent_stack() != NP_VECTOR),
+	SKIP_UNLESS(IS_ABLE(!raises_np_for_absent_stack()),
 		    "this CPU raises #NP for an absent stack of a new task");
 	task_begin();
 	gdt_set(SEL_BAD, 0, 0xfffff, (GDT_DATA | GDT_G | GDT_DB) ^ GDT_ABSENT);

@@ -3,7 +3,7 @@
 in that QEMU as a user of KVM, in its machine Umbra, and in Umbra the guest under test.
 
 The middle Linux (tests/nested/init) is booted once for each test that runs at the same time, and serves one after the
-other: its second serial line takes commands and gives results. It has as many CPUs as the machine in it, so tests
+other: its second serial line takes their names and gives results. It has as many CPUs as the machine in it, so tests
 come in the order of that number. A machine that does not answer any more is given up, and the test gets one that is
 booted anew, once.
 """
@@ -51,17 +51,17 @@ class Host:
 
 
 class Inner(qemu.Machine):
-    """The machine that Umbra is to run on, as a command for the middle Linux; .files: path there -> path here."""
+    """The machine that Umbra is to run on for a test, as a command for the middle Linux; .files: path there -> path here."""
 
-    def __init__(self, host, words):
+    def __init__(self, host, name, words):
         opts = options.parse(words)
         opts.image = opts.image or machine.need_built("umbra.elf")
         machine.BaseMachine.__init__(self, opts)  # of either vendor: the CPU is the host's
         self.base, self.default_model = host.inner_machine, host.inner_cpu
-        self.files = {}
+        self.name, self.files = name, {}
         opts.image, opts.icount = self.plain_path(opts.image), False
         argv = self.argv({com: f"file,id=com{com},path=/tmp/com{com}" for com in self.coms})
-        self.command = f"{opts.timeout:g} {shlex.join(['qemu', '-L', '/roms', *argv[1:]])}\n"
+        self.command = f"exec timeout -s KILL {opts.timeout:g} {shlex.join(['qemu', '-L', '/roms', *argv[1:]])}\n"
 
     def plain_path(self, path):
         name = f"/files/{os.path.basename(path)}"
@@ -84,10 +84,14 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", listed)
 
 
-def write_initrd(path, host, files):
-    """The root directory of the middle Linux: busybox, KVM's modules, QEMU with its libraries and ROMs, and `files`."""
+def write_initrd(path, host, tests):
+    """The root directory of the middle Linux: busybox, KVM's modules, QEMU with its libraries and ROMs, the tests and their files."""
     emulator = machine.need_command("qemu-system-x86_64")
-    files = dict(files)
+    files = {}
+    for inner in tests:
+        for name, target in inner.files.items():
+            if files.setdefault(name, target) != target:
+                raise ValueError(f"{target} and {files[name]} have the same name")
     files |= {"/init": f"{TOP}/tests/nested/init", "/bin/busybox": f"{KERNELS}/busybox-amd64", "/bin/qemu": emulator}
     files |= {library: library for library in libraries(emulator)}
     files |= {f"/roms/{rom}": find_rom(emulator, rom) for rom in ROMS}
@@ -96,8 +100,12 @@ def write_initrd(path, host, files):
         for name, target in files.items():
             os.makedirs(os.path.dirname(root + name), exist_ok=True)
             os.symlink(os.path.realpath(target), root + name)
-        with open(f"{root}/modules/order", "w", encoding="ascii") as order:
-            order.write("".join(f"{words}\n" for words in host.modules))
+        texts = {"modules/order": "".join(f"{words}\n" for words in host.modules)}
+        texts |= {f"jobs/{inner.name}": inner.command for inner in tests}
+        os.mkdir(f"{root}/jobs")
+        for name, text in texts.items():
+            with open(f"{root}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
         with open(path, "wb") as image:
             subprocess.run("find . | cpio -o -L -H newc -R 0:0 --quiet", shell=True, cwd=root, stdout=image, check=True)
 
@@ -130,10 +138,10 @@ class Middle:
         except OSError:
             raise Lost(f"no answer within {self.line.gettimeout():g} s:\n{self.said()}") from None
 
-    def run(self, command, seconds):
-        """(status, the two serial lines, other words) of a command; Lost after so many seconds by the clock on the wall."""
+    def run(self, name, seconds):
+        """(status, the two serial lines, other words) of a test; Lost after so many seconds by the clock on the wall."""
         self.line.settimeout(seconds)
-        self.line.sendall(command.encode())
+        self.line.sendall(f"{name}\n".encode())
         answer = ANSWER.fullmatch(self.read())
         if not answer:
             raise Lost(f"it ended:\n{self.said()}")
@@ -224,18 +232,16 @@ class Hosts:
         self.host, self.lock = host, threading.Lock()
         self.idle = []  # all with the same number of CPUs
         self.dir = tempfile.mkdtemp(prefix="umbra-")
-        self.files, self.initrd = {}, None
+        self.tests, self.initrd = [], None
 
     def add(self, inner):
-        """To be called for each test before the first of them runs: its files are to be there."""
-        for name, path in inner.files.items():
-            if self.files.setdefault(name, path) != path:
-                raise ValueError(f"{path} and {self.files[name]} have the same name")
+        """To be called for each test before the first of them runs: it is to be in the middle's root directory."""
+        self.tests.append(inner)
 
     def take(self, cpus):
         with self.lock:
             if not self.initrd:
-                write_initrd(f"{self.dir}/initrd", self.host, self.files)
+                write_initrd(f"{self.dir}/initrd", self.host, self.tests)
                 self.initrd = f"{self.dir}/initrd"
             while self.idle:
                 middle = self.idle.pop()
@@ -251,7 +257,7 @@ class Hosts:
             middle = None
             try:
                 middle = self.take(inner.opts.pcpus)
-                status, out, log, words = middle.run(inner.command, seconds)
+                status, out, log, words = middle.run(inner.name, seconds)
             except Lost as lost:
                 if middle:
                     middle.stop()
@@ -279,7 +285,7 @@ class NestedTarget(targets.Target):
         timeout = timeout or self.seconds
         job = self.make(name, [], timeout=timeout * self.patience, **expected)
         if not job.not_here:
-            inner = Inner(self.hosts.host, ["run", "--timeout", str(timeout), *words])
+            inner = Inner(self.hosts.host, name, ["run", "--timeout", str(timeout), *words])
             self.hosts.add(inner)
             job.run = lambda job: self.hosts.run(inner, job.timeout)
             job.known = self.known.rows_of(name)

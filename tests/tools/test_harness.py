@@ -162,7 +162,7 @@ class Nested(unittest.TestCase):
         FakeMiddle.booted = FakeMiddle.stopped = 0
 
     def inner(self, cpus=1):
-        return nested.Inner(self.host, ["run", "--timeout", "10", "--image", "Makefile", "--vcpus", str(cpus), "README.md", "--", "a b"])
+        return nested.Inner(self.host, "x", ["run", "--timeout", "10", "--image", "Makefile", "--vcpus", str(cpus), "README.md", "--", "a b"])
 
     def run_with(self, *answers, cpus=1):
         FakeMiddle.answers = list(answers)
@@ -192,7 +192,7 @@ class Nested(unittest.TestCase):
         inner = self.inner()
         self.assertIn(" -M q35,accel=kvm -cpu host,-xsave ", inner.command)
         self.assertIn("-kernel /files/Makefile ", inner.command)
-        self.assertTrue(inner.command.startswith("10 qemu -L /roms ") and inner.command.endswith("\n"))
+        self.assertTrue(inner.command.startswith("exec timeout -s KILL 10 qemu -L /roms ") and inner.command.endswith("\n"))
         self.assertEqual(sorted(inner.files), ["/files/Makefile", "/files/README.md"])
 
     def test_it_has_the_runs_of_the_ordinary_group(self):

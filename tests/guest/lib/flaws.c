@@ -54,11 +54,15 @@ bool sets_rf(void)
 unsigned gate_bytes_in_errors(void)
 {
 	uint64_t *gate = &idt[0x91 * GATE_WORDS], old = *gate;
+	struct fault before = *fault();
+	unsigned long error;
 
 	*gate &= ~BIT64(47); /* not present */
 	TRY(__asm__ volatile("int $0x91"));
 	*gate = old;
-	return IS_ABLE(fault()->error != (0x91 * 16 | 2)) ? 8 : 16;
+	error = fault()->error;
+	this_cpu()->fault = before;
+	return IS_ABLE(error != (0x91 * 16 | 2)) ? 8 : 16;
 }
 
 bool has_segment_limits(void)

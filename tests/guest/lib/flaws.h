@@ -34,8 +34,8 @@ bool refuses_cr8_bits(void);
 /* What a fault pushes: RF set, as of a division by zero. */
 bool sets_rf(void);
 
-/* Bytes of a gate by which the error code of a bad one is counted: 8; 16 in 64-bit mode of a CPU
- * with a flaw. */
+/* For a fault that was caught, which stays fault(): bytes of a gate by which the error code of a
+ * bad one is counted: 8; 16 in 64-bit mode of a CPU with a flaw. */
 unsigned gate_bytes_in_errors(void);
 
 /* A byte behind the limit of a data segment in GS; only for 32-bit code. */
