@@ -10,6 +10,7 @@
 
 #include "apic.h"
 #include "clock.h"
+#include "boot.h"
 #include "flaws.h"
 #include "hypercall.h"
 #include "ktap.h"
@@ -18,7 +19,8 @@
 #include "user.h"
 
 #define WAIT_MS   5000
-#define STORM     2000
+#define EVENTS    2000
+#define STORM     (EVENTS / one_in())
 #define FIRST_VEC 0x30
 #define LAST_VEC  0xfe
 
@@ -59,7 +61,7 @@ TEST(storm_of_interrupts_to_oneself)
 
 	apic_enable();
 	count_all();
-	for (unsigned i = 0; i < STORM; i++) {
+	for (unsigned i = 0; i < EVENTS; i++) {
 		apic_send_ipi(apic_id(), random_vector());
 		if (random64() & 1) {
 			sti();
@@ -75,7 +77,7 @@ TEST(storm_of_interrupts_to_oneself)
 		CHECK(!apic_test_vector(APIC_IRR, vec) && !apic_test_vector(APIC_ISR, vec));
 		taken += counts[vec];
 	}
-	CHECK(taken <= STORM);
+	CHECK(taken <= EVENTS);
 }
 
 TEST(storm_of_nmis_to_oneself)
@@ -159,7 +161,7 @@ TEST(smi_and_reserved_modes_do_nothing)
 	apic_enable();
 	count_all();
 	sti();
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < 1000 / one_in(); i++) {
 		uint32_t mode = modes[random64() % 4];
 
 		apic_send_ipi(apic_id(), mode | ICR_ASSERT);
@@ -172,7 +174,7 @@ TEST(smi_and_reserved_modes_do_nothing)
 TEST(startup_to_a_running_cpu)
 {
 	NEED_CPUS(2);
-	for (unsigned i = 0; i < 1000; i++)
+	for (unsigned i = 0; i < 1000 / one_in(); i++)
 		apic_send_ipi(cpus[1].apic_id, ICR_STARTUP | (random64() & 0xff));
 	storm_ends = true;
 	CHECK(smp_call(1, send_storm, NULL));
@@ -185,7 +187,7 @@ TEST(random_apic_writes)
 	unsigned long base = rdmsr(MSR_APICBASE);
 
 	apic_enable();
-	for (unsigned i = 0; i < 5000; i++) {
+	for (unsigned i = 0; i < 5000 / one_in(); i++) {
 		unsigned reg = random64() % 0x40 * 16;
 		uint32_t val = (uint32_t)random64();
 
@@ -205,7 +207,7 @@ TEST(random_apic_writes)
 
 TEST(random_ioapic_writes)
 {
-	for (unsigned i = 0; i < 5000; i++) {
+	for (unsigned i = 0; i < 5000 / one_in(); i++) {
 		volatile uint32_t *regs = (volatile uint32_t *)IOAPIC_PA;
 
 		regs[random64() & 0xf] = (uint32_t)random64();
