@@ -2,9 +2,10 @@
 /*
  * Control registers: what may be written, what is #GP, and what the bits do (SDM volume 3, 2.5).
  *
- * A hypervisor with nested paging leaves most writes to the CPU. QEMU TCG takes every value, and
+ * A hypervisor with nested paging leaves most writes to the CPU. QEMU's takes every value, and
  * refuses it only at the next VMRUN: what should be #GP would be the end of the VM.
  */
+#include "flaws.h"
 #include "hypercall.h"
 #include "ktap.h"
 #include "paging.h"
@@ -33,7 +34,7 @@ TEST(cr0_illegal_combinations)
 {
 	unsigned long cr0 = read_cr0();
 
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG takes them");
+	SKIP_UNLESS(refuses_values(), "this CPU takes them");
 	REFUSED(cr0, (cr0 | CR0_NW) & ~CR0_CD);
 	REFUSED(cr0, (cr0 | CR0_PG) & ~CR0_PE);
 #ifdef __x86_64__
@@ -47,7 +48,7 @@ TEST(cr0_reserved_low_bits_are_ignored)
 {
 	unsigned long cr0 = read_cr0();
 
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG keeps the reserved bits");
+	SKIP_UNLESS(refuses_values(), "this CPU keeps the reserved bits");
 	CHECK_EQ(try_cr0(cr0 | BIT(28) | BIT(6) | BIT(17)), NO_FAULT);
 	CHECK_EQ(read_cr0(), cr0);
 }
@@ -122,7 +123,7 @@ TEST(cr4_reserved_bits)
 {
 	unsigned long cr4 = read_cr4();
 
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG drops reserved bits");
+	SKIP_UNLESS(refuses_values(), "this CPU drops reserved bits");
 	REFUSED(cr4, cr4 | BIT(15));
 	REFUSED(cr4, cr4 | BIT(19));
 	REFUSED(cr4, cr4 | BIT(31));
@@ -151,7 +152,7 @@ TEST(cr4_bits_follow_cpuid)
 			CHECK_EQ(try_cr4(cr4 ^ table[i].bit), NO_FAULT);
 			CHECK_EQ(read_cr4(), cr4 ^ table[i].bit);
 			write_cr4(cr4);
-		} else if (!is_bare_tcg()) {
+		} else if (refuses_values()) {
 			REFUSED(cr4, cr4 | table[i].bit);
 		}
 	}
@@ -249,7 +250,7 @@ TEST(umip)
 #ifdef __x86_64__
 TEST(cr4_pae_is_fixed_in_long_mode)
 {
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG lets PAE go");
+	SKIP_UNLESS(refuses_values(), "this CPU lets PAE go");
 	REFUSED(cr4, read_cr4() & ~CR4_PAE);
 }
 
@@ -260,7 +261,7 @@ TEST(cr3_bits)
 	write_cr3(cr3 | 0x18); /* PWT, PCD */
 	CHECK_EQ(read_cr3(), cr3 | 0x18);
 	write_cr3(cr3);
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG does not check CR3");
+	SKIP_UNLESS(refuses_cr3_bits(), "this CPU does not check CR3");
 	CHECK_EQ(TRY(write_cr3(cr3 | 1ul << 63)), GP_VECTOR);
 	if (phys_bits() < 52)
 		CHECK_EQ(TRY(write_cr3(cr3 | 1ul << phys_bits())), GP_VECTOR);
@@ -271,7 +272,7 @@ TEST(pcid)
 	unsigned long cr3 = read_cr3();
 
 	if (!HAS_PCID) {
-		SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG drops reserved bits");
+		SKIP_UNLESS(refuses_values(), "this CPU drops reserved bits");
 		REFUSED(cr4, read_cr4() | CR4_PCIDE);
 		return;
 	}
@@ -356,7 +357,7 @@ TEST(leave_and_enter_long_mode)
 TEST(efer_lma_follows_paging)
 {
 	CHECK(rdmsr(MSR_EFER) & EFER_LMA);
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG takes any EFER");
+	SKIP_UNLESS(refuses_values(), "this CPU takes any EFER");
 	CHECK_EQ(TRY(wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_LME)), GP_VECTOR);
 }
 #else
@@ -384,7 +385,7 @@ TEST(lme_without_pae)
 	uint64_t efer = rdmsr(MSR_EFER);
 
 	SKIP_UNLESS(HAS_LM, "no long mode");
-	SKIP_UNLESS(!is_bare_tcg(), "QEMU TCG does not check");
+	SKIP_UNLESS(refuses_values(), "this CPU does not check");
 	wrmsr(MSR_EFER, efer | EFER_LME);
 	write_cr4(cr4 & ~CR4_PAE);
 	REFUSED(cr0, cr0 | CR0_PG); /* long mode needs PAE */

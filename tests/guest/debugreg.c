@@ -4,6 +4,7 @@
  * after them must not be lost (SDM volume 3, chapter 17).
  */
 #include "apic.h"
+#include "flaws.h"
 #include "ktap.h"
 #include "user.h"
 
@@ -265,10 +266,20 @@ TEST(step_in_user_mode)
 
 USER_CODE(user_dr, "mov %dr0, " REG(ax));
 
+static bool has_general_detect(void)
+{
+	int vector;
+
+	write_dr7(DR7_GD);
+	vector = TRY(write_dr3(0));
+	write_dr7(0);
+	return IS_ABLE(vector == DB_VECTOR);
+}
+
 TEST(privilege_and_general_detect)
 {
 	CHECK_EQ(try_user(user_dr), GP_VECTOR);
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG has no general detect");
+	SKIP_UNLESS(has_general_detect(), "this CPU has no general detect");
 	write_dr6(DR6_INIT);
 	write_dr7(DR7_GD);
 	CHECK_EQ(TRY(read_dr0()), DB_VECTOR);
@@ -289,9 +300,11 @@ TEST(dr4_and_dr5)
 	write_cr4(cr4);
 }
 
+USER_CODE(user_icebp, ".byte 0xf1");
+
 TEST(icebp)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG raises #UD");
+	SKIP_UNLESS(IS_ABLE(try_user(user_icebp) != UD_VECTOR), "this CPU raises #UD");
 	setup();
 	__asm__ volatile(".byte 0xf1");
 	CHECK_EQ(hits, 1);
@@ -300,7 +313,7 @@ TEST(icebp)
 /* MOV SS puts its step off, and INT1 is none itself. */
 TEST(icebp_is_no_step)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG raises #UD");
+	SKIP_UNLESS(IS_ABLE(try_user(user_icebp) != UD_VECTOR), "this CPU raises #UD");
 	setup();
 	STEP("mov %%ss, %%eax; mov %%eax, %%ss; .byte 0xf1; nop");
 	CHECK_EQ(hits, 3 + STEP_OVERHEAD);

@@ -13,9 +13,9 @@
 
 #include "apic.h"
 #include "clock.h"
+#include "flaws.h"
 #include "ktap.h"
 #include "pit.h"
-#include "user.h"
 
 #define REGS_AT  0x5000
 #define STACK_AT 0x5f00
@@ -300,7 +300,7 @@ REAL(r_limit, VECTOR(13, "1f") "movw $0, 0x4000; mov $0xffff, %bx; mov (%bx), %a
 
 TEST(segment_limit)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG has no segment limits");
+	SKIP_UNLESS(has_segment_limits(), "this CPU has no segment limits");
 	clear();
 	RUN(r_limit);
 	CHECK_EQ(data()[0], 1);
@@ -349,7 +349,7 @@ REAL(r_step,
 
 TEST(single_step)
 {
-	SKIP_UNLESS(!is_on_bochs_svm(), "Bochs 2.7 takes a step that waits at an exit to the host");
+	SKIP_UNLESS(steps_across_exits(), "a step that waits at an exit is taken by the host");
 	clear();
 	RUN(r_step);
 	CHECK_EQ(data()[0], 8); /* from the first NOP to the POPF that clears TF */

@@ -8,6 +8,7 @@
 #include "access.h"
 #include "apic.h"
 #include "clock.h"
+#include "flaws.h"
 #include "ktap.h"
 #include "random.h"
 #include "tasks32.h"
@@ -85,22 +86,45 @@ TEST(bad_links)
 /* --- and behind it: the new task's -------------------------------------------------------------
  */
 
-/* `field` of the new TSS is bad: the vector comes from the new task, at its first instruction. */
-static void check_fault_in_t1(unsigned vector, unsigned long error)
+/* Whether the new task's EIP is in place by then. */
+static bool finds_new_eip = true;
+
+TEST(faults_of_the_new_task_have_its_eip)
+{
+	task_begin();
+	task1.es = 0xf800;
+	CHECK_EQ(TRY(JUMP_TASK(SEL_T1)), TS_VECTOR);
+	finds_new_eip = IS_ABLE(fault()->regs.ip == (unsigned long)task_plain);
+	task_begin();
+	SKIP_UNLESS(finds_new_eip, "this CPU has the old task's EIP there");
+	task1.fs = SEL_T1;
+	CHECK_EQ(TRY(JUMP_TASK(SEL_T1)), TS_VECTOR);
+	CHECK_EQ(fault()->regs.ip, (unsigned long)task_plain);
+	task_begin();
+}
+
+/* Into the task of SEL_T1, which faults, and back from the handler's task, SEL_T2. */
+static void go_to_bad_task(void)
 {
 	task_init(&task2, task_stack2, task_with_error);
 	task_set_tss(SEL_TSS, task_home(), TSS_BUSY);
 	task_set_tss(SEL_T1, &task1, TSS_AVAILABLE);
 	task_seen.runs = 0;
 	task_hook = task_return_home;
-	idt[vector] = task_gate(SEL_T2, 0);
 	CALL_TASK(SEL_T1);
+}
+
+/* `field` of the new TSS is bad: the vector comes from the new task, at its first instruction. */
+static void check_fault_in_t1(unsigned vector, unsigned long error)
+{
+	idt[vector] = task_gate(SEL_T2, 0);
+	go_to_bad_task();
 	trap_set_gate(vector, 14, 0, 0);
 	CHECK_EQ(task_seen.runs, 1);
 	CHECK_EQ(task_seen.tr, SEL_T2);
 	CHECK_EQ(task_handler_link, SEL_T1);
 	CHECK_EQ(task_error, error);
-	if (!is_on_tcg()) /* QEMU TCG puts the old task's EIP there */
+	if (finds_new_eip)
 		CHECK_EQ(task1.eip, (unsigned long)task_plain);
 	CHECK_EQ(task1.link, SEL_TSS);
 	CHECK(task1.eflags & RFLAGS_NT);
@@ -144,9 +168,26 @@ TEST(bad_stack_segment)
 	check_fault_in_t1(TS_VECTOR, SEL_UDATA & ~3);
 }
 
+/* The handler of #SS is not there, so that a #SS becomes a double fault, with the error code 0; a
+ * #NP has the selector. */
+static bool raises_np_for_absent_stack(void)
+{
+	task_begin();
+	gdt_set(SEL_BAD, 0, 0xfffff, (GDT_DATA | GDT_G | GDT_DB) ^ GDT_ABSENT);
+	task1.ss = SEL_BAD;
+	idt[NP_VECTOR] = idt[DF_VECTOR] = task_gate(SEL_T2, 0);
+	idt[SS_VECTOR] &= ~BIT64(47);
+	go_to_bad_task();
+	trap_set_gate(NP_VECTOR, 14, 0, 0);
+	trap_set_gate(DF_VECTOR, 14, 0, 0);
+	trap_set_gate(SS_VECTOR, 14, 0, 0);
+	return task_error == SEL_BAD;
+}
+
 TEST(absent_stack_segment)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG raises #NP for an absent stack of a new task");
+	SKIP_UNLESS(IS_ABLE(!raises_np_for_absent_stack()),
+		    "this CPU raises #NP for an absent stack of a new task");
 	task_begin();
 	gdt_set(SEL_BAD, 0, 0xfffff, (GDT_DATA | GDT_G | GDT_DB) ^ GDT_ABSENT);
 	task1.ss = SEL_BAD;
@@ -174,7 +215,7 @@ TEST(bad_data_segments)
 
 TEST(bad_instruction_pointer)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG has no segment limits");
+	SKIP_UNLESS(has_segment_limits(), "this CPU has no segment limits");
 	task_begin();
 	gdt_set(SEL_BAD, 0, 0xfff, GDT_CODE | GDT_DB);
 	task1.cs = SEL_BAD;
@@ -188,15 +229,28 @@ TEST(handler_in_the_new_task)
 	task1.ds = 0xf800;
 	CHECK_EQ(TRY(CALL_TASK(SEL_T1)), TS_VECTOR);
 	CHECK_EQ(fault()->error, 0xf800);
-	if (!is_on_tcg()) /* as above */
+	if (finds_new_eip)
 		CHECK_EQ(fault()->regs.ip, (unsigned long)task_plain);
 	CHECK_EQ(str(), SEL_T1);
 	task_begin();
 }
 
+/* An interrupt whose task gate is not present. */
+static bool sets_ext(void)
+{
+	task_begin();
+	apic_enable();
+	idt[0x62] = task_gate(SEL_T1, 0) & ~BIT64(47);
+	apic_send_ipi(0, ICR_SELF | 0x62);
+	TRY(sti(); delay_us(1000));
+	cli();
+	apic_eoi();
+	return fault()->error & 1;
+}
+
 TEST(external_events_say_so)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG does not set EXT for task switches");
+	SKIP_UNLESS(IS_ABLE(sets_ext()), "this CPU does not set EXT for task switches");
 	task_begin();
 	apic_enable();
 	task1.ds = 0xf800;

@@ -9,6 +9,7 @@
 #include "access.h"
 #include "apic.h"
 #include "clock.h"
+#include "flaws.h"
 #include "ktap.h"
 #include "paging.h"
 #include "tasks32.h"
@@ -91,9 +92,21 @@ TEST(registers)
 	CHECK_EQ(task1.esp, (unsigned long)&stack[-9]);
 }
 
+/* CF alone, by a comparison. */
+static bool saves_flags(void)
+{
+	task_begin();
+	__asm__ volatile("xor %%eax, %%eax; cmp $1, %%eax; lcall %0, $0"
+			 :
+			 : "i"(SEL_T1)
+			 : "eax", "memory", "cc");
+	return task_home()->eflags & RFLAGS_CF;
+}
+
 TEST(arithmetic_flags)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG saves stale arithmetic flags at CALL and JMP");
+	SKIP_UNLESS(IS_ABLE(saves_flags()),
+		    "this CPU saves stale arithmetic flags at CALL and JMP");
 	task_begin();
 	task1.eip = (uint32_t)(unsigned long)task_pusha;
 	__asm__ volatile("xor %%eax, %%eax; stc; lcall %0, $0"
@@ -436,11 +449,24 @@ static bool note_trap(struct regs *regs)
 	return true;
 }
 
+/* By a JMP; the test is for CALL and INT. */
+static bool has_task_traps(void)
+{
+	task_begin();
+	trap_ip = 0;
+	trap_set(DB_VECTOR, note_trap);
+	task1.trap = 1;
+	task_hook = jump_home;
+	JUMP_TASK(SEL_T1);
+	task_hook = NULL;
+	write_dr6(0);
+	return trap_ip;
+}
+
 TEST(trap_flag_of_the_tss)
 {
-	SKIP_UNLESS(!is_on_tcg(), "QEMU TCG ignores the T flag of a TSS");
-	SKIP_UNLESS(!is_on_bochs_svm(),
-		    "Bochs 2.7 does not write DR6 when #DB is intercepted by SVM");
+	SKIP_UNLESS(IS_ABLE(has_task_traps()), "this CPU ignores the T flag of a TSS");
+	SKIP_UNLESS(notes_steps(), "this CPU does not write DR6 with #DB");
 	task_begin();
 	write_dr6(0);
 	trap_set(DB_VECTOR, note_trap);

@@ -33,16 +33,18 @@ def marker(name, cpus, prefix=""):
     return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
 
 
-def one_linux(target, boot, name, vcpus):
-    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *linux_words(name, target.form(name, boot), vcpus), "--",
-                      f"{QUICK} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
+def linux_job(target, boot, name, vcpus, words=QUICK, options=()):
+    """A kernel that comes up, runs a process on each of its CPUs, and switches itself off."""
+    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *options,
+                      *linux_words(name, target.form(name, boot), vcpus), "--",
+                      f"{words} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
                       stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
 
 
 def linux(target):
     """Each kernel with one and two CPUs, in each way to boot."""
     for boot, name, vcpus in itertools.product(BOOTS, LINUX, (1, 2)):
-        yield one_linux(target, boot, name, vcpus)
+        yield linux_job(target, boot, name, vcpus)
 
 
 def endings(target):
@@ -143,7 +145,7 @@ def attacks(target):
     for way, end in (ATTACKS | ATTACKS_32).items():
         image = "attack_end32" if way in ATTACKS_32 else "attack_end"
         guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
-                  f"build/guest/{image}.elf", "--", f"way={way} emulator={target.emulator}"]
+                  f"build/guest/{image}.elf", "--", f"way={way}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
             yield target.job(f"attack-{way}", *guests, status=101, stdout=seen,
@@ -156,7 +158,7 @@ def attacks(target):
 
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
-    yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
+    yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", target.words)
 
 
 # What is typed at the monitor, each line when the text before it has come.
@@ -171,8 +173,7 @@ DIRTY_TALK = (
 
 def dirty(target):
     """The dirty log: by the monitor, with small pages only, and on CPUs that do not log what they make dirty."""
-    job = target.job("dirty-monitor", "--no-interactive", "build/guest/attack_end.elf", "--",
-                     f"way=nmis emulator={target.emulator}",
+    job = target.job("dirty-monitor", "--no-interactive", "build/guest/attack_end.elf", "--", "way=nmis",
                      stdout=[r"guest: [1-9]\d* pages written since the last look, [1-9]\d* in all",
                              r"faults: [1-9]\d* fixed", r"guest: [1-9]\d* pages accessed since the last look",
                              r"vm guest: ended: stopped by the monitor, status 0"])
@@ -180,14 +181,14 @@ def dirty(target):
     yield job
     for vcpus in ("1", "2"):
         yield target.job(f"dirty-small-pages-{vcpus}cpu", "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
-                         "--", f"emulator={target.emulator}", stdout=[r"^ok \d"])
-    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf", "--",
-                     f"emulator={target.emulator}", stdout=[r"^ok \d"])
+                         stdout=[r"^ok \d"])
+    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf",
+                     stdout=[r"^ok \d"])
     for model in target.steps:
         # Without accessed and dirty bits of EPT's, Bochs 2.7 writes to a guest's page tables unasked.
-        unasked = " walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
+        unasked = "walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
         yield target.job(f"dirty-{model}", "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
-                         f"emulator={target.emulator}{unasked}", stdout=[r"^ok \d"])
+                         unasked, stdout=[r"^ok \d"])
 
 
 def make_files():
@@ -366,7 +367,7 @@ def monitor(target):
     """The monitor with two guests that share its serial line: one that answers, and one that only spins."""
     guests = ["build/kernels/cloud.vmlinux kernel vm=linux mem=256M -- console=ttyS0 quiet cryptomgr.notests no_timer_check umbra=cat",
               "build/kernels/initrd-amd64 initrd vm=linux",
-              f"build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin emulator={target.emulator}"]
+              f"build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin"]
     talk = ["UMBRA-READY", ESCAPE, *typed("list", "pause spinner", "list", "resume spinner", "list", "attach nobody", "stats spinner",
                                           "pause linux", "stats linux", "stats linux", "resume linux", "attach linux"),
             "UMBRA-READY", "words", "got words", ESCAPE, *typed("stop spinner"),
@@ -418,7 +419,7 @@ def steps(target):
         for payload in ("pages", "pages32", "realmode32", "cr", "tlb"):
             vcpus = "2" if payload == "tlb" else "1"
             yield target.job(f"{payload}-{model}", "--model", model, "--vcpus", vcpus, f"build/guest/{payload}.elf", "--",
-                             f"emulator={target.emulator}", stdout=[r"^ok \d"])
+                             target.words, stdout=[r"^ok \d"])
         yield target.job(f"seabios-{model}", "--model", model, "--bios", "--mem", "64M",
                          "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
                          stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])

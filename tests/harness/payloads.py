@@ -47,16 +47,15 @@ def other_vendor(path, cpu):
 
 
 def umbra_job(target, name, elf, vcpus, wish, options):
-    emulator = targets.RYZEN.emulator if "bochs" in options and target is targets.AMD else target.emulator
     icount = ["--icount"] if wish.get("icount") else []
     return target.job(name, *icount, "--mem", "256M", "--vcpus", str(vcpus), "--pcpus", str(vcpus), *options, elf, "--",
-                      f"emulator={emulator}", timeout=wish.get("timeout"), status=wish.get("status", 0))
+                      target.words, timeout=wish.get("timeout"), status=wish.get("status", 0))
 
 
 def bare_job(name, elf, vcpus, wish):
     """The debug-exit device makes 1 of a 0; a triple fault ends QEMU with 0."""
     icount = ["-icount", "shift=0,sleep=off"] if wish.get("icount") else []
-    argv = [*QEMU, *icount, "-smp", str(vcpus), "-kernel", elf]
+    argv = [*QEMU, *icount, "-smp", str(vcpus), "-kernel", elf, "-append", targets.AMD.words]
     return Job(name, argv, timeout=wish.get("timeout", 120), status=0 if wish.get("status") == 101 else 1)
 
 

@@ -15,14 +15,14 @@ BOOTS = ("direct", "bios", "uefi")  # by the emulator, or by GRUB
 @dataclass(frozen=True)
 class Target:
     cpu: str         # as tools/umbra calls it
-    emulator: str    # as the test guests are told, so that they skip what it lacks
+    words: str       # for the test guests, of what they cannot find out: tests/guest/lib/flaws.h
     seconds: int     # a run's --timeout, if its test does not say
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     elf: tuple       # kernels that GRUB, too, is given as ELF files, to spare unpacking
     unfit: tuple     # (model that cannot run guests, what Umbra says of it: in the table of features, in the end)
     steps: tuple     # models with fewer features, which can
     left_out: tuple  # (pattern of tests' names, the reason why they are not for this machine)
-    words: tuple = ()  # further ones for the launcher
+    launcher: tuple = ()  # further words for the launcher
 
     def make(self, name, *args, **expected):
         """A test by its arguments as a Job; without them if it is left out here."""
@@ -32,7 +32,7 @@ class Target:
     def job(self, name, *words, timeout=None, **expected):
         """A run of the launcher as a test."""
         timeout = timeout or self.seconds
-        argv = ["tools/umbra", "run", "--cpu", self.cpu, *self.words, "--timeout", str(timeout), *words]
+        argv = ["tools/umbra", "run", "--cpu", self.cpu, *self.launcher, "--timeout", str(timeout), *words]
         return self.make(name, argv, timeout=timeout * self.patience + 30, **expected)
 
     def form(self, kernel, boot):
@@ -42,7 +42,7 @@ class Target:
 
 # Loading by the emulator is given the ELF kernel, which spares unpacking; GRUB the bzImage. Unpacking
 # XZ takes 2 to 6 thousand million instructions: seconds in QEMU, minutes in Bochs.
-AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), steps=("phenom",),
+AMD = Target("amd", "cr3=unchecked", seconds=120, patience=1, elf=(), steps=("phenom",),
              unfit=(("EPYC,-svm", "SVM +missing .required.", "cannot run guests"),
                     ("EPYC,-npt", "SVM nested paging +missing .* need the shadow MMU", "need the shadow MMU"),
                     ("EPYC,-nx", "NX +missing .required.", "NX feature is missing")),
@@ -50,7 +50,7 @@ AMD = Target("amd", "tcg", seconds=120, patience=1, elf=(), steps=("phenom",),
                  ("attack-debug_exceptions", "QEMU 7.2 aborts at a breakpoint on what an interrupt's delivery writes"),
                  ("attack-task_trap", "QEMU 7.2 ignores the T flag of a TSS"),
              ))
-INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae"),
+INTEL = Target("intel", "", seconds=120, patience=4, elf=("686", "686-pae"),
                unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"),
                left_out=(
@@ -69,7 +69,8 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
 
 # The second AMD machine: unlike QEMU's CPU it refuses what a real one refuses, so that guests write control
 # registers and MSRs without exits, and it tells the next RIP. What needs neither is left to the first.
-RYZEN = Target("amd", "bochs-svm", seconds=120, patience=4, elf=(), unfit=(), steps=(), words=("--emulator", "bochs"),
+RYZEN = Target("amd", "step=late intinfo=stale", seconds=120, patience=4, elf=(), unfit=(), steps=(),
+               launcher=("--emulator", "bochs"),
                left_out=(
                    ("(attack_end|triplefault).*", "Bochs 2.7 stops at a guest's triple fault"),
                    ("debugreg.*", "Bochs 2.7 does not write DR6 when #DB is intercepted by SVM, and takes a step that waits "

@@ -21,6 +21,8 @@ def socket_pair():
 
 
 class Machine(BaseMachine):
+    base, default_model = "q35", "EPYC"
+
     def __init__(self, opts):
         if opts.cpu != "amd":
             raise UsageError("--emulator qemu: QEMU does not emulate VMX; Intel CPUs are Bochs's")
@@ -34,20 +36,20 @@ class Machine(BaseMachine):
         theirs = {}
         for com in self.coms:
             self.ends[com], theirs[com] = socket_pair()
-        self.spawn(self.argv({com: end.fileno() for com, end in theirs.items()}),
+        self.spawn(self.argv({com: f"socket,id=com{com},fd={end.fileno()}" for com, end in theirs.items()}),
                    pass_fds=[end.fileno() for end in theirs.values()])
         for end in theirs.values():
             end.close()
 
-    def argv(self, fds):
+    def argv(self, backends):
+        """The emulator's command line. backends: serial port -> its -chardev, with the id comN."""
         opts = self.opts
         argv = [os.environ.get("UMBRA_QEMU") or need_command("qemu-system-x86_64"),
-                "-M", "q35", "-cpu", opts.model or "EPYC", "-smp", str(opts.pcpus), "-m", f"{opts.pmem >> 20}",
+                "-M", self.base, "-cpu", opts.model or self.default_model, "-smp", str(opts.pcpus), "-m", f"{opts.pmem >> 20}",
                 "-nodefaults", "-no-reboot", "-display", "none",
                 "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-        for com in range(1, max(fds) + 1):
-            backend = f"socket,id=com{com},fd={fds[com]}" if com in fds else f"null,id=com{com}"
-            argv += ["-chardev", backend, "-serial", f"chardev:com{com}"]
+        for com in range(1, max(backends) + 1):
+            argv += ["-chardev", backends.get(com, f"null,id=com{com}"), "-serial", f"chardev:com{com}"]
         argv += ["-icount", "shift=0,sleep=off"] if opts.icount else []
         return argv + self.boot() + opts.emulator_option
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Accesses that may fault. */
 #include "access.h"
+#include "flaws.h"
 
 #include <stdio.h>
 
@@ -39,13 +40,19 @@ int try_as_user(const uint8_t *code, unsigned long va)
 	return try_user(code);
 }
 
+static unsigned long missing; /* in the error codes of reserved bits */
+
+bool find_reserved_error(void)
+{
+	missing = IS_ABLE(fault()->error & PF_P) ? 0 : PF_P;
+	return !missing;
+}
+
 bool is_pf(int vector, unsigned long error, unsigned long va)
 {
+	if (error & PF_RSVD)
+		error &= ~missing;
 	if (vector == PF_VECTOR && fault()->error == error && fault()->cr2 == va)
-		return true;
-	/* QEMU TCG reports a reserved bit without P, which the manual sets. */
-	if (is_on_tcg() && error & PF_RSVD && vector == PF_VECTOR && fault()->cr2 == va &&
-	    fault()->error == (error & ~PF_P))
 		return true;
 	printf("# vector %d error %#lx cr2 %#lx, expected error %#lx cr2 %#lx\n", vector,
 	       fault()->error, fault()->cr2, error, va);

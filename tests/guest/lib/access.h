@@ -17,6 +17,13 @@ int try_fetch(unsigned long va);
 extern const uint8_t user_read[], user_write[], user_fetch[];
 int try_as_user(const uint8_t *code, unsigned long va);
 
+/*
+ * To be called after a page fault by a reserved bit: whether its error code has P, too, as the
+ * manual says. From then on is_pf() expects of such faults what this one had. (On an Intel CPU
+ * always P: flaws.h.)
+ */
+bool find_reserved_error(void);
+
 /* A page fault with this error code at this address? If not, what it was is said. */
 bool is_pf(int vector, unsigned long error, unsigned long va);
 

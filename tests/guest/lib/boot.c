@@ -3,6 +3,7 @@
  * Multiboot1 information, fw_cfg and ACPI table look-up. All of it lies below 4 GiB, where
  * physical memory is mapped one to one.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "boot.h"
@@ -63,6 +64,13 @@ const char *boot_option(const char *name)
 			return p + len;
 	}
 	return NULL;
+}
+
+unsigned one_in(void)
+{
+	const char *text = boot_option("sparse");
+
+	return text ? (unsigned)strtoul(text, NULL, 0) : 1;
 }
 
 void fwcfg_read(uint16_t key, void *buf, size_t len)

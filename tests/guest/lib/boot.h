@@ -44,6 +44,12 @@ unsigned long boot_memory_end(void);
 /* "NAME=value" or "NAME" on the command line: the value's text ("" without), NULL if absent. */
 const char *boot_option(const char *name);
 
+/*
+ * Where exits take milliseconds, "sparse=N" on the command line makes one of N repetitions enough
+ * where there are thousands of the same kind. 1 without that.
+ */
+unsigned one_in(void);
+
 bool fwcfg_exists(void);
 void fwcfg_read(uint16_t key, void *buf, size_t len);
 uint16_t fwcfg_read16(uint16_t key);

@@ -2,10 +2,6 @@
 /*
  * Into user mode by IRET, out of it by whatever exception comes first.
  */
-#include <string.h>
-
-#include "boot.h"
-#include "hypercall.h"
 #include "user.h"
 
 void user_enter(const void *entry, void *stack, unsigned long flags, unsigned long selector);
@@ -39,30 +35,3 @@ int try_user32(const uint8_t *code)
 	return run(code, 0, SEL_UCODE32);
 }
 #endif
-
-bool is_bare_tcg(void)
-{
-	struct cpuid r;
-
-	if (!HAS_HYPERVISOR)
-		return false;
-	r = cpuid(0x40000000);
-	return !memcmp(&r.b, "TCGTCGTCGTCG", 12);
-}
-
-static bool is_emulator(const char *name)
-{
-	const char *emulator = boot_option("emulator");
-
-	return emulator && !strncmp(emulator, name, strlen(name));
-}
-
-bool is_on_tcg(void)
-{
-	return is_bare_tcg() || is_emulator("tcg");
-}
-
-bool is_on_bochs_svm(void)
-{
-	return is_emulator("bochs-svm");
-}

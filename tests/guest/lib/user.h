@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Code at privilege level 3, and which emulator's faults a test has to live with.
+ * Code at privilege level 3.
  */
 #ifndef GUEST_USER_H
 #define GUEST_USER_H
@@ -31,14 +31,5 @@ int try_user_flags(const uint8_t *code, unsigned long flags);
 /* As 32-bit code in compatibility mode. */
 int try_user32(const uint8_t *code);
 #endif
-
-/* QEMU's software CPU without anything in between. */
-bool is_bare_tcg(void);
-
-/* QEMU's software CPU, below a hypervisor or not (the runner says emulator=tcg). */
-bool is_on_tcg(void);
-
-/* Bochs's CPU as an AMD machine (the runner says emulator=bochs-svm). */
-bool is_on_bochs_svm(void);
 
 #endif
