@@ -112,7 +112,7 @@ def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
     for way, end in (ATTACKS | ATTACKS_32).items():
         image = "attack_end32" if way in ATTACKS_32 else "attack_end"
-        guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
+        guests = ["--pcpus", "1", "--name", "attacker", "--set", "testdev=on", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
                   f"build/guest/{image}.elf", "--", f"way={way} emulator={target.emulator}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
@@ -128,6 +128,8 @@ def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
 
+
+DIRTY_LOG = ("--set", "dirtylog=on")
 
 # What is typed at the monitor, each line when the text before it has come.
 DIRTY_TALK = (
@@ -149,14 +151,14 @@ def dirty(target):
     job.argv[:0] = ["tests/boot/answer", "-t", *(text for pair in DIRTY_TALK for text in pair), "--"]
     yield job
     for vcpus in ("1", "2"):
-        yield target.job(f"dirty-small-pages-{vcpus}cpu", "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
+        yield target.job(f"dirty-small-pages-{vcpus}cpu", *DIRTY_LOG, "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
                          "--", f"emulator={target.emulator}", stdout=[r"^ok \d"])
-    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf", "--",
+    yield target.job("dirty-shared-cpu", *DIRTY_LOG, "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf", "--",
                      f"emulator={target.emulator}", stdout=[r"^ok \d"])
     for model in target.steps:
         # Without accessed and dirty bits of EPT's, Bochs 2.7 writes to a guest's page tables unasked.
         unasked = " walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
-        yield target.job(f"dirty-{model}", "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
+        yield target.job(f"dirty-{model}", *DIRTY_LOG, "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
                          f"emulator={target.emulator}{unasked}", stdout=[r"^ok \d"])
 
 
