@@ -124,6 +124,22 @@ def attacks(target):
                              absent=[r"^vm attacker: ended", r"^vm witness: ended: .*status [1-9]"])
 
 
+# The attacker's memory and the other's, on a machine of 1 GiB: almost all that Umbra leaves of it, and room for the tables
+# of both or for those of the first alone (its own need is some 3 MiB, and a table for each 2 MiB of the guests').
+TABLES = "build/guest/attack_tables.elf"
+FULL = ("--pcpus", "1", "--pmem", "1G", "--mem", "64M", "--set", "largepages=off")
+
+
+def hunger(target):
+    """A guest that takes all the tables it can get, beside one that comes to need some: memory is there for both, or one is not started."""
+    for name, mem, expected in (("full", "938M", [r"^vm attacker: 1 vCPUs, "]),
+                                ("refused", "941M", [r"^vm attacker: mem=\d+K: not enough free memory for its page tables: of \d+ pages \d+ are missing$"])):
+        yield target.job(f"tables-{name}", *FULL, "--vm",
+                         f"--name attacker --mem {mem} --set testdev=on --set dirtylog=on {TABLES} -- way=attack",
+                         "--expect", "unharmed", TABLES, "--", "way=victim", stdout=[r"^ok 1 - memory_that_is_touched_late"],
+                         stderr=expected, absent=[r"^vm \w+: ended: (killed|.*status [1-9])"])
+
+
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", "emulator=tcg")
@@ -358,7 +374,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
+CASES = (linux, endings, bios, realmode, several, dirty, attacks, hunger, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
          faults, screens, tools)
 
 

@@ -33,7 +33,7 @@ static void fail_at_each_site(const struct vm_config *config)
 {
 	struct vm *neighbour = vm_create(&vms_other), *vm;
 	uint64_t free, seen = 0;
-	unsigned failures = 0;
+	unsigned failures = 0, without_tables = 0;
 	char prefix[48];
 
 	assert_non_null(neighbour);
@@ -59,6 +59,9 @@ static void fail_at_each_site(const struct vm_config *config)
 		assert_int_equal(vms_log_lines, 1);
 		assert_memory_equal(vms_log, prefix, strlen(prefix));
 		assert_non_null(strstr(vms_log, "memory"));
+		without_tables +=
+			!!strstr(vms_log, "mem=4096K: not enough free memory for its page "
+					  "tables: of ");
 		assert_int_equal(vms_count(), 1);
 		assert_int_equal(vms_free_frames(), free);
 		assert_ptr_equal(vm_find("other"), neighbour);
@@ -68,6 +71,7 @@ static void fail_at_each_site(const struct vm_config *config)
 		assert_int_equal(seen, 0x5a5a5a5a5a5a5a5a);
 	}
 	assert_true(failures > 8);
+	assert_true(without_tables > 63);
 	mm_inject_failure = NULL;
 	assert_int_equal(vms_free_frames(), free);
 	vms_end_and_reap(neighbour);
