@@ -112,7 +112,8 @@ static inline void tdp_end_removal(struct tdp *t)
  * The account was found empty, at a time after tdp_removals_done() returned `done`. Was a removal
  * going on at that time? Then the pages it has taken out come back, and whoever needs one tries
  * again. A removal that was going on had begun before, and is not among those that were done before
- * that; so it is missing in `done`. True may also mean one that began later.
+ * that; so it is missing in `done`. True may also mean one that began later. Model:
+ * tests/model/tdp_account.pml.
  */
 static inline bool tdp_is_page_due(struct tdp *t, uint64_t done)
 {
