@@ -2,7 +2,8 @@
 /*
  * Faults: walk down, make the tables that are missing, install the leaf. Each change is one
  * compare-and-swap of one entry from what was seen there, so that at every moment the tree shows
- * either the old state or the new one. The pages for tables are set aside before the walk.
+ * either the old state or the new one. The pages for tables are set aside before the walk, out of
+ * the VM's account (ept/account.c).
  *
  * Against removal. A fault handler is a grace-period reader; the slot it found was valid when it
  * began. Removal first publishes the slot as invalid and waits for a grace period, so all handlers
@@ -210,6 +211,23 @@ static enum ret_pf cache_mmio(struct tdp_vcpu *tv, gfn_t gfn, uint64_t generatio
 	return RET_PF_EMULATE;
 }
 
+/*
+ * The account is empty. Its pages are enough for one tree, so others are in what was taken out or
+ * made obsolete and comes back: help with that, and have the guest fault again.
+ */
+static __cold __attribute__((noinline)) enum ret_pf reclaim(struct tdp_vcpu *tv)
+{
+	struct tdp *t = tv->tdp;
+	uint64_t done = tdp_removals_done(t);
+
+	if (!obj_reserve_topup(&tv->tables, t->fault_tables))
+		return RET_PF_RETRY;
+	if (!tdp_is_page_due(t, done))
+		return RET_PF_INVALID;
+	tdp_zap_work(t);
+	return RET_PF_RETRY;
+}
+
 static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 {
 	struct slot_array *slots = slots_get(tv->tdp->mem);
@@ -239,7 +257,7 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 		return RET_PF_EMULATE;
 	if (unlikely(tv->tables.nr < tv->tdp->fault_tables) &&
 	    obj_reserve_topup(&tv->tables, tv->tdp->fault_tables))
-		return RET_PF_INVALID;
+		return reclaim(tv);
 	return likely(slot) ? map(tv, slot, gfn, error) : cache_mmio(tv, gfn, generation);
 }
 

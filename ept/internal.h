@@ -21,7 +21,7 @@ static inline uint64_t tdp_table_entry(const struct tdp *t, const void *table)
 	return host_pa(table).v | t->fmt->table;
 }
 
-/* Table pages, counted and cleared. NULL: no memory. */
+/* Table pages, counted and cleared, of the VM's account. NULL: it has none. */
 void *tdp_alloc_table(struct tdp *t);
 void tdp_free_table(struct tdp *t, void *table);
 
@@ -45,7 +45,8 @@ static inline void tdp_uncount_table(struct tdp *t)
  */
 bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table);
 
-/* The same with a fresh table. False: no memory. slots_lock held: only faults change entries. */
+/* The same with a fresh table. False: the account has none. slots_lock held: only faults change
+ * entries. */
 bool tdp_split(struct tdp *t, spte_t *e, unsigned level);
 
 /* A range of a tree: the loops that remove or protect entries go over it. */
@@ -91,6 +92,38 @@ void tdp_log_bitmap(struct tdp *t, gfn_t first, const uint64_t *bitmap, uint64_t
 static inline void tdp_assert_locked(const struct tdp *t)
 {
 	HV_BUG_ON(!spin_is_locked(&t->mem->lock));
+}
+
+/*
+ * Around whatever takes tables away and gives their pages back later: begin before the first entry
+ * is taken out, or the tree is made obsolete; end when the last page is back. Sequentially
+ * consistent: see tdp_is_page_due().
+ */
+static inline void tdp_begin_removal(struct tdp *t)
+{
+	atomic_fetch_add(&t->removals_begun, 1);
+}
+
+static inline void tdp_end_removal(struct tdp *t)
+{
+	atomic_fetch_add(&t->removals_done, 1);
+}
+
+/*
+ * The account was found empty, at a time after tdp_removals_done() returned `done`. Was a removal
+ * going on at that time? Then the pages it has taken out come back, and whoever needs one tries
+ * again. A removal that was going on had begun before, and is not among those that were done before
+ * that; so it is missing in `done`. True may also mean one that began later. Model:
+ * tests/model/tdp_account.pml.
+ */
+static inline bool tdp_is_page_due(struct tdp *t, uint64_t done)
+{
+	return atomic_load(&t->removals_begun) != done;
+}
+
+static inline uint64_t tdp_removals_done(struct tdp *t)
+{
+	return atomic_load(&t->removals_done);
 }
 
 /* The vCPU gives back its reference, at its end. */

@@ -23,7 +23,7 @@
 
 void *tdp_alloc_table(struct tdp *t)
 {
-	void *table = page_zalloc();
+	void *table = account_charge(t->account);
 
 	if (table)
 		tdp_count_table(t);
@@ -32,7 +32,7 @@ void *tdp_alloc_table(struct tdp *t)
 
 void tdp_free_table(struct tdp *t, void *table)
 {
-	page_free(table);
+	account_uncharge(t->account, table);
 	tdp_uncount_table(t);
 }
 
@@ -64,7 +64,7 @@ static struct tdp_root *new_root(struct tdp *t)
 	return root;
 }
 
-/* The current root with a reference of the caller's; NULL: no memory. */
+/* The current root with a reference of the caller's; NULL: the account has no page for one. */
 static struct tdp_root *get_root(struct tdp *t)
 {
 	struct tdp_root *root;
@@ -112,6 +112,8 @@ static struct tdp_root *detach_root(struct tdp *t)
 
 	spin_lock(&t->lock);
 	root = t->root;
+	if (root)
+		tdp_begin_removal(t); /* its pages come back when the tree has been torn down */
 	t->root = NULL;
 	if (root)
 		atomic_store_explicit(&root->invalid, true, memory_order_relaxed);
@@ -156,16 +158,22 @@ void tdp_leave_root(struct tdp_vcpu *tv)
 	tv->root = NULL;
 }
 
+/*
+ * What the vCPU leaves comes first: it may be the old tree that has all pages of the account, and
+ * its last reference.
+ */
 int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root)
 {
-	struct tdp_root *next = get_root(tv->tdp), *old = tv->root;
+	struct tdp *t = tv->tdp;
+	uint64_t done = tdp_removals_done(t);
 
-	if (!next)
-		return -ENOMEM;
-	tv->root = next;
-	if (old)
-		put_root(old);
-	*root = next->hpa;
+	tdp_leave_root(tv);
+	tv->root = get_root(t);
+	if (unlikely(!tv->root)) {
+		tdp_zap_work(t);
+		return tdp_is_page_due(t, done) ? -EAGAIN : -ENOMEM;
+	}
+	*root = tv->root->hpa;
 	return 0;
 }
 
@@ -217,6 +225,7 @@ bool tdp_zap_work_slow(struct tdp *t)
 		return false;
 	if (teardown(t, root->table, t->fmt->root_level, &budget)) {
 		free_root(root);
+		tdp_end_removal(t);
 		/* Release: pairs with tdp_destroy_some(), after which `t` is freed. */
 		atomic_fetch_sub_explicit(&t->nr_dying, 1, memory_order_release);
 		return true;

@@ -3,18 +3,19 @@
 #include "ept/internal.h"
 
 int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struct spte_format *fmt,
-	     unsigned max_level)
+	     unsigned max_level, struct page_account *account)
 {
 	t->mem = mem;
 	t->vm = vm;
 	t->fmt = fmt;
+	t->account = account;
 	t->end = GFN(spte_tree_pages(fmt));
 	t->fault_tables = fmt->root_level - 1;
 	t->max_level = min(max_level, fmt->max_level);
 	spin_init(&t->lock);
 	list_init(&t->dying);
 	list_init(&t->vcpus);
-	obj_cache_init(&t->root_cache, "tdp_root", sizeof(struct tdp_root), 64);
+	obj_cache_init(&t->root_cache, "tdp_root", sizeof(struct tdp_root), 64, account);
 	return slots_set_mmu(mem, &tdp_mmu_ops, t);
 }
 
@@ -43,7 +44,7 @@ void tdp_vcpu_init(struct tdp_vcpu *tv, struct tdp *t)
 {
 	tv->tdp = t;
 	tv->root = NULL;
-	obj_reserve_init(&tv->tables, NULL);
+	obj_reserve_init_pages(&tv->tables, t->account);
 	spin_lock(&t->lock);
 	list_add_tail(&tv->link, &t->vcpus);
 	spin_unlock(&t->lock);

@@ -28,6 +28,7 @@
 #include "lib/list.h"
 #include "lib/spinlock.h"
 #include "lib/types.h"
+#include "mm/account.h"
 #include "mm/cache.h"
 #include "mm/grace.h"
 #include "mm/mmu.h"
@@ -38,7 +39,7 @@
 
 /*
  * A tree has about so many tables for MMIO entries alone; when they are used up, an access to a
- * device leaves no entry.
+ * device leaves no entry. tdp_account_pages() says how many "about" can be.
  */
 #define TDP_MMIO_TABLES 64
 
@@ -68,7 +69,7 @@ struct tdp_counters {
 /* A vCPU's part of the engine; embedded in the vCPU and used by the CPU that owns it. */
 struct tdp_vcpu {
 	struct tdp *tdp;           /* const */
-	struct tdp_root *root;     /* owner; with a reference, NULL before the first load */
+	struct tdp_root *root;     /* owner; with a reference; NULL: none is loaded */
 	struct obj_reserve tables; /* owner; cleared pages, so that no fault fails half-way */
 	struct tdp_counters count; /* see above */
 	struct list link;          /* tdp->lock; in tdp->vcpus */
@@ -86,6 +87,7 @@ struct tdp {
 	struct guest_memory *mem;      /* const */
 	struct vm *vm;                 /* const; handed to mm/host.h */
 	const struct spte_format *fmt; /* const */
+	struct page_account *account;  /* const; whose pages the tables are */
 	gfn_t end;                     /* const; what a tree reaches */
 	unsigned max_level;            /* const; of a leaf */
 	unsigned fault_tables;         /* const; that a fault may need: all levels but the root's */
@@ -98,15 +100,32 @@ struct tdp {
 	struct tdp_counters gone;      /* lock; of vCPUs that are no more */
 	_Atomic uint64_t tables;       /* atomic; table pages, linked or not */
 	_Atomic unsigned nr_dying;     /* atomic; roots between last reference and end */
+	/* Atomic. What gives table pages back later: removals of ranges, obsolete trees. */
+	_Atomic uint64_t removals_begun, removals_done;
 };
 
 /*
- * Set up the engine of a VM and make it the one of its memory. `fmt` is kept. `max_level`: the
- * largest page to use, 1 (4K) to 3 (1G), cut to what the format has. Takes slots_lock. 0, or
- * -ENOMEM.
+ * The tables that a tree for these slots can have at most: the root, and one for each aligned piece
+ * of guest-physical space that a table of each level covers and that has a page of a slot in it, as
+ * if each page were mapped by itself.
+ */
+uint64_t tdp_slot_tables(const struct spte_format *fmt, const struct slot_array *slots);
+
+/*
+ * The pages that the engine of a VM with `nr_vcpus` vCPUs needs at most, with these slots (later
+ * ones are not counted): with so many in its account no fault is ever without a table for long.
+ * docs/mmu.md, "How many tables", has the reasons.
+ */
+uint64_t tdp_account_pages(const struct spte_format *fmt, const struct slot_array *slots,
+			   unsigned nr_vcpus);
+
+/*
+ * Set up the engine of a VM and make it the one of its memory. `fmt` and `account` are kept, and
+ * all that the engine allocates is charged to that account. `max_level`: the largest page to use,
+ * 1 (4K) to 3 (1G), cut to what the format has. Takes slots_lock. 0, or -ENOMEM.
  */
 int tdp_init(struct tdp *t, struct guest_memory *mem, struct vm *vm, const struct spte_format *fmt,
-	     unsigned max_level);
+	     unsigned max_level, struct page_account *account);
 
 /*
  * Free everything. No vCPU of the VM runs any more, and all have called tdp_vcpu_destroy(). Does
@@ -131,16 +150,17 @@ void tdp_vcpu_destroy(struct tdp_vcpu *tv);
  * it. The caller gives `*root` to the hardware, and flushes all translations cached under the
  * vCPU's tag on this CPU before the vCPU runs on it: the page of the root may once have been a
  * table of another tree.
- * 0, or -ENOMEM, and the vCPU cannot be entered. Owner CPU.
+ * 0; or the vCPU cannot be entered: -EAGAIN, until it was asked again, because all pages of the
+ * account are in use and some of them by obsolete trees; -ENOMEM. Owner CPU, between runs.
  */
 int tdp_load_root(struct tdp_vcpu *tv, hpa_t *root);
 
 /*
  * Resolve a fault at `gpa`; `error` is PFERR_*. Any number of CPUs at once, each inside the
- * hypervisor (a reader of mm/grace.h). Takes no lock, unless it needs frames.
+ * hypervisor (a reader of mm/grace.h). Takes no lock, unless it needs pages for tables.
  *
- * RET_PF_INVALID: no memory for tables; nothing was changed. RET_PF_EMULATE: no memory at `gpa`,
- * or a write to a read-only slot. Others: mm/mmu.h.
+ * RET_PF_INVALID: the account has no page for tables; nothing was changed. RET_PF_EMULATE: no
+ * memory at `gpa`, or a write to a read-only slot. Others: mm/mmu.h.
  */
 enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error);
 

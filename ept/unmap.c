@@ -109,6 +109,18 @@ static void free_tables(struct zap *z)
 	}
 }
 
+/* Steps 2 to 5. */
+static void finish(struct zap *z, spte_t *root)
+{
+	struct tdp *t = z->range.t;
+
+	host_flush_vm(t->vm);
+	thaw_table(z, root, t->fmt->root_level, GFN(0));
+	if (z->tables)
+		grace_wait();
+	free_tables(z);
+}
+
 void tdp_unmap_range(struct tdp *t, gfn_t start, gfn_t end)
 {
 	struct zap z = {.range = {t, start, end}};
@@ -118,12 +130,9 @@ void tdp_unmap_range(struct tdp *t, gfn_t start, gfn_t end)
 	root = tdp_current_table(t);
 	if (!root)
 		return;
+	tdp_begin_removal(t);
 	zap_table(&z, root, t->fmt->root_level, GFN(0));
-	if (!z.flush)
-		return;
-	host_flush_vm(t->vm);
-	thaw_table(&z, root, t->fmt->root_level, GFN(0));
-	if (z.tables)
-		grace_wait();
-	free_tables(&z);
+	if (z.flush)
+		finish(&z, root);
+	tdp_end_removal(t);
 }

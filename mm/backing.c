@@ -158,15 +158,30 @@ static uint64_t nr_chunks(const struct memslot *slot)
 	return layout_of(slot).nr_chunks;
 }
 
+static uint64_t chunk_bytes(const struct memslot *slot)
+{
+	return nr_chunks(slot) * sizeof(*slot->chunk);
+}
+
+static uint64_t dirty_bytes(const struct memslot *slot)
+{
+	return DIV_ROUND_UP(slot->nr_pages, 64) * sizeof(*slot->dirty);
+}
+
 int backing_begin(struct memslot *slot, struct backing_build *b)
 {
-	void *chunk;
+	void *chunk, *dirty;
 
 	*b = (struct backing_build){0};
 	slot->origin = ALIGN_DOWN(slot->base.v, (uint64_t)CHUNK_PAGES);
-	if (table_alloc(nr_chunks(slot) * sizeof(*b->chunk), &chunk))
+	if (table_alloc(chunk_bytes(slot), &chunk))
 		return -ENOMEM;
+	if (table_alloc(dirty_bytes(slot), &dirty)) {
+		pages_free(chunk, order_of(chunk_bytes(slot)));
+		return -ENOMEM;
+	}
 	slot->chunk = b->chunk = chunk;
+	slot->dirty = dirty;
 	return 0;
 }
 
@@ -202,29 +217,11 @@ bool backing_destroy(struct memslot *slot, uint64_t *built)
 	}
 	if (*built)
 		return false;
-	if (slot->chunk)
-		pages_free((void *)slot->chunk, order_of(nr_chunks(slot) * sizeof(*slot->chunk)));
+	if (slot->chunk) {
+		pages_free((void *)slot->chunk, order_of(chunk_bytes(slot)));
+		pages_free((void *)slot->dirty, order_of(dirty_bytes(slot)));
+	}
 	slot->chunk = NULL;
-	return true;
-}
-
-static uint64_t dirty_log_bytes(const struct memslot *slot)
-{
-	return DIV_ROUND_UP(slot->nr_pages, 64) * sizeof(uint64_t);
-}
-
-int dirty_log_create(struct memslot *slot)
-{
-	void *bits;
-
-	if (table_alloc(dirty_log_bytes(slot), &bits))
-		return -ENOMEM;
-	slot->dirty = bits;
-	return 0;
-}
-
-void dirty_log_destroy(struct memslot *slot)
-{
-	pages_free((void *)slot->dirty, order_of(dirty_log_bytes(slot)));
 	slot->dirty = NULL;
+	return true;
 }

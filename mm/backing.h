@@ -10,7 +10,8 @@
 
 /*
  * Find frames for all of [slot->base, slot->base + nr_pages) and clear them: 1 GiB runs first, then
- * 2 MiB runs, then single frames. Sets slot->origin and slot->chunk. Each call is bounded work.
+ * 2 MiB runs, then single frames. Sets slot->origin, slot->chunk and slot->dirty (not cleared): a
+ * log that begins later takes no memory. Each call is bounded work.
  *
  * backing_begin(): 0, or -ENOMEM with nothing taken. backing_build(), until it does not return 1:
  * 0 when all is there, or -ENOMEM, and what has been built is to be given back. No locks held.
@@ -25,9 +26,5 @@ int backing_build(const struct memslot *slot, struct backing_build *b);
  */
 bool backing_destroy(struct memslot *slot, uint64_t *built);
 uint64_t backing_chunks(const struct memslot *slot);
-
-/* The dirty log of a slot, not cleared. 0 or -ENOMEM. */
-int dirty_log_create(struct memslot *slot);
-void dirty_log_destroy(struct memslot *slot);
 
 #endif

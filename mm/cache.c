@@ -33,6 +33,8 @@ static uint32_t choose_order(const struct obj_cache *c)
 {
 	unsigned order = 0;
 
+	if (c->account)
+		return 0;
 	while (order < SLAB_MAX_ORDER &&
 	       (uint64_t)objects_in(c, order) * c->size * 8 < (PAGE_SIZE << order) * 7 &&
 	       objects_in(c, order) < SLAB_MAX_OBJECTS)
@@ -40,15 +42,18 @@ static uint32_t choose_order(const struct obj_cache *c)
 	return order;
 }
 
-void obj_cache_init(struct obj_cache *cache, const char *name, uint32_t size, uint32_t align)
+void obj_cache_init(struct obj_cache *cache, const char *name, uint32_t size, uint32_t align,
+		    struct page_account *account)
 {
 	HV_BUG_ON(!size || size > OBJ_MAX_SIZE || align < 8 || align > PAGE_SIZE ||
 		  (align & (align - 1)));
 	cache->name = name;
+	cache->account = account;
 	cache->size = ALIGN_UP(size, align);
 	cache->offset = ALIGN_UP((uint32_t)sizeof(struct slab), align);
 	cache->order = choose_order(cache);
 	cache->per_slab = objects_in(cache, cache->order);
+	HV_BUG_ON(!cache->per_slab);
 	cache->nr_objects = cache->nr_slabs = 0;
 	spin_init(&cache->lock);
 	list_init(&cache->partial);
@@ -57,7 +62,7 @@ void obj_cache_init(struct obj_cache *cache, const char *name, uint32_t size, ui
 /* With cache->lock held, as everything down to obj_alloc(). */
 static struct slab *grow(struct obj_cache *c)
 {
-	struct slab *s = pages_zalloc(c->order);
+	struct slab *s = c->account ? account_charge(c->account) : pages_zalloc(c->order);
 
 	if (!s)
 		return NULL;
@@ -128,7 +133,11 @@ void obj_free(struct obj_cache *cache, void *obj)
 	spin_lock(&cache->lock);
 	empty = put(cache, s, at / cache->size);
 	spin_unlock(&cache->lock);
-	if (empty)
+	if (!empty)
+		return;
+	if (cache->account)
+		account_uncharge(cache->account, s);
+	else
 		pages_free(s, cache->order);
 }
 
@@ -136,15 +145,19 @@ void obj_free(struct obj_cache *cache, void *obj)
 
 void obj_reserve_init(struct obj_reserve *r, struct obj_cache *cache)
 {
-	r->cache = cache;
-	r->nr = 0;
+	*r = (struct obj_reserve){.cache = cache};
+}
+
+void obj_reserve_init_pages(struct obj_reserve *r, struct page_account *account)
+{
+	*r = (struct obj_reserve){.account = account};
 }
 
 int obj_reserve_topup(struct obj_reserve *r, unsigned n)
 {
 	HV_BUG_ON(n > OBJ_RESERVE_MAX);
 	while (r->nr < n) {
-		void *obj = r->cache ? obj_alloc(r->cache) : page_zalloc();
+		void *obj = r->cache ? obj_alloc(r->cache) : account_charge(r->account);
 
 		if (!obj)
 			return -ENOMEM;
@@ -173,6 +186,6 @@ void obj_reserve_drain(struct obj_reserve *r)
 		if (r->cache)
 			obj_free(r->cache, obj);
 		else
-			page_free(obj);
+			account_uncharge(r->account, obj);
 	}
 }

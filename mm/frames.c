@@ -387,19 +387,20 @@ void frames_set_poison(bool on)
 	frames.poison = on;
 }
 
-static void poison(uint64_t pfn, unsigned order)
+void frames_poison(pfn_t pfn, unsigned order)
 {
-	memset(pfn_to_va(PFN(pfn)), (uint8_t)POISON, PAGE_SIZE << order);
+	if (unlikely(frames.poison))
+		memset(pfn_to_va(pfn), (uint8_t)POISON, PAGE_SIZE << order);
 }
 
 /*
  * Frames that were free before poisoning was switched on, or never used, carry no pattern; a
  * frame either is poisoned from its first word on, or not at all.
  */
-static void check_poison(uint64_t pfn, unsigned order)
+void frames_check_poison(pfn_t pfn, unsigned order)
 {
-	for (uint64_t i = 0; i < BIT_ULL(order); i++) {
-		const uint64_t *p = pfn_to_va(PFN(pfn + i));
+	for (uint64_t i = 0; unlikely(frames.poison) && i < BIT_ULL(order); i++) {
+		const uint64_t *p = pfn_to_va(PFN(pfn.v + i));
 		unsigned same = 0;
 
 		for (unsigned j = 0; j < PAGE_SIZE / sizeof(*p); j++)
@@ -486,8 +487,7 @@ static pfn_t hand_out(uint32_t pfn, unsigned order)
 {
 	set_state(pfn, USED | order);
 	frames.word[pfn].owner = NULL;
-	if (unlikely(frames.poison))
-		check_poison(pfn, order);
+	frames_check_poison(PFN(pfn), order);
 	return PFN(pfn);
 }
 
@@ -517,8 +517,7 @@ bool frames_alloc_low(pfn_t *out)
 void frames_free(pfn_t pfn, unsigned order)
 {
 	HV_BUG_ON(order > MAX_ORDER || !is_run(pfn, order));
-	if (unlikely(frames.poison))
-		poison(pfn.v, order);
+	frames_poison(pfn, order);
 	if (order == 0) {
 		free_single(pfn.v);
 		return;

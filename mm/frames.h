@@ -102,6 +102,10 @@ void frames_set_highest_first(bool on);
 /* Fill freed runs with a pattern and check it at the next allocation. Off by default: slow. */
 void frames_set_poison(bool on);
 
+/* The same for who keeps free frames of its own (mm/account.h). They do nothing while it is off. */
+void frames_poison(pfn_t pfn, unsigned order);
+void frames_check_poison(pfn_t pfn, unsigned order);
+
 /*
  * For tests: if not NULL, asked at every allocation of a run or of a cached object; true makes
  * that allocation fail.

@@ -231,8 +231,6 @@ static void free_slot(struct memslot *slot)
 {
 	uint64_t chunks = backing_chunks(slot);
 
-	if (slot->dirty)
-		dirty_log_destroy(slot);
 	while (!backing_destroy(slot, &chunks))
 		;
 }
@@ -263,13 +261,9 @@ int slots_begin(struct guest_memory *mem, struct slot_build *b, unsigned id, gfn
 /* On success the frames are the slot's that is published, and the builder has none. */
 static int finish_slot(struct guest_memory *mem, struct slot_build *b)
 {
-	int err = 0;
+	int err;
 
 	if (b->slot.flags & SLOT_DIRTY_LOG)
-		err = dirty_log_create(&b->slot);
-	if (err)
-		return err;
-	if (b->slot.dirty)
 		clear_log(&b->slot, 0, b->slot.nr_pages);
 	err = insert_new(mem, &b->slot);
 	if (!err)
@@ -286,8 +280,6 @@ int slots_build(struct guest_memory *mem, struct slot_build *b)
 
 bool slots_abandon(struct slot_build *b)
 {
-	if (b->slot.dirty)
-		dirty_log_destroy(&b->slot);
 	return !b->slot.chunk || backing_destroy(&b->slot, &b->backing.built);
 }
 
@@ -382,25 +374,14 @@ static void note_change(struct guest_memory *mem, const struct memslot *old, uin
 static int change_flags_locked(struct guest_memory *mem, struct memslot *old, uint32_t flags)
 {
 	struct memslot now = *old;
-	bool log = flags & SLOT_DIRTY_LOG;
-	int err = 0;
+	int err;
 
 	now.flags = flags;
-	if (log && !old->dirty)
-		err = dirty_log_create(&now);
-	if (!log)
-		now.dirty = NULL;
-	if (!err) {
-		err = engine_prepare(mem, old, &now);
-		if (err && now.dirty != old->dirty && now.dirty)
-			dirty_log_destroy(&now);
-	}
+	err = engine_prepare(mem, old, &now);
 	if (err)
 		return err;
 	note_change(mem, old, flags);
 	replace(mem, old, &now);
-	if (old->dirty && !log)
-		dirty_log_destroy(old); /* drained in replace() */
 	return 0;
 }
 
@@ -434,7 +415,7 @@ static int settle_locked(struct guest_memory *mem, unsigned id)
 	if (!change->flags)
 		return 0;
 	end = min(change->at + SLOTS_SLICE_PAGES, slot->nr_pages);
-	if ((change->flags & SLOT_DIRTY_LOG) && slot->dirty)
+	if (change->flags & slot->flags & SLOT_DIRTY_LOG)
 		clear_log(slot, change->at, end);
 	change->at =
 		!mem->ops ? end
@@ -473,7 +454,7 @@ static int get_dirty_locked(struct guest_memory *mem, const struct memslot *slot
 {
 	uint64_t any = 0;
 
-	if (!slot || !slot->dirty)
+	if (!slot || !(slot->flags & SLOT_DIRTY_LOG))
 		return -ENOENT;
 	if (mem->change[slot->id].flags & SLOT_DIRTY_LOG)
 		return -EAGAIN;
@@ -591,8 +572,6 @@ bool slots_destroy_some(struct guest_memory *mem)
 		return true;
 	}
 	last = &cur->slot[cur->nr - 1];
-	if (last->dirty)
-		dirty_log_destroy(last);
 	if (!mem->left)
 		mem->left = backing_chunks(last);
 	if (backing_destroy(last, &mem->left))

@@ -68,7 +68,7 @@ struct memslot {
 	uint32_t id;
 	uint64_t origin;          /* the gfn with which chunk[0] would begin; may be "negative" */
 	const uint64_t *chunk;    /* constant while the slot exists */
-	_Atomic uint64_t *dirty;  /* one bit for each page; NULL unless SLOT_DIRTY_LOG */
+	_Atomic uint64_t *dirty;  /* one bit for each page; means nothing unless SLOT_DIRTY_LOG */
 	struct slot_watch *watch; /* the engine's (slot_prepare); NULL: it does not care */
 } __aligned(64);
 
@@ -139,7 +139,8 @@ int slots_set_mmu(struct guest_memory *mem, const struct mmu_ops *ops, void *mmu
  * create: memory at [base, base + nr_pages), cleared. `id` < SLOTS_MAX is the caller's name for
  * it. -EEXIST: id taken, or an overlap; -EINVAL: empty, beyond SLOTS_MAX_GFN, unknown flags;
  * -ENOMEM. The rest: -ENOENT: no such slot; move: -EEXIST, -EINVAL, -ENOMEM as for create.
- * A ROM is created writable, filled, and then made SLOT_READONLY.
+ * A ROM is created writable, filled, and then made SLOT_READONLY. All that a slot needs, its dirty
+ * log too, it has from its creation on.
  */
 int slots_create(struct guest_memory *mem, unsigned id, gfn_t base, uint64_t nr_pages,
 		 uint32_t flags);

@@ -39,10 +39,16 @@ void mmu_vm_choose(struct vm_mmu *m)
 	m->may_shadow = !virt_caps.tdp;
 }
 
-int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages)
+uint64_t mmu_account_pages(struct guest_memory *mem, unsigned nr_vcpus)
+{
+	return tdp_account_pages(&tdp_format, slots_get(mem), nr_vcpus);
+}
+
+int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages,
+		struct page_account *account)
 {
 	m->mem = mem;
-	return tdp_init(&m->tdp, mem, vm, &tdp_format, large_pages ? 3 : 1);
+	return tdp_init(&m->tdp, mem, vm, &tdp_format, large_pages ? 3 : 1, account);
 }
 
 bool mmu_vm_destroy_some(struct vm_mmu *m)

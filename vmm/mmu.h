@@ -54,8 +54,18 @@ static inline bool mmu_is_nested(const struct vm_mmu *m)
 	return !m->may_shadow;
 }
 
-/* Set up the engine of `vm`, whose memory is `mem`. 0, or -ENOMEM. */
-int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages);
+/*
+ * The pages that the engine of a VM with these slots and so many vCPUs needs at most; see
+ * mm/account.h.
+ */
+uint64_t mmu_account_pages(struct guest_memory *mem, unsigned nr_vcpus);
+
+/*
+ * Set up the engine of `vm`, whose memory is `mem`. What it allocates is charged to `account`. 0,
+ * or -ENOMEM.
+ */
+int mmu_vm_init(struct vm_mmu *m, struct guest_memory *mem, struct vm *vm, bool large_pages,
+		struct page_account *account);
 
 /*
  * Free everything; all vCPUs' parts are destroyed, no vCPU runs. Does nothing to a cleared struct.
@@ -69,7 +79,8 @@ void mmu_vcpu_destroy(struct vcpu_mmu *v);
 
 /*
  * Take the VM's current root, at creation and when REQ_RELOAD_ROOT asks for it, and have the
- * hardware run on it from the next entry. 0, or -ENOMEM, and the vCPU cannot be entered. Owner CPU.
+ * hardware run on it from the next entry. 0; or the vCPU cannot be entered: -EAGAIN, until it was
+ * asked again after others have gone on; -ENOMEM. Owner CPU.
  */
 int mmu_load_root(struct vcpu_mmu *v, struct virt_vcpu *virt);
 

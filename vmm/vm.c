@@ -94,7 +94,6 @@ static const char *const end_names[] = {
 	[VM_HALTED_FOR_GOOD] = "all its CPUs are halted and nothing can wake them",
 	[VM_STOPPED_BY_USER] = "stopped by the monitor",
 	[VM_KILLED] = "killed",
-	[VM_OUT_OF_MEMORY] = "killed: out of memory",
 	[VM_UMBRA_FAULT] = "killed: a fault of Umbra's own",
 };
 

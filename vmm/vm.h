@@ -6,6 +6,7 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
+#include "mm/account.h"
 #include "mm/slots.h"
 #include "vmm/console.h"
 #include "vmm/cpuid_table.h"
@@ -25,9 +26,8 @@ enum vm_end {
 	VM_HALTED_FOR_GOOD,
 	VM_STOPPED_BY_USER,
 	/* By vm_bug(), with a report: */
-	VM_KILLED,        /* it did what cannot be served */
-	VM_OUT_OF_MEMORY, /* Umbra has no memory left for it */
-	VM_UMBRA_FAULT,   /* Umbra is wrong about it */
+	VM_KILLED,      /* it did what cannot be served */
+	VM_UMBRA_FAULT, /* Umbra is wrong about it */
 };
 
 #define VM_STATUS_KILLED 101
@@ -47,6 +47,7 @@ struct vm {
 	unsigned nr_vcpus;                /* const */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* const */
 	struct guest_memory mem;          /* rules in mm/slots.h */
+	struct page_account account;      /* rules in mm/account.h */
 	struct vm_mmu mmu;                /* rules in vmm/mmu.h */
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
@@ -66,7 +67,14 @@ struct vm {
 	/* Boot CPU: how far it is made, or taken apart (vmm/vm_create.c). */
 	unsigned next_slot;      /* the RAM slot that is being made, or comes next */
 	struct slot_build build; /* its frames */
-	enum vm_end_step { VM_END_TIMERS, VM_END_PARTS, VM_END_TABLES, VM_END_MEMORY } end_step;
+	bool has_all_slots;
+	enum vm_end_step {
+		VM_END_TIMERS,
+		VM_END_PARTS,
+		VM_END_TABLES,
+		VM_END_ACCOUNT,
+		VM_END_MEMORY
+	} end_step;
 };
 
 /*
@@ -93,7 +101,7 @@ void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
 /*
  * The VM of `v` cannot go on, and no other VM is concerned: report why, with the registers of `v`,
- * and end this VM. `why`: VM_KILLED, VM_OUT_OF_MEMORY or VM_UMBRA_FAULT. Owner CPU.
+ * and end this VM. `why`: VM_KILLED or VM_UMBRA_FAULT. Owner CPU.
  */
 void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) __printf_fmt(3, 4);
 

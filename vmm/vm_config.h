@@ -58,6 +58,8 @@ struct vm_config {
 	unsigned vcpus; /* 1..VM_MAX_VCPUS */
 	enum realmode realmode;
 	bool large_pages;
+	bool dirty_log;   /* the guest may use its dirty log itself */
+	bool test_device; /* it has one (vmm/dev/testdev.h) */
 	enum boot_proto proto;
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */
 	bool has_load_addr;

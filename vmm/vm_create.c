@@ -105,7 +105,7 @@ static int create_identity_map(struct vm *vm)
 
 	if (!r)
 		virt_fill_identity_map(guest_ptr(&vm->mem, gpa, PAGE_SIZE, true));
-	return r;
+	return r ? fail(vm, "not enough free memory for its RAM") : 0;
 }
 
 /* A slice of all RAM. 1: there is more to do. */
@@ -248,6 +248,7 @@ static int create_platform(struct vm *vm)
 		.host = &dev_host,
 		.ram_bytes = vm->config->mem_bytes,
 		.nr_vcpus = vm->nr_vcpus,
+		.test_device = vm->config->test_device,
 		.vcpu_timers = timers,
 		.serial = &vm->console.sink,
 		.unix_time = wall_clock_now(),
@@ -325,6 +326,9 @@ bool vm_destroy_some(struct vm *vm)
 	case VM_END_TABLES:
 		done = mmu_vm_destroy_some(&vm->mmu);
 		break;
+	case VM_END_ACCOUNT:
+		done = account_drain(&vm->account);
+		break;
 	case VM_END_MEMORY:
 		if (!slots_abandon(&vm->build) || !slots_destroy_some(&vm->mem))
 			return false;
@@ -370,6 +374,49 @@ static int create_rom(struct vm *vm, const struct load_request *req)
 	return 0;
 }
 
+static int create_other_slots(struct vm *vm)
+{
+	struct load_request req;
+	int r = 0;
+
+	describe_load(vm, &req);
+	if (mmu_is_nested(&vm->mmu) && !virt_caps.unrestricted)
+		r = create_identity_map(vm);
+	return r ? r : create_rom(vm, &req);
+}
+
+/*
+ * A slice of the pages that the VM may come to need at run time; all its slots are there. 1: there
+ * is more to do.
+ */
+static int fill_account(struct vm *vm)
+{
+	uint64_t pages = mmu_account_pages(&vm->mem, vm->config->vcpus);
+	int r = account_fill(&vm->account, pages);
+
+	if (r < 0)
+		log_error("vm %s: mem=%lluK: not enough free memory for its page tables: of %llu "
+			  "pages %llu are missing",
+			  vm->name, (unsigned long long)vm->config->mem_bytes >> 10,
+			  (unsigned long long)pages,
+			  (unsigned long long)(pages - vm->account.limit));
+	return r;
+}
+
+/* A slice of all memory that grows with the VM. 1: there is more to do. */
+static int create_memory(struct vm *vm)
+{
+	int r = create_ram(vm);
+
+	if (r)
+		return r;
+	if (vm->has_all_slots)
+		return fill_account(vm);
+	vm->has_all_slots = true;
+	r = create_other_slots(vm);
+	return r ? r : 1;
+}
+
 static int load(struct vm *vm)
 {
 	struct load_request req;
@@ -378,9 +425,6 @@ static int load(struct vm *vm)
 	int r;
 
 	describe_load(vm, &req);
-	r = create_rom(vm, &req);
-	if (r)
-		return r;
 	r = load_guest(&req, &vm->mem, &state, err, sizeof(err));
 	if (r) {
 		log_error("%s", err);
@@ -406,14 +450,12 @@ static int load_roots(struct vm *vm)
 	return r ? fail(vm, "no memory for its page tables") : 0;
 }
 
-/* All but its RAM, which is there. */
+/* All but its memory, which is there. */
 static int build(struct vm *vm)
 {
 	int r = console_init(&vm->console, vm, vm->config);
 
-	if (!r && mmu_is_nested(&vm->mmu) && !virt_caps.unrestricted && create_identity_map(vm))
-		r = fail(vm, "not enough free memory for its RAM");
-	if (!r && mmu_vm_init(&vm->mmu, &vm->mem, vm, vm->config->large_pages))
+	if (!r && mmu_vm_init(&vm->mmu, &vm->mem, vm, vm->config->large_pages, &vm->account))
 		r = fail(vm, "no memory for its page tables");
 	if (!r)
 		r = create_vcpus(vm);
@@ -443,6 +485,7 @@ struct vm *vm_create_begin(const struct vm_config *config)
 	memcpy(vm->name, config->name, sizeof(vm->name));
 	vm->config = config;
 	slots_init(&vm->mem);
+	account_init(&vm->account);
 	mmu_vm_choose(&vm->mmu);
 	cpuid_table_init(&vm->cpuid, config->vcpus, vm->mmu.may_shadow);
 	return vm;
@@ -450,7 +493,7 @@ struct vm *vm_create_begin(const struct vm_config *config)
 
 int vm_create_some(struct vm *vm)
 {
-	int r = create_ram(vm);
+	int r = create_memory(vm);
 
 	if (!r)
 		r = build(vm);

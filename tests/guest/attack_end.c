@@ -3,7 +3,7 @@
  * What a guest can do that ends it, or that never ends: one thing at a time, named by way=NAME on
  * the command line. tests/harness/boot.py runs each beside an innocent VM, on the same CPU, and
  * looks for the one line that reports the end. Without a name: a triple fault. run: status=101
- * vcpus=1
+ * vcpus=1 testdev=1
  */
 #include <string.h>
 

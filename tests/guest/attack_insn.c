@@ -5,6 +5,7 @@
  * with random contents, and random bytes as user code. Nothing of it may end the VM: each
  * instruction does what it does or raises an exception. Random numbers come from a fixed seed, or
  * from seed=N on the command line. run: timeout=240
+ * dirtylog=1 testdev=1
  */
 #include <string.h>
 

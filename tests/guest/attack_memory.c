@@ -2,7 +2,7 @@
 /*
  * A guest that attacks by its page tables: leaves with random entries, string instructions that run
  * out of memory into a device or a hole and back, operands half here and half there. What is read
- * where nothing is are ones, what is written there is lost, and the guest goes on.
+ * where nothing is are ones, what is written there is lost, and the guest goes on. run: testdev=1
  */
 #include <string.h>
 

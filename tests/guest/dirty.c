@@ -2,7 +2,7 @@
 /*
  * The dirty log of the guest's own memory: what was written, by its CPUs, by their walks of page
  * tables and by Umbra's emulation, is reported, and nothing else is; with one CPU and with two that
- * write while one of them collects.
+ * write while one of them collects. run: dirtylog=1
  */
 #include <string.h>
 

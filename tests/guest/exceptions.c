@@ -3,7 +3,7 @@
  * Every exception an instruction can raise, with its error code and the address it reports; and
  * delivery that itself needs memory nobody has touched: handlers, stacks and descriptor tables in
  * fresh pages, so that the hypervisor takes its own fault in the middle of an exception or an
- * interrupt (SDM volume 3, chapter 6).
+ * interrupt (SDM volume 3, chapter 6). run: testdev=1
  */
 #include <string.h>
 

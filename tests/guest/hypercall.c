@@ -43,6 +43,25 @@ TEST(unknown_number)
 #endif
 }
 
+/* Only where the module line says dirtylog=on: see dirty.c. */
+TEST(dirty_log_is_not_permitted)
+{
+	NEED_UMBRA;
+	CHECK_EQ(hypercall(HC_DIRTY_START, 0), HC_EPERM);
+	CHECK_EQ(hypercall(HC_DIRTY_COLLECT, 0), HC_EPERM);
+	CHECK_EQ(hypercall(HC_DIRTY_STOP, 0), HC_EPERM);
+}
+
+/* Nor is there a test device without testdev=on. */
+TEST(no_test_device)
+{
+	NEED_UMBRA;
+	outl(0xe0, 0x12345678);
+	outl(0xe4, 0x1000);
+	CHECK_EQ(inl(0xe0), ~0u);
+	CHECK_EQ(inb(0x2000), 0xff);
+}
+
 #ifdef __x86_64__
 #define KEPT    "rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15"
 #define NR_KEPT 14

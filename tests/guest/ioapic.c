@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The IOAPIC: its registers, and interrupts from the PIT, the RTC and the UART through it, edge-
- * and level-triggered, to either CPU (Intel 82093AA data sheet).
+ * and level-triggered, to either CPU (Intel 82093AA data sheet). run: testdev=1
  */
 #include <string.h>
 

@@ -5,7 +5,8 @@
  * emulates them.
  *
  * The 32-bit cell is the local APIC's timer count, which keeps any value while the timer is
- * masked; cells of all widths are the RAM that pc-testdev puts at 0xff000000, where it exists.
+ * masked; cells of all widths are the RAM that pc-testdev puts at 0xff000000, where it exists. run:
+ * testdev=1
  */
 #include <string.h>
 

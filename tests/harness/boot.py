@@ -144,8 +144,8 @@ def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
     for way, end in (ATTACKS | ATTACKS_32).items():
         image = "attack_end32" if way in ATTACKS_32 else "attack_end"
-        guests = ["--pcpus", "1", "--name", "attacker", "--vm", f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}",
-                  f"build/guest/{image}.elf", "--", f"way={way}"]
+        guests = ["--pcpus", "1", "--name", "attacker", "--set", "testdev=on", "--vm",
+                  f"--name witness{'' if end else ' --expect unharmed'} {WITNESS}", f"build/guest/{image}.elf", "--", f"way={way}"]
         seen = [r"^witness\| ok 1 - life_goes_on"]
         if end:
             yield target.job(f"attack-{way}", *guests, status=101, stdout=seen,
@@ -156,10 +156,28 @@ def attacks(target):
                              absent=[r"^vm attacker: ended", r"^vm witness: ended: .*status [1-9]"])
 
 
+# The attacker's memory and the other's, on a machine of 1 GiB: almost all that Umbra leaves of it, and room for the tables
+# of both or for those of the first alone (its own need is some 3 MiB, and a table for each 2 MiB of the guests').
+TABLES = "build/guest/attack_tables.elf"
+FULL = ("--pcpus", "1", "--pmem", "1G", "--mem", "64M", "--set", "largepages=off")
+
+
+def hunger(target):
+    """A guest that takes all the tables it can get, beside one that comes to need some: memory is there for both, or one is not started."""
+    for name, mem, expected in (("full", "947M", [r"^vm attacker: 1 vCPUs, "]),
+                                ("refused", "973000K", [r"^vm attacker: mem=\d+K: not enough free memory for its page tables: of \d+ pages \d+ are missing$"])):
+        yield target.job(f"tables-{name}", *FULL, "--vm",
+                         f"--name attacker --mem {mem} --set testdev=on --set dirtylog=on {TABLES} -- way=attack",
+                         "--expect", "unharmed", TABLES, "--", "way=victim", stdout=[r"^ok 1 - memory_that_is_touched_late"],
+                         stderr=expected, absent=[r"^vm \w+: ended: (killed|.*status [1-9])"])
+
+
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", target.words)
 
+
+DIRTY_LOG = ("--set", "dirtylog=on")
 
 # What is typed at the monitor, each line when the text before it has come.
 DIRTY_TALK = (
@@ -180,14 +198,14 @@ def dirty(target):
     job.argv[:0] = ["tests/boot/answer", "-t", *(text for pair in DIRTY_TALK for text in pair), "--"]
     yield job
     for vcpus in ("1", "2"):
-        yield target.job(f"dirty-small-pages-{vcpus}cpu", "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
+        yield target.job(f"dirty-small-pages-{vcpus}cpu", *DIRTY_LOG, "--set", "largepages=off", "--vcpus", vcpus, "build/guest/dirty.elf",
                          stdout=[r"^ok \d"])
-    yield target.job("dirty-shared-cpu", "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf",
+    yield target.job("dirty-shared-cpu", *DIRTY_LOG, "--pcpus", "1", "--vcpus", "2", "build/guest/dirty.elf",
                      stdout=[r"^ok \d"])
     for model in target.steps:
         # Without accessed and dirty bits of EPT's, Bochs 2.7 writes to a guest's page tables unasked.
         unasked = "walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
-        yield target.job(f"dirty-{model}", "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
+        yield target.job(f"dirty-{model}", *DIRTY_LOG, "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
                          unasked, stdout=[r"^ok \d"])
 
 
@@ -448,7 +466,7 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
-         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, tools)
+         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, tools)
 
 
 def jobs(target):

@@ -76,7 +76,7 @@ int main(void)
 
 	host_arena_with_frames(64ull << 20);
 	host_set_nr_cpus(CPUS);
-	obj_cache_init(&cache, "race", 72, 8);
+	obj_cache_init(&cache, "race", 72, 8, NULL);
 	frames_stats(&before);
 	for (uintptr_t i = 0; i < CPUS; i++)
 		pthread_create(&thread[i], NULL, cpu_main, (void *)i);

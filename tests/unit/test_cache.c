@@ -37,7 +37,7 @@ static void check_size(uint32_t size, uint32_t align)
 	uint8_t *obj[300];
 	uint64_t before = free_frames();
 
-	obj_cache_init(&c, "test", size, align);
+	obj_cache_init(&c, "test", size, align, NULL);
 	for (unsigned i = 0; i < ARRAY_SIZE(obj); i++) {
 		obj[i] = obj_alloc(&c);
 		assert_non_null(obj[i]);
@@ -76,7 +76,7 @@ static void test_reuse_is_cleared(void **state)
 	void *obj, *keep;
 
 	host_arena_with_frames(16 * MIB);
-	obj_cache_init(&c, "test", 48, 8);
+	obj_cache_init(&c, "test", 48, 8, NULL);
 	keep = obj_alloc(&c);
 	obj = obj_alloc(&c);
 	memset(obj, 0xff, 48);
@@ -93,7 +93,7 @@ static void test_full_slab_comes_back(void **state)
 	void *obj = NULL;
 
 	host_arena_with_frames(16 * MIB);
-	obj_cache_init(&c, "test", 64, 8);
+	obj_cache_init(&c, "test", 64, 8, NULL);
 	for (unsigned i = 0; i < 2 * c.per_slab; i++) {
 		void *last = obj_alloc(&c);
 
@@ -111,11 +111,11 @@ static void test_misuse(void **state)
 	char *obj, *other;
 
 	host_arena_with_frames(16 * MIB);
-	assert_panics(obj_cache_init(&a, "none", 0, 8));
-	assert_panics(obj_cache_init(&a, "huge", OBJ_MAX_SIZE + 1, 8));
-	assert_panics(obj_cache_init(&a, "align", 8, 24));
-	obj_cache_init(&a, "a", 40, 8);
-	obj_cache_init(&b, "b", 40, 8);
+	assert_panics(obj_cache_init(&a, "none", 0, 8, NULL));
+	assert_panics(obj_cache_init(&a, "huge", OBJ_MAX_SIZE + 1, 8, NULL));
+	assert_panics(obj_cache_init(&a, "align", 8, 24, NULL));
+	obj_cache_init(&a, "a", 40, 8, NULL);
+	obj_cache_init(&b, "b", 40, 8, NULL);
 	obj = obj_alloc(&a);
 	other = obj_alloc(&a);
 	assert_panics(obj_free(&b, obj));
@@ -139,7 +139,7 @@ static void test_random(void **state)
 
 	host_arena_with_frames(64 * MIB);
 	before = free_frames();
-	obj_cache_init(&c, "test", 200, 8);
+	obj_cache_init(&c, "test", 200, 8, NULL);
 	for (unsigned i = 0; i < 100000; i++) {
 		if (rand() % 100 < (i / 10000 % 2 ? 35 : 65) && nr < ARRAY_SIZE(obj)) {
 			obj[nr].p = obj_alloc(&c);
@@ -165,15 +165,18 @@ static void test_random(void **state)
 static void test_reserve(void **state)
 {
 	struct obj_cache c;
+	struct page_account a;
 	struct obj_reserve r, pages;
 	uint64_t before;
 	void *obj[5];
 
 	host_arena_with_frames(16 * MIB);
 	before = free_frames();
-	obj_cache_init(&c, "test", 100, 8);
+	obj_cache_init(&c, "test", 100, 8, NULL);
 	obj_reserve_init(&r, &c);
-	obj_reserve_init(&pages, NULL);
+	account_init(&a);
+	assert_int_equal(account_fill(&a, OBJ_RESERVE_MAX + 1), 0);
+	obj_reserve_init_pages(&pages, &a);
 	assert_panics(obj_reserve_alloc(&r));
 	assert_panics(obj_reserve_topup(&r, OBJ_RESERVE_MAX + 1));
 	assert_int_equal(obj_reserve_topup(&r, 5), 0);
@@ -185,13 +188,14 @@ static void test_reserve(void **state)
 		assert_cleared(obj[i], 100);
 	}
 	assert_panics(obj_reserve_alloc(&r));
-	page_free(obj_reserve_alloc(&pages));
+	account_uncharge(&a, obj_reserve_alloc(&pages));
 	for (unsigned i = 0; i < 5; i++)
 		obj_free(&c, obj[i]);
 	assert_int_equal(obj_reserve_topup(&r, 2), 0);
 	obj_reserve_drain(&r);
 	obj_reserve_drain(&pages);
 	obj_reserve_drain(&pages);
+	assert_true(account_drain(&a));
 	assert_int_equal(free_frames(), before);
 }
 
@@ -211,7 +215,7 @@ static void test_reserve_failure(void **state)
 
 	host_arena_with_frames(16 * MIB);
 	before = free_frames();
-	obj_cache_init(&c, "test", 1500, 8);
+	obj_cache_init(&c, "test", 1500, 8, NULL);
 	for (fail_at = 0; fail_at < 100; fail_at++) {
 		int err;
 

@@ -77,8 +77,9 @@ static void test_all_words(void **state)
 	struct fixture *f = *state;
 	struct vm_config *vm = &f->config.vm[0];
 
-	add(f, "kernel vm=web mem=512M vcpus=2 mmu=tdp proto=linux largepages=off cpus=0,2-3 "
-	       "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
+	add(f,
+	    "kernel vm=web mem=512M vcpus=2 mmu=tdp proto=linux largepages=off dirtylog=on testdev=on cpus=0,2-3 "
+	    "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
 	add(f, "initrd vm=web");
 	add(f, "module vm=web fwcfg=opt/answer");
 	add(f, "module vm=web -- 42");
@@ -214,6 +215,9 @@ static void test_bad_values(void **state)
 		"vm a: proto=elf: not one of auto, linux, multiboot, multiboot2, pvh, bios, flat");
 	expect_error("kernel vm=a mode=16", "vm a: mode=16: not one of real, prot32, long64");
 	expect_error("kernel vm=a largepages=1", "vm a: largepages=1: not one of on, off");
+	expect_error("kernel vm=a dirtylog=yes", "vm a: dirtylog=yes: not one of on, off");
+	expect_error("kernel vm=a testdev=2", "vm a: testdev=2: not one of on, off");
+	expect_error("initrd vm=a testdev=on", "vm a: testdev=on: not a word for this part");
 	expect_error("kernel vm=a cpus=4", "vm a: cpus=4: the machine has no such CPU");
 	expect_error("kernel vm=a cpus=3-1", "vm a: cpus=3-1: not a list of CPUs such as 0,2-3");
 	expect_error("kernel vm=a cpus=0,", "vm a: cpus=0,: not a list of CPUs such as 0,2-3");

@@ -289,9 +289,15 @@ static void attach_shows_a_console_that_is_shared(void **state)
 /* Every reason for an exit has a name, and those that never came are left out. */
 static void stats_count_exits(void **state)
 {
-	char want[16384] = "vcpu 3 on cpu 1:\r\n";
+	char want[16384] =
+		"pages for its tables: 4 of 7 in use, at most 5 so far, 2 times none left"
+		"\r\nvcpu 3 on cpu 1:\r\n";
 
-	expect("stats own", "vcpu 0 on cpu 0:\r\n", "");
+	expect("stats own",
+	       "pages for its tables: 0 of 0 in use, at most 0 so far, 0 times none left\r\n"
+	       "vcpu 0 on cpu 0:\r\n",
+	       "");
+	vms[1].account = (struct page_account){.limit = 7, .nr = 3, .lowest = 2, .refused = 2};
 	vcpus[1].id = 3;
 	vcpus[1].pcpu = 1;
 	for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {

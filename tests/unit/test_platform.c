@@ -16,6 +16,7 @@
 #include "tests/unit/support/wires.h"
 #include "vmm/dev/fw_cfg.h"
 #include "vmm/dev/apic/lapic.h"
+#include "vmm/dev/testdev.h"
 
 #define NR_VCPUS 2
 
@@ -69,6 +70,7 @@ static int setup(void **state)
 					    .host = &host,
 					    .ram_bytes = 8 << 20,
 					    .nr_vcpus = NR_VCPUS,
+					    .test_device = true,
 					    .vcpu_timers = t.queues,
 					    .serial = &t.sink,
 					    .phys_bits = 40};
@@ -153,6 +155,30 @@ static void test_who_answers(void **state)
 			 0x11223344);
 	assert_int_equal(in(0x71, 1) != 0xff || in(0x70, 1) != 0xff, true);
 	assert_int_not_equal(in(0x61, 1), 0xff);
+}
+
+/* No guest has the test device unasked, nor finds anything where it would be. */
+static void test_no_test_device(void **state)
+{
+	struct platform *with = t.p;
+
+	t.config.test_device = false;
+	t.p = platform_create(&t.config);
+	assert_non_null(t.p);
+	for (uint16_t port = TESTDEV_LATCH_PORT; port < TESTDEV_LATCH_PORT + TESTDEV_PORTS;
+	     port++) {
+		out(port, 1, 0);
+		assert_int_equal(in(port, 1), 0xff);
+	}
+	out(TESTDEV_FLUSH_PORT, 4, 0); /* no page is dropped: there is no such function here */
+	assert_int_equal(in(TESTDEV_IRQ_PORT, 1), 0xff);
+	platform_mmio_write(t.p, platform_lapic(t.p, 0), GPA(TESTDEV_RAM_BASE), 4, 0);
+	assert_int_equal(platform_mmio_read(t.p, platform_lapic(t.p, 0), GPA(TESTDEV_RAM_BASE), 4),
+			 0xffffffff);
+	out(0x3ff, 1, 0x5a);
+	assert_int_equal(in(0x3ff, 1), 0x5a); /* the rest is there */
+	platform_destroy(t.p);
+	t.p = with;
 }
 
 /* Each vCPU sees its own local APIC at the same address, and only where its base says. */
@@ -327,8 +353,9 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_unclaimed),   T(test_who_answers), T(test_own_apic),      T(test_events),
-		T(test_extint),      T(test_ioapic),      T(test_timer_pin),     T(test_sci_level),
+		T(test_unclaimed),   T(test_who_answers), T(test_no_test_device),
+		T(test_own_apic),    T(test_events),      T(test_extint),
+		T(test_ioapic),      T(test_timer_pin),   T(test_sci_level),
 		T(test_shut_timers), T(test_bare_board),  T(test_out_of_memory),
 	};
 

@@ -285,7 +285,8 @@ static void test_almost_gigantic(void **state)
 		fresh(3 * GIB, false);
 		before = free_frames();
 		assert_int_equal(slots_create(&mem, 0, GFN(slot[i].base), slot[i].nr, 0), 0);
-		assert_int_equal(before - free_frames(), slot[i].nr + 2); /* and two tables */
+		/* And two tables, and a bit for each page. */
+		assert_int_equal(before - free_frames(), slot[i].nr + 2 + 8);
 		s = slots_find(&mem, GFN(0x50000));
 		assert_int_equal(slot_max_level(s, GFN(0x50000)), 2);
 		assert_int_equal(slots_delete(&mem, 0), 0);
@@ -513,7 +514,7 @@ static void check_gfn(uint64_t gfn)
 	}
 	assert_int_equal(s->id, id);
 	assert_int_equal(s->flags, model[id].flags);
-	assert_int_equal(!s->dirty, !(s->flags & SLOT_DIRTY_LOG));
+	assert_non_null(s->dirty);
 	assert_int_equal(*page_of(gfn), model[id].tag + gfn - model[id].base);
 }
 
@@ -564,11 +565,6 @@ static int create_logged(void)
 	return slots_create(&mem, 5, GFN(0x1f8), 0x600, SLOT_DIRTY_LOG);
 }
 
-static int start_log(void)
-{
-	return slots_set_flags(&mem, 1, SLOT_DIRTY_LOG);
-}
-
 /*
  * A refused 2 MiB run is no failure, since single frames will do; so the call either succeeds, or
  * fails and has changed nothing.
@@ -612,9 +608,31 @@ static void test_failure_in_create(void **state)
 	fail_each(create_logged);
 }
 
-static void test_failure_in_set_flags(void **state)
+static bool fail_all(void)
 {
-	fail_each(start_log);
+	return true;
+}
+
+/* A slot has the room for its log from the beginning. */
+static void test_a_log_takes_no_memory(void **state)
+{
+	uint64_t before, word;
+
+	fresh(64 * MIB, true);
+	assert_int_equal(slots_create(&mem, 1, GFN(0x1000), 0x40, 0), 0);
+	before = free_frames();
+	mm_inject_failure = fail_all;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(slots_set_flags(&mem, 1, SLOT_DIRTY_LOG), 0);
+		assert_int_equal(slots_get_dirty(&mem, 1, 0, 0x40, &word), 0);
+		assert_int_equal(word, 0); /* nothing is left of the log before */
+		slot_mark_dirty(slots_find(&mem, GFN(0x1007)), GFN(0x1007));
+		assert_int_equal(slots_set_flags(&mem, 1, 0), 0);
+		slot_mark_dirty(slots_find(&mem, GFN(0x1008)), GFN(0x1008));
+		assert_int_equal(free_frames(), before);
+	}
+	mm_inject_failure = NULL;
+	slots_destroy(&mem);
 }
 
 int main(void)
@@ -634,7 +652,7 @@ int main(void)
 		TEST(test_engine_comes_late_and_goes),
 		TEST(test_random),
 		TEST(test_failure_in_create),
-		TEST(test_failure_in_set_flags),
+		TEST(test_a_log_takes_no_memory),
 	};
 
 	srand(1);

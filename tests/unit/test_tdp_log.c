@@ -154,7 +154,7 @@ static void test_who_is_logged(void **state)
 	assert_false(noted.on);
 	/* One that was refused does not count. */
 	mm_inject_failure = world_no_memory;
-	assert_int_equal(slots_set_flags(&world.mem, 0, SLOT_DIRTY_LOG), -ENOMEM);
+	assert_int_equal(slots_create(&world.mem, 1, GFN(0x100), 64, SLOT_DIRTY_LOG), -ENOMEM);
 	mm_inject_failure = NULL;
 	assert_false(noted.on);
 	/* An engine that goes takes its log with it, and the next one begins anew. */

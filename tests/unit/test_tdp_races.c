@@ -20,22 +20,16 @@
 #define GFN_A (BASE + 0x1234)
 #define BOUND 2000000 /* points of a run */
 
-static unsigned asked;
-
 /* The vCPUs have memory. */
-static bool fail_but_first(void)
+static bool fail_on_cpu_0(void)
 {
-	return host_cpu_id() == 0 && asked++ > 0;
+	return host_cpu_id() == 0;
 }
 
-/*
- * CPU 0 has no memory, but for the bitmap of a log: large pages stay as it begins, and their
- * writers split them.
- */
+/* CPU 0 has no memory: large pages stay as a log begins, and their writers split them. */
 static void set_flags(uint32_t flags)
 {
-	asked = 0;
-	mm_inject_failure = fail_but_first;
+	mm_inject_failure = fail_on_cpu_0;
 	assert_int_equal(slots_set_flags(&world.mem, 0, flags), 0);
 	mm_inject_failure = NULL;
 	for (uint64_t gfn = BASE; gfn < BASE + MODEL_BIG; gfn++)
@@ -203,6 +197,7 @@ static struct vm_like {
 	struct guest_memory mem;
 	struct tdp tdp;
 	struct tdp_vcpu vcpu;
+	struct page_account account;
 } vms[VMS];
 
 static struct spte_format npt;
@@ -215,7 +210,9 @@ static void create_vms(void)
 	memset(vms, 0, sizeof(vms));
 	for (unsigned i = 0; i < VMS; i++) {
 		slots_init(&vms[i].mem);
-		assert_int_equal(tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &npt, 3), 0);
+		world_fill(&vms[i].account, 8);
+		assert_int_equal(tdp_init(&vms[i].tdp, &vms[i].mem, NULL, &npt, 3, &vms[i].account),
+				 0);
 		tdp_vcpu_init(&vms[i].vcpu, &vms[i].tdp);
 		assert_int_equal(tdp_load_root(&vms[i].vcpu, &root), 0);
 		slots_lock(&vms[i].mem);
@@ -299,6 +296,8 @@ static void run_ends(void (*cpu_main)(unsigned cpu))
 			tdp_vcpu_destroy(&vms[1].vcpu);
 			tdp_destroy(&vms[1].tdp);
 		}
+		for (unsigned i = 0; i < VMS; i++)
+			assert_true(account_drain(&vms[i].account));
 		assert_int_equal(world_free_frames(), before);
 	}
 	host_set_nr_cpus(1);

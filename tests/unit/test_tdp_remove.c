@@ -306,7 +306,9 @@ static void test_slots_before_the_engine(void **state)
 	for (unsigned i = 0; i < WORLD_VCPUS; i++)
 		tdp_vcpu_destroy(&world.vcpu[i]);
 	tdp_destroy(&world.tdp);
-	assert_int_equal(tdp_init(&world.tdp, &world.mem, NULL, &world_format[WORLD_NPT], 2), 0);
+	assert_int_equal(
+		tdp_init(&world.tdp, &world.mem, NULL, &world_format[WORLD_NPT], 2, &world.account),
+		0);
 	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
 		tdp_vcpu_init(&world.vcpu[i], &world.tdp);
 		world_reload(i);

@@ -33,7 +33,7 @@ static void fail_at_each_site(const struct vm_config *config)
 {
 	struct vm *neighbour = vm_create(&vms_other), *vm;
 	uint64_t free, seen = 0;
-	unsigned failures = 0;
+	unsigned failures = 0, without_tables = 0;
 	char prefix[48];
 
 	assert_non_null(neighbour);
@@ -59,6 +59,9 @@ static void fail_at_each_site(const struct vm_config *config)
 		assert_int_equal(vms_log_lines, 1);
 		assert_memory_equal(vms_log, prefix, strlen(prefix));
 		assert_non_null(strstr(vms_log, "memory"));
+		without_tables +=
+			!!strstr(vms_log, "mem=4096K: not enough free memory for its page "
+					  "tables: of ");
 		assert_int_equal(vms_count(), 1);
 		assert_int_equal(vms_free_frames(), free);
 		assert_ptr_equal(vm_find("other"), neighbour);
@@ -68,6 +71,7 @@ static void fail_at_each_site(const struct vm_config *config)
 		assert_int_equal(seen, 0x5a5a5a5a5a5a5a5a);
 	}
 	assert_true(failures > 8);
+	assert_true(without_tables > 63);
 	mm_inject_failure = NULL;
 	assert_int_equal(vms_free_frames(), free);
 	vms_end_and_reap(neighbour);
@@ -124,6 +128,40 @@ static void the_end_comes_once_and_the_boot_cpu_hears_of_it(void **state)
 	if (!setjmp(fake_powered_off))
 		work_do();
 	assert_int_equal(fake_status, 7);
+}
+
+/*
+ * All pages of the account are in use and the tree that has one is obsolete: no vCPU gets a root
+ * before all have left the old one, none is entered meanwhile, and the VM lives.
+ */
+static void a_root_waits_for_obsolete_trees(void **state)
+{
+	struct vm *vm = vm_create(&vms_other);
+	void *kept[512], *page;
+	unsigned nr = 0, rounds = 0;
+	bool waiting = true;
+
+	fake_cpus[0].grace = fake_cpus[1].grace = grace_cpu();
+	while ((page = account_charge(&vm->account)))
+		kept[nr++] = page;
+	slots_zap_all(&vm->mem);
+	vm_request(vm, REQ_RELOAD_ROOT);
+	while (waiting) {
+		assert_true(rounds++ < 10);
+		waiting = false;
+		for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+			struct vcpu *v = vm->vcpus[i];
+
+			requests_serve(&fake_cpus[v->pcpu], v);
+			assert_true(rounds > 1 || i > 1 || atomic_load(&v->requests) & REQ_YIELD);
+			waiting |= atomic_load(&v->requests) & REQ_RELOAD_ROOT;
+		}
+	}
+	assert_true(rounds > 1);
+	assert_int_equal(vm->end, VM_RUNNING);
+	while (nr)
+		account_uncharge(&vm->account, kept[--nr]);
+	vms_end_and_reap(vm);
 }
 
 static void reset_makes_it_anew_from_its_files(void **state)
@@ -235,6 +273,7 @@ int main(void)
 		TEST(every_failure_of_a_firmware_guest_is_clean),
 		TEST(a_file_that_does_not_fit_is_one_line),
 		TEST(the_end_comes_once_and_the_boot_cpu_hears_of_it),
+		TEST(a_root_waits_for_obsolete_trees),
 		TEST(reset_makes_it_anew_from_its_files),
 		TEST(going_on_after_a_pause_wakes_its_cpus),
 		TEST(vcpus_start_as_the_manual_says),

@@ -246,15 +246,30 @@ static const char *parse_load(struct line *l, const char *val)
 	return parse_size(val, &l->vm->load_addr) ? NULL : "not an address";
 }
 
-static const char *parse_large_pages(struct line *l, const char *val)
+static const char *parse_switch(bool *on, const char *val)
 {
 	static const char *const names[] = {"off", "on", NULL};
 	int i = parse_choice(val, names);
 
 	if (i < 0)
 		return "not one of on, off";
-	l->vm->large_pages = i == 1;
+	*on = i == 1;
 	return NULL;
+}
+
+static const char *parse_large_pages(struct line *l, const char *val)
+{
+	return parse_switch(&l->vm->large_pages, val);
+}
+
+static const char *parse_dirty_log(struct line *l, const char *val)
+{
+	return parse_switch(&l->vm->dirty_log, val);
+}
+
+static const char *parse_test_device(struct line *l, const char *val)
+{
+	return parse_switch(&l->vm->test_device, val);
 }
 
 /* "0,2-3": physical CPUs. */
@@ -315,6 +330,8 @@ static const struct key keys[] = {
 	{"mode", P(KERNEL), parse_mode},
 	{"load", P(KERNEL), parse_load},
 	{"largepages", P_BOOT, parse_large_pages},
+	{"dirtylog", P_BOOT, parse_dirty_log},
+	{"testdev", P_BOOT, parse_test_device},
 	{"cpus", P_BOOT, parse_cpus},
 	{"debug", P_BOOT, parse_debug},
 	{"console", P_BOOT, parse_console},

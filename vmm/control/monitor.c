@@ -85,9 +85,21 @@ static void stop_vm(struct vm *vm, const char *arg)
 	vm_end(vm, VM_STOPPED_BY_USER, 0);
 }
 
+static void show_account(struct vm *vm)
+{
+	struct account_stats s;
+
+	account_get_stats(&vm->account, &s);
+	console_print("pages for its tables: %llu of %llu in use, at most %llu so far, %llu times "
+		      "none left\r\n",
+		      (unsigned long long)s.charged, (unsigned long long)s.limit,
+		      (unsigned long long)s.most, (unsigned long long)s.refused);
+}
+
 static void show_counters(struct vm *vm, const char *arg)
 {
 	(void)arg;
+	show_account(vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		const struct vcpu *v = vm->vcpus[i];
 
@@ -299,7 +311,7 @@ static const struct command {
 	{"resume", true, resume_vm, "VM: let them go on"},
 	{"reset", true, reset_vm, "VM: start it anew, and wait for that"},
 	{"stop", true, stop_vm, "VM: end it"},
-	{"stats", true, show_counters, "VM: exits of each vCPU by reason"},
+	{"stats", true, show_counters, "VM: pages for its tables, exits of each vCPU by reason"},
 	{"dirty", true, dirty, "VM [on|off]: pages written since the last look; its log"},
 	{"mmu", true, mmu, "VM [zap]: what its MMU engine has done; drop all translations"},
 	{"age", true, age, "VM: pages accessed since the last look"},

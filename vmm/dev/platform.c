@@ -224,7 +224,6 @@ static void build_buses(struct platform *p)
 		{RESET_PORT_92, 1, reset_port_92_read, reset_port_92_write, &p->reset},
 		{PIC_SLAVE_PORT, 2, pic_read, pic_write, &p->pic.chip[1]},
 		{LATCH_DMA2_PORT, 32, latch_read, latch_write, &p->dma2},
-		{TESTDEV_LATCH_PORT, TESTDEV_PORTS, testdev_read, testdev_write, &p->testdev},
 		{DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, &p->debug_exit},
 		{UART_COM1_PORT, UART_PORTS, uart_read, uart_write, &p->uart},
 		{DEBUG_CONSOLE_PORT, 1, debug_console_read, debug_console_write, &p->debug_console},
@@ -233,17 +232,27 @@ static void build_buses(struct platform *p)
 		{ACPI_PM_PORT, ACPI_PM_PORTS, acpi_pm_read, acpi_pm_write, &p->acpi_pm},
 		{PCI_ADDRESS_PORT, 4, read_cf8, write_cf8, p},
 		{PCI_DATA_PORT, 4, pci_data_read, pci_data_write, &p->pci},
-		{TESTDEV_IRQ_PORT, TESTDEV_IRQ_LINES, testdev_irq_read, testdev_irq_write,
-		 &p->testdev},
 	};
 	const struct bus_region mmio[] = {
 		{IOAPIC_DEFAULT_BASE, IOAPIC_SIZE, ioapic_read, ioapic_write, &p->ioapic},
-		{TESTDEV_RAM_BASE, TESTDEV_RAM_SIZE, testdev_ram_read, testdev_ram_write,
-		 &p->testdev},
 	};
 
 	add_regions(&p->pio, pio, ARRAY_SIZE(pio));
 	add_regions(&p->mmio, mmio, ARRAY_SIZE(mmio));
+}
+
+static void add_test_device(struct platform *p)
+{
+	const struct bus_region pio[] = {
+		{TESTDEV_LATCH_PORT, TESTDEV_PORTS, testdev_read, testdev_write, &p->testdev},
+		{TESTDEV_IRQ_PORT, TESTDEV_IRQ_LINES, testdev_irq_read, testdev_irq_write,
+		 &p->testdev},
+	};
+	const struct bus_region ram = {TESTDEV_RAM_BASE, TESTDEV_RAM_SIZE, testdev_ram_read,
+				       testdev_ram_write, &p->testdev};
+
+	add_regions(&p->pio, pio, ARRAY_SIZE(pio));
+	add_regions(&p->mmio, &ram, 1);
 }
 
 static void build_interrupts(struct platform *p, const struct platform_config *c)
@@ -323,12 +332,15 @@ struct platform *platform_create(const struct platform_config *c)
 		goto no_memory;
 	p->nr_vcpus = c->nr_vcpus;
 	p->lapic = pages_zalloc(lapic_order(c->nr_vcpus));
-	p->testdev.ram = pages_zalloc(order_of(TESTDEV_RAM_SIZE));
-	if (!p->lapic || !p->testdev.ram)
+	if (c->test_device)
+		p->testdev.ram = pages_zalloc(order_of(TESTDEV_RAM_SIZE));
+	if (!p->lapic || (c->test_device && !p->testdev.ram))
 		goto no_memory;
 	build_interrupts(p, c);
 	build_devices(p, c);
 	build_buses(p);
+	if (c->test_device)
+		add_test_device(p);
 	if (build_fw_cfg(p, c)) {
 		platform_destroy(p);
 		return NULL;

@@ -26,6 +26,7 @@ struct platform_config {
 	const struct dev_host *host;
 	uint64_t ram_bytes; /* total guest RAM */
 	unsigned nr_vcpus;
+	bool test_device; /* there is one */
 	struct timer_queue *const
 		*vcpu_timers;             /* [nr_vcpus]: each vCPU's CPU; [0] also the board's */
 	struct char_sink *serial;         /* where COM1 leads */

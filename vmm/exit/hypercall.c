@@ -81,18 +81,21 @@ static uint64_t result_or_again(struct vcpu *v, int r)
 	return r == -EAGAIN ? again(v) : result_of(r);
 }
 
-/* The calls that are rare. */
-static __cold uint64_t execute_rare(struct vcpu *v, uint64_t number, uint64_t arg)
+/*
+ * The calls for the dirty log. Not for every guest: the log has one user at a time, so a guest that
+ * may use it can keep it from the monitor.
+ */
+static __cold uint64_t execute_dirty(struct vcpu *v, uint64_t number, uint64_t arg)
 {
+	if (!v->vm->config->dirty_log)
+		return HYPERCALL_EPERM;
 	switch (number) {
 	case HYPERCALL_DIRTY_START:
 		return result_or_again(v, dirty_start(v->vm, DIRTY_GUEST));
 	case HYPERCALL_DIRTY_COLLECT:
 		return collect_dirty(v, arg);
-	case HYPERCALL_DIRTY_STOP:
-		return result_or_again(v, dirty_stop(v->vm, DIRTY_GUEST));
 	default:
-		return HYPERCALL_ENOSYS;
+		return result_or_again(v, dirty_stop(v->vm, DIRTY_GUEST));
 	}
 }
 
@@ -109,7 +112,11 @@ uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg)
 		return put_byte(v, arg);
 	case HYPERCALL_CLOCK:
 		return clock_ns();
+	case HYPERCALL_DIRTY_START:
+	case HYPERCALL_DIRTY_COLLECT:
+	case HYPERCALL_DIRTY_STOP:
+		return execute_dirty(v, number, arg);
 	default:
-		return execute_rare(v, number, arg);
+		return HYPERCALL_ENOSYS;
 	}
 }

@@ -39,7 +39,7 @@ static __attribute__((noinline, unused)) void memory_resolve(struct vcpu *v,
 		memory_emulate(v, exit);
 		break;
 	default:
-		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for its page tables at gpa %llx",
+		vm_bug(v, VM_UMBRA_FAULT, "no page left for its page tables at gpa %llx",
 		       (unsigned long long)exit->fault.gpa.v);
 	}
 }

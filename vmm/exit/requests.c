@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/exit/requests.h"
 
+#include <errno.h>
+
 #include "arch/x86/regs.h"
 #include "mm/grace.h"
 #include "vmm/cpu.h"
@@ -25,12 +27,20 @@ static void stop(struct vcpu *v)
 
 /*
  * The vCPU that leaves a root last has its CPU free the root after a grace period. Yield, so that
- * this happens soon.
+ * this happens soon. While obsolete trees have all pages of the VM's account, the vCPU asks again
+ * after the CPU's other vCPUs, which may have to leave such a tree. In between this CPU is
+ * quiescent, as it would be in guest mode: the trees wait for that too.
  */
 static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 {
-	if (mmu_load_root(&v->mmu, &v->virt))
-		vm_bug(v, VM_OUT_OF_MEMORY, "no memory for the root of its page tables");
+	int r = mmu_load_root(&v->mmu, &v->virt);
+
+	if (r == -EAGAIN) {
+		vcpu_request(v, REQ_RELOAD_ROOT | REQ_YIELD);
+		grace_round();
+	} else if (r) {
+		vm_bug(v, VM_UMBRA_FAULT, "no page left for the root of its page tables");
+	}
 	if (grace_is_pending(c->grace))
 		vcpu_request(v, REQ_YIELD);
 }

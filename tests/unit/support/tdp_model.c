@@ -53,7 +53,8 @@ static bool is_logged_dirty(uint64_t gfn)
 	struct memslot *slot = model_slot(gfn);
 	uint64_t i = gfn - slot->base.v;
 
-	return slot->dirty && atomic_load(&slot->dirty[i / 64]) & BIT_ULL(i % 64);
+	return (slot->flags & SLOT_DIRTY_LOG) &&
+	       atomic_load(&slot->dirty[i / 64]) & BIT_ULL(i % 64);
 }
 
 bool model_is_handled(uint64_t gfn)

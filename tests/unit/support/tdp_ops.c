@@ -112,7 +112,7 @@ void op_get_dirty(unsigned id)
 	static uint64_t bitmap[MODEL_BIG / 64];
 	struct memslot *s = slot_by_id(id);
 
-	if (!s->dirty)
+	if (!(s->flags & SLOT_DIRTY_LOG))
 		return;
 	for (uint64_t gfn = s->base.v; gfn < s->base.v + s->nr_pages; gfn++)
 		model[gfn].due = model[gfn].dirty && !model_is_handled(gfn);

@@ -34,6 +34,17 @@ static void make_formats(void)
 	spte_format_fetch_small(&world_format[WORLD_EPT_SMALL]);
 }
 
+void world_fill(struct page_account *a, uint64_t pages)
+{
+	int r;
+
+	account_init(a);
+	do
+		r = account_fill(a, pages);
+	while (r > 0);
+	assert_int_equal(r, 0);
+}
+
 void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_level)
 {
 	make_formats();
@@ -43,7 +54,8 @@ void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_le
 	memset(&world, 0, sizeof(world));
 	world.frames_before = world_free_frames();
 	slots_init(&world.mem);
-	assert_int_equal(tdp_init(&world.tdp, &world.mem, NULL, fmt, max_level), 0);
+	world_fill(&world.account, WORLD_PAGES);
+	assert_int_equal(tdp_init(&world.tdp, &world.mem, NULL, fmt, max_level, &world.account), 0);
 	for (unsigned i = 0; i < WORLD_VCPUS; i++) {
 		tdp_vcpu_init(&world.vcpu[i], &world.tdp);
 		world_reload(i);
@@ -55,6 +67,8 @@ void world_destroy(void)
 	for (unsigned i = 0; i < WORLD_VCPUS; i++)
 		tdp_vcpu_destroy(&world.vcpu[i]);
 	tdp_destroy(&world.tdp);
+	while (!account_drain(&world.account))
+		;
 	slots_destroy(&world.mem);
 	assert_int_equal(world.tdp.tables, 0);
 	assert_int_equal(world_free_frames(), world.frames_before);

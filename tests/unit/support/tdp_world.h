@@ -12,6 +12,7 @@
 #define MIB         (1ull << 20)
 #define GIB         (1ull << 30)
 #define WORLD_VCPUS 2
+#define WORLD_PAGES 2048 /* in the account: more than any test needs that does not say so */
 
 /*
  * The formats that tests run over. In WORLD_EPT_LOG hardware notes what it makes dirty; in those of
@@ -30,6 +31,7 @@ extern struct spte_format world_format[WORLD_FORMATS];
 
 struct world {
 	struct guest_memory mem;
+	struct page_account account;
 	struct tdp tdp;
 	struct tdp_vcpu vcpu[WORLD_VCPUS];
 	hpa_t root[WORLD_VCPUS]; /* what the hardware was given */
@@ -37,6 +39,9 @@ struct world {
 };
 
 extern struct world world;
+
+/* As many pages in `a` as are asked for, in one go. */
+void world_fill(struct page_account *a, uint64_t pages);
 
 /* The calling thread is a CPU inside the hypervisor; `arena` bytes of RAM; the engine is ready. */
 void world_create(uint64_t arena, const struct spte_format *fmt, unsigned max_level);
