@@ -184,8 +184,9 @@ $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
 
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
-$(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h
-$(BUILD)/unit/test_sched: $(SCHED)
+SCHED_FAKED := $(BUILD)/unit/obj/tests/unit/sched/cpus.o
+$(SCHED) $(SCHED_FAKED): HOSTFLAGS += -include tests/unit/support/idle_cpu.h
+$(BUILD)/unit/test_sched $(BUILD)/unit/test_sched_turns: $(SCHED) $(SCHED_FAKED)
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk
