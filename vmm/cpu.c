@@ -40,10 +40,10 @@ __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
 	uint32_t old = atomic_fetch_or(&v->requests, requests);
 
-	/* (A), (F) and (B) of vmm/vcpu.h. Who set these bits before has kicked for them. */
+	/* (A), (F), (G) and (B) of vmm/vcpu.h. Who set these bits before has kicked for them. */
 	if ((old & requests) == requests)
 		return;
-	if (likely(atomic_load(&c->loaded) == v))
+	if (likely(atomic_load(&c->loaded) == v && atomic_load(&v->state) == VCPU_RUNNABLE))
 		vmm_cpu_kick(c);
 	else
 		sched_wake(c, v, requests & ~old);

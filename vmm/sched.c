@@ -300,6 +300,7 @@ static bool preempt(struct vmm_cpu *c, struct vcpu *v)
 	if (c->running && v->group) {
 		charge(c);
 		fair_wake(&c->queue, &v->group->share);
+		v->group->share.is_new = true; /* also if it halted a moment ago, unseen */
 		sooner = fair_end(c) < c->turn_ends;
 	}
 	if (sooner) {
@@ -313,8 +314,7 @@ static bool preempt(struct vmm_cpu *c, struct vcpu *v)
 /* A vCPU that could run before has its place in the queue, and needs no other. */
 static bool is_woken(const struct vcpu *v, uint32_t requests)
 {
-	return (requests & REQ_WAKES) &&
-	       atomic_load_explicit(&v->state, memory_order_relaxed) != VCPU_RUNNABLE;
+	return (requests & REQ_WAKES) && atomic_load(&v->state) != VCPU_RUNNABLE;
 }
 
 void sched_wake(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)

@@ -60,8 +60,8 @@ struct vcpu *sched_pick(struct vmm_cpu *c);
 void sched_put(struct vmm_cpu *c);
 
 /*
- * The vCPU `v` of CPU `c`, which is not loaded there, has these new requests, set before this call.
- * Any CPU, under any lock but a CPU's.
+ * The vCPU `v` of CPU `c`, which is not loaded there, or halted, has these new requests, set before
+ * this call. Any CPU, under any lock but a CPU's.
  */
 void sched_wake(struct vmm_cpu *c, struct vcpu *v, uint32_t requests);
 

@@ -22,12 +22,16 @@
  *
  *	requester				cpu_loop()
  *	requests |= REQ_X	(A)		c->loaded = v		  (E)
- *	if (c->loaded == v)	(F)		cpu mode = CPU_IN_GUEST	  (C)
- *		if (cpu mode ...)  (B)		if (requests) do not enter (D)
+ *	if (c->loaded == v	(F)		cpu mode = CPU_IN_GUEST	  (C)
+ *	    && v can run)	(G)		if (requests) do not enter (D)
+ *		if (cpu mode ...)  (B)
+ *	else sched_wake()			a halt: v->state, then looks at requests
  *
- * E comes before C. If F does not see E, then A is before F, F before E, and E before D: D sees A.
- *So a vCPU that is not loaded at F needs no kick to find the bits; and an idle CPU, which has found
- * nothing that can run before A, gets one whatever is loaded. tests/model/kick.pml.
+ * A vCPU that has halted may still be loaded when another has the next turn: hence G. If G finds
+ * that it can run, and it halts behind that, the look that follows its halt sees A. E comes before
+ *C. If F does not see E, then A is before F, F before E, and E before D: D sees A. So a vCPU that
+ *is not loaded at F needs no kick to find the bits; and an idle CPU, which has found nothing that
+ *can run before A, gets one whatever is loaded. tests/model/kick.pml.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H

@@ -372,6 +372,22 @@ static void requests_to_one_that_waits_disturb_nobody(void **state)
 	assert_int_equal(ipis[1], 2);
 }
 
+/* One that halted is still loaded while the next is picked: a request must not count on its look. */
+static void a_halted_vcpu_may_still_be_loaded(void **state)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(1);
+
+	vcpu[0].pcpu = other[0].pcpu = 1;
+	sched_add(&vcpu[0]);
+	sched_add(&other[0]);
+	atomic_store(&vcpu[0].requests, 0);
+	c->loaded = &vcpu[0];
+	vcpu[0].state = VCPU_HALTED;
+	assert_ptr_equal(sched_pick(c), &other[0]);
+	vcpu_request(&vcpu[0], REQ_EVENT);
+	assert_true(atomic_load(&other[0].requests) & REQ_PREEMPT);
+}
+
 static void a_turn_lasts_a_while(void **state)
 {
 	struct vmm_cpu *c = vmm_this_cpu();
@@ -430,6 +446,8 @@ int main(void)
 						cpus_teardown),
 		cmocka_unit_test_setup_teardown(requests_to_one_that_waits_disturb_nobody,
 						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_halted_vcpu_may_still_be_loaded, cpus_setup,
+						cpus_teardown),
 		cmocka_unit_test_setup_teardown(a_turn_lasts_a_while, cpus_setup, cpus_teardown),
 	};
 
