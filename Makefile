@@ -182,6 +182,9 @@ $(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
 # What the emulator asks for system instructions.
 $(BUILD)/unit/test_insn_callbacks: $(BUILD)/unit/obj/vmm/exit/insn_callbacks.o
 
+# Real mode in the emulator, on a clock that the test's devices move.
+$(BUILD)/unit/test_realmode: $(BUILD)/unit/obj/vmm/exit/realmode.o
+
 # From one vCPU to another, on a CPU whose instructions are functions of the test's.
 $(BUILD)/unit/obj/vmm/vcpu_load.o $(BUILD)/unit/obj/tests/unit/test_vcpu_load.o: HOSTFLAGS += -include tests/unit/support/switch_cpu.h
 $(BUILD)/unit/test_vcpu_load: $(BUILD)/unit/obj/vmm/vcpu_load.o
@@ -203,8 +206,9 @@ $(BUILD)/unit/test_bus_master: $(PCI)
 
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
-$(SCHED) $(BUILD)/unit/obj/tests/unit/test_sched.o: HOSTFLAGS += -include tests/unit/support/idle_cpu.h
-$(BUILD)/unit/test_sched: $(SCHED)
+SCHED_FAKED := $(BUILD)/unit/obj/tests/unit/sched/cpus.o
+$(SCHED) $(SCHED_FAKED): HOSTFLAGS += -include tests/unit/support/idle_cpu.h
+$(BUILD)/unit/test_sched $(BUILD)/unit/test_sched_turns: $(SCHED) $(SCHED_FAKED)
 
 # --- guests, runs and tests ------------------------------------------------------------------
 -include tests/guest/rules.mk

@@ -3,6 +3,7 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
+#include "vmm/sched.h"
 
 static struct vmm_cpu vmm_cpus[CPU_MAX];
 
@@ -36,7 +37,14 @@ void vmm_cpu_reschedule(struct vmm_cpu *c)
 /* Out of line: what it works with is not to occupy registers on the way of an exit. */
 __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 {
-	/* (A) and (B) of vmm/vcpu.h. The CPU that set these bits before has kicked for them. */
-	if ((atomic_fetch_or(&v->requests, requests) & requests) != requests)
-		vmm_cpu_kick(vmm_cpu_by_id(v->pcpu));
+	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
+	uint32_t old = atomic_fetch_or(&v->requests, requests);
+
+	/* (A), (F), (G) and (B) of vmm/vcpu.h. Who set these bits before has kicked for them. */
+	if ((old & requests) == requests)
+		return;
+	if (likely(atomic_load(&c->loaded) == v && atomic_load(&v->state) == VCPU_RUNNABLE))
+		vmm_cpu_kick(c);
+	else
+		sched_wake(c, v, requests & ~old);
 }

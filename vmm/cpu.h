@@ -29,9 +29,15 @@ struct vmm_cpu {
 	_Atomic bool reschedule;       /* see vmm_cpu_reschedule() */
 	struct grace_cpu *grace;       /* const; this CPU's record in mm/grace.h */
 	struct spinlock lock;
-	struct list vcpus;         /* lock; bound to this CPU and not stopped */
+	struct fair_queue queue;   /* lock; of groups of vCPUs, bound to this CPU and not stopped */
 	_Atomic unsigned nr_vcpus; /* lock to write */
-	unsigned id;               /* const */
+	struct vcpu *running;      /* lock; whose turn it is, from sched_pick() to sched_put() */
+	uint64_t turn_began;       /* own CPU; clock_ns() time */
+	uint64_t charged_until;    /* lock; its turn is paid for up to then */
+	uint64_t turn_ends;        /* lock; or earlier */
+	uint64_t others_not_before;   /* own CPU: see TIMER_GAP_NS in vmm/sched.c */
+	_Atomic bool armed_from_afar; /* another CPU has armed a timer here, without a kick */
+	unsigned id;                  /* const */
 };
 
 static inline struct vmm_cpu *vmm_this_cpu(void)
@@ -43,7 +49,8 @@ struct vmm_cpu *vmm_cpu_by_id(unsigned id);
 
 /*
  * Make a CPU look at its requests and timers: an IPI, unless it is in the hypervisor. Does nothing
- * to the calling CPU.
+ * to the calling CPU. What runs there is interrupted, so for anything that a guest can cause as
+ * often as it likes there is vcpu_request().
  */
 void vmm_cpu_kick(struct vmm_cpu *c);
 

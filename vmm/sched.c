@@ -27,19 +27,37 @@ static void timer_irq(unsigned vector)
 }
 
 /*
- * The first deadline of a queue moved: its CPU programs its timer. Another CPU is interrupted
- * whatever it does: it looks at its timers after every interrupt. On this CPU the vCPU that is
- * loaded has it done before its next entry.
+ * Another CPU has armed a timer of CPU `c`. If it is due before that CPU looks at its timers, by
+ * more than the gap, the CPU is interrupted, whatever it does: it looks after every interrupt.
+ * Either way it then looks once more a gap later. So what is armed meanwhile need not interrupt it.
+ * (If it looks between these two calls, it has seen the timer.)
+ */
+static void arm_from_afar(struct vmm_cpu *c)
+{
+	uint64_t due = max(timer_queue_next(&c->timers), clock_ns());
+
+	atomic_store(&c->armed_from_afar, true);
+	if (timer_queue_look_at(&c->timers) - TIMER_GAP_NS <= due)
+		return;
+	if (!atomic_exchange(&c->timer_pending, true))
+		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
+}
+
+/*
+ * A timer is due before its CPU would look: the hardware is programmed anew. On this CPU the vCPU
+ * that is loaded has it done before its next entry.
  */
 static void timer_earlier(struct timer_queue *q)
 {
 	struct vmm_cpu *c = container_of(q, struct vmm_cpu, timers);
 	struct vcpu *v = c->loaded;
-	bool pending = atomic_exchange(&c->timer_pending, true);
 
-	if (c != vmm_this_cpu() && !pending)
-		apic_send_ipi(c->id, IRQ_VECTOR_KICK);
-	else if (c == vmm_this_cpu() && v)
+	if (c != vmm_this_cpu()) {
+		arm_from_afar(c);
+		return;
+	}
+	atomic_store(&c->timer_pending, true);
+	if (v)
 		atomic_fetch_or(&v->requests, REQ_TIMERS);
 }
 
@@ -54,7 +72,7 @@ static void slice_over(struct timer *t)
 static void cpu_init(struct vmm_cpu *c, unsigned id)
 {
 	c->id = id;
-	list_init(&c->vcpus);
+	fair_queue_init(&c->queue);
 	timer_queue_init(&c->timers, timer_earlier);
 	timer_init(&c->slice, &c->timers, slice_over);
 	cpu_by_id(id)->vmm = c;
@@ -69,17 +87,30 @@ void sched_init(void)
 }
 
 /*
+ * Of its time, the VM that runs loses this part at the most to timers of others, which come 4000
+ * times a second at the most.
+ */
+#define OTHERS_PART 32
+
+/*
  * Run the timers, and have the hardware come for the next one not before as much time has passed as
- * these have taken: many guests with short periods may then have half of the CPU for their timers,
- * and never all of it.
+ * these have taken: a guest with short periods may then have half of its time for its timers, and
+ * never all of it.
  */
 static void run_timers(struct vmm_cpu *c)
 {
-	uint64_t from = clock_ns(), to;
+	uint64_t from = clock_ns(), took;
+	struct timer_limits limits = {.at_latest = TIMER_NEVER};
+	bool others = timer_queue_run(&c->timers, from);
 
-	timer_queue_run(&c->timers, from);
-	to = clock_ns();
-	apic_timer_arm_ns(max(timer_queue_next(&c->timers), to + (to - from)));
+	took = clock_ns() - from;
+	if (others)
+		c->others_not_before = from + took + max(TIMER_GAP_NS, took * OTHERS_PART);
+	limits.not_before = from + 2 * took;
+	limits.others_not_before = c->others_not_before;
+	if (atomic_exchange(&c->armed_from_afar, false))
+		limits.at_latest = from + took + TIMER_GAP_NS;
+	apic_timer_arm_ns(timer_queue_plan(&c->timers, &limits));
 }
 
 /* Cleared before the queue is looked at: what is armed after that sets it again. */
@@ -96,12 +127,50 @@ void sched_take_interrupts(struct vmm_cpu *c)
 	console_poll();
 }
 
+static struct sched_group *group_of(struct fair_share *s)
+{
+	return container_of(s, struct sched_group, share);
+}
+
+/* The group of this vCPU's VM, if it has vCPUs here already. The CPU's lock is held, for all here.
+ */
+static struct sched_group *find_group(struct vmm_cpu *c, const struct vm *vm)
+{
+	struct fair_share *s;
+
+	list_for_each (s, &c->queue.shares, link) {
+		struct sched_group *g = group_of(s);
+
+		if (list_first(&g->vcpus, struct vcpu, run_link)->vm == vm)
+			return g;
+	}
+	return NULL;
+}
+
+static void join_group(struct vmm_cpu *c, struct vcpu *v)
+{
+	v->group = find_group(c, v->vm);
+	if (!v->group) {
+		v->group = &v->group_of_first;
+		list_init(&v->group->vcpus);
+		fair_join(&c->queue, &v->group->share, v->vm->config->weight);
+	}
+	list_add_tail(&v->run_link, &v->group->vcpus);
+}
+
+static void leave_group(struct vcpu *v)
+{
+	list_del(&v->run_link);
+	if (list_empty(&v->group->vcpus))
+		fair_leave(&v->group->share);
+}
+
 void sched_add(struct vcpu *v)
 {
 	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
 
 	spin_lock(&c->lock);
-	list_add_tail(&v->run_link, &c->vcpus);
+	join_group(c, v);
 	atomic_fetch_add(&c->nr_vcpus, 1);
 	spin_unlock(&c->lock);
 	atomic_fetch_or(&v->requests, REQ_EVENT);
@@ -114,7 +183,7 @@ void sched_remove(struct vcpu *v)
 	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
 
 	spin_lock(&c->lock);
-	list_del(&v->run_link);
+	leave_group(v);
 	atomic_fetch_sub(&c->nr_vcpus, 1);
 	spin_unlock(&c->lock);
 }
@@ -128,38 +197,158 @@ static bool may_run(struct vcpu *v)
 	return requests || atomic_load_explicit(&v->state, memory_order_relaxed) == VCPU_RUNNABLE;
 }
 
+static struct vcpu *first_ready(struct sched_group *g)
+{
+	struct vcpu *v;
+
+	list_for_each (v, &g->vcpus, run_link) {
+		if (may_run(v))
+			return v;
+	}
+	return NULL;
+}
+
+/* Which VMs want to run. True: there is one. */
+static bool look_who_is_awake(struct vmm_cpu *c)
+{
+	struct fair_share *s;
+	bool any = false;
+
+	list_for_each (s, &c->queue.shares, link) {
+		bool ready = first_ready(group_of(s));
+
+		if (ready)
+			fair_wake(&c->queue, s);
+		else
+			fair_sleep(s);
+		any |= ready;
+	}
+	return any;
+}
+
+/* NULL also if the one that was ready was paused just now: the CPU looks once more before it halts.
+ */
+static struct vcpu *take_next(struct vmm_cpu *c)
+{
+	struct fair_share *s = fair_next(&c->queue);
+	struct vcpu *v = s ? first_ready(group_of(s)) : NULL;
+
+	if (v) {
+		list_del(&v->run_link);
+		list_add_tail(&v->run_link, &v->group->vcpus);
+	}
+	return v;
+}
+
+/* When the turn may end by the virtual times, which are charged up to now. */
+static uint64_t fair_end(struct vmm_cpu *c)
+{
+	uint64_t ns = fair_turn_ns(&c->queue, &c->running->group->share);
+
+	ns = min(ns, SCHED_SLICE_NS);
+	return max(c->turn_began + SCHED_MIN_TURN_NS, c->charged_until + ns);
+}
+
+static void begin_turn(struct vmm_cpu *c, struct vcpu *v)
+{
+	c->running = v;
+	if (!v)
+		return;
+	c->turn_began = c->charged_until = clock_ns();
+	c->turn_ends = fair_end(c);
+}
+
 struct vcpu *sched_pick(struct vmm_cpu *c)
 {
-	struct vcpu *v, *found = NULL;
+	struct vcpu *v;
 
 	spin_lock(&c->lock);
-	list_for_each (v, &c->vcpus, run_link) {
-		if (may_run(v)) {
-			found = v;
-			list_del(&v->run_link);
-			list_add_tail(&v->run_link, &c->vcpus);
-			break;
-		}
+	v = look_who_is_awake(c) ? take_next(c) : NULL;
+	begin_turn(c, v);
+	spin_unlock(&c->lock);
+	/* Timers that were to disturb the last one as little as possible may be this one's own. */
+	if (timer_queue_set_owner(&c->timers, v ? v->vm : NULL))
+		atomic_store(&c->timer_pending, true);
+	return v;
+}
+
+/* Charge for the turn up to now, by the clock of any CPU. */
+static void charge(struct vmm_cpu *c)
+{
+	uint64_t now = clock_ns();
+
+	if (now <= c->charged_until)
+		return;
+	fair_charge(&c->queue, &c->running->group->share, now - c->charged_until);
+	c->charged_until = now;
+}
+
+void sched_put(struct vmm_cpu *c)
+{
+	spin_lock(&c->lock);
+	charge(c);
+	c->running = NULL;
+	spin_unlock(&c->lock);
+}
+
+/* The waker's side of the protocol in vmm/sched.h. True: the CPU is to be kicked. */
+static bool preempt(struct vmm_cpu *c, struct vcpu *v)
+{
+	bool sooner = false;
+
+	spin_lock(&c->lock);
+	if (c->running && v->group) {
+		charge(c);
+		fair_wake(&c->queue, &v->group->share);
+		v->group->share.is_new = true; /* also if it halted a moment ago, unseen */
+		sooner = fair_end(c) < c->turn_ends;
+	}
+	if (sooner) {
+		c->turn_ends = fair_end(c);
+		atomic_fetch_or(&c->running->requests, REQ_PREEMPT);
 	}
 	spin_unlock(&c->lock);
-	return found;
+	return sooner;
+}
+
+/* A vCPU that could run before has its place in the queue, and needs no other. */
+static bool is_woken(const struct vcpu *v, uint32_t requests)
+{
+	return (requests & REQ_WAKES) && atomic_load(&v->state) != VCPU_RUNNABLE;
+}
+
+void sched_wake(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
+{
+	if (atomic_load(&c->mode) == CPU_IDLE || (is_woken(v, requests) && preempt(c, v)))
+		vmm_cpu_kick(c);
 }
 
 bool sched_is_busy(struct vmm_cpu *c)
 {
-	struct vcpu *v;
 	bool work = atomic_load(&c->timer_pending);
 
 	spin_lock(&c->lock);
-	list_for_each (v, &c->vcpus, run_link)
-		work = work || may_run(v);
+	work |= look_who_is_awake(c);
 	spin_unlock(&c->lock);
 	return work;
 }
 
-static uint64_t time_slice_ticks(void)
+static void end_slice_in(struct vmm_cpu *c, struct vcpu *v, uint64_t ns)
 {
-	return SCHED_SLICE_NS / NSEC_PER_MSEC * clock_tsc_khz();
+	c->slice_end = rdtsc() + clock_ns_to_tsc(ns);
+	if (virt_caps.preemption_timer)
+		virt_preempt_at(&v->virt, c->slice_end);
+	else
+		timer_arm(&c->slice, clock_ns() + ns);
+}
+
+static void let_run(struct vmm_cpu *c, struct vcpu *v)
+{
+	c->slice_end = ~0ull;
+	if (virt_caps.preemption_timer)
+		virt_preempt_at(&v->virt, 0);
+	else
+		timer_cancel(&c->slice);
 }
 
 void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
@@ -170,11 +359,21 @@ void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
 	bool sliced = shared || c->has_work || grace_is_pending(c->grace);
 
 	virt_exit_on_pause(&v->virt, shared);
-	c->slice_end = sliced ? rdtsc() + time_slice_ticks() : ~0ull;
-	if (virt_caps.preemption_timer)
-		virt_preempt_at(&v->virt, sliced ? c->slice_end : 0);
-	else if (sliced)
-		timer_arm(&c->slice, clock_ns() + SCHED_SLICE_NS);
+	if (sliced)
+		end_slice_in(c, v, c->turn_ends - c->turn_began);
 	else
-		timer_cancel(&c->slice);
+		let_run(c, v);
+}
+
+void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v)
+{
+	uint64_t end, now = clock_ns();
+
+	spin_lock(&c->lock);
+	end = c->turn_ends;
+	spin_unlock(&c->lock);
+	if (now >= end)
+		vcpu_request(v, REQ_YIELD);
+	else
+		end_slice_in(c, v, end - now);
 }

@@ -15,6 +15,23 @@
  * and ends the run at once), or D sees A. A requester that finds its bits already set at A does
  * not do B: the one that set them does. So a storm of requests causes one kick for each look at
  * the word.
+ *
+ * That kick is for a vCPU that is loaded on its CPU. While another vCPU runs there, perhaps another
+ * VM's, the bits wait until the scheduler picks their vCPU, which it does the sooner, or even at
+ *once, if they wake it (sched_wake(), vmm/sched.h):
+ *
+ *	requester				cpu_loop()
+ *	requests |= REQ_X	(A)		c->loaded = v		  (E)
+ *	if (c->loaded == v	(F)		cpu mode = CPU_IN_GUEST	  (C)
+ *	    && v can run)	(G)		if (requests) do not enter (D)
+ *		if (cpu mode ...)  (B)
+ *	else sched_wake()			a halt: v->state, then looks at requests
+ *
+ * A vCPU that has halted may still be loaded when another has the next turn: hence G. If G finds
+ * that it can run, and it halts behind that, the look that follows its halt sees A. E comes before
+ *C. If F does not see E, then A is before F, F before E, and E before D: D sees A. So a vCPU that
+ *is not loaded at F needs no kick to find the bits; and an idle CPU, which has found nothing that
+ *can run before A, gets one whatever is loaded. tests/model/kick.pml.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -29,6 +46,7 @@
 #include "vmm/dev/apic/lapic.h"
 #include "vmm/emulate/emul_insn.h"
 #include "vmm/event.h"
+#include "vmm/fair.h"
 #include "vmm/mmu.h"
 
 struct vm;
@@ -45,6 +63,10 @@ struct trace;
 #define REQ_TIMERS      (1u << 8)  /* the CPU's timers want to be looked at */
 #define REQ_LOG         (1u << 9)  /* vm->logs_writes has changed */
 #define REQ_OUT         (1u << 10) /* leave guest mode once; nothing else */
+#define REQ_PREEMPT     (1u << 11) /* another VM's vCPU woke: let it run, not too soon */
+
+/* Of these a vCPU wakes, and may preempt another. */
+#define REQ_WAKES (REQ_EVENT | REQ_NMI | REQ_INIT | REQ_STARTUP | REQ_STOP)
 
 /* What is done after each exit of a vCPU, before the exit is handled. */
 #define WATCH_TRACE (1u << 0) /* note it, for debug=exits */
@@ -109,6 +131,12 @@ struct decoded_insn {
 
 #define NR_DECODED_INSNS 64
 
+/* The vCPUs of one VM on one CPU, which share its turns (vmm/sched.h); that CPU's lock. */
+struct sched_group {
+	struct fair_share share;
+	struct list vcpus; /* in turn */
+};
+
 struct vcpu {
 	struct virt_vcpu virt;         /* owner CPU */
 	struct vm *vm;                 /* const */
@@ -139,10 +167,12 @@ struct vcpu {
 	struct vcpu_msrs msr;
 	uint64_t xcr0;
 	uint64_t dr[4];
-	void *fpu; /* XSAVE area while another vCPU has the CPU */
-	struct list run_link;
-	bool emulates_modes; /* const; realmode_is_due() may say yes */
-	uint64_t emulated;   /* instructions of realmode_run() */
+	void *fpu;                         /* XSAVE area while another vCPU has the CPU */
+	struct list run_link;              /* in group->vcpus; its CPU's lock, as the group */
+	struct sched_group *group;         /* its CPU's lock; NULL: it was never on a run queue */
+	struct sched_group group_of_first; /* used if this is its VM's first vCPU on its CPU */
+	bool emulates_modes;               /* const; realmode_is_due() may say yes */
+	uint64_t emulated;                 /* instructions of realmode_run() */
 	uint64_t exits[NR_EXIT_REASONS];
 	struct trace *trace; /* debug=exits; NULL without */
 	uint32_t watch;      /* WATCH_* */

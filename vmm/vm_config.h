@@ -18,6 +18,11 @@
 #define CONFIG_WORD_LEN    64   /* a key=value word, with the NUL */
 #define CONFIG_CMDLINE_LEN 2048 /* a guest's command line, with the NUL */
 
+/* A VM's share of the CPUs, against those of the others there (vmm/fair.h). */
+#define CONFIG_MIN_WEIGHT     1
+#define CONFIG_DEFAULT_WEIGHT 100
+#define CONFIG_MAX_WEIGHT     10000
+
 /* Real mode: in the CPU if it can, or in the emulator (to debug that). */
 enum realmode { REALMODE_AUTO, REALMODE_EMULATE };
 
@@ -55,7 +60,8 @@ struct vm_config {
 	char name[CONFIG_NAME_LEN];
 	bool failed; /* a line about this VM was wrong: do not start it */
 	uint64_t mem_bytes;
-	unsigned vcpus; /* 1..VM_MAX_VCPUS */
+	unsigned vcpus;  /* 1..VM_MAX_VCPUS */
+	unsigned weight; /* CONFIG_MIN_WEIGHT..CONFIG_MAX_WEIGHT */
 	enum realmode realmode;
 	bool large_pages;
 	bool dirty_log;   /* the guest may use its dirty log itself */

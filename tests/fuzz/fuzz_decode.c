@@ -154,7 +154,16 @@ static int system_insn(struct emul_ctx *c)
 	return c->insn.op == OP_HLT ? EMUL_OK : emul_set_fault(c, X86_TRAP_UD, 0);
 }
 
+/* A count of 2^64 is to come to an end. */
+static bool is_time_over(struct emul_ctx *c)
+{
+	static unsigned iterations;
+
+	return ++iterations % 128 == 0;
+}
+
 static const struct emul_ops ops = {
+	.is_time_over = is_time_over,
 	.fetch = fetch,
 	.read = mem_read,
 	.write = mem_write,

@@ -140,6 +140,27 @@ ATTACKS_32 = {"task_trap": None}  # of attack_end32.c
 WITNESS = "build/guest/witness.elf"
 
 
+def witness(*words, expect=False, **limits):
+    """The launcher's options for an innocent neighbour; limits: those of tests/guest/witness.c, late=, share=, gaps=, ms=.
+
+    Limits are for runs with --icount (Bochs always counts): otherwise it measures how busy the machine is. With expect
+    the run ends when the witness has come through, for a neighbour that goes on for ever.
+    """
+    words = " ".join([*words, *(f"{name}={value}" for name, value in limits.items())])
+    return ["--vm", f"--name witness --mem 16M{' --expect unharmed' if expect else ''} {WITNESS} -- {words}"]
+
+
+def measures(target):
+    """The witness's own measures: what it has alone, what a fair neighbour leaves, and that it fails beyond a limit."""
+    alone = ["--icount", "--pcpus", "1", "--mem", "16M", WITNESS, "--"]
+    yield target.job("witness-alone", *alone, f"ms=500 late={target.prompt_us} share=95 gaps=20",
+                     stdout=[r"^ok 1 - life_goes_on", r"^# witness: unharmed"])
+    # As a further guest, whose lines the harness does not take for results of its own.
+    yield target.job("witness-sees-harm", "--icount", "--pcpus", "1", *witness(ms=100, share=101, late=0), HELLO, stdout=[
+        r"^witness\| # witness\.c:\d+: share >=", r"^witness\| # witness\.c:\d+: late <=", r"^witness\| not ok 1 - life_goes_on"],
+                     absent=[r"unharmed"], status=1)
+
+
 def attacks(target):
     """A guest that attacks, and one on the same CPU that must not notice."""
     for way, end in (ATTACKS | ATTACKS_32).items():
@@ -466,7 +487,7 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
-         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, tools)
+         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, tools)
 
 
 def jobs(target):

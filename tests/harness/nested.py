@@ -305,5 +305,5 @@ def target(cpu, parameters=""):
     """The target for a vendor's CPUs, with further parameters for KVM's module, such as npt=0."""
     host = HOSTS[cpu]
     host = dataclasses.replace(host, modules=(*host.modules[:-1], f"{host.modules[-1]} {parameters}".strip()))
-    return NestedTarget(cpu, f"{targets.ALL[cpu].words} {SPARSE}".strip(), seconds=120, patience={"amd": 4, "intel": 10}[cpu], elf=(), steps=(), unfit=(),
+    return NestedTarget(cpu, f"{targets.ALL[cpu].words} {SPARSE}".strip(), seconds=120, prompt_us=0, patience={"amd": 4, "intel": 10}[cpu], elf=(), steps=(), unfit=(),
                         left_out=(), hosts=Hosts(host), known=Known(TABLE, cpu, KINDS))

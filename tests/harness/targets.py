@@ -17,6 +17,7 @@ class Target:
     cpu: str         # as tools/umbra calls it
     words: str       # for the test guests, of what they cannot find out: tests/guest/lib/flaws.h
     seconds: int     # a run's --timeout, if its test does not say
+    prompt_us: int   # when nothing disturbs a guest, its timer comes at most so late (microseconds of counted instructions)
     patience: int    # by the clock, a run may take so many times that (Bochs counts instructions if it can)
     elf: tuple       # kernels that GRUB, too, is given as ELF files, to spare unpacking
     unfit: tuple     # (model that cannot run guests, what Umbra says of it: in the table of features, in the end)
@@ -42,7 +43,7 @@ class Target:
 
 # Loading by the emulator is given the ELF kernel, which spares unpacking; GRUB the bzImage. Unpacking
 # XZ takes 2 to 6 thousand million instructions: seconds in QEMU, minutes in Bochs.
-AMD = Target("amd", "cr3=unchecked", seconds=120, patience=1, elf=(), steps=("phenom",),
+AMD = Target("amd", "cr3=unchecked", seconds=120, prompt_us=30, patience=1, elf=(), steps=("phenom",),
              unfit=(("EPYC,-svm", "SVM +missing .required.", "cannot run guests"),
                     ("EPYC,-npt", "SVM nested paging +missing .* need the shadow MMU", "need the shadow MMU"),
                     ("EPYC,-nx", "NX +missing .required.", "NX feature is missing")),
@@ -50,7 +51,7 @@ AMD = Target("amd", "cr3=unchecked", seconds=120, patience=1, elf=(), steps=("ph
                  ("attack-debug_exceptions", "QEMU 7.2 aborts at a breakpoint on what an interrupt's delivery writes"),
                  ("attack-task_trap", "QEMU 7.2 ignores the T flag of a TSS"),
              ))
-INTEL = Target("intel", "", seconds=120, patience=4, elf=("686", "686-pae"),
+INTEL = Target("intel", "", seconds=120, prompt_us=200, patience=4, elf=("686", "686-pae"),
                unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"),
                left_out=(
@@ -69,7 +70,7 @@ INTEL = Target("intel", "", seconds=120, patience=4, elf=("686", "686-pae"),
 
 # The second AMD machine: unlike QEMU's CPU it refuses what a real one refuses, so that guests write control
 # registers and MSRs without exits, and it tells the next RIP. What needs neither is left to the first.
-RYZEN = Target("amd", "step=late intinfo=stale", seconds=120, patience=4, elf=(), unfit=(), steps=(),
+RYZEN = Target("amd", "step=late intinfo=stale", seconds=120, prompt_us=200, patience=4, elf=(), unfit=(), steps=(),
                launcher=("--emulator", "bochs"),
                left_out=(
                    ("(attack_end|triplefault).*", "Bochs 2.7 stops at a guest's triple fault"),

@@ -131,6 +131,7 @@ void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 void vm_vcpu_stopped(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
+void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}
 void vcpu_unload(struct vcpu *v) {}
 void vcpu_clear_dr(void) {}

@@ -86,6 +86,7 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 void vm_vcpu_stopped(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}
+void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v) {}
 void vcpu_unload(struct vcpu *v) {}
 void vcpu_clear_dr(void) {}
 void dirty_switch_cpu_log(struct vcpu *v) {}

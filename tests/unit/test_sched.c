@@ -6,166 +6,29 @@
 #include <asm/prctl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "arch/x86/apic.h"
-#include "arch/x86/irq.h"
-#include "mm/grace.h"
-#include "tests/unit/support/clock.h"
+#include "tests/unit/sched/cpus.h"
 #include "tests/unit/support/fake_virt.h"
-#include "tests/unit/support/host.h"
-#include "vmm/control/cpu_loop.h"
-#include "vmm/control/work.h"
-#include "vmm/exit/loop.h"
-#include "vmm/sched.h"
-#include "vmm/vcpu_load.h"
-#include "vmm/vm.h"
-
-/* ---- the machine ---- */
-
-static struct cpu cpus[2];
-static unsigned ipis[2];
-static uint64_t armed;
-
-unsigned cpu_count(void)
-{
-	return 2;
-}
-
-struct cpu *cpu_by_id(unsigned id)
-{
-	return &cpus[id];
-}
-
-void apic_send_ipi(unsigned cpu, unsigned vector)
-{
-	assert_int_equal(vector, IRQ_VECTOR_KICK);
-	ipis[cpu]++;
-}
-
-void apic_timer_arm_ns(uint64_t deadline_ns)
-{
-	armed = deadline_ns;
-}
-
-void apic_timer_fired(void) {}
-
-static irq_handler_t kick;
-
-void irq_register(unsigned vector, irq_handler_t handler)
-{
-	if (vector == IRQ_VECTOR_KICK)
-		kick = handler;
-}
-
-/* ---- the rest of the vmm ---- */
-
-static struct vm vm = {.name = "vm"};
-static struct vcpu vcpu[3];
-static jmp_buf in_guest;
-static struct vcpu *running;
-
-void loop_run(struct vmm_cpu *c, struct vcpu *v)
-{
-	running = v;
-	longjmp(in_guest, 1);
-}
-
-void vcpu_load(struct vcpu *v)
-{
-	vmm_this_cpu()->loaded = v;
-}
-
-static void (*at_work)(void); /* what happens to come while the CPU looks for work */
-static bool work_pending;
-
-bool work_do(void)
-{
-	if (at_work)
-		at_work();
-	return work_pending;
-}
-
-bool work_is_pending(void)
-{
-	return work_pending;
-}
-
-static unsigned halts, openings;
-static void (*interrupt)(void);
-
-/* The halt ends by an interrupt, which makes a vCPU runnable. */
-void test_wait_for_interrupt(void)
-{
-	halts++;
-	interrupt();
-}
-
-void test_take_interrupts(void)
-{
-	openings++;
-	if (interrupt)
-		interrupt();
-}
-
-void console_poll(void) {}
-
-/* This CPU's next turn, up to where a vCPU runs. */
-static struct vcpu *turn(void)
-{
-	if (!setjmp(in_guest))
-		cpu_loop();
-	return running;
-}
 
 static void nothing(struct grace_head *head) {}
 
-static int setup(void **state)
-{
-	memset(cpus, 0, sizeof(cpus));
-	memset(vcpu, 0, sizeof(vcpu));
-	memset(ipis, 0, sizeof(ipis));
-	halts = openings = 0;
-	interrupt = at_work = NULL;
-	work_pending = false;
-	for (unsigned i = 0; i < 2; i++)
-		cpus[i] = (struct cpu){.self = &cpus[i], .id = i};
-	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[0]);
-	clock_set_ns(1000000);
-	for (unsigned i = 0; i < 2; i++)
-		memset(vmm_cpu_by_id(i), 0, sizeof(struct vmm_cpu));
-	sched_init();
-	vmm_this_cpu()->grace = grace_cpu();
-	grace_exit_guest(grace_cpu());
-	for (unsigned i = 0; i < ARRAY_SIZE(vcpu); i++) {
-		vcpu[i] = (struct vcpu){.vm = &vm, .id = i};
-		list_init(&vcpu[i].run_link);
-	}
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	grace_drain();
-	grace_enter_guest(grace_cpu());
-	return 0;
-}
-
 static void idle_or_running_cpus_are_kicked(void **state)
 {
-	struct vmm_cpu *other = vmm_cpu_by_id(1);
+	struct vmm_cpu *c = vmm_cpu_by_id(1);
 
 	vcpu[0].pcpu = 1;
+	c->loaded = &vcpu[0];
 	vcpu_request(&vcpu[0], REQ_EVENT);
 	assert_int_equal(ipis[1], 0); /* busy: it will look */
-	other->mode = CPU_IN_GUEST;
+	c->mode = CPU_IN_GUEST;
 	vcpu_request(&vcpu[0], REQ_NMI);
-	other->mode = CPU_IDLE;
+	c->mode = CPU_IDLE;
+	c->loaded = NULL;
 	vcpu_request(&vcpu[0], REQ_FLUSH);
 	assert_int_equal(ipis[1], 2);
 	vcpu_request(&vcpu[1], REQ_EVENT); /* on this CPU */
@@ -186,11 +49,12 @@ static void a_cpu_that_interrupts_itself_looks_for_nmis(void **state)
 	assert_int_equal(vcpu[0].requests, REQ_EVENT);
 }
 
-/* Guests can send interrupts without end to a vCPU whose CPU is busy with another VM. */
+/* Guests can send interrupts without end to a vCPU. */
 static void a_storm_of_requests_is_one_kick(void **state)
 {
 	vcpu[0].pcpu = 1;
 	vmm_cpu_by_id(1)->mode = CPU_IN_GUEST;
+	vmm_cpu_by_id(1)->loaded = &vcpu[0];
 	for (unsigned i = 0; i < 1000; i++)
 		vcpu_request(&vcpu[0], REQ_NMI);
 	assert_int_equal(ipis[1], 1);
@@ -204,13 +68,13 @@ static void a_storm_of_requests_is_one_kick(void **state)
 /* A vCPU that runs alone has no time slice; one that comes later must get its turn all the same. */
 static void a_new_vcpu_interrupts_one_that_ran_alone(void **state)
 {
-	struct vmm_cpu *other = vmm_cpu_by_id(1);
+	struct vmm_cpu *c = vmm_cpu_by_id(1);
 
 	vcpu[0].pcpu = vcpu[1].pcpu = 1;
 	sched_add(&vcpu[0]);
-	other->loaded = &vcpu[0];
+	c->loaded = &vcpu[0];
 	atomic_store(&vcpu[0].requests, 0);
-	other->mode = CPU_IN_GUEST;
+	c->mode = CPU_IN_GUEST;
 	/* Something may be on its way to the new one already. */
 	atomic_store(&vcpu[1].requests, REQ_EVENT);
 	sched_add(&vcpu[1]);
@@ -270,11 +134,14 @@ static void paused_vcpus_get_no_turn(void **state)
 {
 	sched_add(&vcpu[0]);
 	sched_add(&vcpu[1]);
-	vcpu[1].vm = &(struct vm){.paused = true};
+	sched_add(&other[0]);
+	others[0].paused = true;
 	assert_ptr_equal(turn(), &vcpu[0]);
-	assert_ptr_equal(turn(), &vcpu[0]);
-	vcpu_request(&vcpu[1], REQ_STOP);
 	assert_ptr_equal(turn(), &vcpu[1]);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	clock_advance_ns(1000000);
+	vcpu_request(&other[0], REQ_STOP);
+	assert_ptr_equal(turn(), &other[0]);
 }
 
 static void wake(void)
@@ -368,29 +235,220 @@ static void a_timer_of_another_cpu_is_one_interrupt(void **state)
 	assert_true(vmm_cpu_by_id(1)->timer_pending);
 }
 
+/* CPU 1 looks at its timers, after a kick or because its own timer came. */
+static uint64_t other_cpu_looks(void)
+{
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[1]);
+	atomic_store(&vmm_cpu_by_id(1)->timer_pending, true);
+	sched_run_timers(vmm_cpu_by_id(1));
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[0]);
+	return armed;
+}
+
+static void fire_once(struct timer *t)
+{
+	fired++;
+}
+
+/* However a guest arms and disarms the board's timers from another CPU: a second of it. */
+static void storms_of_timers_are_bounded(void **state)
+{
+	uint64_t from = clock_ns(), end = from + NSEC_PER_SEC, looks = 0, late = 0, next,
+		 due = ~0ull;
+	struct timer t;
+
+	timer_init(&t, &vmm_cpu_by_id(1)->timers, fire_once);
+	fired = 0;
+	next = other_cpu_looks();
+	for (unsigned way = 0; clock_ns() < end; way++) {
+		uint64_t now = clock_ns(), kicks = ipis[1];
+		/* Later each time, earlier each time, at once, and anything. */
+		uint64_t at[] = {end + way, end - (way * 1000) % NSEC_PER_SEC, now,
+				 now + (uint64_t)rand() % NSEC_PER_MSEC};
+
+		timer_arm(&t, at[way / 1000 % 4]);
+		due = max(at[way / 1000 % 4], now);
+		clock_advance_ns(2000);
+		if (ipis[1] == kicks && clock_ns() < next)
+			continue;
+		looks++;
+		late = max(late, due < clock_ns() ? clock_ns() - due : 0);
+		next = other_cpu_looks();
+	}
+	assert_in_range(fired, 100, 10000);
+	assert_true(late <= TIMER_GAP_NS + 4000);
+	assert_in_range(looks, 100, NSEC_PER_SEC / TIMER_GAP_NS + 100);
+	assert_in_range(ipis[1], 1, looks);
+}
+
+/* One that is armed in peace comes in time, and costs one kick and one look more. */
+static void a_timer_from_afar_comes_in_time(void **state)
+{
+	struct timer t;
+
+	timer_init(&t, &vmm_cpu_by_id(1)->timers, fire_once);
+	assert_int_equal(other_cpu_looks(), TIMER_NEVER);
+	timer_arm(&t, clock_ns() + 100 * NSEC_PER_MSEC);
+	assert_int_equal(ipis[1], 1);
+	assert_int_equal(other_cpu_looks(), clock_ns() + TIMER_GAP_NS);
+	clock_advance_ns(TIMER_GAP_NS);
+	assert_int_equal(other_cpu_looks(), t.deadline_ns);
+	timer_arm(&t, t.deadline_ns + 1); /* later: no news */
+	assert_int_equal(ipis[1], 1);
+	clock_advance_ns(100 * NSEC_PER_MSEC);
+	fired = 0;
+	other_cpu_looks();
+	assert_int_equal(fired, 1);
+}
+
+/* A halted guest with a short period must not take the time of the one that runs. */
+static void timers_of_others_wait_a_little(void **state)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+	struct timer mine, theirs;
+
+	sched_add(&vcpu[0]);
+	sched_add(&other[0]);
+	other[0].state = VCPU_HALTED;
+	atomic_store(&other[0].requests, 0);
+	timer_init(&mine, &c->timers, fire_once);
+	timer_init(&theirs, &c->timers, fire_once);
+	mine.owner = &vm;
+	theirs.owner = &others[0];
+	assert_ptr_equal(turn(), &vcpu[0]);
+	timer_arm(&theirs, clock_ns());
+	sched_run_timers(c);
+	timer_arm(&theirs, clock_ns() + 20000);
+	sched_run_timers(c);
+	assert_int_equal(armed, clock_ns() + TIMER_GAP_NS);
+	timer_arm(&mine, clock_ns() + 30000); /* its own are not held back */
+	sched_run_timers(c);
+	assert_int_equal(armed, clock_ns() + 30000);
+	timer_cancel(&mine);
+	/* In the other's turn it is the other way round. */
+	other[0].state = VCPU_RUNNABLE;
+	vcpu[0].state = VCPU_HALTED;
+	atomic_store(&vcpu[0].requests, 0);
+	assert_ptr_equal(turn(), &other[0]);
+	sched_run_timers(c);
+	assert_int_equal(armed, theirs.deadline_ns);
+}
+
+/* INIT and SIPI in turn, interrupts, NMIs: to a vCPU whose CPU is busy with another VM. */
+static void requests_to_one_that_waits_disturb_nobody(void **state)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(1);
+
+	vcpu[0].pcpu = other[0].pcpu = 1;
+	sched_add(&other[0]);
+	assert_ptr_equal(sched_pick(c), &other[0]);
+	c->loaded = &other[0];
+	c->mode = CPU_IN_GUEST;
+	sched_add(&vcpu[0]);
+	ipis[1] = 0;
+	atomic_store(&vcpu[0].requests, 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		atomic_fetch_and(&vcpu[0].requests, ~(uint32_t)REQ_STARTUP);
+		vcpu_request(&vcpu[0], REQ_INIT);
+		vcpu_request(&vcpu[0], REQ_STARTUP);
+		vcpu_request(&vcpu[0], REQ_EVENT | REQ_NMI);
+	}
+	assert_int_equal(ipis[1], 0); /* it could run before */
+	atomic_store(&vcpu[0].requests, 0);
+	atomic_store(&vcpu[0].state, VCPU_WAIT_FOR_SIPI);
+	vcpu_request(&vcpu[0], REQ_FLUSH); /* nothing that wakes it */
+	assert_int_equal(ipis[1], 0);
+	/* It wakes, and the turn of the other ends earlier: one kick. */
+	for (unsigned i = 0; i < 1000; i++) {
+		atomic_store(&vcpu[0].requests, 0);
+		vcpu_request(&vcpu[0], REQ_STARTUP);
+	}
+	assert_int_equal(ipis[1], 1);
+	assert_true(atomic_load(&other[0].requests) & REQ_PREEMPT);
+	assert_int_equal(c->turn_ends, clock_ns() + SCHED_MIN_TURN_NS);
+	/* An idle CPU gets its kick always. */
+	c->mode = CPU_IDLE;
+	vcpu_request(&vcpu[0], REQ_NMI);
+	assert_int_equal(ipis[1], 2);
+}
+
+/* One that halted is still loaded while the next is picked: a request must not count on its look. */
+static void a_halted_vcpu_may_still_be_loaded(void **state)
+{
+	struct vmm_cpu *c = vmm_cpu_by_id(1);
+
+	vcpu[0].pcpu = other[0].pcpu = 1;
+	sched_add(&vcpu[0]);
+	sched_add(&other[0]);
+	atomic_store(&vcpu[0].requests, 0);
+	c->loaded = &vcpu[0];
+	vcpu[0].state = VCPU_HALTED;
+	assert_ptr_equal(sched_pick(c), &other[0]);
+	vcpu_request(&vcpu[0], REQ_EVENT);
+	assert_true(atomic_load(&other[0].requests) & REQ_PREEMPT);
+}
+
+static void a_turn_lasts_a_while(void **state)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+
+	sched_add(&other[0]);
+	sched_add(&other[1]);
+	other[1].state = VCPU_HALTED;
+	atomic_store(&other[1].requests, 0);
+	assert_ptr_equal(turn(), &other[0]);
+	assert_int_equal(c->slice.deadline_ns, c->turn_began + SCHED_SLICE_NS);
+	atomic_store(&other[0].requests, 0);
+	clock_advance_ns(100000);
+	vcpu_request(&other[1], REQ_EVENT);
+	assert_int_equal(atomic_load(&other[0].requests), REQ_PREEMPT);
+	sched_shorten_turn(c, &other[0]);
+	assert_int_equal(c->slice.deadline_ns, c->turn_began + SCHED_MIN_TURN_NS);
+	assert_false(atomic_load(&other[0].requests) & REQ_YIELD);
+	clock_advance_ns(SCHED_MIN_TURN_NS);
+	sched_shorten_turn(c, &other[0]);
+	assert_true(atomic_load(&other[0].requests) & REQ_YIELD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(idle_or_running_cpus_are_kicked, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_cpu_that_interrupts_itself_looks_for_nmis, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_storm_of_requests_is_one_kick, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_new_vcpu_interrupts_one_that_ran_alone, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(vcpus_take_turns, setup, teardown),
-		cmocka_unit_test_setup_teardown(calls_after_a_grace_period_get_their_turn, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(background_work_gets_its_turn, setup, teardown),
-		cmocka_unit_test_setup_teardown(paused_vcpus_get_no_turn, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_idle_cpu_halts_until_an_interrupt, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(interrupts_come_in_while_there_is_work, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_reschedule_before_the_load_is_not_lost, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(timers_leave_time_for_the_guests, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_timer_of_another_cpu_is_one_interrupt, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(idle_or_running_cpus_are_kicked, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_cpu_that_interrupts_itself_looks_for_nmis,
+						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_storm_of_requests_is_one_kick, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_new_vcpu_interrupts_one_that_ran_alone,
+						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(vcpus_take_turns, cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(calls_after_a_grace_period_get_their_turn,
+						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(background_work_gets_its_turn, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(paused_vcpus_get_no_turn, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(an_idle_cpu_halts_until_an_interrupt, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(interrupts_come_in_while_there_is_work, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_reschedule_before_the_load_is_not_lost,
+						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(timers_leave_time_for_the_guests, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_timer_of_another_cpu_is_one_interrupt, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(storms_of_timers_are_bounded, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_timer_from_afar_comes_in_time, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(timers_of_others_wait_a_little, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(requests_to_one_that_waits_disturb_nobody,
+						cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_halted_vcpu_may_still_be_loaded, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_turn_lasts_a_while, cpus_setup, cpus_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

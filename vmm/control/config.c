@@ -193,6 +193,19 @@ static const char *parse_vcpus(struct line *l, const char *val)
 	return NULL;
 }
 
+static const char *parse_weight(struct line *l, const char *val)
+{
+	uint64_t n;
+
+	static_assert(CONFIG_MIN_WEIGHT == 1 && CONFIG_MAX_WEIGHT == 10000, "the text says so");
+	if (!parse_number(val, &n))
+		return "not a number";
+	if (n < CONFIG_MIN_WEIGHT || n > CONFIG_MAX_WEIGHT)
+		return "not in 1 to 10000";
+	l->vm->weight = (unsigned)n;
+	return NULL;
+}
+
 static const char *parse_mmu(struct line *l, const char *val)
 {
 	static const char *const names[] = {"auto", "tdp", "shadow", NULL};
@@ -324,6 +337,7 @@ static const struct key keys[] = {
 	{"vm", P_ANY, parse_vm},
 	{"mem", P_BOOT, parse_mem},
 	{"vcpus", P_BOOT, parse_vcpus},
+	{"weight", P_BOOT, parse_weight},
 	{"mmu", P_BOOT, parse_mmu},
 	{"realmode", P_BOOT, parse_realmode},
 	{"proto", P_BOOT, parse_proto},
@@ -356,6 +370,7 @@ static struct vm_config *add_vm(struct config *c, struct word name)
 	vm = &c->vm[c->nr_vms++];
 	*vm = (struct vm_config){.mem_bytes = CONFIG_DEFAULT_MEM,
 				 .vcpus = 1,
+				 .weight = CONFIG_DEFAULT_WEIGHT,
 				 .large_pages = true,
 				 .mode = BOOT_PROT32};
 	memset(&vm->cpus, 0xff, sizeof(vm->cpus));

@@ -266,6 +266,14 @@ static void build_interrupts(struct platform *p, const struct platform_config *c
 	pic_init(&p->pic, &intr);
 }
 
+static void own_timers(struct platform *p, const void *vm)
+{
+	p->pit.timer.owner = vm;
+	p->rtc.timer.owner = vm;
+	p->uart.timer.owner = vm;
+	p->acpi_pm.timer.owner = vm;
+}
+
 static void build_devices(struct platform *p, const struct platform_config *c)
 {
 	struct timer_queue *q = c->vcpu_timers[0];
@@ -277,6 +285,7 @@ static void build_devices(struct platform *p, const struct platform_config *c)
 	rtc_init(&p->rtc, c->unix_time, c->ram_bytes, &irq8, q, &p->lock);
 	uart_init(&p->uart, c->serial, &irq4, q, &p->lock);
 	acpi_pm_init(&p->acpi_pm, c->host, c->vm, &irq9, q, &p->lock);
+	own_timers(p, c->vm);
 	reset_init(&p->reset, c->host, c->vm, &irq1);
 	pci_init(&p->pci);
 	p->debug_exit = (struct debug_exit){.host = c->host, .vm = c->vm};

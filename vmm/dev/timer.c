@@ -15,6 +15,8 @@ void timer_queue_init(struct timer_queue *q, void (*earlier)(struct timer_queue 
 	spin_init(&q->lock);
 	list_init(&q->timers);
 	q->running = false;
+	q->look_at = TIMER_NEVER;
+	q->owner = NULL;
 	q->earlier = earlier;
 }
 
@@ -24,6 +26,7 @@ void timer_init(struct timer *t, struct timer_queue *q, void (*fire)(struct time
 	list_init(&t->link);
 	t->deadline_ns = TIMER_NEVER;
 	t->is_shut = false;
+	t->owner = NULL;
 	t->fire = fire;
 }
 
@@ -45,17 +48,17 @@ static void insert(struct timer_queue *q, struct timer *t)
 void timer_arm(struct timer *t, uint64_t deadline_ns)
 {
 	struct timer_queue *q = t->queue;
-	bool first;
+	bool news;
 
 	spin_lock(&q->lock);
 	list_del(&t->link);
 	t->deadline_ns = likely(!t->is_shut) ? deadline_ns : TIMER_NEVER;
 	if (t->deadline_ns != TIMER_NEVER)
 		insert(q, t);
-	first = q->timers.next == &t->link && !q->running;
+	news = t->deadline_ns < q->look_at && !q->running;
 	spin_unlock(&q->lock);
 
-	if (first)
+	if (news)
 		q->earlier(q);
 }
 
@@ -92,26 +95,73 @@ uint64_t timer_queue_next(struct timer_queue *q)
 	return next;
 }
 
-/* Move all timers due at `now_ns` to `due`. The lock is held. */
-static void take_due(struct timer_queue *q, struct list *due, uint64_t now_ns)
+uint64_t timer_queue_look_at(struct timer_queue *q)
+{
+	uint64_t at;
+
+	spin_lock(&q->lock);
+	at = q->look_at;
+	spin_unlock(&q->lock);
+	return at;
+}
+
+/* Is it one that may wait a little, lest it disturb the VM that runs? */
+static bool is_of_others(const struct timer_queue *q, const struct timer *t)
+{
+	return q->owner && t->owner && t->owner != q->owner;
+}
+
+uint64_t timer_queue_plan(struct timer_queue *q, const struct timer_limits *limits)
+{
+	uint64_t look = limits->at_latest, at;
+	struct timer *t;
+	bool others;
+
+	spin_lock(&q->lock);
+	list_for_each (t, &q->timers, link) {
+		others = is_of_others(q, t);
+		at = max(t->deadline_ns, others ? limits->others_not_before : limits->not_before);
+		look = min(look, at);
+		if (!others) /* those behind it are due later */
+			break;
+	}
+	q->look_at = look;
+	spin_unlock(&q->lock);
+	return look;
+}
+
+bool timer_queue_set_owner(struct timer_queue *q, const void *owner)
+{
+	bool change = q->owner != owner;
+
+	q->owner = owner;
+	return change;
+}
+
+/* Move all timers due at `now_ns` to `due`. True: some are of others. The lock is held. */
+static bool take_due(struct timer_queue *q, struct list *due, uint64_t now_ns)
 {
 	struct timer *t, *tmp;
+	bool others = false;
 
 	list_for_each_safe (t, tmp, &q->timers, link) {
 		if (t->deadline_ns > now_ns)
 			break;
+		others |= is_of_others(q, t);
 		list_del(&t->link);
 		list_add_tail(&t->link, due);
 	}
+	return others;
 }
 
-void timer_queue_run(struct timer_queue *q, uint64_t now_ns)
+bool timer_queue_run(struct timer_queue *q, uint64_t now_ns)
 {
 	struct list due = LIST_INIT(due);
+	bool others;
 
 	spin_lock(&q->lock);
 	q->running = true;
-	take_due(q, &due, now_ns);
+	others = take_due(q, &due, now_ns);
 	while (!list_empty(&due)) {
 		struct timer *t = list_first(&due, struct timer, link);
 
@@ -123,4 +173,5 @@ void timer_queue_run(struct timer_queue *q, uint64_t now_ns)
 	}
 	q->running = false;
 	spin_unlock(&q->lock);
+	return others;
 }

@@ -71,6 +71,11 @@ struct emul_ops {
 	/* Ports, which the code may use. size: 1, 2, 4 bytes. */
 	int (*pio_in)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val);
 	int (*pio_out)(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val);
+	/*
+	 * Asked after each iteration of a repeated string instruction: has the emulation taken so
+	 * long that the rest is to wait? NULL: never.
+	 */
+	bool (*is_time_over)(struct emul_ctx *c);
 	/* Fill in c->seg[seg]; called for a segment that is not in c->segs_known. */
 	void (*get_segment)(struct emul_ctx *c, enum seg seg);
 

@@ -49,9 +49,6 @@ static int check_port(struct emul_ctx *c, uint16_t port, unsigned size)
 
 /* --- string instructions ------------------------------------------------------------- */
 
-/* Iterations before the caller gets a chance to take an interrupt. */
-#define MAX_ITERATIONS 128
-
 static uint64_t index_of(const struct emul_ctx *c, enum gpr reg)
 {
 	return cut_address(c, c->gpr[reg]);
@@ -227,16 +224,22 @@ static bool is_condition_met(const struct emul_ctx *c)
 	return !(c->rflags & RFLAGS_ZF) == !!(i->prefixes & EMUL_PFX_REP);
 }
 
+/* Between two iterations: a debugger steps through them, and an interrupt may wait. */
+static bool is_to_pause(struct emul_ctx *c)
+{
+	return (c->rflags & RFLAGS_TF) || (c->ops->is_time_over && c->ops->is_time_over(c));
+}
+
 /* MOVS STOS LODS CMPS SCAS INS OUTS. */
 int emul_exec_string(struct emul_ctx *c)
 {
-	unsigned budget = c->rflags & RFLAGS_TF ? 1 : MAX_ITERATIONS;
+	bool pause = false;
 	int err;
 
 	if (!(c->insn.prefixes & (EMUL_PFX_REP | EMUL_PFX_REPNE)))
 		return iterate(c);
 	while (index_of(c, GPR_RCX) != 0) {
-		if (budget-- == 0)
+		if (pause)
 			return EMUL_AGAIN;
 		err = iterate(c);
 		if (err)
@@ -244,6 +247,7 @@ int emul_exec_string(struct emul_ctx *c)
 		emul_reg_write(c, GPR_RCX, c->insn.adsize, c->gpr[GPR_RCX] - 1);
 		if (is_condition_met(c))
 			break;
+		pause = is_to_pause(c);
 	}
 	return EMUL_OK;
 }

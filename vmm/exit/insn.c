@@ -19,6 +19,11 @@ static void get_segment(struct emul_ctx *c, enum seg seg)
 	c->segs_known |= BIT(seg);
 }
 
+static bool is_time_over(struct emul_ctx *c)
+{
+	return insn_is_time_over(insn_ctx_of(c));
+}
+
 static const struct emul_ops ops = {
 	.fetch = insn_fetch,
 	.read = insn_read,
@@ -26,6 +31,7 @@ static const struct emul_ops ops = {
 	.cmpxchg = insn_cmpxchg,
 	.pio_in = insn_pio_in,
 	.pio_out = insn_pio_out,
+	.is_time_over = is_time_over,
 	.get_segment = get_segment,
 	.is_amd = insn_is_amd,
 	.cr_read = insn_cr_read,
@@ -66,7 +72,9 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 	ic->v = v;
 	ic->paging_current = false;
 	ic->halt = false;
-	ic->device = false;
+	ic->device = ic->used_device = false;
+	ic->steps = 0;
+	ic->until_ns = 0;
 	ic->fault_error = 0;
 	c->ops = &ops;
 	c->gpr = v->virt.gpr;

@@ -7,8 +7,22 @@
 #ifndef VMM_EXIT_INSN_CTX_H
 #define VMM_EXIT_INSN_CTX_H
 
+#include "lib/clock.h"
 #include "vmm/emulate/emulate.h"
 #include "vmm/vm.h"
+
+/*
+ * An instruction in the emulator, or a batch of them, is interrupted after so much time, at the
+ * next place where that is possible: behind an instruction, or behind an iteration of a repeated
+ * one. Then the CPU takes its interrupts, and ends the time slice if it is over. It is a time and
+ * no number, because what a device does for one access may take a thousand times as long as a
+ * copied byte.
+ */
+#define INSN_TIME_NS (50 * NSEC_PER_USEC)
+
+/* The clock is looked at after so many instructions or iterations, and after each that used a
+ * device. */
+#define INSN_CLOCK_STEPS 8
 
 struct insn_ctx {
 	struct emul_ctx ctx;
@@ -17,6 +31,9 @@ struct insn_ctx {
 	bool mode_changed;    /* the instruction wrote what makes the mode: insn_update_mode() */
 	bool halt;            /* ... it was HLT, to be acted on once it is committed */
 	bool device;          /* `fault_gpa` is not RAM */
+	bool used_device;     /* since the last look at the clock ... */
+	uint8_t steps;        /* ... and so many instructions or iterations */
+	uint64_t until_ns;    /* clock_ns() time; 0: nobody has looked at the clock yet */
 	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
 	gpa_t fault_gpa;
 	struct virt_insn_state state; /* as the instruction found it */
@@ -53,6 +70,12 @@ bool insn_finish(struct insn_ctx *ic, int result);
 
 /* Queue the exception that an instruction ended with. */
 void insn_inject(struct vcpu *v, const struct emul_fault *f);
+
+/* An instruction, or an iteration of one, is done: has all this taken INSN_TIME_NS? */
+bool insn_is_time_over(struct insn_ctx *ic);
+
+/* The same, by a look at the clock; the first look, if there was none, starts the time. */
+bool insn_look_at_clock(struct insn_ctx *ic);
 
 /* Linear to guest-physical, with the rights that PFERR_* and WALK_* of `access` need; or a #PF. */
 int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa);

@@ -181,8 +181,11 @@ static uint64_t get(const void *buf, unsigned size)
 	return val;
 }
 
-static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
+static void mmio_read(struct insn_ctx *ic, gpa_t gpa, char *buf, unsigned len)
 {
+	struct vcpu *v = ic->v;
+
+	ic->used_device = true;
 	for (;;) {
 		unsigned n = piece(len);
 
@@ -195,8 +198,11 @@ static void mmio_read(struct vcpu *v, gpa_t gpa, char *buf, unsigned len)
 	}
 }
 
-static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
+static void mmio_write(struct insn_ctx *ic, gpa_t gpa, const char *buf, unsigned len)
 {
+	struct vcpu *v = ic->v;
+
+	ic->used_device = true;
 	for (;;) {
 		unsigned n = piece(len);
 
@@ -211,27 +217,27 @@ static void mmio_write(struct vcpu *v, gpa_t gpa, const char *buf, unsigned len)
 
 int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
 {
-	struct vcpu *v = insn_ctx_of(c)->v;
+	struct insn_ctx *ic = insn_ctx_of(c);
 	gpa_t gpa;
 	int r = translate(c, gva, access, &gpa);
 
 	if (r || (access & EMUL_ACC_PROBE))
 		return r;
-	if (is_device(insn_ctx_of(c), gpa) || guest_read(&v->vm->mem, gpa, buf, len))
-		mmio_read(v, gpa, buf, len);
+	if (is_device(ic, gpa) || guest_read(&ic->v->vm->mem, gpa, buf, len))
+		mmio_read(ic, gpa, buf, len);
 	return EMUL_OK;
 }
 
 int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, unsigned access)
 {
-	struct vcpu *v = insn_ctx_of(c)->v;
+	struct insn_ctx *ic = insn_ctx_of(c);
 	gpa_t gpa;
 	int r = translate(c, gva, access | EMUL_ACC_WRITE, &gpa);
 
 	if (r)
 		return r;
-	if (is_device(insn_ctx_of(c), gpa) || guest_write(&v->vm->mem, gpa, buf, len))
-		mmio_write(v, gpa, buf, len);
+	if (is_device(ic, gpa) || guest_write(&ic->v->vm->mem, gpa, buf, len))
+		mmio_write(ic, gpa, buf, len);
 	return EMUL_OK;
 }
 
@@ -239,7 +245,7 @@ int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, uns
 int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val, unsigned len,
 		 unsigned access)
 {
-	struct vcpu *v = insn_ctx_of(c)->v;
+	struct insn_ctx *ic = insn_ctx_of(c);
 	char expected[16];
 	gpa_t gpa;
 	int r = translate(c, gva, access, &gpa);
@@ -247,24 +253,30 @@ int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val
 	if (r)
 		return r;
 	memcpy(expected, old, len);
-	r = guest_cmpxchg(&v->vm->mem, gpa, expected, val, len);
+	r = guest_cmpxchg(&ic->v->vm->mem, gpa, expected, val, len);
 	if (r == 1)
 		return EMUL_AGAIN;
 	if (r == -EINVAL) /* 16 bytes: no guest shares such a word with a write that exits */
 		return insn_write(c, gva, val, len, access);
 	if (r)
-		mmio_write(v, gpa, val, len);
+		mmio_write(ic, gpa, val, len);
 	return EMUL_OK;
 }
 
 int insn_pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
 {
-	*val = (uint32_t)platform_pio_read(insn_ctx_of(c)->v->vm->platform, port, size);
+	struct insn_ctx *ic = insn_ctx_of(c);
+
+	ic->used_device = true;
+	*val = (uint32_t)platform_pio_read(ic->v->vm->platform, port, size);
 	return EMUL_OK;
 }
 
 int insn_pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
 {
-	platform_pio_write(insn_ctx_of(c)->v->vm->platform, port, size, val);
+	struct insn_ctx *ic = insn_ctx_of(c);
+
+	ic->used_device = true;
+	platform_pio_write(ic->v->vm->platform, port, size, val);
 	return EMUL_OK;
 }

@@ -16,13 +16,6 @@
 #include "vmm/exit/insn_ctx.h"
 #include "vmm/sched.h"
 
-/*
- * Instructions between two looks at host interrupts. A repeated string instruction may count for
- * 128 of its iterations, so a batch is at most a few milliseconds, and some ten microseconds as
- * a rule.
- */
-#define BATCH 256
-
 /* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */
 static bool is_from_real_mode(struct vcpu *v, enum seg seg)
 {
@@ -112,7 +105,7 @@ static bool step(struct insn_ctx *ic)
 	case EMUL_AGAIN:
 		if (c->trap)
 			event_raise_single_step(ic->v);
-		return true;
+		return !insn_look_at_clock(ic);
 	default:
 		insn_commit(ic, 0);
 		insn_report_unhandled(ic->v);
@@ -120,15 +113,16 @@ static bool step(struct insn_ctx *ic)
 	}
 }
 
+/* As many instructions as there is time for between two looks at host interrupts. */
 static void run_batch(struct vcpu *v)
 {
 	struct insn_ctx ic;
+	bool over;
 
 	insn_begin(&ic, v);
-	for (unsigned n = 0; n < BATCH; n++) {
-		if (atomic_load_explicit(&v->requests, memory_order_relaxed) || !step(&ic))
-			break;
-	}
+	over = insn_look_at_clock(&ic);
+	while (!over && !atomic_load_explicit(&v->requests, memory_order_relaxed))
+		over = !step(&ic) || insn_is_time_over(&ic);
 	insn_commit(&ic, 0);
 }
 

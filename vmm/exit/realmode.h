@@ -21,8 +21,8 @@ static inline bool realmode_is_due(struct vcpu *v)
 struct vmm_cpu;
 
 /*
- * Emulate until the CPU can run the guest itself, the vCPU halts, a request comes, or some hundred
- * instructions are done. Then take the host interrupts that have come meanwhile. Owner CPU.
+ * Emulate until the CPU can run the guest itself, the vCPU halts, a request comes, or INSN_TIME_NS
+ * have passed. Then take the host interrupts that have come meanwhile. Owner CPU.
  */
 void realmode_run(struct vmm_cpu *c, struct vcpu *v);
 

@@ -125,6 +125,8 @@ static void handle_rare_requests(struct vmm_cpu *c, struct vcpu *v, uint32_t req
 		reload_root(c, v);
 	if (requests & REQ_LOG)
 		dirty_switch_cpu_log(v);
+	if (requests & REQ_PREEMPT)
+		sched_shorten_turn(c, v);
 }
 
 /* After these there may be something to deliver. */

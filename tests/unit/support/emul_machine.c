@@ -110,6 +110,12 @@ static int pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t va
 	return EMUL_OK;
 }
 
+/* The owner's clock: it has run out after so many iterations. */
+static bool is_time_over(struct emul_ctx *c)
+{
+	return ++m.iterations % 128 == 0;
+}
+
 static void get_segment(struct emul_ctx *c, enum seg seg)
 {
 	m.segments_asked |= BIT(seg);
@@ -123,6 +129,7 @@ static const struct emul_ops ops = {
 	.cmpxchg = mem_cmpxchg,
 	.pio_in = pio_in,
 	.pio_out = pio_out,
+	.is_time_over = is_time_over,
 	.get_segment = get_segment,
 };
 
@@ -265,6 +272,7 @@ static const struct emul_ops system_ops = {
 	.cmpxchg = mem_cmpxchg,
 	.pio_in = pio_in,
 	.pio_out = pio_out,
+	.is_time_over = is_time_over,
 	.get_segment = get_segment,
 	.is_amd = is_amd,
 	.cr_read = cr_read,

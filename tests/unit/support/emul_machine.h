@@ -26,7 +26,7 @@ struct emul_machine {
 	uint64_t missing;   /* pages of the first 32 that are not present */
 	uint64_t read_only; /* likewise */
 	uint64_t window;    /* not 0: memory is also here, beyond 4 GiB */
-	unsigned reads, writes, exchanges, probes, fetches, segments_asked;
+	unsigned reads, writes, exchanges, probes, fetches, segments_asked, iterations;
 	unsigned last_access, last_len;
 	uint64_t last_write;
 	unsigned port, port_size, port_reads, port_writes;

@@ -111,7 +111,16 @@ static void table_read(struct emul_ctx *c, enum emul_table table, struct desc_ta
 	*t = (struct desc_table){FAKE_GDT, 16 * 8 - 1};
 }
 
+/* So that the rest of a repeated instruction has to wait, again and again. */
+static bool is_time_over(struct emul_ctx *c)
+{
+	static unsigned iterations;
+
+	return ++iterations % 128 == 0;
+}
+
 static const struct emul_ops ops = {
+	.is_time_over = is_time_over,
 	.read = mem_read,
 	.write = mem_write,
 	.cmpxchg = mem_cmpxchg,

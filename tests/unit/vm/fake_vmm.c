@@ -66,6 +66,7 @@ void sched_remove(struct vcpu *v) {}
 void vcpu_clear_dr(void) {}
 void vcpu_load_tsc_aux(const struct vcpu *v) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}
+void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v) {}
 void loop_run_svm(struct vmm_cpu *c, struct vcpu *v) {}
 void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 

@@ -97,6 +97,7 @@ void lapic_timer_init(struct lapic *l, struct timer_queue *queue)
 {
 	spin_init(&l->timer_lock);
 	timer_init(&l->timer, queue, fire);
+	l->timer.owner = l->group->vm;
 	l->tsc_offset = 0;
 }
 
