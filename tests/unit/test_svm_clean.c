@@ -71,7 +71,7 @@ static unsigned loaded; /* vCPU */
 #define VMCB (&pages[loaded][0])
 
 hpa_t svm_iopm, svm_msrpm;
-bool svm_has_nrips;
+bool svm_has_nrips, svm_has_lbr;
 
 struct svm_cpu *svm_this_cpu(void)
 {
