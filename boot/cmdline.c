@@ -138,12 +138,24 @@ static const char *set_x2apic(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_marks(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"off", "on", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not on or off";
+	c->marks = i;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
 } keys[] = {
 	{"console", set_console},   {"loglevel", set_loglevel}, {"onexit", set_onexit},
 	{"exitport", set_exitport}, {"maxcpus", set_maxcpus},   {"x2apic", set_x2apic},
+	{"marks", set_marks},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */

@@ -32,6 +32,7 @@ struct cmdline {
 	uint16_t exit_port; /* exitport=PORT: where to write the status of the machine's end */
 	unsigned max_cpus;  /* maxcpus=N, 1 and more; UINT_MAX: all */
 	bool x2apic;        /* x2apic=on|off */
+	bool marks; /* marks=on|off: marks in front of what Umbra and guests say (lib/log.h) */
 };
 
 void cmdline_parse(const char *text, struct cmdline *out,

@@ -66,7 +66,14 @@ struct vm {
 	/* Boot CPU: how far it is made, or taken apart (vmm/vm_create.c). */
 	unsigned next_slot;      /* the RAM slot that is being made, or comes next */
 	struct slot_build build; /* its frames */
-	enum vm_end_step { VM_END_TIMERS, VM_END_PARTS, VM_END_TABLES, VM_END_MEMORY } end_step;
+	unsigned next_trace;     /* the vCPU whose trace is shown next */
+	enum vm_end_step {
+		VM_END_TRACES,
+		VM_END_TIMERS,
+		VM_END_PARTS,
+		VM_END_TABLES,
+		VM_END_MEMORY
+	} end_step;
 };
 
 /*

@@ -49,13 +49,14 @@ static void test_defaults(void **state)
 	assert_false(c.has_exit_port);
 	assert_int_equal(c.max_cpus, UINT_MAX);
 	assert_true(c.x2apic);
+	assert_false(c.marks);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
 }
 
 static void test_all_keys(void **state)
 {
-	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2");
+	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off marks=on console=com2");
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.onexit, ONEXIT_REBOOT);
@@ -63,6 +64,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.exit_port, 0xf4);
 	assert_int_equal(c.max_cpus, 3);
 	assert_false(c.x2apic);
+	assert_true(c.marks);
 	assert_int_equal(c.nr_consoles, 1);
 }
 
@@ -118,6 +120,8 @@ static void test_bad_values(void **state)
 	expect("maxcpus=99999999999999999999",
 	       "command line: maxcpus=99999999999999999999: not a number from 1 up");
 	expect("x2apic=yes", "command line: x2apic=yes: not on or off");
+	expect("marks=yes", "command line: marks=yes: not on or off");
+	assert_false(c.marks);
 	assert_true(c.x2apic);
 }
 

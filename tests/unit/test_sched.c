@@ -22,6 +22,7 @@
 #include "vmm/control/cpu_loop.h"
 #include "vmm/control/work.h"
 #include "vmm/exit/loop.h"
+#include "vmm/output.h"
 #include "vmm/sched.h"
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
@@ -115,6 +116,13 @@ void test_take_interrupts(void)
 
 void console_poll(void) {}
 
+static bool output_pending;
+
+bool output_is_pending(void)
+{
+	return output_pending;
+}
+
 /* This CPU's next turn, up to where a vCPU runs. */
 static struct vcpu *turn(void)
 {
@@ -132,7 +140,7 @@ static int setup(void **state)
 	memset(ipis, 0, sizeof(ipis));
 	halts = openings = 0;
 	interrupt = at_work = NULL;
-	work_pending = false;
+	work_pending = output_pending = false;
 	for (unsigned i = 0; i < 2; i++)
 		cpus[i] = (struct cpu){.self = &cpus[i], .id = i};
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[0]);
@@ -368,9 +376,34 @@ static void a_timer_of_another_cpu_is_one_interrupt(void **state)
 	assert_true(vmm_cpu_by_id(1)->timer_pending);
 }
 
+/*
+ * A vCPU that is alone has no time slice, and may never let an interrupt in. While output waits it
+ * has, and in front of it interrupts open; on the boot CPU alone.
+ */
+static void output_makes_time_slices(void **state)
+{
+	vcpu[0].state = VCPU_RUNNABLE;
+	sched_add(&vcpu[0]);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_false(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 0);
+	output_pending = true;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_true(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 1);
+	assert_int_equal(halts, 0);
+	cpus[0].id = 1;
+	vmm_this_cpu()->id = 1;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_false(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 1);
+	output_pending = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(output_makes_time_slices, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_or_running_cpus_are_kicked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cpu_that_interrupts_itself_looks_for_nmis, setup,
 						teardown),
