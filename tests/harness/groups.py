@@ -82,7 +82,7 @@ def systems(target, name):
     def jobs():
         boot.make_files()
         return list(boot.jobs(target))
-    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin"], jobs)
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin", "build/boot/realdiff.bin"], jobs)
 
 
 CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]

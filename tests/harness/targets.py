@@ -59,6 +59,7 @@ INTEL = Target("intel", "bochs", seconds=120, prompt_us=200, patience=4, elf=("6
                    (r"linux-amd64-bios-.*", "Bochs takes minutes to unpack the kernel's XZ, or to read 66 MB of ELF through its BIOS"),
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),
                    (r"umbra-.*", "QEMU's debugger makes Umbra fail; its traps and page tables are the same on all CPUs"),
+                   (r"flood-real_mode", "a batch of real mode in software ends after a number of rounds, half a second later, and not by the clock"),
                    (r"attack-state-57bit", "Bochs 2.7 has no CPU with addresses of 57 bits"),
                    (r"bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
                    (r"path", "instructions are recorded in QEMU only"),

@@ -135,12 +135,14 @@ class Guest:
         self.expect = args.expect.encode() if args.expect else None
         self.mem = args.mem or DEFAULT_MEM
         self.vcpus = args.vcpus or 1
+        self.is_shared = "console=shared" in args.set  # it is on the log's line
 
     def modules(self):
         """(file, words) for each file that the boot loader is to load."""
         args, me = self.args, f"vm={self.name}"
         words = [me] + [f"{key}={value}" for key in ("mem", "vcpus", "mmu") if (value := getattr(args, key))]
-        words += [f"console=com{self.com}", *args.set]
+        words += [] if self.is_shared else [f"console=com{self.com}"]
+        words += args.set
         if self.cmdline is not None:
             words += ["--", self.cmdline]
         yield must_be_file(args.kernel), " ".join(["bios" if args.bios else "kernel", *words])
@@ -196,7 +198,7 @@ def parse(argv):
     opts.modules = [module for guest in opts.guests for module in guest.modules()]
     opts.pcpus = opts.pcpus or max(guest.vcpus for guest in opts.guests)
     opts.pmem = opts.pmem or default_pmem(opts)
-    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {opts.hv}".rstrip()
+    opts.hv_cmdline = f"console=com2 marks=on onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {opts.hv}".rstrip()
     return opts
 
 
