@@ -124,7 +124,7 @@ HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
-             drivers/acpi.c drivers/acpi_parse.c \
+             drivers/acpi.c drivers/acpi_parse.c drivers/txring.c \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
 HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
@@ -175,6 +175,9 @@ $(SVM_TESTS:%=$(BUILD)/unit/%): $(SVM_FAKED)
 # The life of VMs, above a vmm that does nothing: tests/unit/vm/fake_vmm.h.
 VM_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(wildcard tests/unit/vm/*.c))
 $(addprefix $(BUILD)/unit/,test_vm test_vm_slices test_vm_log): $(VM_FAKED)
+
+# The screen, on memory of the test's.
+$(BUILD)/unit/test_screen: $(addprefix $(BUILD)/unit/obj/drivers/,screen.o font.o)
 
 # The memory of a guest's code, with the steps of a look-up in the test's hands.
 $(BUILD)/unit/test_insn_code: $(BUILD)/unit/obj/vmm/exit/insn_code.o
@@ -230,6 +233,12 @@ $(BUILD)/boot/occupy.efi: tests/boot/occupy.c tests/boot/efi.ld Makefile
 	$(Q)$(LD) -nostdlib -e efi_main -T tests/boot/efi.ld -o $(@:.efi=.elf) $(@:.efi=.o)
 	$(Q)$(OBJCOPY) -O pei-x86-64 --subsystem efi-app $(@:.efi=.elf) $@
 	$(Q)truncate -s 4K $@
+
+# A guest of real mode that floods its console.
+$(BUILD)/boot/flood.bin: tests/boot/flood.S Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m32 -c $< -o $(basename $@).o
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e start -o $@ $(basename $@).o
 
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile

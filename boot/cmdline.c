@@ -191,6 +191,17 @@ static const char *set_debug(struct cmdline *c, char *value)
 	return NULL;
 }
 
+static const char *set_marks(struct cmdline *c, char *value)
+{
+	static const char *const words[] = {"off", "on", NULL};
+	int i = find_word(value, words);
+
+	if (i < 0)
+		return "not on or off";
+	c->marks = i;
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(struct cmdline *c, char *value); /* NULL, or what is wrong */
@@ -200,7 +211,7 @@ static const struct {
 	{"maxcpus", set_maxcpus},       {"x2apic", set_x2apic},
 	{"largeexec", set_largeexec},   {"errata", set_errata},
 	{"busmasters", set_busmasters}, {"nmi", set_nmi},
-	{"debug", set_debug},
+	{"debug", set_debug},           {"marks", set_marks},
 };
 
 /* `word` is "key=value" and may be written to. NULL, or what is wrong with it. */

@@ -37,6 +37,7 @@ struct cmdline {
 	bool stop_masters;  /* busmasters=stop|keep: what the firmware has left running */
 	bool errata;        /* errata=on|off: does the CPU have those of its model? */
 	enum large_exec large_exec; /* largeexec=auto|never|always */
+	bool marks; /* marks=on|off: marks in front of what Umbra and guests say (lib/log.h) */
 };
 
 void cmdline_parse(const char *text, struct cmdline *out,

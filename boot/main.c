@@ -146,6 +146,7 @@ static void start_log(void)
 
 	cmdline_parse(info.cmdline, &cmdline, report_cmdline, NULL);
 	log_set_level(cmdline.log_level);
+	log_set_marks(cmdline.marks);
 	if (cmdline.has_exit_port)
 		machine_set_exit_port(cmdline.exit_port);
 	panic_set_hooks(&hooks);

@@ -12,6 +12,7 @@
 #include "arch/x86/tsc.h"
 #include "drivers/acpi.h"
 #include "drivers/pci_config.h"
+#include "drivers/screen.h"
 #include "drivers/serial.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -50,11 +51,17 @@ void machine_set_acpi(const struct acpi_info *info)
 		reset_mmio = paging_map(HPA(info->reset.addr), 1, PAGING_UC);
 }
 
-/* Nothing else may run or print while the machine goes down. */
+/* What has been said comes out before the machine goes down. */
+static void flush_output(void)
+{
+	serial_flush_all();
+	screen_flush();
+}
+
 static void quiesce(void)
 {
 	cli();
-	serial_flush_all();
+	flush_output();
 }
 
 static void write_exit_port(uint32_t status)
@@ -175,6 +182,6 @@ __noreturn void machine_reboot(void)
 
 void machine_end_after_panic(void)
 {
-	serial_flush_all();
+	flush_output();
 	write_exit_port(STATUS_PANIC);
 }

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Characters on VGA text memory or on a framebuffer: see screen.h. */
+/*
+ * Characters on VGA text memory or on a framebuffer: see screen.h.
+ *
+ *	who writes (the log's lock)		who draws (the boot CPU)
+ *	wanted[y][x] = c	(A)		is_dirty = false	(C)
+ *	is_dirty = true		(B)		look at all of `wanted`	(D)
+ *
+ * (B) releases and (C) acquires: either (D) sees what (A) wrote, or (B) comes behind (C), and all
+ *is looked at again.
+ */
 #include "drivers/screen.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "arch/x86/paging.h"
 #include "drivers/font.h"
+#include "drivers/txring.h"
 
 #define MAX_COLS 240
 #define MAX_ROWS 135
@@ -28,19 +39,41 @@ const struct screen_mode screen_vga_text = {
 	.bpp = 16,
 };
 
-static struct screen_mode mode;
+#define DRAWN_AT_ONCE     32   /* characters in a slice */
+#define LOOKED_AT_AT_ONCE 4096 /* ... and how many are compared to find them */
+
+static struct screen_mode mode; /* const after screen_open(), as the next four */
 static volatile uint8_t *memory;
 static unsigned cols, rows;
-static unsigned col, row; /* where the next character goes */
-static char grid[MAX_ROWS][MAX_COLS];
-static uint32_t ink; /* a pixel of the text's colour */
+static uint32_t ink;                            /* a pixel of the text's colour */
+static unsigned col, row;                       /* log's lock; where the next character goes */
+static _Atomic char wanted[MAX_ROWS][MAX_COLS]; /* log's lock to write */
+static _Atomic bool is_dirty;                   /* `wanted` has changed since it was looked at */
+static char shown[MAX_ROWS][MAX_COLS];          /* who draws */
+static unsigned next_cell;                      /* who draws: where it goes on */
 
+static char get(const _Atomic char *cell)
+{
+	return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static void set(_Atomic char *cell, char c)
+{
+	atomic_store_explicit(cell, c, memory_order_relaxed);
+}
+
+/* Few stores: video memory takes long for each. */
 static void put_pixel(volatile uint8_t *p, uint32_t val)
 {
-	unsigned i;
-
-	for (i = 0; i < mode.bpp / 8u; i++)
-		p[i] = (uint8_t)(val >> 8 * i);
+	if (mode.bpp == 32) {
+		*(volatile uint32_t *)p = val;
+	} else if (mode.bpp == 16) {
+		*(volatile uint16_t *)p = (uint16_t)val;
+	} else {
+		p[0] = (uint8_t)val;
+		p[1] = (uint8_t)(val >> 8);
+		p[2] = (uint8_t)(val >> 16);
+	}
 }
 
 /* Two lines of pixels for a row of dots; the column after the last dot is empty. */
@@ -68,15 +101,19 @@ static void draw_glyph(unsigned x, unsigned y, char c)
 		draw_dots(p, glyph[i]);
 }
 
-static void set_cell(unsigned x, unsigned y, char c)
+/* True if it had to be drawn. */
+static bool show_cell(unsigned x, unsigned y)
 {
-	if (grid[y][x] == c)
-		return;
-	grid[y][x] = c;
+	char c = get(&wanted[y][x]);
+
+	if (shown[y][x] == c)
+		return false;
 	if (mode.kind == SCREEN_RGB)
 		draw_glyph(x, y, c);
 	else
 		*(volatile uint16_t *)(memory + y * mode.pitch + x * 2) = (uint16_t)(TEXT_ATTR | c);
+	shown[y][x] = c;
+	return true;
 }
 
 /* Make room at the bottom: a quarter of the screen at once, for drawing is slow. */
@@ -87,7 +124,7 @@ static void scroll(void)
 
 	for (y = 0; y < rows; y++)
 		for (x = 0; x < cols; x++)
-			set_cell(x, y, y + by < rows ? grid[y + by][x] : ' ');
+			set(&wanted[y][x], y + by < rows ? get(&wanted[y + by][x]) : ' ');
 	row -= by;
 }
 
@@ -110,7 +147,36 @@ static void put_char(char c)
 	}
 	if (col == cols)
 		new_line();
-	set_cell(col++, row, c >= FONT_FIRST && c <= FONT_LAST ? c : '?');
+	set(&wanted[row][col++], c >= FONT_FIRST && c <= FONT_LAST ? c : '?');
+}
+
+bool screen_is_dirty(void)
+{
+	return atomic_load_explicit(&is_dirty, memory_order_relaxed) || next_cell;
+}
+
+bool screen_draw_some(void)
+{
+	unsigned drawn = 0, looked_at = 0, cells = cols * rows;
+
+	if (!next_cell && !atomic_exchange_explicit(&is_dirty, false, memory_order_acquire))
+		return false;
+	for (; next_cell < cells && drawn < DRAWN_AT_ONCE && looked_at < LOOKED_AT_AT_ONCE;
+	     looked_at++) {
+		drawn += show_cell(next_cell % cols, next_cell / cols);
+		next_cell++;
+	}
+	if (next_cell == cells)
+		next_cell = 0;
+	return screen_is_dirty();
+}
+
+void screen_flush(void)
+{
+	next_cell = 0;
+	atomic_store(&is_dirty, true);
+	while (screen_draw_some())
+		;
 }
 
 /* The log's lock is held, or nobody else runs any more. */
@@ -118,6 +184,10 @@ static void write_log(struct log_sink *sink, const char *text, size_t len)
 {
 	while (len--)
 		put_char(*text++);
+	if (!tx_is_background())
+		screen_flush();
+	else if (!atomic_exchange_explicit(&is_dirty, true, memory_order_release))
+		tx_wake();
 }
 
 static bool is_usable(const struct screen_mode *m)
@@ -142,10 +212,11 @@ static void clear(void)
 {
 	unsigned x, y;
 
-	memset(grid, 0, sizeof(grid)); /* no character: everything will be drawn */
+	memset(shown, 0, sizeof(shown)); /* no character: everything will be drawn */
 	for (y = 0; y < rows; y++)
 		for (x = 0; x < cols; x++)
-			set_cell(x, y, ' ');
+			set(&wanted[y][x], ' ');
+	screen_flush();
 }
 
 struct log_sink *screen_open(const struct screen_mode *m)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log on the screen: VGA text memory, or a linear framebuffer as the boot loader left it.
- * Output only. What is on the screen is kept in a grid of characters, so that video memory, slow to
- * read, is only ever written, and only where something changes.
+ * Output only. What is to be on the screen is kept in a grid of characters, and so is what is on
+ * it: video memory, slow to read, is only ever written, and only where something changes.
+ *
+ * Text goes to the first grid alone, and nobody waits for the screen. The boot CPU draws what has
+ * changed, a slice at a time (vmm/output.c). What has been scrolled away before it was drawn is
+ * never seen. During start-up and in a panic text is drawn at once.
  */
 #ifndef DRIVERS_SCREEN_H
 #define DRIVERS_SCREEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/log.h"
@@ -31,5 +36,14 @@ extern const struct screen_mode screen_vga_text;
  * the mode is none that we can draw in.
  */
 struct log_sink *screen_open(const struct screen_mode *mode);
+
+/* Draw a slice of what has changed: 32 characters at most. True: there is more. Boot CPU. */
+bool screen_draw_some(void);
+
+/* Is there something to draw? Boot CPU. */
+bool screen_is_dirty(void);
+
+/* Draw all that has changed. For the machine's start and end. */
+void screen_flush(void);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * 16550 UARTs (National Semiconductor PC16550D data sheet). The line settings are programmed in
- * full: an emulated port may come up with five data bits, and truncate what it is given.
+ * full: an emulated port may come up with five data bits, and truncate what it is given. What is
+ * sent goes through a ring (drivers/txring.h).
  */
 #include "drivers/serial.h"
 
@@ -10,10 +11,9 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/irq.h"
-#include "arch/x86/stop.h"
 #include "drivers/host_ioapic.h"
+#include "drivers/txring.h"
 #include "lib/panic.h"
-#include "lib/spinlock.h"
 
 #define UART_RX  0 /* read */
 #define UART_TX  0 /* write */
@@ -28,11 +28,13 @@
 #define UART_SCR 7
 
 #define IER_RX      BIT(0)
+#define IER_THRE    BIT(1)
 #define FCR_ENABLE  0x07 /* and clear both FIFOs */
 #define LCR_8N1     0x03
 #define LCR_DLAB    0x80
 #define MCR_DTR_RTS 0x03
 #define MCR_OUT2    0x08 /* lets the interrupt out on a PC */
+#define IIR_NONE    0x01
 #define IIR_FIFOS   0xc0
 #define LSR_DR      0x01
 #define LSR_THRE    0x20
@@ -41,18 +43,17 @@
 #define BASE_BAUD 115200
 #define FIFO_LEN  16
 #define MAX_PORTS 8
-/* Looks at the transmitter, of a microsecond each on a real machine, before it counts as stuck; and
- * then. */
-#define TX_TURNS       1000000
-#define TX_STUCK_TURNS 1000
-#define MAX_PER_IRQ    64
+/* Looks at the transmitter, of a microsecond each on a real machine. */
+#define FLUSH_TURNS 1000000
+#define MAX_PER_IRQ 64
+#define MAX_PASSES  8 /* over all ports, in one interrupt */
 
 struct serial {
-	uint16_t port; /* const; 0: free object */
-	bool is_stuck; /* lock; the last wait for the transmitter was in vain */
-	uint8_t room;  /* const; bytes that an empty transmitter takes */
-	bool has_irq;  /* const after serial_enable_irqs() */
-	struct spinlock lock;
+	uint16_t port;  /* const; 0: free object */
+	uint8_t room;   /* const; bytes that an empty transmitter takes */
+	uint8_t credit; /* lock of `tx`; bytes that it takes without another look */
+	bool has_irq;   /* const after serial_enable_irqs() */
+	struct tx_ring tx;
 	void (*rx)(struct serial *u, uint8_t byte);
 	struct log_sink sink;
 };
@@ -117,6 +118,11 @@ static struct serial *find(uint16_t port)
 	return NULL;
 }
 
+static void put_text(struct serial *u, const char *text, size_t len)
+{
+	tx_put(&u->tx, text, len, TX_RING_LEN);
+}
+
 static void write_log(struct log_sink *sink, const char *text, size_t len)
 {
 	struct serial *u = container_of(sink, struct serial, sink);
@@ -126,14 +132,48 @@ static void write_log(struct log_sink *sink, const char *text, size_t len)
 	while (len) {
 		newline = memchr(text, '\n', len);
 		n = newline ? (size_t)(newline - text) : len;
-		serial_write(u, text, n);
+		put_text(u, text, n);
 		if (!newline)
 			return;
-		serial_write(u, "\r\n", 2);
+		put_text(u, "\r\n", 2);
 		text += n + 1;
 		len -= n + 1;
 	}
 }
+
+static size_t pending_log(struct log_sink *sink)
+{
+	static_assert(TX_RING_LEN == LOG_SINK_ROOM, "an empty ring takes what the log believes");
+	return tx_pending(&container_of(sink, struct serial, sink)->tx);
+}
+
+/* An empty transmitter takes a FIFO full. */
+static size_t take(struct tx_ring *r, const char *data, size_t len)
+{
+	struct serial *u = container_of(r, struct serial, tx);
+	size_t n;
+
+	if (!u->credit && (inb(u->port + UART_LSR) & LSR_THRE))
+		u->credit = u->room;
+	n = min(len, (size_t)u->credit);
+	u->credit -= (uint8_t)n;
+	for (size_t i = 0; i < n; i++)
+		outb(u->port + UART_TX, (uint8_t)data[i]);
+	return n;
+}
+
+static void want_tx_irq(struct tx_ring *r, bool on)
+{
+	struct serial *u = container_of(r, struct serial, tx);
+
+	if (u->has_irq)
+		outb(u->port + UART_IER, IER_RX | (on ? IER_THRE : 0));
+}
+
+static const struct tx_ops tx_ops = {
+	.take = take,
+	.want_irq = want_tx_irq,
+};
 
 struct serial *serial_open(uint16_t port, uint32_t baud)
 {
@@ -146,51 +186,16 @@ struct serial *serial_open(uint16_t port, uint32_t baud)
 		return NULL;
 	set_line(port, baud);
 	u->room = (inb(port + UART_IIR) & IIR_FIFOS) == IIR_FIFOS ? FIFO_LEN : 1;
-	u->sink.write = write_log;
-	spin_init(&u->lock);
+	u->sink =
+		(struct log_sink){.write = write_log, .pending = pending_log, .takes_marks = true};
+	tx_init(&u->tx, &tx_ops);
 	u->port = port;
 	return u;
 }
 
-/*
- * A port that nobody empties costs the full wait once, and a short one for each piece after that.
- * It may be an emulator's whose reader does not get the CPU for a while.
- */
-static bool wait_for_room(struct serial *u)
+struct tx_ring *serial_tx(struct serial *u)
 {
-	unsigned turns = u->is_stuck ? TX_STUCK_TURNS : TX_TURNS;
-
-	for (; turns; turns--) {
-		if (inb(u->port + UART_LSR) & LSR_THRE) {
-			u->is_stuck = false;
-			return true;
-		}
-		cpu_relax();
-	}
-	u->is_stuck = true;
-	return false;
-}
-
-static void send(struct serial *u, const char *data, size_t len)
-{
-	size_t n;
-
-	while (len && wait_for_room(u)) {
-		for (n = min(len, (size_t)u->room), len -= n; n; n--)
-			outb(u->port + UART_TX, (uint8_t)*data++);
-	}
-}
-
-void serial_write(struct serial *u, const char *data, size_t len)
-{
-	/* In a panic the holder of the lock may have been stopped. */
-	if (stop_in_progress()) {
-		send(u, data, len);
-		return;
-	}
-	spin_lock(&u->lock);
-	send(u, data, len);
-	spin_unlock(&u->lock);
+	return &u->tx;
 }
 
 struct log_sink *serial_log_sink(struct serial *u)
@@ -206,16 +211,28 @@ static void receive(struct serial *u)
 		u->rx(u, inb(u->port + UART_RX));
 }
 
-/* Ports may share an interrupt: look at all. Reading IIR settles a spurious one. */
+/* Reading IIR settles a spurious interrupt. Was there one? */
+static bool serve(struct serial *u)
+{
+	bool asked = !(inb(u->port + UART_IIR) & IIR_NONE);
+
+	receive(u);
+	tx_drain(&u->tx);
+	return asked;
+}
+
+/*
+ * Ports may share an interrupt: look at all, until none asks. A line on which one asks while
+ * another is served never falls, and so never rises again.
+ */
 static void handle_irq(unsigned vector)
 {
-	unsigned i;
+	bool any = true;
 
-	for (i = 0; i < MAX_PORTS; i++) {
-		if (!ports[i].has_irq)
-			continue;
-		(void)inb(ports[i].port + UART_IIR);
-		receive(&ports[i]);
+	for (unsigned pass = 0; any && pass < MAX_PASSES; pass++) {
+		any = false;
+		for (unsigned i = 0; i < MAX_PORTS; i++)
+			any |= ports[i].has_irq && serve(&ports[i]);
 	}
 }
 
@@ -272,6 +289,19 @@ void serial_enable_irqs(void)
 			enable_irq(&ports[i]);
 }
 
+bool serial_drain_all(bool *polled)
+{
+	bool any = false, more;
+
+	*polled = false;
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		more = ports[i].port && tx_look(&ports[i].tx);
+		any |= more;
+		*polled |= more && !ports[i].has_irq;
+	}
+	return any;
+}
+
 void serial_flush_all(void)
 {
 	unsigned i, turns;
@@ -279,7 +309,8 @@ void serial_flush_all(void)
 	for (i = 0; i < MAX_PORTS; i++) {
 		if (!ports[i].port)
 			continue;
-		for (turns = 0; turns < TX_TURNS; turns++)
+		tx_flush(&ports[i].tx);
+		for (turns = 0; turns < FLUSH_TURNS; turns++)
 			if (inb(ports[i].port + UART_LSR) & LSR_TEMT)
 				break;
 	}

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's serial ports: 16550 and its relatives, one object for each port. Output is polled;
- * input comes by interrupt. A port is the log's, a guest's, or the machine's console; who uses it
- * is for those above to agree on.
+ * The machine's serial ports: 16550 and its relatives, one object for each port. Output goes
+ * through a ring (drivers/txring.h); input comes by interrupt. A port is the log's, a guest's, or
+ * the machine's console; who uses it is for those above to agree on.
  */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 #define SERIAL_BAUD 115200
 
 struct serial;
+struct tx_ring;
 
 /* The I/O port of "com1" ... "com4"; 0 for any other name. */
 uint16_t serial_port_of(const char *name);
@@ -26,8 +28,8 @@ uint16_t serial_port_of(const char *name);
  */
 struct serial *serial_open(uint16_t port, uint32_t baud);
 
-/* Send bytes as they are. Any CPU; a port that does not take them for long loses them. */
-void serial_write(struct serial *u, const char *data, size_t len);
+/* The ring in front of the transmitter: bytes go out as they are. */
+struct tx_ring *serial_tx(struct serial *u);
 
 /* The log on this port: "\n" becomes "\r\n". Add it with log_add_sink(), once. */
 struct log_sink *serial_log_sink(struct serial *u);
@@ -41,7 +43,15 @@ void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte))
 /* The IOAPIC is up: from now on ports with a receiver get their interrupts. */
 void serial_enable_irqs(void);
 
-/* Wait until the last bit has left every open port. For the machine's end; takes no lock. */
+/*
+ * Hand all transmitters what they take now; true while bytes wait. `*polled`: some of them for a
+ * port without an interrupt. Boot CPU, from its timer.
+ */
+bool serial_drain_all(bool *polled);
+
+/*
+ * Wait until what was sent so far has left every open port, to the last bit. For the machine's end.
+ */
 void serial_flush_all(void);
 
 #endif

@@ -2,7 +2,9 @@
 /*
  * The machine's serial ports and the VMs that use them. One lock protects all of them: the output
  * of the attached guest, the monitor's words, and which console is attached. The log has its own
- * way to the same ports (lib/log.h) and may cut into a guest's line, never into a byte.
+ * way to the same ports (lib/log.h) and may cut into a guest's line, never into a byte. All locks
+ * are held for as long as it takes to copy a few bytes, and to give a transmitter that is ready a
+ * FIFO full of them.
  */
 #include "vmm/console.h"
 
@@ -14,11 +16,15 @@
 
 #include "arch/x86/percpu.h"
 #include "drivers/serial.h"
+#include "drivers/txring.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "vmm/output.h"
 #include "vmm/vm.h"
 
 #define INPUT_LEN 256
+/* Bytes that may wait in front of a command of the monitor's; what it says comes behind them. */
+#define MONITOR_PENDING 4096
 
 static struct spinlock lock = SPINLOCK_INIT;
 static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... */
@@ -34,27 +40,43 @@ static struct {
 } input[INPUT_LEN];
 static unsigned input_head, input_tail;
 
-static void put(const char *text, size_t len)
+static _Atomic bool any_waits; /* `waits` of some console */
+
+static size_t limit(const struct console *c)
 {
-	log_write_raw(text, len);
+	return atomic_load_explicit(&c->is_ending, memory_order_relaxed) ? LOG_SINK_ROOM
+									 : LOG_GUEST_PENDING;
 }
 
-static void put_shared(struct char_sink *s, uint8_t byte)
+static bool put_shared(struct console *c, uint8_t byte)
 {
-	struct console *c = container_of(s, struct console, sink);
+	bool fits;
 
 	spin_lock(&lock);
-	c->history[c->head++ % CONSOLE_HISTORY] = byte;
-	if (c == attached)
-		put((const char *)&byte, 1);
+	fits = c != attached || log_write_guest((const char *)&byte, 1, limit(c));
+	if (fits)
+		c->history[c->head++ % CONSOLE_HISTORY] = byte;
 	spin_unlock(&lock);
+	return fits;
 }
 
-static void put_to_port(struct char_sink *s, uint8_t byte)
+static bool try_put(struct console *c, uint8_t byte)
+{
+	if (c->port)
+		return tx_put(serial_tx(c->port), (const char *)&byte, 1, limit(c));
+	return put_shared(c, byte);
+}
+
+/* The steps of console.h. */
+static bool put_byte(struct char_sink *s, uint8_t byte)
 {
 	struct console *c = container_of(s, struct console, sink);
 
-	serial_write(c->port, (const char *)&byte, 1);
+	if (likely(try_put(c, byte)))
+		return true;
+	atomic_store(&c->waits, true);
+	atomic_store(&any_waits, true);
+	return try_put(c, byte);
 }
 
 /* Receive interrupt. A full buffer drops what is typed, as the hardware would. */
@@ -109,14 +131,13 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		return -EBUSY;
 	}
 	serial_set_rx(c->port, receive);
-	c->sink.put = put_to_port;
 	return 0;
 }
 
 int console_init(struct console *c, struct vm *vm, const struct vm_config *config)
 {
 	c->vm = vm;
-	c->sink.put = put_shared;
+	c->sink.put = put_byte;
 	if (config->console[0])
 		return open_port(c, config->console, config->name);
 	if (!attached && !in_monitor)
@@ -132,13 +153,13 @@ void console_destroy(struct console *c)
 	spin_unlock(&lock);
 }
 
-/* Show the output that the console has kept; the lock is held. */
+/* Show the output that the console has kept; the lock is held. The monitor has seen to the room. */
 static void replay(struct console *c)
 {
 	uint32_t len = min(c->head, (uint32_t)CONSOLE_HISTORY);
 
 	for (uint32_t i = c->head - len; i != c->head; i++)
-		put((const char *)&c->history[i % CONSOLE_HISTORY], 1);
+		log_write_guest((const char *)&c->history[i % CONSOLE_HISTORY], 1, LOG_SINK_ROOM);
 }
 
 void console_attach(struct console *c)
@@ -161,8 +182,57 @@ void console_print(const char *fmt, ...)
 	len = vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	spin_lock(&lock);
-	put(text, min((size_t)len, sizeof(text) - 1));
+	log_write_raw(text, min((size_t)len, sizeof(text) - 1));
 	spin_unlock(&lock);
+}
+
+bool console_has_room(void)
+{
+	return log_pending() <= MONITOR_PENDING;
+}
+
+void console_finish(struct console *c)
+{
+	atomic_store(&c->is_ending, true);
+	platform_console_transmit(c->vm->platform);
+}
+
+bool console_is_waiting(void)
+{
+	return atomic_load(&any_waits);
+}
+
+static bool may_go_on(const struct console *c)
+{
+	bool is_attached;
+
+	if (c->port)
+		return tx_pending(serial_tx(c->port)) <= CONSOLE_GO_ON;
+	spin_lock(&lock);
+	is_attached = c == attached;
+	spin_unlock(&lock);
+	return !is_attached || log_pending() <= CONSOLE_GO_ON;
+}
+
+/* Cleared first: a UART that still finds no room waits again. */
+static void wake(struct console *c)
+{
+	if (!atomic_load(&c->waits))
+		return;
+	if (!may_go_on(c)) {
+		atomic_store(&any_waits, true);
+		return;
+	}
+	atomic_store(&c->waits, false);
+	platform_console_transmit(c->vm->platform);
+}
+
+void console_wake(void)
+{
+	if (!atomic_exchange(&any_waits, false))
+		return;
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm))
+		wake(&vm->console);
 }
 
 /*
@@ -191,13 +261,21 @@ static void dispatch(const struct serial *port, uint8_t byte)
 		platform_console_input(vm->platform, byte);
 }
 
-void console_poll(void)
+static void take_input(void)
 {
-	while (cpu_id() == 0 && input_tail != input_head) {
+	while (input_tail != input_head) {
 		unsigned i = input_tail++ % INPUT_LEN;
 
 		dispatch(input[i].port, input[i].byte);
 	}
+}
+
+void console_poll(void)
+{
+	if (cpu_id() != 0)
+		return;
+	take_input();
+	output_poll();
 }
 
 void console_start(struct serial *const *ports, unsigned nr, const struct console_monitor *m)

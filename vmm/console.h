@@ -5,17 +5,37 @@
  * it shares the machine's console. There one VM at a time is attached; the last output of the
  * others is kept until they are attached. The machine's console also carries the log and the
  * monitor.
+ *
+ * A byte goes into the ring of its port (drivers/txring.h), or of all the machine's ports. When
+ * LOG_GUEST_PENDING bytes wait there the guest's UART keeps its bytes, and the guest waits for
+ *THRE; a VM whose output goes to its history alone never waits. When there is room again the boot
+ *CPU has the UART transmit (console_wake()):
+ *
+ *	guest's CPU, device lock held		who empties the ring, then console_wake()
+ *	does not fit in the ring (1)		ring: take bytes out	(5)
+ *	waits = any_waits = true (2)		any_waits = false	(6)
+ *	try the ring again	 (3)		if waits = false	(7)
+ *	no: keep the byte	 (4)		  uart_transmit(), or any_waits = true
+ *
+ * (3) and (5) hold the ring's lock. If (3) comes behind (5) it finds room. Else (2) happens before
+ * (6), which sees it. Bytes wait after (4), so the boot CPU's timer keeps going through (5), (6)
+ *and (7), at the latest until the ring is empty. tests/model/tx_wait.pml.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/log.h"
 #include "vmm/dev/host.h"
 
 #define CONSOLE_HISTORY 4096
+
+/* Bytes that may still wait when a guest that waits is to go on: it has work then. */
+#define CONSOLE_GO_ON (LOG_GUEST_PENDING / 2)
 
 struct serial;
 struct vm;
@@ -24,6 +44,8 @@ struct console {
 	struct char_sink sink;            /* const; takes the console lock, a leaf */
 	struct serial *port;              /* const; its own serial port, or NULL */
 	struct vm *vm;                    /* const; the VM that gets what is typed here */
+	_Atomic bool waits;               /* atomic; its UART keeps bytes until there is room */
+	_Atomic bool is_ending;           /* atomic; what is left goes out whatever waits */
 	uint32_t head;                    /* console lock; bytes ever put into `history` */
 	uint8_t history[CONSOLE_HISTORY]; /* console lock */
 };
@@ -38,15 +60,33 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 void console_destroy(struct console *c);
 
 /*
+ * The VM ends: what its UART keeps comes out as well, before the line that says so. Any CPU, no
+ * device lock held.
+ */
+void console_finish(struct console *c);
+
+/* Have UARTs that wait transmit again, where there is room. Boot CPU, no lock held. */
+void console_wake(void);
+
+/* Does any wait? */
+bool console_is_waiting(void);
+
+/*
  * Attach this console to the machine's, and show its last output first; NULL: attach the monitor,
  * until the next call.
  */
 void console_attach(struct console *c);
 
-/* To the machine's console: the monitor's words. */
+/* To the machine's console: the monitor's words. It has asked console_has_room(). */
 void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Bytes typed since the last call go to their VM or to the monitor. Boot CPU. */
+/* Has the machine's console room for all that a command of the monitor's says at once (8 KiB)? */
+bool console_has_room(void);
+
+/*
+ * After interrupts: bytes typed since the last call go to their VM or to the monitor, and the
+ * machine's output goes on (vmm/output.h). Does nothing on other CPUs than the boot CPU.
+ */
 void console_poll(void);
 
 /*

@@ -10,7 +10,8 @@
 
 #include "arch/x86/virt.h"
 
-#define TRACE_LEN 64
+#define TRACE_LEN   64
+#define TRACE_BYTES 12288 /* more than a whole trace takes in the log */
 
 struct trace_entry {
 	uint64_t ns;   /* clock_ns() at the last of them */

@@ -13,7 +13,6 @@
 #include "lib/log.h"
 #include "vmm/cpu.h"
 #include "vmm/dev/e820.h"
-#include "vmm/trace.h"
 
 static struct list vms = LIST_INIT(vms); /* boot CPU */
 
@@ -97,14 +96,6 @@ static const char *const end_names[] = {
 	[VM_UMBRA_FAULT] = "killed: a fault of Umbra's own",
 };
 
-static void dump_traces(const struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
-		if (vm->vcpus[i]->trace)
-			trace_dump(vm->vcpus[i]->trace, vm->vcpus[i]);
-	}
-}
-
 void vm_vcpu_stopped(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
@@ -113,7 +104,6 @@ void vm_vcpu_stopped(struct vcpu *v)
 		return;
 	log_info("vm %s: ended: %s, status %u", vm->name, end_names[atomic_load(&vm->end)],
 		 vm->status);
-	dump_traces(vm);
 	atomic_store(&vm->reapable, true);
 	vmm_cpu_reschedule(vmm_cpu_by_id(0));
 }

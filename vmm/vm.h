@@ -68,7 +68,9 @@ struct vm {
 	unsigned next_slot;      /* the RAM slot that is being made, or comes next */
 	struct slot_build build; /* its frames */
 	bool has_all_slots;
+	unsigned next_trace; /* the vCPU whose trace is shown next */
 	enum vm_end_step {
+		VM_END_TRACES,
 		VM_END_TIMERS,
 		VM_END_PARTS,
 		VM_END_TABLES,

@@ -312,11 +312,29 @@ static void end_parts(struct vm *vm)
 		destroy_vcpu(vm->vcpus[i]);
 }
 
+/* False: there is no room in the log for the next vCPU's trace, or there may be more of them. */
+static bool dump_traces(struct vm *vm)
+{
+	struct vcpu *v;
+
+	if (atomic_load(&vm->end) == VM_RUNNING || vm->next_trace == vm->nr_vcpus)
+		return true; /* it never ran; or that is it */
+	if (log_pending() > LOG_SINK_ROOM - TRACE_BYTES)
+		return false;
+	v = vm->vcpus[vm->next_trace++];
+	if (v->trace)
+		trace_dump(v->trace, v);
+	return false;
+}
+
 bool vm_destroy_some(struct vm *vm)
 {
 	bool done = true;
 
 	switch (vm->end_step) {
+	case VM_END_TRACES:
+		done = dump_traces(vm);
+		break;
 	case VM_END_TIMERS:
 		end_timers(vm);
 		break;

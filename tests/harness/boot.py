@@ -193,6 +193,36 @@ def hunger(target):
                          stderr=expected, absent=[r"^vm \w+: ended: (killed|.*status [1-9])"])
 
 
+# tests/guest/attack_console.c's ways, and real mode in software.
+FLOODS = {way: ["build/guest/attack_console.elf", "--", f"way={way}"] for way in ("out", "rep_outsb", "hypercalls")}
+FLOODS["real_mode"] = ["--set", "proto=flat", "--set", "mode=real", "--set", "load=0x8000", "--set", "realmode=emulate",
+                       f"{MADE}/flood.bin"]
+
+
+def consoles(target):
+    """Guests that flood their console, beside one that must not notice; and one that says what Umbra says.
+
+    The witness's limits are for Bochs, whose UART sends at its baud rate. QEMU's takes all at once: there a flood
+    tests the other end of the ring, and goes by the clock, for each byte costs QEMU much more than its instructions.
+    """
+    limits = {"share": 40, "late": 30_000} if target.cpu == "intel" else {}
+    for way, guest in FLOODS.items():
+        yield target.job(f"flood-{way}", "--pcpus", "1", "--mem", "16M", *witness(expect=True, ms=300, **limits), *guest,
+                         stdout=[r"^witness\| ok 1 - life_goes_on"], absent=[r"^vm \w+: ended: .*status [1-9]"])
+    for line in ("com1", "shared"):
+        yield target.job(f"flood-on-another-cpu-{line}", "--pcpus", "2", "--mem", "16M", "--set", "cpus=1",
+                         *(["--set", "console=shared"] if line == "shared" else []),
+                         "--vm", f"--name witness --mem 16M --set cpus=0 --expect unharmed {WITNESS} -- ms=300",
+                         *FLOODS["rep_outsb"], stdout=[r"^witness\| ok 1 - life_goes_on"])
+    yield target.job("forged-on-the-logs-line", "--hv", "loglevel=debug", "--set", "console=shared",
+                     "build/guest/attack_console.elf", "--", "way=forge", status=7,
+                     stdout=[r"umbra: exit status 0", r"^panic: #PF", "\x1eumbra: exit status 0", r"in mid-line: umbra: exit status"],
+                     stderr=[r"\A(?!umbra: exit status 0|panic)", r"^vm guest: firmware: umbra: exit status 0\.?$",
+                             r"^vm guest: ended: debug-exit, status 7\numbra: exit status 7\n\Z"])
+    yield target.job("forged-on-its-own-line", "build/guest/attack_console.elf", "--", "way=forge", status=7,
+                     stderr=[r"^vm guest: ended: debug-exit, status 7\numbra: exit status 7\n\Z"])
+
+
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", target.words)
@@ -487,7 +517,8 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
-         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, tools)
+         monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
+         tools)
 
 
 def jobs(target):

@@ -89,8 +89,8 @@ def systems(target, name):
     def jobs():
         boot.make_files()
         return list(boot.jobs(target))
-    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/realdiff.bin",
-                       "build/boot/occupy.efi"], jobs)
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin",
+                       "build/boot/realdiff.bin", "build/boot/occupy.efi"], jobs)
 
 
 def nested_guests(cpu, name, parameters="", options=()):

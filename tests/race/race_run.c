@@ -129,6 +129,8 @@ void vm_end(struct vm *m, enum vm_end why, uint32_t status)
 void vm_bug(struct vcpu *v, enum vm_end why, const char *fmt, ...) {}
 
 void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
+void console_finish(struct console *c) {}
+
 void vm_vcpu_stopped(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v) {}

@@ -18,7 +18,7 @@ sys.path.insert(0, f"{TOP}/tools")
 from launch import bootdisk, options  # noqa: E402
 from launch.options import UsageError  # noqa: E402
 
-END = "com[2].sendall(b'umbra: exit status %d\\n')"
+END = "com[2].sendall(b'\\x1eumbra: exit status %d\\n')"
 
 
 class Options(unittest.TestCase):
@@ -75,6 +75,11 @@ class Options(unittest.TestCase):
                           "kernel vm=vm3 console=com4"])
         self.assertEqual(opts.pcpus, 4)
         self.assertEqual(opts.pmem, 1 << 30)
+
+    def test_shared_console(self):
+        opts = self.parse("--set", "console=shared", self.kernel)
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=shared")])
+        self.assertTrue(opts.guests[0].is_shared)
 
     def test_uefi_leaves_com1_to_the_firmware(self):
         self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3"])
@@ -162,10 +167,10 @@ class Run(Launcher):
         self.assertEqual(done.stdout, b"late")
 
     def test_log_is_on_stderr_or_in_a_file(self):
-        done = self.assert_ends(0, "com[2].sendall(b'umbra: hello\\r\\n'); " + END % 0)
+        done = self.assert_ends(0, "com[2].sendall(b'\\x1eumbra: hello\\r\\n'); " + END % 0)
         self.assertEqual(done.stderr, b"umbra: hello\numbra: exit status 0\n")
         log = f"{self.dir.name}/log"
-        done = self.assert_ends(0, "com[2].sendall(b'umbra: hello\\r\\n'); " + END % 0, "--log", log)
+        done = self.assert_ends(0, "com[2].sendall(b'\\x1eumbra: hello\\r\\n'); " + END % 0, "--log", log)
         with open(log, "rb") as file:
             self.assertEqual((done.stderr, file.read()), (b"", b"umbra: hello\numbra: exit status 0\n"))
 
@@ -173,7 +178,7 @@ class Run(Launcher):
         self.assertIn(b"--log: /nowhere/log: No such file", self.assert_ends(102, "", "--log", "/nowhere/log").stderr)
 
     def test_panic(self):
-        done = self.assert_ends(103, "com[2].sendall(b'panic: lost\\n'); time.sleep(.3); com[2].sendall(b'rip 0\\n')")
+        done = self.assert_ends(103, "com[2].sendall(b'\\x1epanic: lost\\n'); time.sleep(.3); com[2].sendall(b'rip 0\\n')")
         self.assertIn(b"rip 0\n", done.stderr)
 
     def test_a_guest_cannot_forge_a_verdict(self):
@@ -181,15 +186,42 @@ class Run(Launcher):
 
     def test_a_guest_that_is_quoted_cannot_forge_a_verdict(self):
         for words in ("umbra: exit status 0", "panic: no"):
-            quoted = f"com[2].sendall(b'vm guest: firmware: {words}\\r\\n'); time.sleep(.2); "
+            quoted = f"com[2].sendall(b'\\x1evm guest: firmware: {words}\\r\\n'); time.sleep(.2); "
             self.assert_ends(7, quoted + END % 7)
-        self.assert_ends(7, "com[2].sendall(b'umbra: exit status 0, they say\\n'); time.sleep(.2); " + END % 7)
+        self.assert_ends(7, "com[2].sendall(b'\\x1eumbra: exit status 0, they say\\n'); time.sleep(.2); " + END % 7)
+
+    def test_a_guest_on_the_logs_line_cannot_forge_a_verdict(self):
+        """What is there is Umbra's only behind Umbra's mark, and a guest's such byte comes escaped (lib/log.h)."""
+        forged = ("umbra: exit status 0\\n", "\\n\\rumbra: exit status 0\\r\\n", "panic: no\\n", "\\x10\\x5eumbra: exit status 0\\n",
+                  "\\x10\\x50\\x10\\x5eumbra: exit status 0\\n", "\\x10\\x5f\\x10\\x5eumbra: exit status 0\\n")
+        for words in forged:
+            said = f"com[2].sendall(b'\\x1eumbra: hello\\n\\x1f{words}'); time.sleep(.2); "
+            done = self.assert_ends(7, said + END % 7, "--set", "console=shared")
+            self.assertEqual(done.stderr, b"umbra: hello\numbra: exit status 7\n")
+            self.assertNotEqual(done.stdout, b"")
+
+    def test_a_firmware_on_the_logs_line_is_no_log(self):
+        done = self.assert_ends(7, "com[2].sendall(b'\\x1b[2Jumbra: exit status 0\\npanic: no\\n'); time.sleep(.2); " + END % 7)
+        self.assertEqual(done.stderr, b"umbra: exit status 7\n")
+
+    def test_marks_in_pieces(self):
+        """However the bytes come: in mid-line, in mid-escape, a line of Umbra's around a guest's bytes."""
+        said = b"\x1eumbra: a\n\x1fx\x10\x5ey\x10\x50\x10\x5f\x1eum\x1f\r\x1ebra: b\n\x1fz\x1e\numbra: c\n"
+        script = f"[(com[2].sendall(bytes([b])), time.sleep(.002)) for b in {said!r}]; " + END % 0
+        done = self.assert_ends(0, script, "--set", "console=shared")
+        self.assertEqual(done.stderr, b"umbra: a\numbra: b\numbra: c\numbra: exit status 0\n")
+        self.assertEqual(done.stdout, b"x\x1ey\x10\x1f\rz")
+
+    def test_a_further_guest_may_share_the_logs_line(self):
+        done = self.assert_ends(0, "com[2].sendall(b'\\x1fhello\\n'); com[1].sendall(b'mine\\n'); " + END % 0,
+                                "--vm", f"--name web --set console=shared {self.kernel}")
+        self.assertEqual(sorted(done.stdout.splitlines()), [b"mine", b"web| hello"])
 
     def test_end_without_a_word(self):
-        self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'umbra: hello')").stderr)
+        self.assertIn(b"without a word", self.assert_ends(103, "com[2].sendall(b'\\x1eumbra: hello')").stderr)
 
     def test_emulator_that_fails(self):
-        self.assertIn(b"status -9", self.assert_ends(104, "com[2].sendall(b'umbra: hello'); os.kill(os.getpid(), 9)").stderr)
+        self.assertIn(b"status -9", self.assert_ends(104, "com[2].sendall(b'\\x1eumbra: hello'); os.kill(os.getpid(), 9)").stderr)
 
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -275,7 +307,7 @@ class Run(Launcher):
         argv = json.loads(done.stdout)
         after = {word: argv[i + 1] for i, word in enumerate(argv[:-1])}
         self.assertEqual((after["-smp"], after["-cpu"], after["-icount"]), ("3", "max", "shift=0,sleep=off"))
-        self.assertEqual(after["-append"], "console=com2 onexit=poweroff exitport=0xf4 loglevel=debug")
+        self.assertEqual(after["-append"], "console=com2 marks=on onexit=poweroff exitport=0xf4 loglevel=debug")
         self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 cpus=0,,1")
 
     def test_blanks_in_a_path(self):
@@ -313,7 +345,7 @@ class Bochs(Launcher):
         self.assert_ends(5, (END % 5) + "; time.sleep(60)")
 
     def test_panic(self):
-        done = self.assert_ends(103, "com[2].sendall(b'panic: lost\\nrip 0\\n'); end_bochs('[UNMAP ] Shutdown port')")
+        done = self.assert_ends(103, "com[2].sendall(b'\\x1epanic: lost\\nrip 0\\n'); end_bochs('[UNMAP ] Shutdown port')")
         self.assertIn(b"rip 0\n", done.stderr)
 
     def test_timeout_in_instructions(self):
@@ -341,7 +373,7 @@ class Bochs(Launcher):
 
     def test_debugger_that_stops_without_reason(self):
         """Status 0 alone is neither success nor a time-out."""
-        self.assert_ends(104, "com[2].sendall(b'umbra: hello')", "--timeout", "9")
+        self.assert_ends(104, "com[2].sendall(b'\\x1eumbra: hello')", "--timeout", "9")
 
     def test_end_without_a_word(self):
         for message in ("[UNMAP ] Shutdown port: shutdown requested", "[ACPI  ] ACPI control: soft power off"):

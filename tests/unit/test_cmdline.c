@@ -53,6 +53,7 @@ static void test_defaults(void **state)
 	assert_true(c.stop_masters);
 	assert_false(c.nmi_panics);
 	assert_int_equal(c.large_exec, LARGE_EXEC_AUTO);
+	assert_false(c.marks);
 	parse(" \t  ");
 	assert_int_equal(nr_reports, 0);
 }
@@ -60,7 +61,7 @@ static void test_defaults(void **state)
 static void test_all_keys(void **state)
 {
 	parse("loglevel=debug  onexit=reboot\texitport=0xf4 maxcpus=3 x2apic=off console=com2 "
-	      "largeexec=never debug=high-frames");
+	      "marks=on largeexec=never debug=high-frames");
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.onexit, ONEXIT_REBOOT);
@@ -70,6 +71,7 @@ static void test_all_keys(void **state)
 	assert_false(c.x2apic);
 	assert_true(c.high_frames);
 	assert_int_equal(c.large_exec, LARGE_EXEC_NEVER);
+	assert_true(c.marks);
 	assert_int_equal(c.nr_consoles, 1);
 	assert_true(c.errata);
 	parse("largeexec=always errata=off busmasters=keep nmi=panic");
@@ -131,6 +133,8 @@ static void test_bad_values(void **state)
 	expect("maxcpus=99999999999999999999",
 	       "command line: maxcpus=99999999999999999999: not a number from 1 up");
 	expect("x2apic=yes", "command line: x2apic=yes: not on or off");
+	expect("marks=yes", "command line: marks=yes: not on or off");
+	assert_false(c.marks);
 	assert_true(c.x2apic);
 	expect("debug=low-frames", "command line: debug=low-frames: not high-frames");
 	assert_false(c.high_frames);

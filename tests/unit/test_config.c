@@ -260,6 +260,20 @@ static void test_many_cpus(void **state)
 	expect_error("kernel vm=a cpus=70", "vm a: cpus=70: the machine has no such CPU");
 }
 
+/* The machine's console, by its name or by none. */
+static void test_shared_console(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, "kernel vm=a console=shared");
+	add(f, "kernel vm=b console=com2");
+	add(f, "kernel vm=c");
+	assert_int_equal(f->nr_errors, 0);
+	assert_string_equal(f->config.vm[0].console, "");
+	assert_string_equal(f->config.vm[1].console, "com2");
+	assert_string_equal(f->config.vm[2].console, "");
+}
+
 static void test_bad_words(void **state)
 {
 	expect_error("kernel vm=a memory=12M", "vm a: memory=12M: unknown word");
@@ -388,13 +402,14 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_all_words),  T(test_defaults),
-		T(test_path_first), T(test_order_free),
-		T(test_one_bad_vm), T(test_sizes),
-		T(test_bad_values), T(test_many_cpus),
-		T(test_bad_words),  T(test_not_yet),
-		T(test_whole),      T(test_duplicates),
-		T(test_too_many),   T(test_long_command_line),
+		T(test_all_words),      T(test_defaults),
+		T(test_path_first),     T(test_order_free),
+		T(test_one_bad_vm),     T(test_sizes),
+		T(test_bad_values),     T(test_many_cpus),
+		T(test_shared_console), T(test_not_yet),
+		T(test_bad_words),      T(test_not_yet),
+		T(test_whole),          T(test_duplicates),
+		T(test_too_many),       T(test_long_command_line),
 		T(test_empty_file),
 	};
 

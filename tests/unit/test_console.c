@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who hears what is typed: the attached VM, the VM that owns a port, the monitor, or nobody. */
+/*
+ * Who hears what is typed: the attached VM, the VM that owns a port, the monitor, or nobody. And
+ * what the VMs say, on lines that are slower than they are.
+ */
 #include <asm/prctl.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,14 +16,108 @@
 #include <cmocka.h>
 
 #include "arch/x86/percpu.h"
+#include "arch/x86/stop.h"
+#include "drivers/screen.h"
 #include "drivers/serial.h"
+#include "drivers/txring.h"
 #include "lib/log.h"
+#include "tests/unit/support/clock.h"
+#include "vmm/cpu.h"
+#include "vmm/output.h"
 #include "vmm/vm.h"
 
 /* Two ports: the machine's console, and one for a guest alone. */
-static char com1, com2;
-static struct serial *const machine[] = {(struct serial *)&com1};
+struct serial {
+	struct tx_ring tx;
+	struct log_sink sink;
+	size_t budget; /* what the line takes before it is busy */
+	size_t nr_sent;
+	char sent[65536];
+};
+static struct serial com1, com2;
+static struct serial *const machine[] = {&com1};
 static void (*rx[2])(struct serial *port, uint8_t byte);
+
+static size_t take(struct tx_ring *r, const char *data, size_t len)
+{
+	struct serial *u = container_of(r, struct serial, tx);
+	size_t n = min(len, (size_t)16);
+
+	n = min(n, u->budget);
+	u->budget -= n;
+	assert_true(u->nr_sent + n < sizeof(u->sent));
+	memcpy(u->sent + u->nr_sent, data, n);
+	u->nr_sent += n;
+	u->sent[u->nr_sent] = '\0';
+	return n;
+}
+
+static void want_irq(struct tx_ring *r, bool on) {}
+
+static unsigned kicks; /* of the boot CPU */
+
+static const struct tx_ops tx_ops = {take, want_irq};
+
+static void write_log(struct log_sink *sink, const char *text, size_t len)
+{
+	tx_put(&container_of(sink, struct serial, sink)->tx, text, len, TX_RING_LEN);
+}
+
+static size_t pending_log(struct log_sink *sink)
+{
+	return tx_pending(&container_of(sink, struct serial, sink)->tx);
+}
+
+struct tx_ring *serial_tx(struct serial *u)
+{
+	return &u->tx;
+}
+
+/* As if neither had an interrupt. */
+bool serial_drain_all(bool *polled)
+{
+	bool more = tx_look(&com1.tx);
+
+	more |= tx_look(&com2.tx);
+	*polled = more;
+	return more;
+}
+
+bool stop_in_progress(void)
+{
+	return false;
+}
+
+static bool screen_dirty;
+static unsigned drawings;
+
+bool screen_is_dirty(void)
+{
+	return screen_dirty;
+}
+
+bool screen_draw_some(void)
+{
+	drawings++;
+	clock_advance_ns(500000); /* a slow one */
+	return screen_dirty;
+}
+
+static struct vmm_cpu boot_cpu;
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	assert_int_equal(id, 0);
+	return &boot_cpu;
+}
+
+void vmm_cpu_reschedule(struct vmm_cpu *c)
+{
+	assert_ptr_equal(c, &boot_cpu);
+	kicks++;
+}
+
+static void earlier(struct timer_queue *q) {}
 
 uint16_t serial_port_of(const char *name)
 {
@@ -28,15 +126,13 @@ uint16_t serial_port_of(const char *name)
 
 struct serial *serial_open(uint16_t port, unsigned baud)
 {
-	return (struct serial *)(port == 0x2f8 ? &com2 : &com1);
+	return port == 0x2f8 ? &com2 : &com1;
 }
 
 void serial_set_rx(struct serial *port, void (*fn)(struct serial *port, uint8_t byte))
 {
-	rx[port == (struct serial *)&com2] = fn;
+	rx[port == &com2] = fn;
 }
-
-void serial_write(struct serial *port, const char *text, size_t len) {}
 
 static struct vm vms[2];
 static unsigned nr_vms;
@@ -62,6 +158,53 @@ void platform_console_input(struct platform *p, uint8_t byte)
 	hear(p == vms[0].platform ? '0' : '1', byte);
 }
 
+/* The UART of a VM: what it keeps, as the model does. */
+static struct {
+	char kept[4096];
+	size_t nr, next;
+	unsigned calls;
+} uart[2];
+
+void platform_console_transmit(struct platform *p)
+{
+	unsigned i = p == vms[1].platform;
+	struct char_sink *s = &vms[i].console.sink;
+
+	uart[i].calls++;
+	while (uart[i].next < uart[i].nr && s->put(s, (uint8_t)uart[i].kept[uart[i].next]))
+		uart[i].next++;
+}
+
+static bool say_byte(unsigned i, char c)
+{
+	struct char_sink *s = &vms[i].console.sink;
+
+	if (uart[i].next == uart[i].nr && s->put(s, (uint8_t)c))
+		return true;
+	uart[i].kept[uart[i].nr++] = c;
+	return false;
+}
+
+/* A guest says this. How much of it went out at once: its UART keeps the rest. */
+static size_t say(unsigned i, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += say_byte(i, *text);
+	return n;
+}
+
+/* What time brings: the boot CPU's timer. */
+static void pass_ms(unsigned ms)
+{
+	while (ms--) {
+		clock_advance_ns(1000000);
+		timer_queue_run(&boot_cpu.timers, clock_ns());
+		console_poll();
+	}
+}
+
 static void monitor_input(uint8_t byte)
 {
 	hear('m', byte);
@@ -74,10 +217,10 @@ static void monitor_enter(void)
 
 static const struct console_monitor fake_monitor = {monitor_enter, monitor_input};
 
-static void type(void *port, uint8_t byte)
+static void type(struct serial *port, uint8_t byte)
 {
 	heard[0] = '\0';
-	rx[port == &com2]((struct serial *)port, byte);
+	rx[port == &com2](port, byte);
 	console_poll();
 }
 
@@ -88,6 +231,12 @@ static int setup(void **state)
 
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
 	memset(vms, 0, sizeof(vms));
+	memset(uart, 0, sizeof(uart));
+	com1.budget = com2.budget = SIZE_MAX;
+	kicks = drawings = 0;
+	screen_dirty = false;
+	pass_ms(100); /* what is left of the test before */
+	com1.nr_sent = com2.nr_sent = 0;
 	for (unsigned i = 0; i < 2; i++)
 		vms[i].platform = (struct platform *)&vms[i];
 	console_start(machine, 1, &fake_monitor);
@@ -166,6 +315,176 @@ static void a_port_is_one_vms(void **state)
 	assert_int_equal(console_init(&c, NULL, &machines), -EBUSY);
 }
 
+/* --- output --- */
+
+#define LINE_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" /* 64 */
+
+static size_t flood(unsigned i, unsigned lines)
+{
+	size_t n = 0;
+
+	while (lines--)
+		n += say(i, LINE_A);
+	return n;
+}
+
+static size_t count(const struct serial *u, char c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < u->nr_sent; i++)
+		n += u->sent[i] == c;
+	return n;
+}
+
+/* The guest goes as far as the ring, waits, and goes on as fast as the line takes it. */
+static void a_guest_is_as_fast_as_its_line(void **state)
+{
+	com1.budget = 0;
+	assert_in_range(flood(0, 32), LOG_GUEST_PENDING - 8, LOG_GUEST_PENDING);
+	assert_true(console_is_waiting());
+	assert_int_equal(com1.nr_sent, 0);
+	com1.budget = LOG_GUEST_PENDING / 2 - 32;
+	console_poll();
+	pass_ms(40);
+	assert_int_equal(uart[0].calls, 0); /* not for a few bytes */
+	com1.budget = SIZE_MAX;
+	pass_ms(300);
+	assert_true(uart[0].calls > 0);
+	assert_int_equal(uart[0].next, uart[0].nr);
+	assert_int_equal(count(&com1, 'a'), 32 * 63);
+	assert_int_equal(com1.nr_sent, 32 * 64);
+	assert_false(console_is_waiting());
+}
+
+/* One VM's line has nothing to do with another's, nor with the log. */
+static void a_full_line_is_its_own_vms(void **state)
+{
+	com2.budget = 0;
+	flood(1, 32);
+	assert_int_equal(say(0, "hello\n"), 6);
+	log_info("one line");
+	pass_ms(10);
+	assert_string_equal(com1.sent, "hello\none line\n");
+	assert_int_equal(uart[0].calls, 0);
+	com2.budget = SIZE_MAX;
+	pass_ms(300);
+	assert_int_equal(com2.nr_sent, 32 * 64);
+}
+
+/* The log is not kept out by a guest that floods; and nothing of either is lost. */
+static void the_log_has_room_of_its_own(void **state)
+{
+	com1.budget = 0;
+	flood(0, 32);
+	for (unsigned i = 0; i < 20; i++)
+		log_info("line %u", i);
+	console_poll();
+	com1.budget = SIZE_MAX;
+	pass_ms(400);
+	assert_int_equal(count(&com1, 'a'), 32 * 63);
+	for (unsigned i = 0; i < 20; i++) {
+		char want[16];
+
+		snprintf(want, sizeof(want), "\nline %u\n", i);
+		assert_non_null(strstr(com1.sent, want));
+	}
+}
+
+/* Who is not attached never waits; what it said is there when it is attached. */
+static void others_are_not_paced(void **state)
+{
+	console_attach(NULL);
+	com1.budget = 0;
+	assert_int_equal(flood(0, 200), 200 * 64);
+	assert_false(console_is_waiting());
+	com1.budget = SIZE_MAX;
+	pass_ms(10);
+	assert_int_equal(com1.nr_sent, 0);
+	console_attach(&vms[0].console);
+	console_poll();
+	pass_ms(400);
+	assert_int_equal(com1.nr_sent, CONSOLE_HISTORY);
+	assert_int_equal(say(0, "b"), 1);
+	assert_int_equal(com1.sent[com1.nr_sent - 1], 'b');
+}
+
+/* A guest that waits for the machine's console goes on when that is taken from it. */
+static void who_is_detached_goes_on(void **state)
+{
+	com1.budget = 0;
+	flood(0, 32);
+	assert_true(uart[0].next < uart[0].nr);
+	console_attach(NULL);
+	pass_ms(20);
+	assert_int_equal(uart[0].next, uart[0].nr);
+}
+
+/* What a VM's UART keeps when it ends comes out, and the line of its end stands behind it. */
+static void last_words_come_out(void **state)
+{
+	com1.budget = 0;
+	flood(0, 16);
+	say(0, "zzzzzzzz");
+	assert_true(uart[0].next + 8 <= uart[0].nr);
+	console_finish(&vms[0].console);
+	assert_int_equal(uart[0].next, uart[0].nr);
+	log_info("vm: ended");
+	console_destroy(&vms[0].console);
+	nr_vms = 0;
+	com1.budget = SIZE_MAX;
+	console_poll();
+	pass_ms(200);
+	assert_int_equal(count(&com1, 'z'), 8);
+	assert_int_equal(count(&com1, 'a'), 16 * 63);
+	assert_string_equal(com1.sent + com1.nr_sent - 10, "vm: ended\n");
+}
+
+/* The boot CPU is asked once for what waits, whoever asks, and looks until none waits. */
+static void the_boot_cpu_is_woken_once(void **state)
+{
+	com1.budget = 0;
+	log_info("one");
+	log_info("two");
+	assert_int_equal(kicks, 1);
+	console_poll();
+	pass_ms(5);
+	com1.budget = SIZE_MAX;
+	pass_ms(5);
+	assert_string_equal(com1.sent, "one\ntwo\n");
+	assert_true(boot_cpu.timers.timers.next == &boot_cpu.timers.timers);
+	com1.budget = 0;
+	log_info("three");
+	assert_int_equal(kicks, 2);
+}
+
+/* A screen that is slow has a tenth of the boot CPU. */
+static void the_screen_has_its_share(void **state)
+{
+	uint64_t begin = clock_ns();
+
+	screen_dirty = true;
+	console_poll();
+	while (clock_ns() < begin + 100000000)
+		pass_ms(1);
+	assert_in_range(drawings, 15, 21); /* of half a millisecond each */
+	screen_dirty = false;
+	pass_ms(20);
+	assert_true(boot_cpu.timers.timers.next == &boot_cpu.timers.timers);
+}
+
+static int start(void **state)
+{
+	com1.sink = (struct log_sink){.write = write_log, .pending = pending_log};
+	tx_init(&com1.tx, &tx_ops);
+	tx_init(&com2.tx, &tx_ops);
+	timer_queue_init(&boot_cpu.timers, earlier);
+	clock_set_ns(1000000);
+	log_add_sink(&com1.sink);
+	output_start();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,7 +493,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_vm_takes_the_line_from_nobody, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_port_is_one_vms, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_guest_is_as_fast_as_its_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_line_is_its_own_vms, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_log_has_room_of_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_are_not_paced, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_is_detached_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(last_words_come_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_boot_cpu_is_woken_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_screen_has_its_share, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, start, NULL);
 }

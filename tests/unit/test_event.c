@@ -83,6 +83,8 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 	atomic_fetch_or(&v->requests, requests);
 }
 
+void console_finish(struct console *c) {}
+
 void vm_vcpu_stopped(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}

@@ -204,6 +204,13 @@ void console_print(const char *fmt, ...)
 	assert_true(strlen(said) < sizeof(said) - 1);
 }
 
+static bool is_full; /* the console */
+
+bool console_has_room(void)
+{
+	return !is_full;
+}
+
 /* --- typing ------------------------------------------------------------------------------- */
 
 static void type(const char *keys)
@@ -236,6 +243,7 @@ static int setup(void **state)
 	nr_vms = 2;
 	dirty_result = 0;
 	dirty_slices = 0;
+	is_full = false;
 	for (unsigned i = 0; i < 2; i++) {
 		vms[i].config = &configs[i];
 		vms[i].nr_vcpus = 1;
@@ -468,6 +476,30 @@ static void help_names_every_command(void **state)
 	assert_int_equal(lines, ARRAY_SIZE(commands));
 }
 
+/* A console that is full of what a guest has said gets a command's answer when there is room. */
+static void answers_wait_for_room(void **state)
+{
+	is_full = true;
+	vms[1].nr_vcpus = 2;
+	vms[1].vcpus[1] = &vcpus[0];
+	type("stats web\r");
+	monitor_work();
+	assert_string_equal(said, "");
+	assert_true(monitor_is_busy());
+	is_full = false;
+	monitor_work();
+	assert_string_equal(said, "stats web\r\n");
+	assert_true(monitor_work()); /* one vCPU in a slice */
+	assert_string_equal(said, "stats web\r\nvcpu 0 on cpu 0:\r\n");
+	is_full = true;
+	assert_false(monitor_work());
+	assert_true(monitor_is_busy());
+	is_full = false;
+	assert_false(monitor_work());
+	assert_string_equal(said, "stats web\r\nvcpu 0 on cpu 0:\r\nvcpu 0 on cpu 0:\r\numbra> ");
+	assert_false(monitor_is_busy());
+}
+
 /* One line, and nothing is done. */
 static void mistakes_are_named(void **state)
 {
@@ -552,6 +584,7 @@ int main(void)
 		cmocka_unit_test_setup(each_command_is_for_its_vm, setup),
 		cmocka_unit_test_setup(attach_shows_a_console_that_is_shared, setup),
 		cmocka_unit_test_setup(stats_count_exits, setup),
+		cmocka_unit_test_setup(answers_wait_for_room, setup),
 		cmocka_unit_test_setup(the_engine_is_looked_at, setup),
 		cmocka_unit_test_setup(aging_goes_over_all_memory, setup),
 		cmocka_unit_test_setup(buttons_are_those_of_the_vm, setup),

@@ -33,10 +33,11 @@ static struct {
 	struct platform *p;
 } t;
 
-static void output(struct char_sink *s, uint8_t byte)
+static bool output(struct char_sink *s, uint8_t byte)
 {
 	if (t.nr_sent < sizeof(t.sent))
 		t.sent[t.nr_sent++] = (char)byte;
+	return true;
 }
 
 static void notify(void *vm, unsigned vcpu)

@@ -372,7 +372,8 @@ static void requests_to_one_that_waits_disturb_nobody(void **state)
 	assert_int_equal(ipis[1], 2);
 }
 
-/* One that halted is still loaded while the next is picked: a request must not count on its look. */
+/* One that halted is still loaded while the next is picked: a request must not count on its look.
+ */
 static void a_halted_vcpu_may_still_be_loaded(void **state)
 {
 	struct vmm_cpu *c = vmm_cpu_by_id(1);
@@ -408,6 +409,30 @@ static void a_turn_lasts_a_while(void **state)
 	clock_advance_ns(SCHED_MIN_TURN_NS);
 	sched_shorten_turn(c, &other[0]);
 	assert_true(atomic_load(&other[0].requests) & REQ_YIELD);
+}
+
+/*
+ * A vCPU that is alone has no time slice, and may never let an interrupt in. While output waits it
+ * has, and in front of it interrupts open; on the boot CPU alone.
+ */
+static void output_makes_time_slices(void **state)
+{
+	vcpu[0].state = VCPU_RUNNABLE;
+	sched_add(&vcpu[0]);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_false(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 0);
+	output_pending = true;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_true(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 1);
+	assert_int_equal(halts, 0);
+	cpus[0].id = 1;
+	vmm_this_cpu()->id = 1;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_false(vmm_this_cpu()->has_work);
+	assert_int_equal(openings, 1);
+	output_pending = false;
 }
 
 int main(void)
@@ -449,6 +474,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_halted_vcpu_may_still_be_loaded, cpus_setup,
 						cpus_teardown),
 		cmocka_unit_test_setup_teardown(a_turn_lasts_a_while, cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(output_makes_time_slices, cpus_setup,
+						cpus_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

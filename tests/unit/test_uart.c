@@ -25,11 +25,16 @@ static struct {
 	struct spinlock lock;
 	char sent[64];
 	size_t nr_sent;
+	size_t room; /* at the other end */
 } t;
 
-static void output(struct char_sink *s, uint8_t byte)
+static bool output(struct char_sink *s, uint8_t byte)
 {
+	if (!t.room)
+		return false;
+	t.room--;
 	t.sent[t.nr_sent++] = (char)byte;
+	return true;
 }
 
 static void earlier(struct timer_queue *q) {}
@@ -60,6 +65,7 @@ static int setup(void **state)
 {
 	memset(&t, 0, sizeof(t));
 	t.sink.put = output;
+	t.room = sizeof(t.sent);
 	wire_init(&t.irq);
 	spin_init(&t.lock);
 	clock_set_ns(1000);
@@ -135,6 +141,124 @@ static void test_thre_interrupt(void **state)
 	in(IIR);
 	out(IER, 0x02);
 	assert_false(t.irq.level);
+}
+
+static void make_room(size_t bytes)
+{
+	t.room += bytes;
+	uart_transmit(&t.uart);
+}
+
+/* The other end is full: THRE and TEMT stay clear, and the interrupt waits, until it takes bytes.
+ */
+static void test_transmitter_waits(void **state)
+{
+	out(FCR, 0x01);
+	out(MCR, OUT2);
+	out(IER, 0x02);
+	in(IIR);
+	t.room = 1;
+	out(THR, 'a');
+	assert_int_equal(in(LSR), 0x60);
+	out(THR, 'b');
+	assert_int_equal(in(LSR), 0);
+	assert_false(t.irq.level); /* writing took away what 'a' had raised */
+	assert_int_equal(in(IIR), 0xc1);
+	out(THR, 'c');
+	make_room(1);
+	assert_int_equal(in(LSR), 0); /* 'c' is still there */
+	assert_false(t.irq.level);
+	make_room(1);
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0xc2);
+	assert_int_equal(in(LSR), 0x60);
+	assert_memory_equal(t.sent, "abc", 3);
+	make_room(1);
+	assert_false(t.irq.level); /* that was no news */
+}
+
+/* Who polls needs no call from outside. */
+static void test_polling_transmits(void **state)
+{
+	t.room = 0;
+	out(THR, 'a');
+	assert_int_equal(in(LSR), 0);
+	t.room = 1;
+	assert_int_equal(in(LSR), 0x60);
+	assert_memory_equal(t.sent, "a", 1);
+}
+
+/* The FIFO holds 16; what is written to a full one is lost, as with the chip. */
+static void test_transmitter_overrun(void **state)
+{
+	out(FCR, 0x01);
+	t.room = 0;
+	for (unsigned i = 0; i < UART_FIFO_SIZE + 3; i++)
+		out(THR, (uint8_t)('a' + i));
+	make_room(30);
+	assert_int_equal(t.nr_sent, UART_FIFO_SIZE);
+	assert_memory_equal(t.sent, "abcdefghijklmnop", UART_FIFO_SIZE);
+	out(FCR, 0x00); /* without it there is one holding register, which is overwritten */
+	t.room = 0;
+	out(THR, 'x');
+	out(THR, 'y');
+	make_room(30);
+	assert_int_equal(t.nr_sent, UART_FIFO_SIZE + 1);
+	assert_int_equal(t.sent[UART_FIFO_SIZE], 'y');
+}
+
+static void test_interrupt_enabled_while_waiting(void **state)
+{
+	out(FCR, 0x01);
+	out(MCR, OUT2);
+	t.room = 0;
+	out(THR, 'a');
+	out(IER, 0x02);
+	assert_false(t.irq.level); /* the transmitter is not empty */
+	make_room(1);
+	assert_true(t.irq.level);
+}
+
+static void test_transmitter_cleared(void **state)
+{
+	out(FCR, 0x01);
+	out(MCR, OUT2);
+	out(IER, 0x02);
+	in(IIR);
+	t.room = 0;
+	out(THR, 'a');
+	out(FCR, 0x03); /* the receiver's */
+	assert_int_equal(in(LSR), 0);
+	out(FCR, 0x05);
+	assert_int_equal(in(LSR), 0x60);
+	assert_true(t.irq.level);
+	out(THR, 'b');
+	out(FCR, 0x00); /* switching the FIFOs off clears both */
+	assert_int_equal(in(LSR), 0x60);
+	make_room(5);
+	assert_int_equal(t.nr_sent, 0);
+	t.room = 0;
+	out(THR, 'c');
+	uart_reset(&t.uart);
+	assert_int_equal(in(LSR), 0x60);
+	make_room(1);
+	assert_int_equal(t.nr_sent, 0);
+}
+
+/* Loopback while something waits for the line outside: it still goes there. */
+static void test_loopback_leaves_the_line_alone(void **state)
+{
+	out(FCR, 0x01);
+	t.room = 0;
+	out(THR, 'a');
+	out(MCR, 0x10);
+	assert_int_equal(in(LSR), 0);
+	make_room(1);
+	assert_memory_equal(t.sent, "a", 1);
+	out(THR, 'b');
+	assert_int_equal(in(LSR), 0x61);
+	assert_int_equal(in(RBR), 'b');
+	assert_int_equal(t.nr_sent, 1);
 }
 
 static void test_out2_gates_irq(void **state)
@@ -388,6 +512,12 @@ int main(void)
 		T(test_registers),
 		T(test_transmit),
 		T(test_thre_interrupt),
+		T(test_transmitter_waits),
+		T(test_polling_transmits),
+		T(test_transmitter_overrun),
+		T(test_interrupt_enabled_while_waiting),
+		T(test_transmitter_cleared),
+		T(test_loopback_leaves_the_line_alone),
 		T(test_out2_gates_irq),
 		T(test_receive_without_fifo),
 		T(test_trigger_levels),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "lib/log.h"
 #include "mm/frames.h"
 #include "mm/grace.h"
 #include "mm/guest.h"
@@ -133,6 +134,48 @@ static void a_restart_that_fails_is_taken_apart(void **state)
 	assert_false(work_is_pending());
 }
 
+/* --- what a VM leaves for the log --- */
+
+static size_t waiting_for_log;
+static unsigned nr_traces;
+
+static size_t pending(struct log_sink *s)
+{
+	return waiting_for_log;
+}
+
+static void count_traces(struct log_sink *s, const char *text, size_t len)
+{
+	nr_traces += !!memmem(text, len, "last exits", 10);
+}
+
+/* Nothing while the log is full, and then one vCPU's trace in a slice. */
+static void look_at_traces(void)
+{
+	static unsigned before;
+
+	assert_in_range(nr_traces, before, before + !waiting_for_log);
+	before = nr_traces;
+	if (++slices == 5)
+		waiting_for_log = 0;
+}
+
+static void traces_wait_for_room_in_the_log(void **state)
+{
+	static struct log_sink slow = {.write = count_traces, .pending = pending};
+	struct vm *vm = vm_create(&vms_flat);
+
+	log_add_sink(&slow);
+	nr_traces = slices = 0;
+	waiting_for_log = LOG_SINK_ROOM - LOG_GUEST_PENDING;
+	fake_at_interrupts = look_at_traces;
+	vms_end_and_reap(vm);
+	assert_int_equal(nr_traces, 3);
+	assert_true(slices > 5);
+	waiting_for_log = 0;
+	list_del(&slow.link);
+}
+
 /* --- the end of a VM that never ran --- */
 
 /* CPU 1 has found the vCPU that CPU 0 has loaded, and is about to set a request in it. */
@@ -184,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(end_and_restart_are_done_in_slices),
 		TEST(a_restart_that_fails_is_taken_apart),
+		TEST(traces_wait_for_room_in_the_log),
 		TEST(a_failed_creation_waits_for_other_cpus),
 	};
 

@@ -49,8 +49,8 @@ class BaseMachine:
 
     def __init__(self, opts):
         self.opts = opts
-        # Serial port -> the launcher's end, a socket: one for each guest, one for the log.
-        self.coms = sorted([guest.com for guest in opts.guests] + [LOG_COM])
+        # Serial port -> the launcher's end, a socket: one for each guest that has its own, one for the log.
+        self.coms = sorted([guest.com for guest in opts.guests if not guest.is_shared] + [LOG_COM])
         self.child, self.ends = None, {}
 
     def __enter__(self):

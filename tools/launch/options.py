@@ -135,12 +135,14 @@ class Guest:
         self.expect = args.expect.encode() if args.expect else None
         self.mem = args.mem or DEFAULT_MEM
         self.vcpus = args.vcpus or 1
+        self.is_shared = "console=shared" in args.set  # it is on the log's line
 
     def modules(self):
         """(file, words) for each file that the boot loader is to load."""
         args, me = self.args, f"vm={self.name}"
         words = [me] + [f"{key}={value}" for key in ("mem", "vcpus", "mmu") if (value := getattr(args, key))]
-        words += [f"console=com{self.com}", *args.set]
+        words += [] if self.is_shared else [f"console=com{self.com}"]
+        words += args.set
         if self.cmdline is not None:
             words += ["--", self.cmdline]
         yield must_be_file(args.kernel), " ".join(["bios" if args.bios else "kernel", *words])
@@ -198,7 +200,7 @@ def parse(argv):
     opts.pmem = opts.pmem or default_pmem(opts)
     # Bochs's CPUs have the numbers of real models, and none of their errata.
     errata = "errata=off " if opts.emulator == "bochs" else ""
-    opts.hv_cmdline = f"console=com2 onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {errata}{opts.hv}".rstrip()
+    opts.hv_cmdline = f"console=com2 marks=on onexit=poweroff exitport={EXIT_PORTS[opts.emulator]} {errata}{opts.hv}".rstrip()
     return opts
 
 

@@ -5,6 +5,9 @@ The hypervisor's log is the single source of truth. Its line "umbra: exit status
 a line "panic: ..." with 103 (after the report that follows it), the emulator's end without either
 with 103 as well: then Umbra was lost without a word. All that has been said on the consoles by
 then is passed on first.
+
+The log's line may carry a guest's words as well, and a firmware's. Umbra marks what it says itself
+(marks=on, lib/log.h), in a way that no guest can, and only that is the log.
 """
 import contextlib
 import os
@@ -18,11 +21,12 @@ import time
 from .machine import LOG_COM
 from .options import STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError, is_at_terminal
 
-# Whole lines: Umbra quotes its guests (their words for its firmware's console), but never at the left.
+# Whole lines of Umbra's: it quotes its guests (their words for its firmware's console), but never at the left.
 VERDICT = re.compile(rb"^umbra: exit status (\d+)$")
 PANIC = re.compile(rb"^panic: ")
-FIRST_LINE = re.compile(rb"^umbra: ")
-ESCAPES = re.compile(rb"\x1b\[[0-9;=?]*[A-Za-z]")
+# lib/log.h: in front of what Umbra says, of what a guest says, and of a guest's byte that is one of these.
+MARK_UMBRA, MARK_GUEST, MARK_ESCAPE, MARK_FLIP = b"\x1e", b"\x1f", b"\x10", 0x40
+MARKS = re.compile(rb"([\x10\x1e\x1f])")
 ESCAPE_KEY = b"\x1d"  # Ctrl-]
 REPORT_SECONDS = 2    # how long after a panic its report may take
 END_SECONDS = 2       # how long after a verdict the emulator may take to end
@@ -119,32 +123,53 @@ class Console:
             self.feed(b"\n")
 
 
+class Line:
+    """The machine's own serial line, taken apart by its marks: Umbra's words and a guest's. Before the first mark a firmware spoke."""
+
+    def __init__(self, log, console):
+        self.log, self.console = log, console
+        self.speaker, self.is_escaped = None, False
+
+    def feed(self, data):
+        self.log.is_empty = False
+        for piece in MARKS.split(data):
+            self.take(piece)
+
+    def take(self, piece):
+        if self.is_escaped and piece:
+            piece, self.is_escaped = bytes([piece[0] ^ MARK_FLIP]) + piece[1:], False
+        elif piece == MARK_UMBRA:
+            self.speaker = self.log
+            return
+        elif piece == MARK_GUEST:
+            self.speaker = self.console
+            return
+        elif piece == MARK_ESCAPE and self.speaker is self.console:
+            self.is_escaped = True
+            return
+        if self.speaker and piece:
+            self.speaker.feed(piece)
+
+
 class Log:
     """The hypervisor's log: lines to stderr or a file, and what they say about the end."""
 
-    def __init__(self, path, hides_firmware):
+    def __init__(self, path):
         try:
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) if path else 2
         except OSError as error:
             raise UsageError(f"--log: {path}: {error.strerror}") from None
         self.line = b""
-        self.waits = hides_firmware  # what UEFI firmware says on the line before Umbra does
         self.is_empty = True
         self.status = None
         self.has_panic = False
 
     def feed(self, data):
-        self.is_empty = False
         *lines, self.line = (self.line + data.replace(b"\r", b"")).split(b"\n")
-        for line in lines:
+        for line in filter(None, lines):  # an empty one ends a line of a guest's or a prompt
             self.read_line(line)
 
     def read_line(self, line):
-        if self.waits:
-            line = ESCAPES.sub(b"", line)
-            if not FIRST_LINE.search(line):
-                return
-            self.waits = False
         write_all(self.fd, line + b"\n")
         if PANIC.search(line):
             self.has_panic = True
@@ -159,11 +184,14 @@ class Log:
 class Session:
     def __init__(self, opts, machine):
         self.opts, self.machine = opts, machine
-        self.log = Log(opts.log, opts.boot == "uefi")
+        self.log = Log(opts.log)
         self.screen = Screen()
         self.consoles = {guest.com: Console(self.screen, guest, i > 0) for i, guest in enumerate(opts.guests)}
+        # One that shares the log's line at a time; unless somebody attaches another, the first.
+        shared = next((guest for guest in opts.guests if guest.is_shared), opts.guests[0])
+        self.line = Line(self.log, self.consoles[shared.com])
         self.expects = any(guest.expect for guest in opts.guests)
-        self.key_target, self.after_escape = opts.guests[0].com, False
+        self.key_target, self.after_escape = LOG_COM if opts.guests[0].is_shared else opts.guests[0].com, False
 
     def run(self):
         """The exit status of the launcher."""
@@ -224,7 +252,7 @@ class Session:
         return self.log.status or (1 if self.expects else 0)
 
     def reader(self, com, end):
-        stream = self.log if com == LOG_COM else self.consoles[com]
+        stream = self.line if com == LOG_COM else self.consoles[com]
 
         def read():
             try:
@@ -268,12 +296,19 @@ class Session:
         elif self.after_escape and key == b"q":
             self.quit = True
         elif self.after_escape and key == b"m":
-            guest = self.opts.guests[0].com
-            self.key_target = LOG_COM if self.key_target == guest else guest
+            self.switch_to_monitor()
             self.after_escape = False
         else:
             self.type(key)
             self.after_escape = False
+
+    def switch_to_monitor(self):
+        """Or back. On the log's own line it is Umbra's key that leaves the guest, and a command that comes back."""
+        guest = self.opts.guests[0]
+        if guest.is_shared:
+            self.type(ESCAPE_KEY)
+        else:
+            self.key_target = LOG_COM if self.key_target == guest.com else guest.com
 
     def explain(self, status, where):
         """Say in a line why the run ended, where the log does not; the final status."""

@@ -320,7 +320,8 @@ static const char *parse_debug(struct line *l, const char *val)
 
 static const char *parse_console(struct line *l, const char *val)
 {
-	snprintf(l->vm->console, sizeof(l->vm->console), "%s", val);
+	if (strcmp(val, "shared") != 0)
+		snprintf(l->vm->console, sizeof(l->vm->console), "%s", val);
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include "mm/grace.h"
 #include "vmm/control/work.h"
 #include "vmm/exit/loop.h"
+#include "vmm/output.h"
 #include "vmm/sched.h"
 #include "vmm/vcpu_load.h"
 
@@ -40,6 +41,18 @@ static void run(struct vmm_cpu *c, struct vcpu *v)
 	sched_put(c);
 }
 
+/*
+ * While output waits the boot CPU's vCPUs run in time slices, and interrupts open between two of
+ * them: vmm/output.c.
+ */
+static bool attend_to_output(struct vmm_cpu *c)
+{
+	if (c->id != 0 || likely(!output_is_pending()))
+		return false;
+	sched_take_interrupts(c);
+	return true;
+}
+
 void cpu_loop(void)
 {
 	struct vmm_cpu *c = vmm_this_cpu();
@@ -48,6 +61,7 @@ void cpu_loop(void)
 	for (;;) {
 		atomic_store(&c->reschedule, false);
 		c->has_work = work_do();
+		c->has_work |= attend_to_output(c);
 		v = sched_pick(c);
 		if (v)
 			run(c, v);

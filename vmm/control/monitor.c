@@ -34,6 +34,7 @@ static struct {
 	char vm[CONFIG_NAME_LEN];
 	struct dirty_count count;
 	uint64_t gfn, young; /* age: done so far, and accessed of these */
+	unsigned vcpu;       /* stats: the next */
 } job;
 
 /* What was typed meanwhile, as far as there is room. */
@@ -96,23 +97,16 @@ static void show_account(struct vm *vm)
 		      (unsigned long long)s.most, (unsigned long long)s.refused);
 }
 
-static void show_counters(struct vm *vm, const char *arg)
+static void show_counters_of(const struct vcpu *v)
 {
-	(void)arg;
-	show_account(vm);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
-		const struct vcpu *v = vm->vcpus[i];
-
-		console_print("vcpu %u on cpu %u:\r\n", v->id, v->pcpu);
-		for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {
-			if (v->exits[r])
-				console_print("  %-14s %12llu\r\n", trace_exit_name(r),
-					      (unsigned long long)v->exits[r]);
-		}
-		if (v->emulated)
-			console_print("  %-14s %12llu\r\n", "emulated",
-				      (unsigned long long)v->emulated);
+	console_print("vcpu %u on cpu %u:\r\n", v->id, v->pcpu);
+	for (unsigned r = 0; r < NR_EXIT_REASONS; r++) {
+		if (v->exits[r])
+			console_print("  %-14s %12llu\r\n", trace_exit_name(r),
+				      (unsigned long long)v->exits[r]);
 	}
+	if (v->emulated)
+		console_print("  %-14s %12llu\r\n", "emulated", (unsigned long long)v->emulated);
 }
 
 static const char *dirty_error(int r)
@@ -166,6 +160,25 @@ static void begin_job(struct vm *vm, int (*slice)(struct vm *vm))
 	memcpy(job.vm, vm->name, sizeof(job.vm));
 	job.slice = slice;
 	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU, which is inside an exit or idle */
+}
+
+/* A vCPU for each slice: all of them may be more than the console takes at once. */
+static int stats_slice(struct vm *vm)
+{
+	if (!vm || job.vcpu >= vm->nr_vcpus)
+		return 0;
+	if (!console_has_room())
+		return -EINPROGRESS;
+	if (!job.vcpu)
+		show_account(vm);
+	show_counters_of(vm->vcpus[job.vcpu++]);
+	return job.vcpu < vm->nr_vcpus ? -EAGAIN : 0;
+}
+
+static void show_counters(struct vm *vm, const char *arg)
+{
+	(void)arg;
+	begin_job(vm, stats_slice);
 }
 
 /* The VM that is made anew has the old one's name. */
@@ -393,12 +406,21 @@ static void edit_line(uint8_t byte)
 	}
 }
 
+/* What is typed waits for the end of a job, and for room on the console for an answer. */
+static bool takes_input(void)
+{
+	return !job.slice && console_has_room();
+}
+
 void monitor_input(uint8_t byte)
 {
-	if (!job.slice)
+	if (!nr_typed && takes_input()) {
 		edit_line(byte);
-	else if (nr_typed < ARRAY_SIZE(typed))
+		return;
+	}
+	if (nr_typed < ARRAY_SIZE(typed))
 		typed[nr_typed++] = byte;
+	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
 }
 
 /* One of the bytes may begin the next job. */
@@ -406,7 +428,7 @@ static void take_typed(void)
 {
 	unsigned n = 0;
 
-	while (n < nr_typed && !job.slice)
+	while (n < nr_typed && takes_input())
 		edit_line(typed[n++]);
 	nr_typed -= n;
 	memmove(typed, typed + n, nr_typed);
@@ -416,12 +438,11 @@ static void end_job(void)
 {
 	job.slice = NULL;
 	prompt();
-	take_typed();
 }
 
 bool monitor_is_busy(void)
 {
-	return job.slice;
+	return job.slice || nr_typed;
 }
 
 bool monitor_work(void)
@@ -430,6 +451,7 @@ bool monitor_work(void)
 
 	if (job.slice && r != -EAGAIN && r != -EINPROGRESS)
 		end_job();
+	take_typed();
 	return r == -EAGAIN;
 }
 

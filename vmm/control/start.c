@@ -22,6 +22,7 @@
 #include "vmm/control/monitor.h"
 #include "vmm/control/work.h"
 #include "vmm/exit/msr.h"
+#include "vmm/output.h"
 #include "vmm/sched.h"
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
@@ -149,6 +150,7 @@ void vmm_main(const struct start_options *o)
 	console_start(options.console, options.nr_consoles, &monitor);
 	start_vms();
 	work_init(options.onexit, bad_config);
+	output_start();
 	atomic_store(&ready, true);
 	log_info("boot: first guest entry at tsc %llu (entry at %llu)", (unsigned long long)rdtsc(),
 		 (unsigned long long)options.entry_tsc);

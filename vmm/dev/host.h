@@ -7,6 +7,7 @@
 #ifndef VMM_DEV_HOST_H
 #define VMM_DEV_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/types.h"
@@ -40,8 +41,12 @@ struct dev_host {
 
 /* The other end of a serial line. */
 struct char_sink {
-	/* A byte comes out of the guest. Any CPU; the device lock may be held. */
-	void (*put)(struct char_sink *s, uint8_t byte);
+	/*
+	 * A byte comes out of the guest. False: there is no room for it now; whoever owns the line
+	 * has its UART transmit again (uart_transmit()) when there is. Any CPU; the device lock may
+	 * be held. Does not wait.
+	 */
+	bool (*put)(struct char_sink *s, uint8_t byte);
 };
 
 #endif

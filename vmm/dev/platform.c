@@ -163,6 +163,13 @@ void platform_console_input(struct platform *p, uint8_t byte)
 	spin_unlock(&p->lock);
 }
 
+void platform_console_transmit(struct platform *p)
+{
+	spin_lock(&p->lock);
+	uart_transmit(&p->uart);
+	spin_unlock(&p->lock);
+}
+
 void platform_console_break(struct platform *p)
 {
 	spin_lock(&p->lock);

@@ -77,6 +77,9 @@ struct lapic *platform_lapic(struct platform *p, unsigned vcpu);
 bool platform_extint_pending(struct platform *p, unsigned vcpu);
 uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 
+/* The other end of the serial line may take bytes again. Takes the device lock. */
+void platform_console_transmit(struct platform *p);
+
 /* Input from outside the machine. All take the device lock. */
 void platform_console_input(struct platform *p, uint8_t byte); /* typed at the VM's console */
 void platform_console_break(struct platform *p);               /* a break on its serial line */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The 16550A: registers, receiver FIFO and the four levels of interrupts. */
+/* The 16550A: registers, FIFOs and the four levels of interrupts. */
 #include "vmm/dev/uart.h"
 
 #include "lib/bits.h"
@@ -26,6 +26,7 @@ enum { REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR }
 
 #define FCR_ENABLE   BIT(0)
 #define FCR_CLEAR_RX BIT(1)
+#define FCR_CLEAR_TX BIT(2)
 #define FCR_KEEP     (FCR_ENABLE | 0xc8) /* DMA mode, trigger level */
 
 #define LCR_BREAK BIT(6)
@@ -198,6 +199,11 @@ static uint8_t read_data(struct uart *u)
 	return u->rbr;
 }
 
+static bool is_transmitter_empty(const struct uart *u)
+{
+	return !u->tx_len;
+}
+
 static uint8_t read_iir(struct uart *u)
 {
 	uint8_t id = interrupt_id(u);
@@ -211,8 +217,12 @@ static uint8_t read_iir(struct uart *u)
 
 static uint8_t read_lsr(struct uart *u)
 {
-	uint8_t val = u->lsr | LSR_THRE | LSR_TEMT | (u->fifo_len ? LSR_DR : 0);
+	uint8_t val = u->lsr | (u->fifo_len ? LSR_DR : 0);
 
+	if (unlikely(!is_transmitter_empty(u)))
+		uart_transmit(u); /* who polls need not wait for an interrupt of the machine's */
+	if (is_transmitter_empty(u))
+		val |= LSR_THRE | LSR_TEMT;
 	for (unsigned i = 0; has_fifo(u) && i < u->fifo_len; i++) {
 		if (u->fifo_break[(u->fifo_head + i) % UART_FIFO_SIZE])
 			val |= LSR_FIFO;
@@ -260,23 +270,64 @@ static uint8_t read_port(void *dev, uint64_t port)
 	}
 }
 
-/* Sent as soon as written: the transmitter falls empty again at once. */
-static void write_data(struct uart *u, uint8_t val)
+/* The transmitter has just fallen empty, or was written and is empty again. */
+static void raise_thre(struct uart *u)
 {
-	if (!(u->mcr & MCR_LOOP))
-		u->sink->put(u->sink, val);
-	else if (is_receiver_full(u))
+	u->thre_pending = true;
+	update_irq(u);
+}
+
+void uart_transmit(struct uart *u)
+{
+	if (is_transmitter_empty(u))
+		return;
+	while (u->tx_len && u->sink->put(u->sink, u->tx[u->tx_head])) {
+		u->tx_head = (u->tx_head + 1) % UART_FIFO_SIZE;
+		u->tx_len--;
+	}
+	if (is_transmitter_empty(u))
+		raise_thre(u);
+}
+
+/* Without its FIFO the transmitter holds one character, which the next one overwrites. */
+static void push_transmitter(struct uart *u, uint8_t val)
+{
+	if (!has_fifo(u))
+		u->tx_head = u->tx_len = 0;
+	if (u->tx_len == UART_FIFO_SIZE)
+		return;
+	u->tx[(u->tx_head + u->tx_len) % UART_FIFO_SIZE] = val;
+	u->tx_len++;
+	u->thre_pending = false;
+	update_irq(u);
+}
+
+static void loop_back(struct uart *u, uint8_t val)
+{
+	if (is_receiver_full(u))
 		u->lsr |= LSR_OE;
 	else
 		push_fifo(u, val, false);
-	u->thre_pending = true;
+	u->thre_pending = is_transmitter_empty(u); /* what waits for the line outside still does */
 	update_irq(u);
+}
+
+/* Out as soon as written, if the other end takes it: the transmitter falls empty again at once. */
+static void write_data(struct uart *u, uint8_t val)
+{
+	uart_transmit(u);
+	if (u->mcr & MCR_LOOP)
+		loop_back(u, val);
+	else if (is_transmitter_empty(u) && u->sink->put(u->sink, val))
+		raise_thre(u);
+	else
+		push_transmitter(u, val);
 }
 
 static void write_ier(struct uart *u, uint8_t val)
 {
 	/* Enabling the interrupt while the transmitter is empty asks for it. */
-	if (!(u->ier & IER_THRE) && (val & IER_THRE))
+	if (!(u->ier & IER_THRE) && (val & IER_THRE) && is_transmitter_empty(u))
 		u->thre_pending = true;
 	u->ier = val & IER_MASK;
 	update_irq(u);
@@ -289,6 +340,10 @@ static void write_fcr(struct uart *u, uint8_t val)
 	if (toggled || ((val & FCR_ENABLE) && (val & FCR_CLEAR_RX))) {
 		u->fifo_head = u->fifo_len = 0;
 		u->lsr &= (uint8_t) ~(LSR_BI | LSR_PE | LSR_FE);
+	}
+	if ((toggled || ((val & FCR_ENABLE) && (val & FCR_CLEAR_TX))) && !is_transmitter_empty(u)) {
+		u->tx_head = u->tx_len = 0;
+		u->thre_pending = true;
 	}
 	u->fcr = (val & FCR_ENABLE) ? val & FCR_KEEP : 0; /* the rest needs the enable bit */
 	restart_timeout(u);
@@ -384,6 +439,7 @@ void uart_reset(struct uart *u)
 	u->divisor = 1;
 	u->thre_pending = u->timeout_pending = false;
 	u->fifo_head = u->fifo_len = 0;
+	u->tx_head = u->tx_len = 0;
 	u->backlog_head = u->backlog_len = 0;
 	timer_cancel(&u->timer);
 	update_irq(u);

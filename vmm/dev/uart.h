@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The 16550A UART (National Semiconductor PC16550D datasheet) in its PC wiring: OUT2 gates the
- * interrupt line. A byte that the guest sends is out at once, so the transmitter is always empty.
- * Bytes that come in wait in a backlog until the receiver has room, as if the sender obeyed RTS.
- * An overrun happens only when the backlog is full as well.
+ * interrupt line. A byte that the guest sends goes out at once as long as the other end takes it;
+ * then the transmitter is always empty. Otherwise bytes wait in the transmitter's FIFO, THRE and
+ * TEMT stay clear, and a guest that obeys them sends as fast as the line is. What is written to a
+ * full FIFO is lost, as with the chip. Bytes that come in wait in a backlog until the receiver has
+ * room, as if the sender obeyed RTS. An overrun happens only when the backlog is full as well.
  *
  * All functions: the VM's device lock is held. The timer callback takes it through `lock`.
  */
@@ -36,6 +38,8 @@ struct uart {
 	uint8_t fifo_head, fifo_len;
 	uint8_t fifo[UART_FIFO_SIZE];
 	bool fifo_break[UART_FIFO_SIZE]; /* the character is a break */
+	uint8_t tx_head, tx_len;
+	uint8_t tx[UART_FIFO_SIZE]; /* what the other end has not taken yet */
 	uint16_t backlog_head, backlog_len;
 	uint8_t backlog[UART_BACKLOG];
 	struct char_sink *sink; /* const */
@@ -52,6 +56,9 @@ void uart_reset(struct uart *u);
 /* For a bus region of UART_PORTS ports with `dev` = the uart. */
 uint64_t uart_read(void *dev, uint64_t off, unsigned size);
 void uart_write(void *dev, uint64_t off, unsigned size, uint64_t val);
+
+/* The other end may take bytes again: send what waits. */
+void uart_transmit(struct uart *u);
 
 /* A character, or a break, comes in on the line. */
 void uart_receive(struct uart *u, uint8_t byte);

@@ -19,14 +19,6 @@ static uint64_t result_of(int r)
 	return (uint64_t)(int64_t)r;
 }
 
-static __cold uint64_t put_byte(struct vcpu *v, uint64_t byte)
-{
-	struct char_sink *console = &v->vm->console.sink;
-
-	console->put(console, (uint8_t)byte);
-	return 0;
-}
-
 static __cold uint64_t end(struct vcpu *v, uint64_t status)
 {
 	vm_end(v->vm, VM_HYPERCALL_EXIT, status & 0xff);
@@ -64,9 +56,10 @@ static __cold uint64_t collect_dirty(struct vcpu *v, uint64_t gpa)
 #define HYPERCALL_BYTES 3
 
 /*
- * A call that takes long does a slice of its work each time it is executed: the guest finds itself
- * before it again. In between its interrupts come, other vCPUs have their turn, and this CPU holds
- * nothing. Where single steps trap, each slice does, as each round of a REP.
+ * A call that takes long does a slice of its work each time it is executed, and one that has to
+ * wait does nothing: the guest finds itself before it again. In between its interrupts come, other
+ * vCPUs have their turn, and this CPU holds nothing. Where single steps trap, each slice does, as
+ * each round of a REP.
  */
 static __cold uint64_t again(struct vcpu *v)
 {
@@ -74,6 +67,14 @@ static __cold uint64_t again(struct vcpu *v)
 	if (!vcpu_runs_64bit_code(v))
 		v->virt.rip = (uint32_t)v->virt.rip;
 	return v->virt.gpr[GPR_RAX];
+}
+
+/* Until there is room the guest makes the call again: it is as fast as the line. */
+static __cold uint64_t put_byte(struct vcpu *v, uint64_t byte)
+{
+	struct char_sink *console = &v->vm->console.sink;
+
+	return console->put(console, (uint8_t)byte) ? 0 : again(v);
 }
 
 static uint64_t result_or_again(struct vcpu *v, int r)

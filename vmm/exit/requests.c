@@ -22,6 +22,7 @@ static void stop(struct vcpu *v)
 	vcpu_unload(v);
 	sched_remove(v);
 	vcpu_set_state(v, VCPU_STOPPED);
+	console_finish(&v->vm->console);
 	vm_vcpu_stopped(v);
 }
 

@@ -16,6 +16,7 @@
 #include "vmm/control/cpu_loop.h"
 #include "vmm/control/work.h"
 #include "vmm/exit/loop.h"
+#include "vmm/output.h"
 #include "vmm/vcpu_load.h"
 
 /* ---- the machine ---- */
@@ -110,6 +111,13 @@ void test_take_interrupts(void)
 
 void console_poll(void) {}
 
+bool output_pending;
+
+bool output_is_pending(void)
+{
+	return output_pending;
+}
+
 /* This CPU's next turn, up to where a vCPU runs. */
 struct vcpu *turn(void)
 {
@@ -127,7 +135,7 @@ int cpus_setup(void **state)
 	memset(ipis, 0, sizeof(ipis));
 	halts = openings = 0;
 	interrupt = at_work = NULL;
-	work_pending = false;
+	work_pending = output_pending = false;
 	for (unsigned i = 0; i < 2; i++)
 		cpus[i] = (struct cpu){.self = &cpus[i], .id = i};
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpus[0]);

@@ -22,7 +22,7 @@ extern struct vcpu other[8]; /* each of the others with one vCPU ... */
 extern struct vcpu vcpu[64]; /* ... and `vm` with as many as a test adds */
 
 extern void (*at_work)(void); /* what happens to come while the CPU looks for work */
-extern bool work_pending;
+extern bool work_pending, output_pending;
 extern unsigned halts, openings;
 extern void (*interrupt)(void); /* that ends the halt, or comes when interrupts are opened */
 

@@ -180,6 +180,13 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 	return 0;
 }
 
+struct console *fake_finished;
+
+void console_finish(struct console *c)
+{
+	fake_finished = c;
+}
+
 void console_destroy(struct console *c)
 {
 	if (fake_attached == c)
