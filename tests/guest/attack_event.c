@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "apic.h"
-#include "clock.h"
 #include "boot.h"
+#include "clock.h"
 #include "flaws.h"
 #include "hypercall.h"
 #include "ktap.h"

@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
-#include "hypercall.h"
 #include "boot.h"
+#include "hypercall.h"
 #include "ktap.h"
 #include "paging.h"
 #include "random.h"

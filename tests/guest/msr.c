@@ -4,8 +4,8 @@
  * exist is #GP for RDMSR and for WRMSR alike (SDM volume 4; APM volume 2, appendix A).
  */
 #include "apic.h"
-#include "clock.h"
 #include "boot.h"
+#include "clock.h"
 #include "flaws.h"
 #include "hypercall.h"
 #include "ktap.h"
