@@ -62,6 +62,7 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
                    (r"bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
                    (r"above-4g-.*", "Bochs does not come up with more than 4 GiB of memory within a minute"),
                    (r"image-elsewhere", "Bochs has a BIOS only"),
+                   (r"module-outside-ram", "does not depend on the CPU"),
                    (r"path", "instructions are recorded in QEMU only"),
                ))
 ALL = {target.cpu: target for target in (AMD, INTEL)}
