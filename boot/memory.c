@@ -104,6 +104,15 @@ static void map_ram(const struct memmap *map)
 		paging_map(map->usable[i].base, map->usable[i].size, PAGING_WB);
 }
 
+/* The loader has put them there, whatever its map calls that memory (GRUB's badram, say). */
+static void map_modules(const struct boot_info *info)
+{
+	unsigned i;
+
+	for (i = 0; i < info->nr_modules; i++)
+		paging_map(info->module[i].base, info->module[i].size, PAGING_WB);
+}
+
 static void report(void)
 {
 	struct frames_stats stats;
@@ -129,5 +138,6 @@ void memory_init(const struct boot_info *info, struct memmap *map)
 	if (err)
 		panic("memory: no room for the frames' bookkeeping");
 	paging_set_allocator(alloc_late);
+	map_modules(info);
 	report();
 }

@@ -7,7 +7,7 @@
 #include "lib/physmem.h"
 
 /*
- * Build and use the page tables, with all RAM and the firmware's tables in the direct map, and
+ * Build and use the page tables, with all RAM and the modules in the direct map, and
  * hand the RAM to frames_init(). Panics when there is not enough.
  */
 void memory_init(const struct boot_info *info, struct memmap *map);

@@ -300,11 +300,13 @@ def mistakes(target):
                          stderr=[rf"^vm vm2: {line}", r"^umbra: exit status 102$"], absent=[r"^vm guest: .*(unknown|not)"])
 
 
+QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+        "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+
+
 def bare(target, name, append, patterns, status, *words, cpu="EPYC", ending="onexit=poweroff exitport=0xf4"):
     """Umbra as QEMU alone would start it, to see its own words and exit status (v << 1 | 1)."""
-    argv = ["qemu-system-x86_64", "-M", "q35", "-cpu", cpu, "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
-            "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel", "build/umbra.elf",
-            "-append", f"console=com1 {ending} {append}", *words]
+    argv = [*QEMU, "-cpu", cpu, "-kernel", "build/umbra.elf", "-append", f"console=com1 {ending} {append}", *words]
     return target.make(name, argv, timeout=60, status=status, stdout=patterns)
 
 
@@ -465,6 +467,11 @@ def memory(target):
     # So little of it above that one CPU's data lie there and another's below.
     yield bare(target, "above-4g-16cpus", "", [r"^smp: 16 CPUs", r"^ok 5 ", r"^umbra: exit status 0\r?$"], 1,
                "-m", f"{(4 << 20) + 256}K", "-smp", "16", "-initrd", f"{HELLO} kernel vm=guest")
+    # A map of memory that does not call the modules' place RAM: GRUB puts them there all the same.
+    yield target.make("module-outside-ram", [
+        "bash", "-ec", 'tools/mkiso -q -o "$1" -g "cutmem 1M 9M" -c "$2" "$3"; cd=$1; shift 3; exec "$@" -cdrom "$cd"', "bash",
+        f"{MADE}/hole.iso", "console=com1 onexit=poweroff exitport=0xf4", f"{HELLO} kernel vm=guest", *QEMU], timeout=target.seconds,
+        status=1, stdout=[r"^ok 5 ", r"^umbra: exit status 0\r?$"])
     # A firmware that uses what lies from 1 MiB up: Umbra is loaded above that, and leaves it alone.
     job = target.job("image-elsewhere", "--boot", "uefi", "--pmem", "512M", "--pcpus", "2",
                      *(f"--emulator-option={word}" for word in (

@@ -66,6 +66,7 @@ INTEL = Target("intel", "", seconds=120, prompt_us=200, patience=4, elf=("686", 
                    (r"above-4g-.*", "Bochs does not come up with more than 4 GiB of memory within a minute"),
                    (r"image-elsewhere", "Bochs has a BIOS only"),
                    (r"bus-masters.*", "Bochs has no disk controller that is a bus master while its BIOS runs"),
+                   (r"module-outside-ram", "does not depend on the CPU"),
                    (r"path", "instructions are recorded in QEMU only"),
                ))
 
