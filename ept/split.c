@@ -14,14 +14,18 @@ static uint64_t with_fetch(const struct spte_format *f, uint64_t part)
 }
 
 /*
- * The leaf of `level` - 1 that maps the i-th part of a large one. Rights, types, accessed and dirty
- * bits are in the same places in all sizes.
+ * The leaf of `level` - 1 that maps the first part of a large one; the others differ in the frame.
+ * Rights, types, accessed and dirty bits are in the same places in all sizes.
  */
-static uint64_t part_of(const struct spte_format *f, uint64_t large, unsigned level, unsigned i)
+static uint64_t first_part(const struct spte_format *f, uint64_t large, unsigned level)
 {
-	uint64_t part = large + ((i * spte_pages(level - 1)) << PAGE_SHIFT);
+	return level == 2 ? with_fetch(f, large & ~f->large) : large;
+}
 
-	return level == 2 ? with_fetch(f, part & ~f->large) : part;
+static void fill(spte_t *table, uint64_t part, uint64_t step)
+{
+	for (unsigned i = 0; i < SPTE_ENTRIES; i++, part += step) /* not linked yet */
+		atomic_store_explicit(&table[i], part, memory_order_relaxed);
 }
 
 bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table)
@@ -31,9 +35,7 @@ bool tdp_split_with(struct tdp *t, spte_t *e, unsigned level, spte_t *table)
 	do {
 		if (!spte_is_present(large) || !spte_is_leaf(t->fmt, large, level))
 			return false;
-		for (unsigned i = 0; i < SPTE_ENTRIES; i++)
-			atomic_store_explicit(&table[i], part_of(t->fmt, large, level, i),
-					      memory_order_relaxed); /* not linked yet */
+		fill(table, first_part(t->fmt, large, level), spte_pages(level - 1) << PAGE_SHIFT);
 		/* Fails also when hardware sets a bit meanwhile: copied again, it is not lost. */
 	} while (!spte_cas(e, &large, tdp_table_entry(t, table)));
 	return true;

@@ -104,7 +104,7 @@ def button(target):
     job.argv[:0] = ["tests/boot/nmi", "first guest entry", "2", "--"]
     job.absent.append(r"^panic")
     yield job
-    job = bare(target, "nmi-panic", "nmi=panic", [r"^panic: NMI \(vector 2, error 0x0\) on CPU \d", r"^backtrace:$"], 207, *guest)
+    job = bare(target, "nmi-panic", "nmi=panic", [r"^panic: NMI \(vector 2, error 0x0\) on CPU \d", r"^backtrace:\r?$"], 207, *guest)
     job.argv[:0] = ["tests/boot/nmi", "first guest entry", "1", "--"]
     yield job
 
