@@ -116,6 +116,8 @@ static const struct {
 	{"HPET", acpi_parse_hpet},
 	{"MCFG", acpi_parse_mcfg},
 	{"SSDT", acpi_find_s5},
+	{"SPCR", acpi_parse_spcr},
+	{"DBG2", acpi_parse_dbg2},
 };
 
 static void parse_table(const struct phys_memory *mem, uint64_t hpa, struct acpi_info *info)

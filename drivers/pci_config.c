@@ -18,10 +18,27 @@ static void select(uint8_t bus, unsigned dev, unsigned fn, unsigned off)
 	     ENABLE | (uint32_t)bus << 16 | (dev & 31) << 11 | (fn & 7) << 8 | (off & 0xfc));
 }
 
-void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val)
-{
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	outb((uint16_t)(PORT_DATA + (off & 3)), val);
-	spin_unlock(&lock);
-}
+#define PCI_ACCESS(bits, suffix)                                                                   \
+	uint##bits##_t pci_read##bits(uint8_t bus, unsigned dev, unsigned fn, unsigned off)        \
+	{                                                                                          \
+		uint##bits##_t val;                                                                \
+                                                                                                   \
+		spin_lock(&lock);                                                                  \
+		select(bus, dev, fn, off);                                                         \
+		val = in##suffix((uint16_t)(PORT_DATA + (off & 3)));                               \
+		spin_unlock(&lock);                                                                \
+		return val;                                                                        \
+	}                                                                                          \
+	void pci_write##bits(uint8_t bus, unsigned dev, unsigned fn, unsigned off,                 \
+			     uint##bits##_t val)                                                   \
+	{                                                                                          \
+		spin_lock(&lock);                                                                  \
+		select(bus, dev, fn, off);                                                         \
+		out##suffix((uint16_t)(PORT_DATA + (off & 3)), val);                               \
+		spin_unlock(&lock);                                                                \
+	}
+
+PCI_ACCESS(8, b)
+PCI_ACCESS(16, w)
+PCI_ACCESS(32, l)
+#undef PCI_ACCESS

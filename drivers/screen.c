@@ -3,13 +3,11 @@
 #include "drivers/screen.h"
 
 #include <stdbool.h>
-#include <string.h>
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/paging.h"
 #include "drivers/font.h"
-
-#define MAX_COLS 240
-#define MAX_ROWS 135
+#include "drivers/terminal.h"
 
 /* Framebuffer: each dot is 2 by 2 pixels, with a dot between the characters. */
 #define DOT         2
@@ -18,6 +16,15 @@
 #define WHITE       0xc0 /* of 255 */
 
 #define TEXT_ATTR 0x0700 /* light grey on black */
+
+/* VGA's cursor (of IBM's CRT controller): an index and a data port, in a mode with colours. */
+#define VGA_TEXT         0xb8000
+#define VGA_INDEX        0x3d4
+#define VGA_DATA         0x3d5
+#define VGA_CURSOR_START 0x0a
+#define VGA_CURSOR_OFF   BIT(5)
+#define VGA_CURSOR_HIGH  0x0e /* place on the screen */
+#define VGA_CURSOR_LOW   0x0f
 
 const struct screen_mode screen_vga_text = {
 	.kind = SCREEN_TEXT,
@@ -30,10 +37,9 @@ const struct screen_mode screen_vga_text = {
 
 static struct screen_mode mode;
 static volatile uint8_t *memory;
-static unsigned cols, rows;
-static unsigned col, row; /* where the next character goes */
-static char grid[MAX_ROWS][MAX_COLS];
-static uint32_t ink; /* a pixel of the text's colour */
+static struct terminal terminal;
+static uint32_t ink;                    /* a pixel of the text's colour */
+static unsigned cursor_col, cursor_row; /* SCREEN_RGB: where it is drawn */
 
 static void put_pixel(volatile uint8_t *p, uint32_t val)
 {
@@ -57,10 +63,15 @@ static void draw_dots(volatile uint8_t *p, uint8_t dots)
 	}
 }
 
+static volatile uint8_t *cell_at(unsigned x, unsigned y)
+{
+	return memory + (size_t)y * CELL_HEIGHT * mode.pitch +
+	       (size_t)x * CELL_WIDTH * (mode.bpp / 8u);
+}
+
 static void draw_glyph(unsigned x, unsigned y, char c)
 {
-	volatile uint8_t *p = memory + (size_t)y * CELL_HEIGHT * mode.pitch +
-			      (size_t)x * CELL_WIDTH * (mode.bpp / 8u);
+	volatile uint8_t *p = cell_at(x, y);
 	const uint8_t *glyph = font_5x7[c - FONT_FIRST];
 	unsigned i;
 
@@ -68,56 +79,54 @@ static void draw_glyph(unsigned x, unsigned y, char c)
 		draw_dots(p, glyph[i]);
 }
 
-static void set_cell(unsigned x, unsigned y, char c)
+static void draw_cell(unsigned x, unsigned y, char c)
 {
-	if (grid[y][x] == c)
-		return;
-	grid[y][x] = c;
 	if (mode.kind == SCREEN_RGB)
 		draw_glyph(x, y, c);
 	else
 		*(volatile uint16_t *)(memory + y * mode.pitch + x * 2) = (uint16_t)(TEXT_ATTR | c);
 }
 
-/* Make room at the bottom: a quarter of the screen at once, for drawing is slow. */
-static void scroll(void)
-{
-	unsigned by = max(rows / 4, 1u);
-	unsigned x, y;
+/* --- the cursor: a line below its place, where no character has a dot; or VGA's own --- */
 
-	for (y = 0; y < rows; y++)
-		for (x = 0; x < cols; x++)
-			set_cell(x, y, y + by < rows ? grid[y + by][x] : ' ');
-	row -= by;
+static void draw_underline(unsigned x, unsigned y, uint8_t dots)
+{
+	draw_dots(cell_at(x, y) + (size_t)FONT_HEIGHT * DOT * mode.pitch, dots);
 }
 
-static void new_line(void)
+static void write_vga(uint8_t index, uint8_t val)
 {
-	col = 0;
-	if (++row == rows)
-		scroll();
+	outb(VGA_INDEX, index);
+	outb(VGA_DATA, val);
 }
 
-static void put_char(char c)
+static void show_vga_cursor(void)
 {
-	if (c == '\n') {
-		new_line();
-		return;
+	outb(VGA_INDEX, VGA_CURSOR_START);
+	outb(VGA_DATA, inb(VGA_DATA) & (uint8_t)~VGA_CURSOR_OFF);
+}
+
+static void move_cursor(unsigned x, unsigned y)
+{
+	unsigned place = y * mode.width + x;
+
+	if (mode.kind == SCREEN_RGB) {
+		draw_underline(cursor_col, cursor_row, 0);
+		draw_underline(x, y, GENMASK_ULL(FONT_WIDTH - 1, 0));
+	} else if (mode.base.v == VGA_TEXT) {
+		write_vga(VGA_CURSOR_HIGH, (uint8_t)(place >> 8));
+		write_vga(VGA_CURSOR_LOW, (uint8_t)place);
 	}
-	if (c == '\r') {
-		col = 0;
-		return;
-	}
-	if (col == cols)
-		new_line();
-	set_cell(col++, row, c >= FONT_FIRST && c <= FONT_LAST ? c : '?');
+	cursor_col = x;
+	cursor_row = y;
 }
 
 /* The log's lock is held, or nobody else runs any more. */
 static void write_log(struct log_sink *sink, const char *text, size_t len)
 {
 	while (len--)
-		put_char(*text++);
+		terminal_put(&terminal, *text++);
+	move_cursor(min(terminal.col, terminal.cols - 1), terminal.row);
 }
 
 static bool is_usable(const struct screen_mode *m)
@@ -138,16 +147,6 @@ static uint32_t colour(uint8_t pos, uint8_t size)
 	return (uint32_t)(WHITE >> (8 - size)) << pos;
 }
 
-static void clear(void)
-{
-	unsigned x, y;
-
-	memset(grid, 0, sizeof(grid)); /* no character: everything will be drawn */
-	for (y = 0; y < rows; y++)
-		for (x = 0; x < cols; x++)
-			set_cell(x, y, ' ');
-}
-
 struct log_sink *screen_open(const struct screen_mode *m)
 {
 	static struct log_sink sink = {.write = write_log};
@@ -159,8 +158,11 @@ struct log_sink *screen_open(const struct screen_mode *m)
 	ink = colour(m->red_pos, m->red_size) | colour(m->green_pos, m->green_size) |
 	      colour(m->blue_pos, m->blue_size);
 	memory = paging_map(m->base, len, m->kind == SCREEN_RGB ? PAGING_WC : PAGING_UC);
-	cols = min(m->kind == SCREEN_RGB ? m->width / CELL_WIDTH : m->width, (uint32_t)MAX_COLS);
-	rows = min(m->kind == SCREEN_RGB ? m->height / CELL_HEIGHT : m->height, (uint32_t)MAX_ROWS);
-	clear();
+	if (mode.kind == SCREEN_RGB)
+		terminal_init(&terminal, m->width / CELL_WIDTH, m->height / CELL_HEIGHT, draw_cell);
+	else
+		terminal_init(&terminal, m->width, m->height, draw_cell);
+	if (mode.kind == SCREEN_TEXT && m->base.v == VGA_TEXT)
+		show_vga_cursor();
 	return &sink;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log on the screen: VGA text memory, or a linear framebuffer as the boot loader left it.
- * Output only. What is on the screen is kept in a grid of characters, so that video memory, slow to
- * read, is only ever written, and only where something changes.
+ * The log, the monitor and guests on the screen: VGA text memory, or a linear framebuffer as the
+ * boot loader left it. What is on the screen is kept in a grid of characters (drivers/terminal.h),
+ * so that video memory, slow to read, is only ever written, and only where something changes.
  */
 #ifndef DRIVERS_SCREEN_H
 #define DRIVERS_SCREEN_H

@@ -13,23 +13,29 @@
 #include <string.h>
 
 #include "arch/x86/percpu.h"
+#include "drivers/keyboard.h"
 #include "drivers/serial.h"
+#include "drivers/serial_find.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/timer.h"
 #include "vmm/vm.h"
 
 #define INPUT_LEN 256
+#define POLL_NS   (10 * NSEC_PER_MSEC) /* of input without an interrupt */
 
 static struct spinlock lock = SPINLOCK_INIT;
 static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... */
 static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
 /*
- * Bytes that came in and wait for console_poll(). Only the receive interrupt on the boot CPU writes
- * them.
+ * Bytes that came in and wait for console_poll(). Only interrupts and the timer of the boot CPU
+ * write them.
  */
 static struct {
-	struct serial *port;
+	struct serial *port; /* NULL: the keyboard */
 	uint8_t byte;
 } input[INPUT_LEN];
 static unsigned input_head, input_tail;
@@ -67,6 +73,28 @@ static void receive(struct serial *port, uint8_t byte)
 	input_head++;
 }
 
+static void receive_key(uint8_t byte)
+{
+	receive(NULL, byte);
+}
+
+static struct timer poll_timer; /* boot CPU; is armed while anything is polled */
+static bool is_polling;         /* boot CPU */
+
+static void poll_input(struct timer *t)
+{
+	serial_poll();
+	keyboard_poll();
+	timer_arm(t, clock_ns() + POLL_NS);
+}
+
+/* Once there is a reason to poll, it stays. */
+static void start_polling(void)
+{
+	is_polling = true;
+	timer_arm(&poll_timer, clock_ns() + POLL_NS);
+}
+
 /* Ports that are the machine's console: const after console_start(). */
 static struct serial *const *machine_ports;
 static unsigned nr_machine_ports;
@@ -74,6 +102,8 @@ static const struct console_monitor *monitor;
 
 static bool is_machine_port(const struct serial *port)
 {
+	if (!port)
+		return true; /* the keyboard belongs to the machine's screen */
 	for (unsigned i = 0; i < nr_machine_ports; i++) {
 		if (machine_ports[i] == port)
 			return true;
@@ -92,15 +122,18 @@ static struct vm *vm_of_port(const struct serial *port)
 
 static int open_port(struct console *c, const char *name, const char *vm)
 {
-	uint16_t port = serial_port_of(name);
+	struct serial_word word;
+	struct serial_uart uart;
+	const char *why = serial_word_parse(name, &word);
 
-	if (!port) {
-		log_error("vm %s: console=%s: not com1 to com4, nor a port", vm, name);
+	if (why) {
+		log_error("vm %s: console=%s: %s", vm, name, why);
 		return -EINVAL;
 	}
-	c->port = serial_open(port, SERIAL_BAUD);
+	why = serial_find(&word, &uart);
+	c->port = why ? NULL : serial_open(&uart, &why);
 	if (!c->port) {
-		log_error("vm %s: console=%s: this machine has no such port", vm, name);
+		log_error("vm %s: console=%s: %s", vm, name, why);
 		return -ENODEV;
 	}
 	if (vm_of_port(c->port) || is_machine_port(c->port)) {
@@ -193,6 +226,8 @@ static void dispatch(const struct serial *port, uint8_t byte)
 
 void console_poll(void)
 {
+	if (cpu_id() == 0 && !is_polling && (serial_is_polled() || keyboard_is_polled()))
+		start_polling();
 	while (cpu_id() == 0 && input_tail != input_head) {
 		unsigned i = input_tail++ % INPUT_LEN;
 
@@ -205,6 +240,8 @@ void console_start(struct serial *const *ports, unsigned nr, const struct consol
 	monitor = m;
 	machine_ports = ports;
 	nr_machine_ports = nr;
+	timer_init(&poll_timer, &vmm_cpu_by_id(0)->timers, poll_input);
 	for (unsigned i = 0; i < nr; i++)
 		serial_set_rx(ports[i], receive);
+	keyboard_set_rx(receive_key);
 }
