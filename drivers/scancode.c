@@ -2,7 +2,7 @@
 /* See scancode.h. Keys are numbered as in set 1; the grey ones have 0xe0 in front. */
 #include "drivers/scancode.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <string.h>
 
 #include "lib/bits.h"

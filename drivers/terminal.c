@@ -53,10 +53,16 @@ static unsigned param(const struct terminal *t, unsigned i)
 	return i < t->nr_params && t->params[i] ? t->params[i] : 1;
 }
 
+/* `n`, but within 0 to `limit` - 1. */
+static unsigned clamp(int n, unsigned limit)
+{
+	return n < 0 ? 0 : min((unsigned)n, limit - 1);
+}
+
 static void move_to(struct terminal *t, int col, int row)
 {
-	t->col = (unsigned)min(max(col, 0), (int)t->cols - 1);
-	t->row = (unsigned)min(max(row, 0), (int)t->rows - 1);
+	t->col = clamp(col, t->cols);
+	t->row = clamp(row, t->rows);
 }
 
 /* From the place `from` to `to`, which is no longer erased; counted along the lines. */
