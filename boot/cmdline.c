@@ -9,9 +9,7 @@
 
 #include "lib/bits.h"
 
-#define WORD_MAX     64
-#define DEFAULT_BAUD 115200
-#define MAX_BAUD     115200
+#define WORD_MAX CMDLINE_WORD_LEN
 
 /* A number that fills the whole string, 0x... or decimal, in [lo, hi]. */
 static bool parse_number(const char *s, unsigned long lo, unsigned long hi, unsigned long *out)
@@ -36,34 +34,14 @@ static int find_word(const char *s, const char *const *words)
 	return -1;
 }
 
-static uint16_t parse_port(const char *s)
+static const char *set_serial(struct console_option *c, const char *value)
 {
-	static const char *const names[] = {"com1", "com2", "com3", "com4", NULL};
-	static const uint16_t ports[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
-	int i = find_word(s, names);
-	unsigned long n;
+	const char *reason = serial_word_parse(value, &c->serial);
 
-	if (i >= 0)
-		return ports[i];
-	return parse_number(s, 1, 0xfff8, &n) ? (uint16_t)n : 0;
-}
-
-static const char *set_serial(struct console_option *c, char *value)
-{
-	char *comma = strchr(value, ',');
-	unsigned long baud = DEFAULT_BAUD;
-
-	if (comma) {
-		*comma = '\0';
-		if (!parse_number(comma + 1, 50, MAX_BAUD, &baud) || MAX_BAUD % baud)
-			return "the rate must divide 115200";
-	}
-	c->port = parse_port(value);
-	if (!c->port)
-		return "not com1 ... com4, an I/O port, vga, fb or none";
 	c->kind = CONSOLE_SERIAL;
-	c->baud = (uint32_t)baud;
-	return NULL;
+	if (reason == serial_word_unknown)
+		return "not com1 ... com4, an I/O port, mmio:ADDRESS, pci, spcr, vga, fb or none";
+	return reason;
 }
 
 static const char *set_console(struct cmdline *c, char *value)
@@ -79,6 +57,7 @@ static const char *set_console(struct cmdline *c, char *value)
 		option.kind = (enum console_kind)(CONSOLE_VGA + i);
 	else
 		reason = set_serial(&option, value);
+	strlcpy(option.text, value, sizeof(option.text));
 	if (!reason)
 		c->console[c->nr_consoles++] = option;
 	return reason;

@@ -9,21 +9,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "drivers/serial_word.h"
 #include "lib/log.h"
 #include "vmm/control/start.h"
 
 #define CMDLINE_MAX_CONSOLES 4
+#define CMDLINE_WORD_LEN     64 /* key=value, with the NUL */
 
 enum console_kind { CONSOLE_SERIAL, CONSOLE_VGA, CONSOLE_FB, CONSOLE_NONE };
 
 struct console_option {
 	enum console_kind kind;
-	uint16_t port; /* CONSOLE_SERIAL: I/O port */
-	uint32_t baud;
+	struct serial_word serial; /* CONSOLE_SERIAL */
+	char text[CMDLINE_WORD_LEN];
 };
 
 struct cmdline {
-	/* console=com1...com4|PORT[,BAUD] | vga | fb | none, may be given several times */
+	/* console=SERIAL (drivers/serial_word.h) | vga | fb | none, may be given several times */
 	struct console_option console[CMDLINE_MAX_CONSOLES];
 	unsigned nr_consoles;     /* 0: not given */
 	enum log_level log_level; /* loglevel=error|warn|info|debug */

@@ -4,7 +4,6 @@
  * preflight table, memory, the screen, firmware tables, interrupts, the clock, the other CPUs, and
  * off to the vmm.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "arch/x86/apic.h"
@@ -28,10 +27,12 @@
 #include "drivers/acpi.h"
 #include "drivers/bus_master.h"
 #include "drivers/host_ioapic.h"
+#include "drivers/keyboard.h"
 #include "drivers/machine.h"
 #include "drivers/screen.h"
 #include "drivers/timeref.h"
 #include "drivers/serial.h"
+#include "drivers/serial_find.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "mm/frames.h"
@@ -47,6 +48,7 @@ static struct cmdline cmdline;
 static struct memmap memmap;
 static struct acpi_info acpi;
 static struct start_options options;
+static bool has_screen;
 
 __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc);
 
@@ -78,31 +80,91 @@ static void bad_console(const char *name, const char *reason)
 	options.bad_cmdline = true;
 }
 
-static void open_serial(const struct console_option *option)
+static void add_serial(struct serial *port)
 {
-	struct serial *port = serial_open(option->port, option->baud);
-	char name[8];
-
-	if (!port) {
-		snprintf(name, sizeof(name), "0x%x", option->port);
-		bad_console(name, "no serial port there");
-		return;
-	}
 	log_add_sink(serial_log_sink(port));
 	options.console[options.nr_consoles++] = port;
+}
+
+static void open_serial(const struct console_option *option)
+{
+	struct serial *port = NULL;
+	struct serial_uart uart;
+	const char *why = serial_find(&option->serial, &uart);
+
+	if (!why)
+		port = serial_open(&uart, &why);
+	if (port)
+		add_serial(port);
+	else
+		bad_console(option->text, why);
+}
+
+/*
+ * Ports of a PC can be had at once, so that what follows is seen. Those in memory want page tables,
+ * the firmware's console its tables.
+ */
+static void open_serial_options(bool now)
+{
+	const struct console_option *option;
+	unsigned i;
+
+	for (i = 0; i < cmdline.nr_consoles; i++) {
+		option = &cmdline.console[i];
+		if (option->kind == CONSOLE_SERIAL &&
+		    (option->serial.kind == SERIAL_WORD_PORT) == now)
+			open_serial(option);
+	}
 }
 
 /* What the command line names; by default the first serial port, if there is one. */
 static void open_serial_consoles(void)
 {
-	static const struct console_option com1 = {CONSOLE_SERIAL, 0x3f8, SERIAL_BAUD};
-	unsigned i;
+	static const struct serial_word com1 = {
+		.kind = SERIAL_WORD_PORT, .stride = 1, .base = 0x3f8};
+	struct serial *port;
+	struct serial_uart uart;
+	const char *why;
 
-	if (!cmdline.nr_consoles && serial_open(com1.port, com1.baud))
-		open_serial(&com1);
-	for (i = 0; i < cmdline.nr_consoles; i++)
-		if (cmdline.console[i].kind == CONSOLE_SERIAL)
-			open_serial(&cmdline.console[i]);
+	open_serial_options(true);
+	if (cmdline.nr_consoles || serial_find(&com1, &uart))
+		return;
+	port = serial_open(&uart, &why);
+	if (port)
+		add_serial(port);
+}
+
+/* The port that a table of the firmware's names, unless it is the machine's console already. */
+static void open_firmware_console(const char *table, const struct acpi_console *console)
+{
+	struct serial *port;
+	struct serial_uart uart;
+	const char *why;
+
+	if (!console->uart.stride)
+		return;
+	why = serial_find_acpi(console, &uart);
+	port = why ? NULL : serial_open(&uart, &why);
+	if (!port)
+		log_warn("acpi: %s: console at 0x%llx: %s", table,
+			 (unsigned long long)console->uart.base, why);
+	else if (!options.nr_consoles || options.console[0] != port)
+		add_serial(port);
+}
+
+/*
+ * Without a word on the command line: the firmware's own console, in addition to COM1 or in its
+ * place; the port for debuggers only if there is no other.
+ */
+static void open_late_serial_consoles(void)
+{
+	serial_find_init(&acpi);
+	open_serial_options(false);
+	if (cmdline.nr_consoles)
+		return;
+	open_firmware_console("SPCR", &acpi.spcr);
+	if (!options.nr_consoles)
+		open_firmware_console("DBG2", &acpi.dbg2);
 }
 
 /* The mode for console=fb or console=vga; what the loader left is right in either case. */
@@ -117,6 +179,7 @@ static void open_screen(const char *name, const struct screen_mode *mode)
 {
 	struct log_sink *sink = screen_open(mode);
 
+	has_screen = sink;
 	if (sink)
 		log_add_sink(sink);
 	else if (name)
@@ -191,12 +254,22 @@ static void start_apic(void)
 	apic_init_cpu();
 }
 
+/* Who looks at the screen types on the keyboard. */
+static void open_keyboard(void)
+{
+	if (has_screen && !acpi.has_no_i8042)
+		keyboard_open();
+	else if (has_screen)
+		log_info("keyboard: the firmware says that there is no keyboard controller");
+}
+
 static void start_interrupts(void)
 {
 	if (acpi_parse(&memory_firmware, info.rsdp_len ? info.rsdp : NULL, info.rsdp_len, &acpi))
 		log_warn("acpi: no tables: one CPU, no I/O APIC");
 	acpi_check_addresses(&acpi, &memmap, paging_limit());
 	machine_set_acpi(&acpi);
+	open_late_serial_consoles();
 	start_apic();
 	shootdown_init();
 	mce_init();
@@ -204,6 +277,7 @@ static void start_interrupts(void)
 	tsc_init(timeref_find(&acpi));
 	apic_timer_init();
 	serial_enable_irqs();
+	open_keyboard();
 }
 
 static void start_cpus(void)

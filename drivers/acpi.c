@@ -117,6 +117,8 @@ static const struct {
 	{"MCFG", acpi_parse_mcfg},
 	{"DMAR", acpi_parse_dmar},
 	{"SSDT", acpi_find_s5},
+	{"SPCR", acpi_parse_spcr},
+	{"DBG2", acpi_parse_dbg2},
 };
 
 static void parse_table(const struct phys_memory *mem, uint64_t hpa, struct acpi_info *info)

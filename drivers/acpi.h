@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "arch/x86/apic.h" /* struct apic_nmi_line */
+#include "drivers/serial_uart.h"
 #include "lib/physmem.h"
 
 #define ACPI_MAX_CPUS    256
@@ -46,6 +47,13 @@ struct acpi_register {
 	uint64_t addr; /* 0: there is no such register */
 };
 
+/* A serial port that the firmware names: SPCR, DBG2. */
+struct acpi_console {
+	struct serial_uart uart; /* stride 0: there is none */
+	bool is_pci;             /* a function of segment 0 ... */
+	uint8_t bus, dev, fn;    /* ... namely this one */
+};
+
 struct acpi_info {
 	uint32_t apic_id[ACPI_MAX_CPUS]; /* of the enabled CPUs, in the firmware's order */
 	uint32_t uid[ACPI_MAX_CPUS];     /* their names in the firmware's own tables */
@@ -68,6 +76,8 @@ struct acpi_info {
 	uint8_t reset_value;
 	uint16_t smi_command; /* I/O port, 0: always in ACPI mode */
 	uint8_t acpi_enable;  /* written there to enter ACPI mode */
+	bool has_no_i8042;    /* it says so: there is no keyboard controller */
+	struct acpi_console spcr, dbg2;
 	bool has_s5;
 	uint8_t s5_type_a, s5_type_b; /* SLP_TYP of soft-off */
 

@@ -188,6 +188,7 @@ static struct acpi_register parse_block(const struct acpi_header *t, size_t x_of
 #define FADT_PM1A        64
 #define FADT_PM1B        68
 #define FADT_PM_TIMER    76
+#define FADT_BOOT_ARCH   109
 #define FADT_FLAGS       112
 #define FADT_RESET       116
 #define FADT_RESET_VALUE 128
@@ -195,6 +196,7 @@ static struct acpi_register parse_block(const struct acpi_header *t, size_t x_of
 #define FADT_X_PM1A      172
 #define FADT_X_PM1B      184
 #define FADT_X_PM_TIMER  208
+#define BOOT_ARCH_8042   BIT(1)
 #define FLAG_TMR_VAL_EXT BIT(8)
 #define FLAG_RESET_REG   BIT(10)
 
@@ -204,6 +206,9 @@ uint64_t acpi_parse_fadt(const struct acpi_header *t, struct acpi_info *info)
 	uint64_t dsdt = acpi_field(t, FADT_X_DSDT, 8);
 
 	info->has_fadt = true;
+	/* ACPI 1.0 had no such flags. */
+	info->has_no_i8042 = t->revision >= 2 && t->length > FADT_FLAGS &&
+			     !(acpi_field(t, FADT_BOOT_ARCH, 2) & BOOT_ARCH_8042);
 	info->pm_timer = parse_block(t, FADT_X_PM_TIMER, FADT_PM_TIMER);
 	info->pm_timer_is_32bit = flags & FLAG_TMR_VAL_EXT;
 	info->pm1a_control = parse_block(t, FADT_X_PM1A, FADT_PM1A);

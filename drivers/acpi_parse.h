@@ -27,6 +27,10 @@ void acpi_parse_hpet(const struct acpi_header *table, struct acpi_info *info);
 void acpi_parse_dmar(const struct acpi_header *table, struct acpi_info *info);
 void acpi_parse_mcfg(const struct acpi_header *table, struct acpi_info *info);
 
+/* drivers/acpi_console.c */
+void acpi_parse_spcr(const struct acpi_header *table, struct acpi_info *info);
+void acpi_parse_dbg2(const struct acpi_header *table, struct acpi_info *info);
+
 /* Gives the physical address of the DSDT, 0: none. */
 uint64_t acpi_parse_fadt(const struct acpi_header *table, struct acpi_info *info);
 

@@ -102,20 +102,57 @@ static bool has_input(unsigned i, uint32_t gsi)
 	return gsi >= ioapics[i].gsi_base && gsi - ioapics[i].gsi_base < ioapics[i].nr_inputs;
 }
 
-int host_ioapic_route_isa(unsigned irq, unsigned vector)
+/* Index of the I/O APIC, or -ENODEV. */
+static int find_ioapic(uint32_t gsi)
 {
-	const struct acpi_isa_irq *isa = &isa_irqs[irq];
-	uint32_t low = vector | (isa->is_level ? ENTRY_LEVEL : 0) | (isa->is_low ? ENTRY_LOW : 0);
-	unsigned i, input;
+	unsigned i;
 
-	for (i = 0; i < nr_ioapics && !has_input(i, isa->gsi); i++)
-		;
-	if (i == nr_ioapics)
-		return -ENODEV;
-	input = isa->gsi - ioapics[i].gsi_base;
+	for (i = 0; i < nr_ioapics; i++) {
+		if (has_input(i, gsi))
+			return (int)i;
+	}
+	return -ENODEV;
+}
+
+uint32_t host_ioapic_gsi(unsigned irq)
+{
+	return isa_irqs[irq].gsi;
+}
+
+static uint32_t mode_of(uint32_t gsi)
+{
+	struct acpi_isa_irq mode = {.is_level = true, .is_low = true};
+	unsigned i;
+
+	for (i = 0; i < ACPI_ISA_IRQS; i++) {
+		if (isa_irqs[i].gsi == gsi)
+			mode = isa_irqs[i];
+	}
+	return (mode.is_level ? ENTRY_LEVEL : 0) | (mode.is_low ? ENTRY_LOW : 0);
+}
+
+int host_ioapic_route(uint32_t gsi, unsigned vector)
+{
+	int i = find_ioapic(gsi);
+	unsigned input;
+
+	if (i < 0)
+		return i;
+	input = gsi - ioapics[i].gsi_base;
 	spin_lock(&lock);
 	write_reg(ioapics[i].regs, IOAPIC_ENTRY(input) + 1, cpu_by_id(0)->apic_id << ENTRY_DEST);
-	write_reg(ioapics[i].regs, IOAPIC_ENTRY(input), low);
+	write_reg(ioapics[i].regs, IOAPIC_ENTRY(input), vector | mode_of(gsi));
 	spin_unlock(&lock);
 	return 0;
+}
+
+void host_ioapic_mask(uint32_t gsi)
+{
+	int i = find_ioapic(gsi);
+
+	if (i < 0)
+		return;
+	spin_lock(&lock);
+	write_reg(ioapics[i].regs, IOAPIC_ENTRY(gsi - ioapics[i].gsi_base), ENTRY_MASKED);
+	spin_unlock(&lock);
 }

@@ -32,29 +32,27 @@ bool pci_config_works(void)
 	return seen == ENABLE;
 }
 
-uint32_t pci_read32(uint8_t bus, unsigned dev, unsigned fn, unsigned off)
-{
-	uint32_t val;
+#define PCI_ACCESS(bits, suffix)                                                                   \
+	uint##bits##_t pci_read##bits(uint8_t bus, unsigned dev, unsigned fn, unsigned off)        \
+	{                                                                                          \
+		uint##bits##_t val;                                                                \
+                                                                                                   \
+		spin_lock(&lock);                                                                  \
+		select(bus, dev, fn, off);                                                         \
+		val = in##suffix((uint16_t)(PORT_DATA + (off & 3)));                               \
+		spin_unlock(&lock);                                                                \
+		return val;                                                                        \
+	}                                                                                          \
+	void pci_write##bits(uint8_t bus, unsigned dev, unsigned fn, unsigned off,                 \
+			     uint##bits##_t val)                                                   \
+	{                                                                                          \
+		spin_lock(&lock);                                                                  \
+		select(bus, dev, fn, off);                                                         \
+		out##suffix((uint16_t)(PORT_DATA + (off & 3)), val);                               \
+		spin_unlock(&lock);                                                                \
+	}
 
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	val = inl(PORT_DATA);
-	spin_unlock(&lock);
-	return val;
-}
-
-void pci_write16(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint16_t val)
-{
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	outw((uint16_t)(PORT_DATA + (off & 2)), val);
-	spin_unlock(&lock);
-}
-
-void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val)
-{
-	spin_lock(&lock);
-	select(bus, dev, fn, off);
-	outb((uint16_t)(PORT_DATA + (off & 3)), val);
-	spin_unlock(&lock);
-}
+PCI_ACCESS(8, b)
+PCI_ACCESS(16, w)
+PCI_ACCESS(32, l)
+#undef PCI_ACCESS

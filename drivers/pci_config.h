@@ -16,8 +16,11 @@ bool pci_config_works(void);
  * `dev` 0 ... 31, `fn` 0 ... 7, `off` naturally aligned. A function that is not there reads as all
  * ones. Any CPU.
  */
+uint8_t pci_read8(uint8_t bus, unsigned dev, unsigned fn, unsigned off);
+uint16_t pci_read16(uint8_t bus, unsigned dev, unsigned fn, unsigned off);
 uint32_t pci_read32(uint8_t bus, unsigned dev, unsigned fn, unsigned off);
-void pci_write16(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint16_t val);
 void pci_write8(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint8_t val);
+void pci_write16(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint16_t val);
+void pci_write32(uint8_t bus, unsigned dev, unsigned fn, unsigned off, uint32_t val);
 
 #endif

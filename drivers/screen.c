@@ -3,11 +3,11 @@
  * Characters on VGA text memory or on a framebuffer: see screen.h.
  *
  *	who writes (the log's lock)		who draws (the boot CPU)
- *	wanted[y][x] = c	(A)		is_dirty = false	(C)
- *	is_dirty = true		(B)		look at all of `wanted`	(D)
+ *	wanted, cursor		(A)		is_dirty = false	(C)
+ *	is_dirty = true		(B)		look at all of them	(D)
  *
- * (B) releases and (C) acquires: either (D) sees what (A) wrote, or (B) comes behind (C), and all
- *is looked at again.
+ * (B) releases and (C) acquires: either (D) sees what (A) wrote, or (B) comes behind (C), and
+ * everything is looked at again.
  */
 #include "drivers/screen.h"
 
@@ -15,12 +15,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "arch/x86/cpu.h"
 #include "arch/x86/paging.h"
 #include "drivers/font.h"
+#include "drivers/terminal.h"
 #include "drivers/txring.h"
-
-#define MAX_COLS 240
-#define MAX_ROWS 135
 
 /* Framebuffer: each dot is 2 by 2 pixels, with a dot between the characters. */
 #define DOT         2
@@ -29,6 +28,15 @@
 #define WHITE       0xc0 /* of 255 */
 
 #define TEXT_ATTR 0x0700 /* light grey on black */
+
+/* VGA's cursor (of IBM's CRT controller): an index and a data port, in a mode with colours. */
+#define VGA_TEXT         0xb8000
+#define VGA_INDEX        0x3d4
+#define VGA_DATA         0x3d5
+#define VGA_CURSOR_START 0x0a
+#define VGA_CURSOR_OFF   BIT(5)
+#define VGA_CURSOR_HIGH  0x0e /* place on the screen */
+#define VGA_CURSOR_LOW   0x0f
 
 const struct screen_mode screen_vga_text = {
 	.kind = SCREEN_TEXT,
@@ -42,24 +50,29 @@ const struct screen_mode screen_vga_text = {
 #define DRAWN_AT_ONCE     32   /* characters in a slice */
 #define LOOKED_AT_AT_ONCE 4096 /* ... and how many are compared to find them */
 
-static struct screen_mode mode; /* const after screen_open(), as the next four */
+static struct screen_mode mode; /* const after screen_open(), as the next two */
 static volatile uint8_t *memory;
-static unsigned cols, rows;
-static uint32_t ink;                            /* a pixel of the text's colour */
-static unsigned col, row;                       /* log's lock; where the next character goes */
-static _Atomic char wanted[MAX_ROWS][MAX_COLS]; /* log's lock to write */
-static _Atomic bool is_dirty;                   /* `wanted` has changed since it was looked at */
-static char shown[MAX_ROWS][MAX_COLS];          /* who draws */
-static unsigned next_cell;                      /* who draws: where it goes on */
+static uint32_t ink;             /* a pixel of the text's colour */
+static struct terminal terminal; /* log's lock; its size is const */
+
+/* What is to be on the screen; log's lock to write. */
+static _Atomic char wanted[TERMINAL_MAX_ROWS][TERMINAL_MAX_COLS];
+static _Atomic unsigned wanted_cursor; /* the number of its cell */
+static _Atomic bool is_dirty;          /* these have changed since they were looked at */
+
+/* What is on the screen. All of who draws. */
+static char shown[TERMINAL_MAX_ROWS][TERMINAL_MAX_COLS];
+static unsigned shown_cursor;
+static unsigned next_cell; /* where it goes on */
 
 static char get(const _Atomic char *cell)
 {
 	return atomic_load_explicit(cell, memory_order_relaxed);
 }
 
-static void set(_Atomic char *cell, char c)
+static void want(unsigned x, unsigned y, char c)
 {
-	atomic_store_explicit(cell, c, memory_order_relaxed);
+	atomic_store_explicit(&wanted[y][x], c, memory_order_relaxed);
 }
 
 /* Few stores: video memory takes long for each. */
@@ -90,10 +103,15 @@ static void draw_dots(volatile uint8_t *p, uint8_t dots)
 	}
 }
 
+static volatile uint8_t *cell_at(unsigned x, unsigned y)
+{
+	return memory + (size_t)y * CELL_HEIGHT * mode.pitch +
+	       (size_t)x * CELL_WIDTH * (mode.bpp / 8u);
+}
+
 static void draw_glyph(unsigned x, unsigned y, char c)
 {
-	volatile uint8_t *p = memory + (size_t)y * CELL_HEIGHT * mode.pitch +
-			      (size_t)x * CELL_WIDTH * (mode.bpp / 8u);
+	volatile uint8_t *p = cell_at(x, y);
 	const uint8_t *glyph = font_5x7[c - FONT_FIRST];
 	unsigned i;
 
@@ -116,38 +134,41 @@ static bool show_cell(unsigned x, unsigned y)
 	return true;
 }
 
-/* Make room at the bottom: a quarter of the screen at once, for drawing is slow. */
-static void scroll(void)
-{
-	unsigned by = max(rows / 4, 1u);
-	unsigned x, y;
+/* --- the cursor: a line below its place, where no character has a dot; or VGA's own --- */
 
-	for (y = 0; y < rows; y++)
-		for (x = 0; x < cols; x++)
-			set(&wanted[y][x], y + by < rows ? get(&wanted[y + by][x]) : ' ');
-	row -= by;
+static void draw_underline(unsigned cell, uint8_t dots)
+{
+	volatile uint8_t *p = cell_at(cell % terminal.cols, cell / terminal.cols);
+
+	draw_dots(p + (size_t)FONT_HEIGHT * DOT * mode.pitch, dots);
 }
 
-static void new_line(void)
+static void write_vga(uint8_t index, uint8_t val)
 {
-	col = 0;
-	if (++row == rows)
-		scroll();
+	outb(VGA_INDEX, index);
+	outb(VGA_DATA, val);
 }
 
-static void put_char(char c)
+static void show_vga_cursor(void)
 {
-	if (c == '\n') {
-		new_line();
+	outb(VGA_INDEX, VGA_CURSOR_START);
+	outb(VGA_DATA, inb(VGA_DATA) & (uint8_t)~VGA_CURSOR_OFF);
+}
+
+static void show_cursor(void)
+{
+	unsigned cell = atomic_load_explicit(&wanted_cursor, memory_order_relaxed);
+
+	if (cell == shown_cursor)
 		return;
+	if (mode.kind == SCREEN_RGB) {
+		draw_underline(shown_cursor, 0);
+		draw_underline(cell, GENMASK_ULL(FONT_WIDTH - 1, 0));
+	} else if (mode.base.v == VGA_TEXT) {
+		write_vga(VGA_CURSOR_HIGH, (uint8_t)(cell >> 8));
+		write_vga(VGA_CURSOR_LOW, (uint8_t)cell);
 	}
-	if (c == '\r') {
-		col = 0;
-		return;
-	}
-	if (col == cols)
-		new_line();
-	set(&wanted[row][col++], c >= FONT_FIRST && c <= FONT_LAST ? c : '?');
+	shown_cursor = cell;
 }
 
 bool screen_is_dirty(void)
@@ -157,17 +178,19 @@ bool screen_is_dirty(void)
 
 bool screen_draw_some(void)
 {
-	unsigned drawn = 0, looked_at = 0, cells = cols * rows;
+	unsigned drawn = 0, looked_at = 0, cells = terminal.cols * terminal.rows;
 
 	if (!next_cell && !atomic_exchange_explicit(&is_dirty, false, memory_order_acquire))
 		return false;
 	for (; next_cell < cells && drawn < DRAWN_AT_ONCE && looked_at < LOOKED_AT_AT_ONCE;
 	     looked_at++) {
-		drawn += show_cell(next_cell % cols, next_cell / cols);
+		drawn += show_cell(next_cell % terminal.cols, next_cell / terminal.cols);
 		next_cell++;
 	}
-	if (next_cell == cells)
+	if (next_cell == cells) {
 		next_cell = 0;
+		show_cursor();
+	}
 	return screen_is_dirty();
 }
 
@@ -179,11 +202,21 @@ void screen_flush(void)
 		;
 }
 
+/* The last column, too, when the next character begins a line. */
+static void want_cursor(void)
+{
+	unsigned col = min(terminal.col, terminal.cols - 1);
+
+	atomic_store_explicit(&wanted_cursor, terminal.row * terminal.cols + col,
+			      memory_order_relaxed);
+}
+
 /* The log's lock is held, or nobody else runs any more. */
 static void write_log(struct log_sink *sink, const char *text, size_t len)
 {
 	while (len--)
-		put_char(*text++);
+		terminal_put(&terminal, *text++);
+	want_cursor();
 	if (!tx_is_background())
 		screen_flush();
 	else if (!atomic_exchange_explicit(&is_dirty, true, memory_order_release))
@@ -208,17 +241,6 @@ static uint32_t colour(uint8_t pos, uint8_t size)
 	return (uint32_t)(WHITE >> (8 - size)) << pos;
 }
 
-static void clear(void)
-{
-	unsigned x, y;
-
-	memset(shown, 0, sizeof(shown)); /* no character: everything will be drawn */
-	for (y = 0; y < rows; y++)
-		for (x = 0; x < cols; x++)
-			set(&wanted[y][x], ' ');
-	screen_flush();
-}
-
 struct log_sink *screen_open(const struct screen_mode *m)
 {
 	static struct log_sink sink = {.write = write_log};
@@ -230,8 +252,13 @@ struct log_sink *screen_open(const struct screen_mode *m)
 	ink = colour(m->red_pos, m->red_size) | colour(m->green_pos, m->green_size) |
 	      colour(m->blue_pos, m->blue_size);
 	memory = paging_map(m->base, len, m->kind == SCREEN_RGB ? PAGING_WC : PAGING_UC);
-	cols = min(m->kind == SCREEN_RGB ? m->width / CELL_WIDTH : m->width, (uint32_t)MAX_COLS);
-	rows = min(m->kind == SCREEN_RGB ? m->height / CELL_HEIGHT : m->height, (uint32_t)MAX_ROWS);
-	clear();
+	memset(shown, 0, sizeof(shown)); /* no character: everything will be drawn */
+	if (mode.kind == SCREEN_RGB)
+		terminal_init(&terminal, m->width / CELL_WIDTH, m->height / CELL_HEIGHT, want);
+	else
+		terminal_init(&terminal, m->width, m->height, want);
+	if (mode.kind == SCREEN_TEXT && m->base.v == VGA_TEXT)
+		show_vga_cursor();
+	screen_flush();
 	return &sink;
 }

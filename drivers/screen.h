@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log on the screen: VGA text memory, or a linear framebuffer as the boot loader left it.
- * Output only. What is to be on the screen is kept in a grid of characters, and so is what is on
- * it: video memory, slow to read, is only ever written, and only where something changes.
+ * The log, the monitor and guests on the screen: VGA text memory, or a linear framebuffer as the
+ * boot loader left it. What is to be on the screen is kept in a grid of characters
+ * (drivers/terminal.h), and so is what is on it: video memory, slow to read, is only ever written,
+ * and only where something changes.
  *
  * Text goes to the first grid alone, and nobody waits for the screen. The boot CPU draws what has
  * changed, a slice at a time (vmm/output.c). What has been scrolled away before it was drawn is

@@ -3,14 +3,21 @@
  * 16550 UARTs (National Semiconductor PC16550D data sheet). The line settings are programmed in
  * full: an emulated port may come up with five data bits, and truncate what it is given. What is
  * sent goes through a ring (drivers/txring.h).
+ *
+ * An interrupt is tried before it is relied on: what is written about it, by convention, in ACPI's
+ * tables or in PCI configuration space, may be wrong, and nobody would hear what is typed. So the
+ * transmitter, which is empty, is made to ask for one, and the local APIC is looked at.
  */
 #include "drivers/serial.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "arch/x86/apic.h"
 #include "arch/x86/cpu.h"
 #include "arch/x86/irq.h"
+#include "arch/x86/paging.h"
+#include "arch/x86/tsc.h"
 #include "drivers/host_ioapic.h"
 #include "drivers/txring.h"
 #include "lib/panic.h"
@@ -34,87 +41,134 @@
 #define LCR_DLAB    0x80
 #define MCR_DTR_RTS 0x03
 #define MCR_OUT2    0x08 /* lets the interrupt out on a PC */
-#define IIR_NONE    0x01
+#define IIR_NONE    0x01 /* no interrupt is pending */
 #define IIR_FIFOS   0xc0
 #define LSR_DR      0x01
 #define LSR_THRE    0x20
 #define LSR_TEMT    0x40
+#define NO_DEVICE   0xff /* what is read where nothing answers (any more) */
 
-#define BASE_BAUD 115200
 #define FIFO_LEN  16
 #define MAX_PORTS 8
 /* Looks at the transmitter, of a microsecond each on a real machine. */
 #define FLUSH_TURNS 1000000
 #define MAX_PER_IRQ 64
-#define MAX_PASSES  8 /* over all ports, in one interrupt */
+#define MAX_PASSES  8 /* over the ports of a line, in one interrupt */
+/* How long to wait for an interrupt that has been asked for. */
+#define TRY_STEP_NS 10000
+#define TRY_STEPS   100
+/* Interrupts in a row with which no port has anything to do with, until their line is shut. */
+#define MAX_VAIN_IRQS 1000
+
+/* An input of an I/O APIC that ports ask on. */
+struct line {
+	bool is_used; /* all of a line: boot CPU */
+	uint32_t gsi;
+	unsigned vector;
+	unsigned vain_irqs; /* in a row, that no port had asked for */
+};
 
 struct serial {
-	uint16_t port;  /* const; 0: free object */
-	uint8_t room;   /* const; bytes that an empty transmitter takes */
-	uint8_t credit; /* lock of `tx`; bytes that it takes without another look */
-	bool has_irq;   /* const after serial_enable_irqs() */
+	struct serial_uart uart; /* const; stride 0: free object */
+	volatile uint8_t *regs;  /* const; NULL: at I/O ports */
+	uint8_t room;            /* const; bytes that an empty transmitter takes */
+	uint8_t credit;          /* lock of `tx`; bytes that it takes without another look */
+	bool was_tried;          /* boot CPU: `line` says whether there is an interrupt */
+	struct line *line;       /* boot CPU; NULL: polled */
+	_Atomic bool has_irq;    /* boot CPU writes; it has a line, for who fills `tx` */
 	struct tx_ring tx;
 	void (*rx)(struct serial *u, uint8_t byte);
 	struct log_sink sink;
 };
 
 static struct serial ports[MAX_PORTS];
+static struct line lines[MAX_PORTS];
 static bool irqs_enabled;
+static bool is_polled; /* boot CPU: a port with a receiver has no interrupt */
 
-uint16_t serial_port_of(const char *name)
+static uint8_t read_reg(const struct serial *u, unsigned reg)
 {
-	static const uint16_t addresses[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	volatile uint8_t *p = u->regs + reg * u->uart.stride;
 
-	if (strlen(name) != 4 || memcmp(name, "com", 3) || name[3] < '1' || name[3] > '4')
-		return 0;
-	return addresses[name[3] - '1'];
+	if (!u->regs)
+		return inb((uint16_t)(u->uart.base + reg * u->uart.stride));
+	switch (u->uart.width) {
+	case 1:
+		return mmio_read8(p);
+	case 2:
+		return (uint8_t)mmio_read16(p);
+	default:
+		return (uint8_t)mmio_read32(p);
+	}
 }
 
-/* The ISA interrupt of a port, by the PC's convention; 0: none known. */
-static unsigned port_irq(uint16_t port)
+static void write_reg(const struct serial *u, unsigned reg, uint8_t val)
 {
-	switch (port) {
-	case 0x3f8:
-	case 0x3e8:
-		return 4;
-	case 0x2f8:
-	case 0x2e8:
-		return 3;
+	volatile uint8_t *p = u->regs + reg * u->uart.stride;
+
+	if (!u->regs) {
+		outb((uint16_t)(u->uart.base + reg * u->uart.stride), val);
+		return;
+	}
+	switch (u->uart.width) {
+	case 1:
+		mmio_write8(p, val);
+		break;
+	case 2:
+		mmio_write16(p, val);
+		break;
 	default:
-		return 0;
+		mmio_write32(p, val);
 	}
 }
 
 /* The scratch register keeps what is written to it, if there is a UART. */
-static bool is_present(uint16_t port)
+static bool is_present(const struct serial *u)
 {
-	outb(port + UART_SCR, 0x5a);
-	if (inb(port + UART_SCR) != 0x5a)
+	write_reg(u, UART_SCR, 0x5a);
+	if (read_reg(u, UART_SCR) != 0x5a)
 		return false;
-	outb(port + UART_SCR, 0xa5);
-	return inb(port + UART_SCR) == 0xa5;
+	write_reg(u, UART_SCR, 0xa5);
+	return read_reg(u, UART_SCR) == 0xa5;
 }
 
-static void set_line(uint16_t port, uint32_t baud)
+static void set_speed(const struct serial *u)
 {
-	unsigned divisor = BASE_BAUD / baud;
+	uint32_t rate = 16 * u->uart.baud;
+	uint32_t divisor = max((u->uart.clock + rate / 2) / rate, 1u);
 
-	outb(port + UART_IER, 0);
-	outb(port + UART_LCR, LCR_DLAB | LCR_8N1);
-	outb(port + UART_DLL, divisor & 0xff);
-	outb(port + UART_DLM, (uint8_t)(divisor >> 8));
-	outb(port + UART_LCR, LCR_8N1);
-	outb(port + UART_FCR, FCR_ENABLE);
-	outb(port + UART_MCR, MCR_DTR_RTS);
+	write_reg(u, UART_LCR, LCR_DLAB | LCR_8N1);
+	write_reg(u, UART_DLL, divisor & 0xff);
+	write_reg(u, UART_DLM, (uint8_t)(divisor >> 8));
 }
 
-static struct serial *find(uint16_t port)
+static void set_line(const struct serial *u)
 {
-	unsigned i;
+	write_reg(u, UART_IER, 0);
+	if (u->uart.baud)
+		set_speed(u);
+	write_reg(u, UART_LCR, LCR_8N1);
+	write_reg(u, UART_FCR, FCR_ENABLE);
+	write_reg(u, UART_MCR, MCR_DTR_RTS);
+}
 
-	for (i = 0; i < MAX_PORTS; i++)
-		if (ports[i].port == port)
+static struct serial *find(const struct serial_uart *uart)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		const struct serial_uart *u = &ports[i].uart;
+
+		if (u->stride && u->is_mmio == uart->is_mmio && u->base == uart->base)
 			return &ports[i];
+	}
+	return NULL;
+}
+
+static struct serial *find_free(void)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (!ports[i].uart.stride)
+			return &ports[i];
+	}
 	return NULL;
 }
 
@@ -147,18 +201,23 @@ static size_t pending_log(struct log_sink *sink)
 	return tx_pending(&container_of(sink, struct serial, sink)->tx);
 }
 
+static bool is_ready(const struct serial *u)
+{
+	return read_reg(u, UART_LSR) & LSR_THRE;
+}
+
 /* An empty transmitter takes a FIFO full. */
 static size_t take(struct tx_ring *r, const char *data, size_t len)
 {
 	struct serial *u = container_of(r, struct serial, tx);
 	size_t n;
 
-	if (!u->credit && (inb(u->port + UART_LSR) & LSR_THRE))
+	if (!u->credit && is_ready(u))
 		u->credit = u->room;
 	n = min(len, (size_t)u->credit);
 	u->credit -= (uint8_t)n;
 	for (size_t i = 0; i < n; i++)
-		outb(u->port + UART_TX, (uint8_t)data[i]);
+		write_reg(u, UART_TX, (uint8_t)data[i]);
 	return n;
 }
 
@@ -166,8 +225,8 @@ static void want_tx_irq(struct tx_ring *r, bool on)
 {
 	struct serial *u = container_of(r, struct serial, tx);
 
-	if (u->has_irq)
-		outb(u->port + UART_IER, IER_RX | (on ? IER_THRE : 0));
+	if (atomic_load_explicit(&u->has_irq, memory_order_relaxed))
+		write_reg(u, UART_IER, IER_RX | (on ? IER_THRE : 0));
 }
 
 static const struct tx_ops tx_ops = {
@@ -175,21 +234,49 @@ static const struct tx_ops tx_ops = {
 	.want_irq = want_tx_irq,
 };
 
-struct serial *serial_open(uint16_t port, uint32_t baud)
+/* Registers in memory: map them. NULL, or why that cannot be. */
+static const char *map_regs(struct serial *u)
 {
-	struct serial *u = find(port);
+	uint64_t base = u->uart.base, len = SERIAL_UART_LEN(&u->uart);
+
+	u->regs = NULL;
+	if (!u->uart.is_mmio)
+		return base + len > 0x10000 ? "outside the I/O ports" : NULL;
+	if (!IS_ALIGNED(base, u->uart.width))
+		return "not aligned";
+	if (base + len < base || (base + len) >> paging_phys_bits())
+		return "outside the address space";
+	if (paging_is_memory(HPA(base), len))
+		return "memory is there, not a device";
+	u->regs = paging_map(HPA(base), len, PAGING_UC);
+	return NULL;
+}
+
+struct serial *serial_open(const struct serial_uart *uart, const char **why)
+{
+	struct serial *u = find(uart);
 
 	if (u)
 		return u;
-	u = find(0);
-	if (!u || !is_present(port))
+	u = find_free();
+	if (!u) {
+		*why = "too many serial ports";
 		return NULL;
-	set_line(port, baud);
-	u->room = (inb(port + UART_IIR) & IIR_FIFOS) == IIR_FIFOS ? FIFO_LEN : 1;
+	}
+	memset(u, 0, sizeof(*u));
+	u->uart = *uart;
+	*why = map_regs(u);
+	if (!*why && !is_present(u))
+		*why = "no serial port there";
+	if (*why) {
+		u->uart.stride = 0;
+		return NULL;
+	}
+	set_line(u);
+	u->room = (read_reg(u, UART_IIR) & IIR_FIFOS) == IIR_FIFOS ? FIFO_LEN : 1;
 	u->sink =
 		(struct log_sink){.write = write_log, .pending = pending_log, .takes_marks = true};
 	tx_init(&u->tx, &tx_ops);
-	u->port = port;
 	return u;
 }
 
@@ -203,21 +290,83 @@ struct log_sink *serial_log_sink(struct serial *u)
 	return &u->sink;
 }
 
-static void receive(struct serial *u)
+/* Of a port that has gone (a card that was drawn) all bits are set, for ever. */
+static bool has_input(const struct serial *u)
 {
-	unsigned i;
+	uint8_t lsr = read_reg(u, UART_LSR);
 
-	for (i = 0; i < MAX_PER_IRQ && (inb(u->port + UART_LSR) & LSR_DR); i++)
-		u->rx(u, inb(u->port + UART_RX));
+	return lsr != NO_DEVICE && (lsr & LSR_DR);
 }
 
-/* Reading IIR settles a spurious interrupt. Was there one? */
+static void receive(struct serial *u)
+{
+	for (unsigned i = 0; i < MAX_PER_IRQ && has_input(u); i++)
+		u->rx(u, read_reg(u, UART_RX));
+}
+
+/* True: it was this port that asked. Reading IIR settles a spurious interrupt. */
 static bool serve(struct serial *u)
 {
-	bool asked = !(inb(u->port + UART_IIR) & IIR_NONE);
+	bool asked = !(read_reg(u, UART_IIR) & IIR_NONE);
 
 	receive(u);
 	tx_drain(&u->tx);
+	return asked;
+}
+
+/* --- interrupts --- */
+
+static void name_port(const struct serial *u, char *text, size_t len)
+{
+	snprintf(text, len, "%s 0x%llx", u->uart.is_mmio ? "address" : "port",
+		 (unsigned long long)u->uart.base);
+}
+
+static void poll_from_now_on(struct serial *u)
+{
+	u->line = NULL;
+	atomic_store(&u->has_irq, false);
+	write_reg(u, UART_IER, 0);
+	is_polled = true;
+}
+
+static void close_line(struct line *line)
+{
+	host_ioapic_mask(line->gsi);
+	irq_unregister(line->vector);
+	line->is_used = false;
+}
+
+/*
+ * A device that we know nothing of asks on this line, and is not answered: it would ask for ever.
+ * Or the line's polarity is the other one.
+ */
+static void shut(struct line *line)
+{
+	log_warn("serial: interrupt %u comes for nothing: input is polled", line->gsi);
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (ports[i].line == line)
+			poll_from_now_on(&ports[i]);
+	}
+	close_line(line);
+}
+
+static struct line *line_of(unsigned vector)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (lines[i].is_used && lines[i].vector == vector)
+			return &lines[i];
+	}
+	return NULL;
+}
+
+/* Has one of the line's ports asked? */
+static bool serve_line(const struct line *line)
+{
+	bool asked = false;
+
+	for (unsigned i = 0; i < MAX_PORTS; i++)
+		asked |= ports[i].line == line && serve(&ports[i]);
 	return asked;
 }
 
@@ -227,48 +376,111 @@ static bool serve(struct serial *u)
  */
 static void handle_irq(unsigned vector)
 {
-	bool any = true;
+	struct line *line = line_of(vector);
+	unsigned passes = 0;
 
-	for (unsigned pass = 0; any && pass < MAX_PASSES; pass++) {
-		any = false;
-		for (unsigned i = 0; i < MAX_PORTS; i++)
-			any |= ports[i].has_irq && serve(&ports[i]);
-	}
+	if (!line)
+		return;
+	while (passes < MAX_PASSES && serve_line(line))
+		passes++;
+	line->vain_irqs = passes ? 0 : line->vain_irqs + 1;
+	if (line->vain_irqs == MAX_VAIN_IRQS)
+		shut(line);
 }
 
-static bool shares_irq(const struct serial *u)
+/*
+ * Does an interrupt of this port arrive? Interrupts are closed here, so it is seen in the local
+ * APIC, and taken later. A transmitter that does not get empty cannot ask, and what the line has to
+ * say for another port has been heard already: then it is believed.
+ */
+static bool does_irq_come(const struct serial *u, const struct line *line)
 {
-	unsigned i;
+	bool comes = apic_is_pending(line->vector);
 
-	for (i = 0; i < MAX_PORTS; i++)
-		if (&ports[i] != u && ports[i].has_irq &&
-		    port_irq(ports[i].port) == port_irq(u->port))
-			return true;
-	return false;
+	write_reg(u, UART_IER, IER_THRE);
+	for (unsigned i = 0; i < TRY_STEPS && !comes; i++) {
+		tsc_delay_ns(TRY_STEP_NS);
+		comes = apic_is_pending(line->vector);
+	}
+	comes |= !(read_reg(u, UART_LSR) & LSR_THRE);
+	write_reg(u, UART_IER, 0);
+	return comes;
+}
+
+static struct line *find_line(uint32_t gsi)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (lines[i].is_used && lines[i].gsi == gsi)
+			return &lines[i];
+	}
+	return NULL;
+}
+
+/* NULL: no I/O APIC has this interrupt, or there is no vector left. As many lines as ports. */
+static struct line *open_line(uint32_t gsi)
+{
+	struct line *line = lines;
+	int vector = irq_alloc_vector(handle_irq);
+
+	if (vector < 0)
+		return NULL;
+	if (host_ioapic_route(gsi, (unsigned)vector) < 0) {
+		irq_unregister((unsigned)vector);
+		return NULL;
+	}
+	while (line->is_used)
+		line++;
+	*line = (struct line){.is_used = true, .gsi = gsi, .vector = (unsigned)vector};
+	return line;
+}
+
+/* The line on which this port's interrupt is known to come, or NULL. */
+static struct line *try_irq(const struct serial *u)
+{
+	const struct serial_irq *irq = &u->uart.irq;
+	uint32_t gsi = irq->kind == SERIAL_IRQ_ISA ? host_ioapic_gsi(irq->number) : irq->number;
+	struct line *line;
+	bool is_shared;
+
+	if (irq->kind == SERIAL_IRQ_NONE)
+		return NULL;
+	line = find_line(gsi);
+	is_shared = line;
+	line = line ? line : open_line(gsi);
+	if (!line)
+		return NULL;
+	write_reg(u, UART_MCR, MCR_DTR_RTS | MCR_OUT2);
+	if (does_irq_come(u, line))
+		return line;
+	write_reg(u, UART_MCR, MCR_DTR_RTS);
+	if (!is_shared)
+		close_line(line);
+	return NULL;
+}
+
+static void say_polled(const struct serial *u)
+{
+	char name[32];
+
+	name_port(u, name, sizeof(name));
+	log_info("serial: %s: %s: input is polled", name,
+		 u->uart.irq.kind == SERIAL_IRQ_NONE ? "no interrupt is known"
+						     : "its interrupt does not come");
 }
 
 static void enable_irq(struct serial *u)
 {
-	unsigned irq = port_irq(u->port);
-	int vector;
-
-	if (u->has_irq || !irqs_enabled)
+	if (u->was_tried || !irqs_enabled)
 		return;
-	if (!irq) {
-		log_warn("serial: no interrupt known for port 0x%x: no input", u->port);
-		return;
+	u->was_tried = true;
+	u->line = try_irq(u);
+	if (u->line) {
+		write_reg(u, UART_IER, IER_RX);
+		atomic_store(&u->has_irq, true);
+	} else {
+		say_polled(u);
+		is_polled = true;
 	}
-	if (!shares_irq(u)) {
-		vector = irq_alloc_vector(handle_irq);
-		if (vector < 0 || host_ioapic_route_isa(irq, (unsigned)vector) < 0) {
-			log_warn("serial: no IOAPIC input for IRQ %u: no input on port 0x%x", irq,
-				 u->port);
-			return;
-		}
-	}
-	u->has_irq = true;
-	outb(u->port + UART_MCR, MCR_DTR_RTS | MCR_OUT2);
-	outb(u->port + UART_IER, IER_RX);
 	/* What came before the interrupt was on would block the edge of the next one. */
 	receive(u);
 }
@@ -281,12 +493,24 @@ void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte))
 
 void serial_enable_irqs(void)
 {
-	unsigned i;
-
 	irqs_enabled = true;
-	for (i = 0; i < MAX_PORTS; i++)
-		if (ports[i].port && ports[i].rx)
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (ports[i].rx)
 			enable_irq(&ports[i]);
+	}
+}
+
+bool serial_is_polled(void)
+{
+	return is_polled;
+}
+
+void serial_poll(void)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (ports[i].was_tried && !ports[i].line)
+			receive(&ports[i]);
+	}
 }
 
 bool serial_drain_all(bool *polled)
@@ -295,7 +519,7 @@ bool serial_drain_all(bool *polled)
 
 	*polled = false;
 	for (unsigned i = 0; i < MAX_PORTS; i++) {
-		more = ports[i].port && tx_look(&ports[i].tx);
+		more = ports[i].uart.stride && tx_look(&ports[i].tx);
 		any |= more;
 		*polled |= more && !ports[i].has_irq;
 	}
@@ -307,11 +531,11 @@ void serial_flush_all(void)
 	unsigned i, turns;
 
 	for (i = 0; i < MAX_PORTS; i++) {
-		if (!ports[i].port)
+		if (!ports[i].uart.stride)
 			continue;
 		tx_flush(&ports[i].tx);
 		for (turns = 0; turns < FLUSH_TURNS; turns++)
-			if (inb(ports[i].port + UART_LSR) & LSR_TEMT)
+			if (read_reg(&ports[i], UART_LSR) & LSR_TEMT)
 				break;
 	}
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's serial ports: 16550 and its relatives, one object for each port. Output goes
- * through a ring (drivers/txring.h); input comes by interrupt. A port is the log's, a guest's, or
- * the machine's console; who uses it is for those above to agree on.
+ * The machine's serial ports: 16550 and its relatives at I/O ports or in memory, one object for
+ * each. Output goes through a ring (drivers/txring.h). Input comes by interrupt, or, where no
+ * interrupt is known or none comes, by serial_poll(). A port is the log's, a guest's, or the
+ * machine's console; who uses it is for those above to agree on.
  */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
@@ -11,22 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drivers/serial_uart.h"
 #include "lib/log.h"
-
-#define SERIAL_BAUD 115200
 
 struct serial;
 struct tx_ring;
 
-/* The I/O port of "com1" ... "com4"; 0 for any other name. */
-uint16_t serial_port_of(const char *name);
-
 /*
- * The port at I/O address `port`, set to 8 data bits, no parity, 1 stop bit, and `baud` (a
- * divisor of 115200). The same object if it is open already (its speed stays). NULL: nothing
- * answers there, or all objects are in use.
+ * The port of this description, set to 8 data bits, no parity, 1 stop bit, and its speed. The same
+ * object if it is open already (its speed stays). NULL, and the reason in `why`: there is none, or
+ * all objects are in use. Boot CPU; one in memory wants the page tables.
  */
-struct serial *serial_open(uint16_t port, uint32_t baud);
+struct serial *serial_open(const struct serial_uart *uart, const char **why);
 
 /* The ring in front of the transmitter: bytes go out as they are. */
 struct tx_ring *serial_tx(struct serial *u);
@@ -36,11 +33,11 @@ struct log_sink *serial_log_sink(struct serial *u);
 
 /*
  * Call `rx` for every byte that comes in: in interrupt context, interrupts closed. Wants
- * serial_enable_irqs() before or after. Replaces the function set before.
+ * serial_enable_irqs() before or after. Replaces the function set before. Boot CPU.
  */
 void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte));
 
-/* The IOAPIC is up: from now on ports with a receiver get their interrupts. */
+/* The IOAPIC and the clock are up: from now on ports with a receiver get their interrupts. */
 void serial_enable_irqs(void);
 
 /*
@@ -48,6 +45,12 @@ void serial_enable_irqs(void);
  * port without an interrupt. Boot CPU, from its timer.
  */
 bool serial_drain_all(bool *polled);
+
+/* Has a port a receiver and no interrupt? Then somebody calls serial_poll(). Boot CPU. */
+bool serial_is_polled(void);
+
+/* Take in what such ports have received. Boot CPU, interrupts closed. */
+void serial_poll(void);
 
 /*
  * Wait until what was sent so far has left every open port, to the last bit. For the machine's end.

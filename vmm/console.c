@@ -15,14 +15,20 @@
 #include <string.h>
 
 #include "arch/x86/percpu.h"
+#include "drivers/keyboard.h"
 #include "drivers/serial.h"
+#include "drivers/serial_find.h"
 #include "drivers/txring.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/spinlock.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/timer.h"
 #include "vmm/output.h"
 #include "vmm/vm.h"
 
 #define INPUT_LEN 256
+#define POLL_NS   (10 * NSEC_PER_MSEC) /* of input without an interrupt */
 /* Bytes that may wait in front of a command of the monitor's; what it says comes behind them. */
 #define MONITOR_PENDING 4096
 
@@ -31,11 +37,11 @@ static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... *
 static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
 /*
- * Bytes that came in and wait for console_poll(). Only the receive interrupt on the boot CPU writes
- * them.
+ * Bytes that came in and wait for console_poll(). Only interrupts and the timer of the boot CPU
+ * write them.
  */
 static struct {
-	struct serial *port;
+	struct serial *port; /* NULL: the keyboard */
 	uint8_t byte;
 } input[INPUT_LEN];
 static unsigned input_head, input_tail;
@@ -89,6 +95,30 @@ static void receive(struct serial *port, uint8_t byte)
 	input_head++;
 }
 
+static void receive_key(uint8_t byte)
+{
+	receive(NULL, byte);
+}
+
+static struct timer poll_timer; /* boot CPU; is armed while anything is polled */
+static bool is_polling;         /* boot CPU */
+
+static void poll_input(struct timer *t)
+{
+	serial_poll();
+	keyboard_poll();
+	timer_arm(t, clock_ns() + POLL_NS);
+}
+
+/* Once there is a reason to poll, it stays. Boot CPU. */
+static void poll_if_needed(void)
+{
+	if (is_polling || !(serial_is_polled() || keyboard_is_polled()))
+		return;
+	is_polling = true;
+	timer_arm(&poll_timer, clock_ns() + POLL_NS);
+}
+
 /* Ports that are the machine's console: const after console_start(). */
 static struct serial *const *machine_ports;
 static unsigned nr_machine_ports;
@@ -96,6 +126,8 @@ static const struct console_monitor *monitor;
 
 static bool is_machine_port(const struct serial *port)
 {
+	if (!port)
+		return true; /* the keyboard belongs to the machine's screen */
 	for (unsigned i = 0; i < nr_machine_ports; i++) {
 		if (machine_ports[i] == port)
 			return true;
@@ -114,15 +146,18 @@ static struct vm *vm_of_port(const struct serial *port)
 
 static int open_port(struct console *c, const char *name, const char *vm)
 {
-	uint16_t port = serial_port_of(name);
+	struct serial_word word;
+	struct serial_uart uart;
+	const char *why = serial_word_parse(name, &word);
 
-	if (!port) {
-		log_error("vm %s: console=%s: not com1 to com4, nor a port", vm, name);
+	if (why) {
+		log_error("vm %s: console=%s: %s", vm, name, why);
 		return -EINVAL;
 	}
-	c->port = serial_open(port, SERIAL_BAUD);
+	why = serial_find(&word, &uart);
+	c->port = why ? NULL : serial_open(&uart, &why);
 	if (!c->port) {
-		log_error("vm %s: console=%s: this machine has no such port", vm, name);
+		log_error("vm %s: console=%s: %s", vm, name, why);
 		return -ENODEV;
 	}
 	if (vm_of_port(c->port) || is_machine_port(c->port)) {
@@ -131,6 +166,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		return -EBUSY;
 	}
 	serial_set_rx(c->port, receive);
+	poll_if_needed();
 	return 0;
 }
 
@@ -263,6 +299,7 @@ static void dispatch(const struct serial *port, uint8_t byte)
 
 static void take_input(void)
 {
+	poll_if_needed();
 	while (input_tail != input_head) {
 		unsigned i = input_tail++ % INPUT_LEN;
 
@@ -283,6 +320,9 @@ void console_start(struct serial *const *ports, unsigned nr, const struct consol
 	monitor = m;
 	machine_ports = ports;
 	nr_machine_ports = nr;
+	timer_init(&poll_timer, &vmm_cpu_by_id(0)->timers, poll_input);
 	for (unsigned i = 0; i < nr; i++)
 		serial_set_rx(ports[i], receive);
+	keyboard_set_rx(receive_key);
+	poll_if_needed();
 }

@@ -101,7 +101,8 @@ struct console_monitor {
 #define CONSOLE_ESCAPE 0x1d /* Ctrl-] */
 
 /*
- * Take input from these ports, the machine's console (boot CPU, once). Array and monitor are kept.
+ * Take input from these ports, the machine's console, and from the keyboard if there is one (boot
+ * CPU, once). Array and monitor are kept.
  */
 void console_start(struct serial *const *ports, unsigned nr, const struct console_monitor *m);
 

@@ -22,6 +22,7 @@
 #define APIC_EOI        0x0b0
 #define APIC_SVR        0x0f0
 #define APIC_ISR        0x100 /* 8 registers of 32 vectors */
+#define APIC_IRR        0x200 /* the same */
 #define APIC_ESR        0x280
 #define APIC_ICR        0x300
 #define APIC_ICR_HIGH   0x310
@@ -253,6 +254,11 @@ void apic_eoi(void)
 void apic_offer_pending(void)
 {
 	write_reg(APIC_TPR, TPR_OPEN);
+}
+
+bool apic_is_pending(unsigned vector)
+{
+	return read_reg(APIC_IRR + 0x10 * (vector / 32)) >> (vector % 32) & 1;
 }
 
 void apic_send_ipi(unsigned cpu, unsigned vector)

@@ -45,6 +45,9 @@ void apic_eoi(void);
 /* Have this CPU's APIC offer the CPU what is pending, as if it had just come. */
 void apic_offer_pending(void);
 
+/* Has an interrupt with `vector` come to this CPU that it has not taken yet? */
+bool apic_is_pending(unsigned vector);
+
 /* Send an interrupt with `vector` to one CPU (index < cpu_count()), or to all but this one. */
 void apic_send_ipi(unsigned cpu, unsigned vector);
 void apic_broadcast(unsigned vector);

@@ -197,14 +197,19 @@ static inline uint64_t read_rflags(void)
 }
 
 /* Device registers in memory: one access of exactly this width, never merged or torn. */
-static inline uint32_t mmio_read32(const volatile void *p)
-{
-	return *(const volatile uint32_t *)p;
-}
+#define X86_MMIO(bits)                                                                             \
+	static inline uint##bits##_t mmio_read##bits(const volatile void *p)                       \
+	{                                                                                          \
+		return *(const volatile uint##bits##_t *)p;                                        \
+	}                                                                                          \
+	static inline void mmio_write##bits(volatile void *p, uint##bits##_t val)                  \
+	{                                                                                          \
+		*(volatile uint##bits##_t *)p = val;                                               \
+	}
 
-static inline void mmio_write32(volatile void *p, uint32_t val)
-{
-	*(volatile uint32_t *)p = val;
-}
+X86_MMIO(8)
+X86_MMIO(16)
+X86_MMIO(32)
+#undef X86_MMIO
 
 #endif

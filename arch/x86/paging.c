@@ -91,8 +91,8 @@ static uint64_t *walk(uint64_t va, unsigned level)
 	}
 }
 
-/* Does anything already map the start of [va, ...)? Then the size of that page, else 0. */
-static uint64_t mapped_size(uint64_t va)
+/* The entry that maps `va`, and the size of its page; 0: none does. */
+static uint64_t find_entry(uint64_t va, uint64_t *size)
 {
 	uint64_t pte = root.v | PTE_P;
 	unsigned l;
@@ -100,11 +100,21 @@ static uint64_t mapped_size(uint64_t va)
 	for (l = LEVELS; l >= 1; l--) {
 		pte = table_of(pte)[va >> level_shift(l) & 511];
 		if (!(pte & PTE_P))
-			return 0;
-		if (l == 1 || (pte & PTE_PS))
-			return level_size(l);
+			break;
+		if (l == 1 || (pte & PTE_PS)) {
+			*size = level_size(l);
+			return pte;
+		}
 	}
 	return 0;
+}
+
+/* Does anything already map the start of [va, ...)? Then the size of that page, else 0. */
+static uint64_t mapped_size(uint64_t va)
+{
+	uint64_t size;
+
+	return find_entry(va, &size) ? size : 0;
 }
 
 /* The largest page that starts at `hpa`, fits into `len`, and would not cover existing tables. */
@@ -142,6 +152,18 @@ void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
 		size = level_size(level);
 	}
 	return direct_map(hpa);
+}
+
+bool paging_is_memory(hpa_t hpa, uint64_t len)
+{
+	uint64_t at, pte, size;
+
+	for (at = ALIGN_DOWN(hpa.v, PAGE_SIZE); at < hpa.v + len; at += PAGE_SIZE) {
+		pte = find_entry(DIRECT_MAP_BASE + at, &size);
+		if (pte && !(pte & PTE_PCD))
+			return true;
+	}
+	return false;
 }
 
 void paging_map_page(uint64_t va, hpa_t hpa)

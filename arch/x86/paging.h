@@ -7,6 +7,7 @@
 #ifndef ARCH_X86_PAGING_H
 #define ARCH_X86_PAGING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/types.h"
@@ -28,6 +29,12 @@ void paging_set_allocator(hpa_t (*alloc)(void));
  * as large as fit, and return its address there. What is mapped already stays as it is.
  */
 void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache);
+
+/*
+ * Is any of [hpa, hpa + len) in the direct map as memory that is cached or combined, not as device
+ * registers? All RAM is.
+ */
+bool paging_is_memory(hpa_t hpa, uint64_t len);
 
 /* Map one 4K page, readable and writable, outside the direct map: for stacks. */
 void paging_map_page(uint64_t va, hpa_t hpa);
