@@ -35,9 +35,9 @@ static void wake(void)
 	kicks++;
 }
 
-unsigned paging_phys_bits(void)
+uint64_t paging_limit(void)
 {
-	return 40;
+	return 1ull << 40;
 }
 
 void *paging_map(hpa_t hpa, uint64_t len, enum paging_cache cache)
