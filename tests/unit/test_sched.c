@@ -372,7 +372,8 @@ static void requests_to_one_that_waits_disturb_nobody(void **state)
 	assert_int_equal(ipis[1], 2);
 }
 
-/* One that halted is still loaded while the next is picked: a request must not count on its look. */
+/* One that halted is still loaded while the next is picked: a request must not count on its look.
+ */
 static void a_halted_vcpu_may_still_be_loaded(void **state)
 {
 	struct vmm_cpu *c = vmm_cpu_by_id(1);
