@@ -120,7 +120,7 @@ $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/rac
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
 HOST_NOT := lib/libc_glue.c \
-            $(addprefix vmm/,cpuid_host.c mm_host.c sched.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
+            $(addprefix vmm/,cpuid_host.c mm_host.c sched.c turn.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
@@ -208,7 +208,7 @@ $(PCI) $(BUILD)/unit/obj/tests/unit/test_bus_master.o: HOSTFLAGS += -include tes
 $(BUILD)/unit/test_bus_master: $(PCI)
 
 # A CPU's loop, with interrupts that the test sends.
-SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o control/cpu_loop.o)
+SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o turn.o control/cpu_loop.o)
 SCHED_FAKED := $(BUILD)/unit/obj/tests/unit/sched/cpus.o
 $(SCHED) $(SCHED_FAKED): HOSTFLAGS += -include tests/unit/support/idle_cpu.h
 $(BUILD)/unit/test_sched $(BUILD)/unit/test_sched_turns: $(SCHED) $(SCHED_FAKED)

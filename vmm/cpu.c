@@ -3,7 +3,7 @@
 
 #include "arch/x86/apic.h"
 #include "arch/x86/irq.h"
-#include "vmm/sched.h"
+#include "vmm/turn.h"
 
 static struct vmm_cpu vmm_cpus[CPU_MAX];
 
@@ -46,5 +46,5 @@ __attribute__((noinline)) void vcpu_request(struct vcpu *v, uint32_t requests)
 	if (likely(atomic_load(&c->loaded) == v && atomic_load(&v->state) == VCPU_RUNNABLE))
 		vmm_cpu_kick(c);
 	else
-		sched_wake(c, v, requests & ~old);
+		turn_wake(c, v, requests & ~old);
 }

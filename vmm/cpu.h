@@ -31,7 +31,7 @@ struct vmm_cpu {
 	struct spinlock lock;
 	struct fair_queue queue;   /* lock; of groups of vCPUs, bound to this CPU and not stopped */
 	_Atomic unsigned nr_vcpus; /* lock to write */
-	struct vcpu *running;      /* lock; whose turn it is, from sched_pick() to sched_put() */
+	struct vcpu *running;      /* lock; whose turn it is, from turn_begin() to turn_end() */
 	uint64_t turn_began;       /* own CPU; clock_ns() time */
 	uint64_t charged_until;    /* lock; its turn is paid for up to then */
 	uint64_t turn_ends;        /* lock; or earlier */

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "mm/grace.h"
 #include "vmm/console.h"
+#include "vmm/turn.h"
 #include "vmm/vm.h"
 
 /* The kick has done its work by ending the guest's run or the halt; but see await_nmi(). */
@@ -127,52 +128,11 @@ void sched_take_interrupts(struct vmm_cpu *c)
 	console_poll();
 }
 
-static struct sched_group *group_of(struct fair_share *s)
-{
-	return container_of(s, struct sched_group, share);
-}
-
-/* The group of this vCPU's VM, if it has vCPUs here already. The CPU's lock is held, for all here.
- */
-static struct sched_group *find_group(struct vmm_cpu *c, const struct vm *vm)
-{
-	struct fair_share *s;
-
-	list_for_each (s, &c->queue.shares, link) {
-		struct sched_group *g = group_of(s);
-
-		if (list_first(&g->vcpus, struct vcpu, run_link)->vm == vm)
-			return g;
-	}
-	return NULL;
-}
-
-static void join_group(struct vmm_cpu *c, struct vcpu *v)
-{
-	v->group = find_group(c, v->vm);
-	if (!v->group) {
-		v->group = &v->group_of_first;
-		list_init(&v->group->vcpus);
-		fair_join(&c->queue, &v->group->share, v->vm->config->weight);
-	}
-	list_add_tail(&v->run_link, &v->group->vcpus);
-}
-
-static void leave_group(struct vcpu *v)
-{
-	list_del(&v->run_link);
-	if (list_empty(&v->group->vcpus))
-		fair_leave(&v->group->share);
-}
-
 void sched_add(struct vcpu *v)
 {
 	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
 
-	spin_lock(&c->lock);
-	join_group(c, v);
-	atomic_fetch_add(&c->nr_vcpus, 1);
-	spin_unlock(&c->lock);
+	turn_join(c, v);
 	atomic_fetch_or(&v->requests, REQ_EVENT);
 	/* It may run alone there, without a time slice. Pairs with sched_start_slice(). */
 	vmm_cpu_reschedule(c);
@@ -180,157 +140,22 @@ void sched_add(struct vcpu *v)
 
 void sched_remove(struct vcpu *v)
 {
-	struct vmm_cpu *c = vmm_cpu_by_id(v->pcpu);
-
-	spin_lock(&c->lock);
-	leave_group(v);
-	atomic_fetch_sub(&c->nr_vcpus, 1);
-	spin_unlock(&c->lock);
-}
-
-static bool may_run(struct vcpu *v)
-{
-	uint32_t requests = atomic_load(&v->requests);
-
-	if (atomic_load_explicit(&v->vm->paused, memory_order_relaxed))
-		return requests & REQ_STOP;
-	return requests || atomic_load_explicit(&v->state, memory_order_relaxed) == VCPU_RUNNABLE;
-}
-
-static struct vcpu *first_ready(struct sched_group *g)
-{
-	struct vcpu *v;
-
-	list_for_each (v, &g->vcpus, run_link) {
-		if (may_run(v))
-			return v;
-	}
-	return NULL;
-}
-
-/* Which VMs want to run. True: there is one. */
-static bool look_who_is_awake(struct vmm_cpu *c)
-{
-	struct fair_share *s;
-	bool any = false;
-
-	list_for_each (s, &c->queue.shares, link) {
-		bool ready = first_ready(group_of(s));
-
-		if (ready)
-			fair_wake(&c->queue, s);
-		else
-			fair_sleep(s);
-		any |= ready;
-	}
-	return any;
-}
-
-/* NULL also if the one that was ready was paused just now: the CPU looks once more before it halts.
- */
-static struct vcpu *take_next(struct vmm_cpu *c)
-{
-	struct fair_share *s = fair_next(&c->queue);
-	struct vcpu *v = s ? first_ready(group_of(s)) : NULL;
-
-	if (v) {
-		list_del(&v->run_link);
-		list_add_tail(&v->run_link, &v->group->vcpus);
-	}
-	return v;
-}
-
-/* When the turn may end by the virtual times, which are charged up to now. */
-static uint64_t fair_end(struct vmm_cpu *c)
-{
-	uint64_t ns = fair_turn_ns(&c->queue, &c->running->group->share);
-
-	ns = min(ns, SCHED_SLICE_NS);
-	return max(c->turn_began + SCHED_MIN_TURN_NS, c->charged_until + ns);
-}
-
-static void begin_turn(struct vmm_cpu *c, struct vcpu *v)
-{
-	c->running = v;
-	if (!v)
-		return;
-	c->turn_began = c->charged_until = clock_ns();
-	c->turn_ends = fair_end(c);
+	turn_leave(vmm_cpu_by_id(v->pcpu), v);
 }
 
 struct vcpu *sched_pick(struct vmm_cpu *c)
 {
-	struct vcpu *v;
+	struct vcpu *v = turn_begin(c);
 
-	spin_lock(&c->lock);
-	v = look_who_is_awake(c) ? take_next(c) : NULL;
-	begin_turn(c, v);
-	spin_unlock(&c->lock);
 	/* Timers that were to disturb the last one as little as possible may be this one's own. */
 	if (timer_queue_set_owner(&c->timers, v ? v->vm : NULL))
 		atomic_store(&c->timer_pending, true);
 	return v;
 }
 
-/* Charge for the turn up to now, by the clock of any CPU. */
-static void charge(struct vmm_cpu *c)
-{
-	uint64_t now = clock_ns();
-
-	if (now <= c->charged_until)
-		return;
-	fair_charge(&c->queue, &c->running->group->share, now - c->charged_until);
-	c->charged_until = now;
-}
-
-void sched_put(struct vmm_cpu *c)
-{
-	spin_lock(&c->lock);
-	charge(c);
-	c->running = NULL;
-	spin_unlock(&c->lock);
-}
-
-/* The waker's side of the protocol in vmm/sched.h. True: the CPU is to be kicked. */
-static bool preempt(struct vmm_cpu *c, struct vcpu *v)
-{
-	bool sooner = false;
-
-	spin_lock(&c->lock);
-	if (c->running && v->group) {
-		charge(c);
-		fair_wake(&c->queue, &v->group->share);
-		v->group->share.is_new = true; /* also if it halted a moment ago, unseen */
-		sooner = fair_end(c) < c->turn_ends;
-	}
-	if (sooner) {
-		c->turn_ends = fair_end(c);
-		atomic_fetch_or(&c->running->requests, REQ_PREEMPT);
-	}
-	spin_unlock(&c->lock);
-	return sooner;
-}
-
-/* A vCPU that could run before has its place in the queue, and needs no other. */
-static bool is_woken(const struct vcpu *v, uint32_t requests)
-{
-	return (requests & REQ_WAKES) && atomic_load(&v->state) != VCPU_RUNNABLE;
-}
-
-void sched_wake(struct vmm_cpu *c, struct vcpu *v, uint32_t requests)
-{
-	if (atomic_load(&c->mode) == CPU_IDLE || (is_woken(v, requests) && preempt(c, v)))
-		vmm_cpu_kick(c);
-}
-
 bool sched_is_busy(struct vmm_cpu *c)
 {
-	bool work = atomic_load(&c->timer_pending);
-
-	spin_lock(&c->lock);
-	work |= look_who_is_awake(c);
-	spin_unlock(&c->lock);
-	return work;
+	return atomic_load(&c->timer_pending) || turn_is_wanted(c);
 }
 
 static void end_slice_in(struct vmm_cpu *c, struct vcpu *v, uint64_t ns)
@@ -367,11 +192,8 @@ void sched_start_slice(struct vmm_cpu *c, struct vcpu *v)
 
 void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v)
 {
-	uint64_t end, now = clock_ns();
+	uint64_t end = turn_ends_at(c), now = clock_ns();
 
-	spin_lock(&c->lock);
-	end = c->turn_ends;
-	spin_unlock(&c->lock);
 	if (now >= end)
 		vcpu_request(v, REQ_YIELD);
 	else

@@ -18,20 +18,20 @@
  *
  * That kick is for a vCPU that is loaded on its CPU. While another vCPU runs there, perhaps another
  * VM's, the bits wait until the scheduler picks their vCPU, which it does the sooner, or even at
- *once, if they wake it (sched_wake(), vmm/sched.h):
+ * once, if they wake it (turn_wake(), vmm/turn.h):
  *
  *	requester				cpu_loop()
  *	requests |= REQ_X	(A)		c->loaded = v		  (E)
  *	if (c->loaded == v	(F)		cpu mode = CPU_IN_GUEST	  (C)
  *	    && v can run)	(G)		if (requests) do not enter (D)
  *		if (cpu mode ...)  (B)
- *	else sched_wake()			a halt: v->state, then looks at requests
+ *	else turn_wake()			a halt: v->state, then looks at requests
  *
  * A vCPU that has halted may still be loaded when another has the next turn: hence G. If G finds
  * that it can run, and it halts behind that, the look that follows its halt sees A. E comes before
- *C. If F does not see E, then A is before F, F before E, and E before D: D sees A. So a vCPU that
- *is not loaded at F needs no kick to find the bits; and an idle CPU, which has found nothing that
- *can run before A, gets one whatever is loaded. tests/model/kick.pml.
+ * C. If F does not see E, then A is before F, F before E, and E before D: D sees A. So a vCPU that
+ * is not loaded at F needs no kick to find the bits; and an idle CPU, which has found nothing that
+ * can run before A, gets one whatever is loaded. tests/model/kick.pml.
  */
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
@@ -131,7 +131,7 @@ struct decoded_insn {
 
 #define NR_DECODED_INSNS 64
 
-/* The vCPUs of one VM on one CPU, which share its turns (vmm/sched.h); that CPU's lock. */
+/* The vCPUs of one VM on one CPU, which share its turns (vmm/turn.h); that CPU's lock. */
 struct sched_group {
 	struct fair_share share;
 	struct list vcpus; /* in turn */

@@ -224,6 +224,34 @@ def consoles(target):
                      stderr=[r"^vm guest: ended: debug-exit, status 7\numbra: exit status 7\n\Z"])
 
 
+# Limits for a witness beside each way of tests/guest/attack_time.c, on one CPU that both share: at work, and asleep.
+# A turn of 500 us, an emulated instruction of 50 us, and the way of an interrupt.
+STORMS = ("spinning", "pauses", "strings", "timer_halted", "timer_ignored")
+# Of two CPUs one is shared: a vCPU there is what the other one's storm is sent at.
+STORMS_FROM_AFAR = ("inits", "ipis", "wakes", "board_timer")
+
+
+def storms(target):
+    """Guests that would take another one's time: that one has its half, and its timer comes in time if it sleeps."""
+    late = 550 + 2 * target.prompt_us
+    for way in STORMS:
+        for words, limits in (((), {"share": 45}), (("sleep",), {"late": late})):
+            yield target.job(f"storm-{way}{''.join('-' + word for word in words)}", "--icount", "--pcpus", "1", "--mem", "16M",
+                             *witness(*words, ms=300, expect=True, **limits), "build/guest/attack_time.elf", "--", f"way={way}",
+                             stdout=[r"^witness\| ok 1 - life_goes_on"])
+    # 32 vCPUs are one VM, and a weight is a share.
+    yield target.job("storm-of-vcpus", "--icount", "--pcpus", "1", "--vcpus", "32", "--mem", "16M", *witness(ms=1000, expect=True, share=45),
+                     "build/guest/attack_time.elf", "--", "way=spinning", stdout=[r"^witness\| ok 1 - life_goes_on"])
+    yield target.job("weight", "--icount", "--pcpus", "1", "--mem", "16M", "--set", "weight=25", *witness(ms=500, expect=True, share=77),
+                     "build/guest/attack_time.elf", "--", "way=spinning", stdout=[r"^witness\| ok 1 - life_goes_on"])
+    for way in STORMS_FROM_AFAR:
+        # The board's timers are on the CPU of vCPU 0; in the other ways vCPU 1 is the victim's neighbour.
+        cpus = 0 if way == "board_timer" else 1
+        yield target.job(f"storm-{way}", "--pcpus", "2", "--vcpus", "2", "--mem", "16M",
+                         "--vm", f"--name witness --mem 16M --set cpus={cpus} --expect unharmed {WITNESS} -- ms=200 share=40 gaps=4500",
+                         "build/guest/attack_time.elf", "--", f"way={way}", stdout=[r"^witness\| ok 1 - life_goes_on"])
+
+
 def wide(target):
     """The state of a CPU with addresses of 57 bits."""
     yield target.job("attack-state-57bit", "--model", "max", "build/guest/attack_state.elf", "--", target.words)
@@ -295,6 +323,7 @@ def mistakes(target):
             ("mem-no-size", f"--set mem=12Q {HELLO}", r"mem=12Q: not a size"),
             ("mem-too-small", f"--set mem=4K {HELLO}", r"mem=4K: too small"),
             ("mem-too-large", f"--set mem=1000G {HELLO}", r"mem=1000G: more than there is"),
+            ("weight-none", f"--set weight=0 {HELLO}", r"weight=0: not in 1 to 10000"),
             ("vcpus-none", f"--set vcpus=0 {HELLO}", r"vcpus=0: not in 1 to 64"),
             ("vcpus-too-many", f"--set vcpus=65 {HELLO}", r"vcpus=65: not in 1 to 64"),
             ("mmu-unknown", f"--set mmu=magic {HELLO}", r"mmu=magic: not one of"),
@@ -573,7 +602,7 @@ def obstacles(target):
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
-         inputs, tools)
+         inputs, storms, tools)
 
 
 def jobs(target):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause. Run: spin -run -safety -m1000000 tests/model/kick.pml */
 /*
- * Requests to a vCPU, and when its CPU is kicked for them (vmm/vcpu.h, vmm/sched.h). CPU 0 has two
+ * Requests to a vCPU, and when its CPU is kicked for them (vmm/vcpu.h, vmm/turn.h). CPU 0 has two
  * vCPUs: X, which a requester on another CPU asks for something, and W, another VM's. A guest in
  * guest mode runs for ever unless a kick comes, its time slice ends or it halts. The claims, in every
  * state in which nothing more happens by itself:

@@ -78,7 +78,8 @@ static void test_all_words(void **state)
 	struct vm_config *vm = &f->config.vm[0];
 
 	add(f,
-	    "kernel vm=web mem=512M vcpus=2 mmu=tdp proto=linux largepages=off dirtylog=on testdev=on cpus=0,2-3 "
+	    "kernel vm=web mem=512M vcpus=2 weight=300 mmu=tdp proto=linux largepages=off dirtylog=on testdev=on "
+	    "cpus=0,2-3 "
 	    "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
 	add(f, "initrd vm=web");
 	add(f, "module vm=web fwcfg=opt/answer");
@@ -90,6 +91,7 @@ static void test_all_words(void **state)
 	assert_false(vm->failed);
 	assert_int_equal(vm->mem_bytes, 512 << 20);
 	assert_int_equal(vm->vcpus, 2);
+	assert_int_equal(vm->weight, 300);
 	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
 	assert_false(vm->large_pages);
@@ -209,6 +211,10 @@ static void test_bad_values(void **state)
 	expect_error("kernel vm=a vcpus=4294967297", "vm a: vcpus=4294967297: not in 1 to 64");
 	expect_error("kernel vm=a vcpus=two", "vm a: vcpus=two: not a number");
 	expect_error("kernel vm=a mmu=npt", "vm a: mmu=npt: not one of auto, tdp, shadow");
+	expect_error("kernel vm=a weight=0", "vm a: weight=0: not in 1 to 10000");
+	expect_error("kernel vm=a weight=10001", "vm a: weight=10001: not in 1 to 10000");
+	expect_error("kernel vm=a weight=-1", "vm a: weight=-1: not a number");
+	expect_error("initrd vm=a weight=1", "vm a: weight=1: not a word for this part");
 	expect_error("kernel vm=a realmode=cpu", "vm a: realmode=cpu: not one of auto, emulate");
 	expect_error(
 		"kernel vm=a proto=elf",

@@ -133,14 +133,14 @@ static void many_vcpus_are_one_vm(void **state)
 	play(NULL, 0, 10 * NSEC_PER_SEC);
 	assert_percent(ran[0], vm_ran + ran[0], 49, 51);
 	/* One VM goes, and another comes. */
-	sched_put(vmm_this_cpu());
+	turn_end(vmm_this_cpu());
 	sched_remove(&other[0]);
 	sched_add(&other[1]);
 	play(NULL, 0, 10 * NSEC_PER_SEC);
 	assert_percent(ran[1], vm_ran + ran[1], 49, 51);
 	assert_int_equal(ran[0], 0);
 	/* All its vCPUs have their turns, but the one that is gone. */
-	sched_put(vmm_this_cpu());
+	turn_end(vmm_this_cpu());
 	sched_remove(&vcpu[0]);
 	for (unsigned i = 0; i < 200; i++)
 		assert_ptr_not_equal(turn(), &vcpu[0]);

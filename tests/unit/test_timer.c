@@ -54,18 +54,64 @@ static void test_order(void **state)
 	assert_int_equal(timer_queue_next(&queue), TIMER_NEVER);
 }
 
-/* Only a new first deadline that is earlier is news for the hardware. */
+static const struct timer_limits no_limits = {.at_latest = TIMER_NEVER};
+
+/* Only what is due before the CPU looks anyway is news for it. */
 static void test_earlier(void **state)
 {
 	timer_arm(&timers[0], 300);
 	assert_int_equal(told, 1);
+	assert_int_equal(timer_queue_plan(&queue, &no_limits), 300);
+	assert_int_equal(timer_queue_look_at(&queue), 300);
 	timer_arm(&timers[1], 400);
 	assert_int_equal(told, 1);
 	timer_arm(&timers[2], 200);
 	assert_int_equal(told, 2);
+	assert_int_equal(timer_queue_plan(&queue, &no_limits), 200);
 	timer_cancel(&timers[2]);
 	assert_int_equal(told, 2);
 	assert_int_equal(timer_queue_next(&queue), 300);
+}
+
+/* A guest that arms its timer for later, over and over, disturbs nobody. */
+static void test_later_is_no_news(void **state)
+{
+	timer_arm(&timers[0], 300);
+	timer_queue_plan(&queue, &no_limits);
+	for (unsigned i = 0; i < 1000; i++)
+		timer_arm(&timers[0], 300 + i);
+	timer_cancel(&timers[0]);
+	timer_arm(&timers[0], 300);
+	assert_int_equal(told, 1);
+	timer_arm(&timers[0], 299);
+	assert_int_equal(told, 2);
+}
+
+/* Timers of a VM that does not run wait for a limit of their own, and hold up no others. */
+static void test_plan(void **state)
+{
+	struct timer_limits limits = {10, 1000, TIMER_NEVER};
+
+	timers[0].owner = &timers[0];
+	timers[1].owner = &timers[1];
+	assert_true(timer_queue_set_owner(&queue, &timers[0]));
+	assert_false(timer_queue_set_owner(&queue, &timers[0]));
+	assert_int_equal(timer_queue_plan(&queue, &limits), TIMER_NEVER);
+	timer_arm(&timers[1], 100);
+	assert_int_equal(timer_queue_plan(&queue, &limits), 1000);
+	told = 0;
+	timer_arm(&timers[0], 500); /* behind the other, and yet news */
+	assert_int_equal(told, 1);
+	assert_int_equal(timer_queue_plan(&queue, &limits), 500);
+	timer_arm(&timers[2], 200); /* the CPU's own */
+	assert_int_equal(timer_queue_plan(&queue, &limits), 200);
+	timer_arm(&timers[2], 5);
+	assert_int_equal(timer_queue_plan(&queue, &limits), 10);
+	limits.at_latest = 7;
+	assert_int_equal(timer_queue_plan(&queue, &limits), 7);
+	assert_false(timer_queue_run(&queue, 99));
+	assert_true(timer_queue_run(&queue, 100));
+	assert_false(timer_queue_run(&queue, 500));
 }
 
 static void test_rearm_and_cancel(void **state)
@@ -164,6 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_order, setup),
 		cmocka_unit_test_setup(test_earlier, setup),
+		cmocka_unit_test_setup(test_later_is_no_news, setup),
+		cmocka_unit_test_setup(test_plan, setup),
 		cmocka_unit_test_setup(test_rearm_and_cancel, setup),
 		cmocka_unit_test_setup(test_rearm_in_callback, setup),
 		cmocka_unit_test_setup(test_cancel_in_callback, setup),

@@ -38,7 +38,7 @@ static void run(struct vmm_cpu *c, struct vcpu *v)
 		vcpu_request(v, REQ_YIELD);
 	sched_start_slice(c, v);
 	loop_run(c, v);
-	sched_put(c);
+	turn_end(c);
 }
 
 /*

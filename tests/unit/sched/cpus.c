@@ -122,7 +122,7 @@ bool output_is_pending(void)
 struct vcpu *turn(void)
 {
 	if (vmm_this_cpu()->running)
-		sched_put(vmm_this_cpu());
+		turn_end(vmm_this_cpu());
 	if (!setjmp(in_guest))
 		cpu_loop();
 	return running;
