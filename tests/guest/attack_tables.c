@@ -54,9 +54,11 @@ static void attack(void)
 	for (unsigned i = 0;; i++) {
 		write_all(SIZE_2M);
 		hypercall(HC_DIRTY_START, 0);
-		write_all(SIZE_2M);
-		if (!i)
+		if (!i) {
 			printf("# attacker: has its tables\n");
+			delay_us(3 * WAIT_MS * 1000); /* and needs no more: the other does */
+		}
+		write_all(SIZE_2M);
 		look_for_devices();
 		drop_pages();
 		hypercall(HC_DIRTY_STOP, 0);

@@ -186,8 +186,8 @@ FULL = ("--pcpus", "1", "--pmem", "1G", "--mem", "64M", "--set", "largepages=off
 
 def hunger(target):
     """A guest that takes all the tables it can get, beside one that comes to need some: memory is there for both, or one is not started."""
-    for name, mem, expected in (("full", "947M", [r"^vm attacker: 1 vCPUs, "]),
-                                ("refused", "973000K", [r"^vm attacker: mem=\d+K: not enough free memory for its page tables: of \d+ pages \d+ are missing$"])):
+    for name, mem, expected in (("full", "973000K", [r"^vm attacker: 1 vCPUs, "]),
+                                ("refused", "977000K", [r"^vm attacker: mem=\d+K: not enough free memory for its page tables: of \d+ pages \d+ are missing$"])):
         yield target.job(f"tables-{name}", *FULL, "--vm",
                          f"--name attacker --mem {mem} --set testdev=on --set dirtylog=on {TABLES} -- way=attack",
                          "--expect", "unharmed", TABLES, "--", "way=victim", stdout=[r"^ok 1 - memory_that_is_touched_late"],
