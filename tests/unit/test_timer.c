@@ -94,10 +94,13 @@ static void test_plan(void **state)
 
 	timers[0].owner = &timers[0];
 	timers[1].owner = &timers[1];
-	assert_true(timer_queue_set_owner(&queue, &timers[0]));
 	assert_false(timer_queue_set_owner(&queue, &timers[0]));
 	assert_int_equal(timer_queue_plan(&queue, &limits), TIMER_NEVER);
 	timer_arm(&timers[1], 100);
+	assert_int_equal(timer_queue_plan(&queue, &limits), 1000);
+	assert_true(timer_queue_set_owner(&queue, &timers[1])); /* it is held back no more */
+	assert_int_equal(timer_queue_plan(&queue, &limits), 100);
+	assert_false(timer_queue_set_owner(&queue, &timers[0]));
 	assert_int_equal(timer_queue_plan(&queue, &limits), 1000);
 	told = 0;
 	timer_arm(&timers[0], 500); /* behind the other, and yet news */

@@ -17,6 +17,7 @@ void timer_queue_init(struct timer_queue *q, void (*earlier)(struct timer_queue 
 	q->running = false;
 	q->look_at = TIMER_NEVER;
 	q->owner = NULL;
+	q->holds_back = false;
 	q->earlier = earlier;
 }
 
@@ -117,9 +118,11 @@ uint64_t timer_queue_plan(struct timer_queue *q, const struct timer_limits *limi
 	struct timer *t;
 	bool others;
 
+	q->holds_back = false;
 	spin_lock(&q->lock);
 	list_for_each (t, &q->timers, link) {
 		others = is_of_others(q, t);
+		q->holds_back |= others && t->deadline_ns < limits->others_not_before;
 		at = max(t->deadline_ns, others ? limits->others_not_before : limits->not_before);
 		look = min(look, at);
 		if (!others) /* those behind it are due later */
@@ -135,7 +138,7 @@ bool timer_queue_set_owner(struct timer_queue *q, const void *owner)
 	bool change = q->owner != owner;
 
 	q->owner = owner;
-	return change;
+	return change && q->holds_back;
 }
 
 /* Move all timers due at `now_ns` to `due`. True: some are of others. The lock is held. */

@@ -26,6 +26,7 @@ struct timer_queue {
 	bool running;                           /* lock; timer_queue_run() will look again */
 	uint64_t look_at;                       /* lock; see above */
 	const void *owner;                      /* own CPU; whose timers come in time */
+	bool holds_back;                        /* own CPU; others' are due before `look_at` */
 	void (*earlier)(struct timer_queue *q); /* const; a timer is due before `look_at` */
 };
 
@@ -78,7 +79,7 @@ uint64_t timer_queue_plan(struct timer_queue *q, const struct timer_limits *limi
 
 /*
  * The VM whose timers come in time from now on: the one that runs; NULL: nobody does, and all come
- * in time. True: it is another than before, so timer_queue_plan() may give something else. Own CPU.
+ * in time. True: timers were held back for the one before, so timer_queue_plan() is due. Own CPU.
  */
 bool timer_queue_set_owner(struct timer_queue *q, const void *owner);
 
