@@ -88,9 +88,11 @@ static void poll_input(struct timer *t)
 	timer_arm(t, clock_ns() + POLL_NS);
 }
 
-/* Once there is a reason to poll, it stays. */
-static void start_polling(void)
+/* Once there is a reason to poll, it stays. Boot CPU. */
+static void poll_if_needed(void)
 {
+	if (is_polling || !(serial_is_polled() || keyboard_is_polled()))
+		return;
 	is_polling = true;
 	timer_arm(&poll_timer, clock_ns() + POLL_NS);
 }
@@ -142,6 +144,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		return -EBUSY;
 	}
 	serial_set_rx(c->port, receive);
+	poll_if_needed();
 	c->sink.put = put_to_port;
 	return 0;
 }
@@ -226,8 +229,8 @@ static void dispatch(const struct serial *port, uint8_t byte)
 
 void console_poll(void)
 {
-	if (cpu_id() == 0 && !is_polling && (serial_is_polled() || keyboard_is_polled()))
-		start_polling();
+	if (cpu_id() == 0)
+		poll_if_needed();
 	while (cpu_id() == 0 && input_tail != input_head) {
 		unsigned i = input_tail++ % INPUT_LEN;
 
@@ -244,4 +247,5 @@ void console_start(struct serial *const *ports, unsigned nr, const struct consol
 	for (unsigned i = 0; i < nr; i++)
 		serial_set_rx(ports[i], receive);
 	keyboard_set_rx(receive_key);
+	poll_if_needed();
 }

@@ -6,6 +6,7 @@ each CPU and then ends as the word umbra=... on its command line says.
 """
 import itertools
 import os
+import struct
 
 from .jobs import TOP
 from .targets import BOOTS
@@ -160,6 +161,14 @@ def dirty(target):
                          f"emulator={target.emulator}{unasked}", stdout=[r"^ok \d"])
 
 
+def spcr(port, irq):
+    """The firmware's word that its console is a 16550 at this I/O port."""
+    body = struct.pack("<B3x 4BQ 2BI 6B 2H3BIBI", 0, 1, 8, 0, 1, port, 1, irq, 0, 7, 0, 1, 0, 3, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0)
+    table = bytearray(struct.pack("<4sI2B6s8sI4sI", b"SPCR", 36 + len(body), 2, 0, b"UMBRA ", b"CONSOLE ", 1, b"TEST", 1) + body)
+    table[9] = -sum(table) & 0xff
+    return table
+
+
 def make_files():
     """Files for guests that cannot be started: before the jobs run."""
     os.makedirs(f"{TOP}/{MADE}", exist_ok=True)
@@ -171,6 +180,8 @@ def make_files():
         text.write(b"This is no kernel.\n" * 100)
     with open(f"{TOP}/{MADE}/empty", "wb"):
         pass
+    with open(f"{TOP}/{MADE}/spcr", "wb") as table:
+        table.write(spcr(0x2e8, 10))
     with open(f"{TOP}/{MADE}/large", "wb") as large:
         large.truncate(80 << 20)
 
@@ -349,6 +360,45 @@ def screens(target):
         yield job
 
 
+SPINNER = "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin emulator=tcg"
+LISTED = r"umbra> list\s+name.*\s+spinner +running +1 +16M +shared\s+umbra> "
+
+
+def on_screen(target, name, mode, *words, machine="q35", append="", patterns=()):
+    """A machine with screen and keyboard, and without a serial port: into the monitor, to the guest, and back."""
+    argv = ["tests/boot/screen", "-k", mode, "begin: spin", ESCAPE, "commands\numbra>", "liSX\b\b", "umbra> li", "st^\r",
+            "shared\numbra>", "attach spinner\r", "begin: spin\numbra>", ESCAPE, "commands\numbra>", "--",
+            "qemu-system-x86_64", "-M", machine, "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+            "-device", "VGA", "-monitor", "unix:{},server=on,wait=off", "-kernel", "build/umbra.elf", "-append", append,
+            "-initrd", SPINNER, *words]
+    lines = "(screen:[^\n]*\n)*"
+    return target.make(name, argv, timeout=120, stdout=[
+        r"^screen: umbra> list\nscreen: name.*\nscreen: spinner +running +1 +16M +shared\nscreen: umbra>\n",
+        rf"^screen: umbra> attach spinner\n{lines}screen: ok 1 - about to begin: spin\nscreen: umbra>\nscreen: monitor: ",
+        *patterns])
+
+
+def inputs(target):
+    """Ways into the monitor where there is no COM1."""
+    for name, device, words, line in (
+            ("pci", "pci-serial", "console=pci", None),
+            ("pci-function", "pci-serial-4x,addr=5", "console=pci:00:05.0,2,57600", None),
+            ("spcr", "isa-serial,iobase=0x2e8,irq=10", "", None),
+            ("spcr-word", "isa-serial,iobase=0x2e8,irq=10", "console=spcr", None),
+            ("polled", "isa-serial,iobase=0x2e8,irq=10", "console=com4", r"port 0x2e8: its interrupt does not come: input is polled"),
+            ("unknown-irq", "isa-serial,iobase=0x338,irq=5", "console=0x338", r"port 0x338: no interrupt is known: input is polled")):
+        third = "chardev3=c,chardev1=n,chardev2=m,chardev4=o" if "4x" in device else "chardev=c"
+        others = [word for name in "nmo" for word in ("-chardev", f"null,id={name}")] if "4x" in device else []
+        tables = ["-acpitable", f"file={MADE}/spcr"] if "spcr" in name else []
+        argv = ["tests/boot/answer", "about to begin", ESCAPE, *typed("list", "poweroff"), "--",
+                "qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+                "-chardev", "stdio,id=c", *others, "-device", f"{device},{third}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                *tables, "-kernel", "build/umbra.elf", "-append", f"{words} exitport=0xf4", "-initrd", SPINNER]
+        yield target.make(f"input-{name}", argv, timeout=60, status=1, stdout=[r"^ok 1 - about to begin", LISTED, *([line] if line else [])],
+                          absent=[] if line else ["polled"])
+    yield on_screen(target, "input-keyboard", "text", append="console=vga", patterns=[r"^screen: keyboard: its keys are the console's input$"])
+
+
 def obstacles(target):
     """CPUs that cannot run guests."""
     for model, row, words in target.unfit:
@@ -357,7 +407,7 @@ def obstacles(target):
 
 
 CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine, monitor,
-         faults, screens, tools)
+         faults, screens, inputs, tools)
 
 
 def jobs(target):

@@ -54,6 +54,7 @@ INTEL = Target("intel", "bochs", seconds=120, patience=4, elf=("686", "686-pae")
                steps=("corei7_haswell_4770", "corei7_sandy_bridge_2600k", "corei5_lynnfield_750"),
                left_out=(
                    (r"(linux|seabios)-.*uefi-.*", "Bochs has a BIOS only"),
+                   (r"input-.*", "does not depend on the CPU"),
                    (r"screen-.*", "Bochs does not show its screen to a program, and it does not depend on the CPU"),
                    (r"linux-amd64-bios-.*", "Bochs takes minutes to unpack the kernel's XZ, or to read 66 MB of ELF through its BIOS"),
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),

@@ -20,6 +20,7 @@
 #include "vmm/vm.h"
 
 #define LINE_LEN 80
+#define ESC      0x1b
 
 static char line[LINE_LEN];
 static unsigned line_len;
@@ -368,8 +369,27 @@ static void end_line(void)
 		prompt();
 }
 
+/* An arrow and the like is an escape sequence: ESC [ and more, or ESC and one byte. */
+static enum { NO_ESCAPE, ESCAPE, ESCAPE_CSI } escape;
+
+/* True: the byte belongs to a sequence, none of which means anything here. */
+static bool is_escape(uint8_t byte)
+{
+	bool is_part = escape != NO_ESCAPE || byte == ESC;
+
+	if (byte == ESC)
+		escape = ESCAPE;
+	else if (escape == ESCAPE && (byte == '[' || byte == 'O'))
+		escape = ESCAPE_CSI;
+	else if (escape != ESCAPE_CSI || byte < '0' || byte >= '@')
+		escape = NO_ESCAPE;
+	return is_part && byte != '\r';
+}
+
 static void edit_line(uint8_t byte)
 {
+	if (is_escape(byte))
+		return;
 	if (byte == '\r' || byte == '\n') {
 		end_line();
 	} else if ((byte == 0x7f || byte == '\b') && line_len) {
