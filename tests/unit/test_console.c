@@ -12,8 +12,12 @@
 #include <cmocka.h>
 
 #include "arch/x86/percpu.h"
+#include "drivers/keyboard.h"
 #include "drivers/serial.h"
+#include "drivers/serial_find.h"
 #include "lib/log.h"
+#include "tests/unit/support/clock.h"
+#include "vmm/cpu.h"
 #include "vmm/vm.h"
 
 /* Two ports: the machine's console, and one for a guest alone. */
@@ -21,14 +25,50 @@ static char com1, com2;
 static struct serial *const machine[] = {(struct serial *)&com1};
 static void (*rx[2])(struct serial *port, uint8_t byte);
 
-uint16_t serial_port_of(const char *name)
+struct serial *serial_open(const struct serial_uart *uart, const char **why)
 {
-	return !strcmp(name, "com2") ? 0x2f8 : 0x3f8;
+	return (struct serial *)(uart->base == 0x2f8 ? &com2 : &com1);
 }
 
-struct serial *serial_open(uint16_t port, unsigned baud)
+const char *serial_find(const struct serial_word *word, struct serial_uart *uart)
 {
-	return (struct serial *)(port == 0x2f8 ? &com2 : &com1);
+	uart->base = word->base;
+	return NULL;
+}
+
+static bool is_polled;
+static unsigned polls;
+
+bool serial_is_polled(void)
+{
+	return is_polled;
+}
+
+bool keyboard_is_polled(void)
+{
+	return false;
+}
+
+void serial_poll(void)
+{
+	polls++;
+}
+
+void keyboard_poll(void) {}
+
+static void (*key)(uint8_t byte);
+
+void keyboard_set_rx(void (*fn)(uint8_t byte))
+{
+	key = fn;
+}
+
+static struct vmm_cpu boot_cpu;
+
+struct vmm_cpu *vmm_cpu_by_id(unsigned id)
+{
+	assert_int_equal(id, 0);
+	return &boot_cpu;
 }
 
 void serial_set_rx(struct serial *port, void (*fn)(struct serial *port, uint8_t byte))
@@ -81,6 +121,8 @@ static void type(void *port, uint8_t byte)
 	console_poll();
 }
 
+static void earlier(struct timer_queue *q) {}
+
 static int setup(void **state)
 {
 	static struct vm_config shared, own = {.console = "com2"};
@@ -90,6 +132,7 @@ static int setup(void **state)
 	memset(vms, 0, sizeof(vms));
 	for (unsigned i = 0; i < 2; i++)
 		vms[i].platform = (struct platform *)&vms[i];
+	timer_queue_init(&boot_cpu.timers, earlier);
 	console_start(machine, 1, &fake_monitor);
 	console_attach(&vms[1].console); /* which nobody remembers: no monitor, nothing attached */
 	console_destroy(&vms[1].console);
@@ -166,6 +209,40 @@ static void a_port_is_one_vms(void **state)
 	assert_int_equal(console_init(&c, NULL, &machines), -EBUSY);
 }
 
+/* The keyboard is the machine's, as its serial ports are. */
+static void keys_go_where_the_machines_console_goes(void **state)
+{
+	heard[0] = '\0';
+	key('a');
+	console_poll();
+	assert_string_equal(heard, "0a");
+	key(CONSOLE_ESCAPE);
+	key('b');
+	console_poll();
+	assert_string_equal(heard, "0amb");
+}
+
+/* Every 10 ms from the moment on that it is needed; before, no timer at all. */
+static void what_has_no_interrupt_is_polled(void **state)
+{
+	struct timer_queue *q = &boot_cpu.timers;
+
+	console_poll();
+	assert_int_equal(timer_queue_next(q), TIMER_NEVER);
+	is_polled = true;
+	clock_set_ns(1000);
+	console_poll();
+	assert_int_equal(timer_queue_next(q), 10001000);
+	clock_set_ns(10002000);
+	timer_queue_run(q, 10002000);
+	assert_int_equal(polls, 1);
+	timer_queue_run(q, 20001999);
+	console_poll();
+	assert_int_equal(polls, 1);
+	timer_queue_run(q, timer_queue_next(q));
+	assert_int_equal(polls, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +251,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_vm_takes_the_line_from_nobody, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_port_is_one_vms, setup, teardown),
+		cmocka_unit_test_setup_teardown(keys_go_where_the_machines_console_goes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_has_no_interrupt_is_polled, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
