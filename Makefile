@@ -124,7 +124,7 @@ HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
-             drivers/acpi.c drivers/acpi_parse.c drivers/txring.c \
+             $(addprefix drivers/,acpi.c acpi_console.c acpi_parse.c scancode.c serial_find.c serial_pci.c serial_word.c terminal.c txring.c) \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
 HOSTFLAGS := -std=gnu17 -g -fno-strict-aliasing -fno-omit-frame-pointer $(WARN) -I. -I$(BUILD) -D_GNU_SOURCE -include tests/unit/support/relax.h
@@ -206,6 +206,11 @@ $(BUILD)/unit/test_tsc: $(TSC)
 PCI := $(addprefix $(BUILD)/unit/obj/drivers/,bus_master.o pci_config.o)
 $(PCI) $(BUILD)/unit/obj/tests/unit/test_bus_master.o: HOSTFLAGS += -include tests/unit/support/ports.h
 $(BUILD)/unit/test_bus_master: $(PCI)
+
+# Serial ports on a CPU whose ports and clock are the test's.
+SERIAL := $(BUILD)/unit/obj/drivers/serial.o
+$(SERIAL) $(BUILD)/unit/obj/tests/unit/test_serial.o: HOSTFLAGS += -include tests/unit/support/port_cpu.h
+$(BUILD)/unit/test_serial: $(SERIAL)
 
 # A CPU's loop, with interrupts that the test sends.
 SCHED := $(addprefix $(BUILD)/unit/obj/vmm/,sched.o turn.o control/cpu_loop.o)

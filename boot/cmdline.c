@@ -57,7 +57,7 @@ static const char *set_console(struct cmdline *c, char *value)
 		option.kind = (enum console_kind)(CONSOLE_VGA + i);
 	else
 		reason = set_serial(&option, value);
-	strlcpy(option.text, value, sizeof(option.text));
+	snprintf(option.text, sizeof(option.text), "%s", value);
 	if (!reason)
 		c->console[c->nr_consoles++] = option;
 	return reason;

@@ -24,8 +24,8 @@ static void fix_checksum(uint8_t *p, size_t len, size_t at)
 
 static void fix_tables(uint8_t *p, size_t size)
 {
-	static const char names[][5] = {"RSDT", "XSDT", "FACP", "APIC",
-					"HPET", "MCFG", "DSDT", "SSDT"};
+	static const char names[][5] = {"RSDT", "XSDT", "FACP", "APIC", "HPET",
+					"MCFG", "DSDT", "SSDT", "SPCR", "DBG2"};
 	uint32_t len;
 	size_t off;
 	unsigned i;
@@ -39,11 +39,25 @@ static void fix_tables(uint8_t *p, size_t size)
 	}
 }
 
+static void check_console(const struct acpi_console *c)
+{
+	const struct serial_uart *u = &c->uart;
+
+	if (!u->stride)
+		return;
+	if ((u->stride != 1 && u->stride != 2 && u->stride != 4) || !u->width ||
+	    u->width > u->stride || !u->clock || !u->base ||
+	    (c->is_pci && (c->dev > 31 || c->fn > 7)) || (!u->is_mmio && u->base > 0xfff8))
+		abort();
+}
+
 static void check(const struct acpi_info *info)
 {
 	if (info->nr_cpus > ACPI_MAX_CPUS || info->nr_ioapics > ACPI_MAX_IOAPICS ||
 	    info->nr_mcfg > ACPI_MAX_MCFG || info->s5_type_a > 7 || info->s5_type_b > 7)
 		abort();
+	check_console(&info->spcr);
+	check_console(&info->dbg2);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -26,9 +26,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (c.nr_consoles > CMDLINE_MAX_CONSOLES || !c.max_cpus || c.log_level > LOG_DEBUG ||
 	    c.onexit > ONEXIT_REBOOT || (c.has_exit_port && !c.exit_port))
 		abort();
-	for (i = 0; i < c.nr_consoles; i++)
-		if (c.console[i].kind == CONSOLE_SERIAL &&
-		    (!c.console[i].port || !c.console[i].baud || 115200 % c.console[i].baud))
+	for (i = 0; i < c.nr_consoles; i++) {
+		const struct serial_word *w = &c.console[i].serial;
+
+		if (c.console[i].kind != CONSOLE_SERIAL)
+			continue;
+		if ((w->baud && 115200 % w->baud) || w->index > SERIAL_MAX_INDEX || w->dev > 31 ||
+		    w->fn > 7 || (w->stride != 1 && w->stride != 2 && w->stride != 4))
 			abort();
+		if ((w->kind == SERIAL_WORD_PORT || w->kind == SERIAL_WORD_MMIO) && !w->base)
+			abort();
+	}
 	return 0;
 }

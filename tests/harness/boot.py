@@ -297,6 +297,14 @@ def spcr(port, irq):
     return table
 
 
+def spcr(port, irq):
+    """The firmware's word that its console is a 16550 at this I/O port."""
+    body = struct.pack("<B3x 4BQ 2BI 6B 2H3BIBI", 0, 1, 8, 0, 1, port, 1, irq, 0, 7, 0, 1, 0, 3, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0)
+    table = bytearray(struct.pack("<4sI2B6s8sI4sI", b"SPCR", 36 + len(body), 2, 0, b"UMBRA ", b"CONSOLE ", 1, b"TEST", 1) + body)
+    table[9] = -sum(table) & 0xff
+    return table
+
+
 def make_files():
     """Files for guests that cannot be started: before the jobs run."""
     os.makedirs(f"{TOP}/{MADE}", exist_ok=True)
@@ -558,18 +566,8 @@ SPINNER = "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin emul
 LISTED = r"umbra> list\s+name.*\s+spinner +running +1 +16M +shared\s+umbra> "
 
 
-def on_screen(target, name, mode, *words, machine="q35", append="", patterns=()):
-    """A machine with screen and keyboard, and without a serial port: into the monitor, to the guest, and back."""
-    argv = ["tests/boot/screen", "-k", mode, "begin: spin", ESCAPE, "commands\numbra>", "liSX\b\b", "umbra> li", "st^\r",
-            "shared\numbra>", "attach spinner\r", "begin: spin\numbra>", ESCAPE, "commands\numbra>", "--",
-            "qemu-system-x86_64", "-M", machine, "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
-            "-device", "VGA", "-monitor", "unix:{},server=on,wait=off", "-kernel", "build/umbra.elf", "-append", append,
-            "-initrd", SPINNER, *words]
-    lines = "(screen:[^\n]*\n)*"
-    return target.make(name, argv, timeout=120, stdout=[
-        r"^screen: umbra> list\nscreen: name.*\nscreen: spinner +running +1 +16M +shared\nscreen: umbra>\n",
-        rf"^screen: umbra> attach spinner\n{lines}screen: ok 1 - about to begin: spin\nscreen: umbra>\nscreen: monitor: ",
-        *patterns])
+BARE_QEMU = ["qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
+             "-kernel", "build/umbra.elf"]
 
 
 def inputs(target):
@@ -585,12 +583,23 @@ def inputs(target):
         others = [word for name in "nmo" for word in ("-chardev", f"null,id={name}")] if "4x" in device else []
         tables = ["-acpitable", f"file={MADE}/spcr"] if "spcr" in name else []
         argv = ["tests/boot/answer", "about to begin", ESCAPE, *typed("list", "poweroff"), "--",
-                "qemu-system-x86_64", "-M", "q35", "-cpu", "EPYC", "-m", "512", "-nodefaults", "-no-reboot", "-display", "none",
-                "-chardev", "stdio,id=c", *others, "-device", f"{device},{third}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-                *tables, "-kernel", "build/umbra.elf", "-append", f"{words} exitport=0xf4", "-initrd", SPINNER]
+                *BARE_QEMU, "-chardev", "stdio,id=c", *others, "-device", f"{device},{third}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+                *tables, "-append", f"{words} exitport=0xf4", "-initrd", SPINNER]
         yield target.make(f"input-{name}", argv, timeout=60, status=1, stdout=[r"^ok 1 - about to begin", LISTED, *([line] if line else [])],
                           absent=[] if line else ["polled"])
-    yield on_screen(target, "input-keyboard", "text", append="console=vga", patterns=[r"^screen: keyboard: its keys are the console's input$"])
+    # A screen and a keyboard: into the monitor, to the guest, and back.
+    argv = ["tests/boot/screen", "-k", "text", "begin: spin", ESCAPE, "commands\numbra>", "liSX\b\b", "umbra> li", "st^\r",
+            "shared\numbra>", "attach spinner\r", "begin: spin\numbra>", ESCAPE, "commands\numbra>", "--",
+            *BARE_QEMU, "-device", "VGA", "-monitor", "unix:{},server=on,wait=off", "-append", "console=vga", "-initrd", SPINNER]
+    lines = "(screen:[^\n]*\n)*"
+    yield target.make("input-keyboard", argv, timeout=120, stdout=[
+        r"^screen: keyboard: its keys are the console's input$",
+        r"^screen: umbra> list\nscreen: name.*\nscreen: spinner +running +1 +16M +shared\nscreen: umbra>\n",
+        rf"^screen: umbra> attach spinner\n{lines}screen: ok 1 - about to begin: spin\nscreen: umbra>\nscreen: monitor: "])
+    # The same screen where the firmware says that there is no keyboard controller.
+    yield target.make("input-no-keyboard", ["tests/boot/screen", "-k", "text", "begin: spin", "--", *BARE_QEMU, "-M", "i8042=off", "-device",
+                                            "VGA", "-monitor", "unix:{},server=on,wait=off", "-append", "console=vga", "-initrd", SPINNER],
+                      timeout=120, stdout=[r"^screen: keyboard: the firmware says that there is no keyboard controller$"])
 
 
 def obstacles(target):

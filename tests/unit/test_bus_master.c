@@ -47,6 +47,18 @@ static struct function *selected(void)
 	return NULL;
 }
 
+uint8_t inb(uint16_t port)
+{
+	fail_msg("IN of a byte, %x", port);
+	return 0;
+}
+
+uint16_t inw(uint16_t port)
+{
+	fail_msg("IN of a word, %x", port);
+	return 0;
+}
+
 uint32_t inl(uint16_t port)
 {
 	const struct function *f = selected();

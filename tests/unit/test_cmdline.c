@@ -87,21 +87,27 @@ static void test_consoles(void **state)
 	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.nr_consoles, 4);
 	assert_int_equal(c.console[0].kind, CONSOLE_SERIAL);
-	assert_int_equal(c.console[0].port, 0x3f8);
-	assert_int_equal(c.console[0].baud, 115200);
-	assert_int_equal(c.console[1].port, 0x2e8);
-	assert_int_equal(c.console[1].baud, 9600);
-	assert_int_equal(c.console[2].port, 0x3220);
-	assert_int_equal(c.console[2].baud, 50);
+	assert_int_equal(c.console[0].serial.base, 0x3f8);
+	assert_false(c.console[0].serial.has_baud);
+	assert_int_equal(c.console[1].serial.base, 0x2e8);
+	assert_int_equal(c.console[1].serial.baud, 9600);
+	assert_string_equal(c.console[1].text, "com4,9600");
+	assert_int_equal(c.console[2].serial.base, 0x3220);
+	assert_int_equal(c.console[2].serial.baud, 50);
 	assert_int_equal(c.console[3].kind, CONSOLE_VGA);
-	parse("console=fb console=none");
+	parse("console=fb console=none console=pci:00:16.3 console=spcr");
+	assert_int_equal(nr_reports, 0);
 	assert_int_equal(c.console[0].kind, CONSOLE_FB);
 	assert_int_equal(c.console[1].kind, CONSOLE_NONE);
+	assert_int_equal(c.console[2].serial.kind, SERIAL_WORD_PCI);
+	assert_int_equal(c.console[2].serial.dev, 0x16);
+	assert_int_equal(c.console[3].serial.kind, SERIAL_WORD_SPCR);
 }
 
 static void test_bad_consoles(void **state)
 {
-	static const char *const reason = "not com1 ... com4, an I/O port, vga, fb or none";
+	static const char *const reason =
+		"not com1 ... com4, an I/O port, mmio:ADDRESS, pci, spcr, vga, fb or none";
 	static const char *const bad[] = {"com0",    "com5", "com", "",       "0",
 					  "0x10000", "-8",   "3f8", "0x3f8x", "0xfff9"};
 	char text[64], line[160];
@@ -112,11 +118,9 @@ static void test_bad_consoles(void **state)
 		expect(text, line);
 		assert_int_equal(c.nr_consoles, 0);
 	}
-	expect("console=com1,", "command line: console=com1,: the rate must divide 115200");
-	expect("console=com1,0", "command line: console=com1,0: the rate must divide 115200");
-	expect("console=com1,7", "command line: console=com1,7: the rate must divide 115200");
-	expect("console=com1,230400",
-	       "command line: console=com1,230400: the rate must divide 115200");
+	expect("console=com1,7",
+	       "command line: console=com1,7: the rate must be 0 or divide 115200");
+	expect("console=pci:1", "command line: console=pci:1: not a function such as pci:00:16.3");
 	expect("console=com1 console=com2 console=com3 console=com4 console=vga",
 	       "command line: console=vga: too many consoles");
 	assert_int_equal(c.nr_consoles, 4);

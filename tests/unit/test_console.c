@@ -17,8 +17,10 @@
 
 #include "arch/x86/percpu.h"
 #include "arch/x86/stop.h"
+#include "drivers/keyboard.h"
 #include "drivers/screen.h"
 #include "drivers/serial.h"
+#include "drivers/serial_find.h"
 #include "drivers/txring.h"
 #include "lib/log.h"
 #include "tests/unit/support/clock.h"
@@ -117,16 +119,42 @@ void vmm_cpu_reschedule(struct vmm_cpu *c)
 	kicks++;
 }
 
-static void earlier(struct timer_queue *q) {}
-
-uint16_t serial_port_of(const char *name)
+struct serial *serial_open(const struct serial_uart *uart, const char **why)
 {
-	return !strcmp(name, "com2") ? 0x2f8 : 0x3f8;
+	return uart->base == 0x2f8 ? &com2 : &com1;
 }
 
-struct serial *serial_open(uint16_t port, unsigned baud)
+const char *serial_find(const struct serial_word *word, struct serial_uart *uart)
 {
-	return port == 0x2f8 ? &com2 : &com1;
+	uart->base = word->base;
+	return NULL;
+}
+
+static bool is_polled;
+static unsigned polls;
+
+bool serial_is_polled(void)
+{
+	return is_polled;
+}
+
+bool keyboard_is_polled(void)
+{
+	return false;
+}
+
+void serial_poll(void)
+{
+	polls++;
+}
+
+void keyboard_poll(void) {}
+
+static void (*key)(uint8_t byte);
+
+void keyboard_set_rx(void (*fn)(uint8_t byte))
+{
+	key = fn;
 }
 
 void serial_set_rx(struct serial *port, void (*fn)(struct serial *port, uint8_t byte))
@@ -224,6 +252,8 @@ static void type(struct serial *port, uint8_t byte)
 	console_poll();
 }
 
+static void earlier(struct timer_queue *q) {}
+
 static int setup(void **state)
 {
 	static struct vm_config shared, own = {.console = "com2"};
@@ -313,6 +343,40 @@ static void a_port_is_one_vms(void **state)
 
 	assert_int_equal(console_init(&c, NULL, &taken), -EBUSY);
 	assert_int_equal(console_init(&c, NULL, &machines), -EBUSY);
+}
+
+/* The keyboard is the machine's, as its serial ports are. */
+static void keys_go_where_the_machines_console_goes(void **state)
+{
+	heard[0] = '\0';
+	key('a');
+	console_poll();
+	assert_string_equal(heard, "0a");
+	key(CONSOLE_ESCAPE);
+	key('b');
+	console_poll();
+	assert_string_equal(heard, "0amb");
+}
+
+/* Every 10 ms from the moment on that it is needed; before, no timer at all. */
+static void what_has_no_interrupt_is_polled(void **state)
+{
+	struct timer_queue *q = &boot_cpu.timers;
+
+	console_poll();
+	assert_int_equal(timer_queue_next(q), TIMER_NEVER);
+	is_polled = true;
+	clock_set_ns(1000);
+	console_poll();
+	assert_int_equal(timer_queue_next(q), 10001000);
+	clock_set_ns(10002000);
+	timer_queue_run(q, 10002000);
+	assert_int_equal(polls, 1);
+	timer_queue_run(q, 20001999);
+	console_poll();
+	assert_int_equal(polls, 1);
+	timer_queue_run(q, timer_queue_next(q));
+	assert_int_equal(polls, 2);
 }
 
 /* --- output --- */
@@ -501,6 +565,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(last_words_come_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_boot_cpu_is_woken_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_screen_has_its_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(keys_go_where_the_machines_console_goes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_has_no_interrupt_is_polled, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, start, NULL);

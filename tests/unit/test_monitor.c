@@ -541,6 +541,9 @@ static void keys_edit_the_line(void **state)
 	assert_string_equal(said, "");
 	type("x\x7f\r");
 	assert_string_equal(said, "x\b \b\r\numbra> ");
+	/* Arrows and other keys that are sequences; one that is cut short. */
+	type("pa\x1b[Aus\x1bOBe o\x1b[3~w\x1b[1;5Cn\x1b[\r");
+	assert_string_equal(done, "pause(own) ");
 }
 
 /* What does not fit is not echoed, so that what is seen is what will be run. */

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+uint8_t inb(uint16_t port);
+uint16_t inw(uint16_t port);
 uint32_t inl(uint16_t port);
 void outl(uint16_t port, uint32_t val);
 void outw(uint16_t port, uint16_t val);
