@@ -189,6 +189,7 @@ static void a_run_and_tables_go_in_slices(void **state)
 	host_arena_with_frames(64 * MIB);
 	frames_stats(&before);
 	slot.chunk = pages_zalloc(order_of(sizeof(chunks)));
+	slot.dirty = pages_zalloc(order_of(slot.nr_pages / 8));
 	for (unsigned i = 0; i < TABLES; i++) {
 		uint64_t *table = page_zalloc();
 
