@@ -19,7 +19,7 @@
  *
  * (3) and (5) hold the ring's lock. If (3) comes behind (5) it finds room. Else (2) happens before
  * (6), which sees it. Bytes wait after (4), so the boot CPU's timer keeps going through (5), (6)
- *and (7), at the latest until the ring is empty. tests/model/tx_wait.pml.
+ * and (7), at the latest until the ring is empty. tests/model/tx_wait.pml.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H

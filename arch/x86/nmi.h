@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * NMIs that nobody here has sent: a button on the machine, or its report of an error in memory or
- *on a bus. The log gets a line for each CPU that takes one. The handler itself may have interrupted
- * whoever holds the log's lock, so it only notes where, and sends its own CPU an interrupt, whose
- * handler writes the line:
+ * on a bus. The log gets a line for each CPU that takes one. The handler itself may have
+ *interrupted whoever holds the log's lock, so it only notes where, and sends its own CPU an
+ *interrupt, whose handler writes the line:
  *
  *	NMI handler			interrupt handler, the same CPU
  *	note the place, noted = true

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A QEMU plugin that tells how long Umbra goes on with interrupts closed: the most instructions
- *that it executes between two places where they are open, an STI of its own or a VMRUN. Each round
- *of a REP is one. For a machine with one CPU.
+ * that it executes between two places where they are open, an STI of its own or a VMRUN. Each round
+ * of a REP is one. For a machine with one CPU.
  *
  *	-plugin build/bench/closed.so,out=FILE
  *
