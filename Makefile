@@ -226,7 +226,8 @@ kernels:
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
-#:                 lint clang tools unit race model fuzz guests guests-intel guests-nested boot boot-intel bench
+#:                 lint clang tools unit race model fuzz guests guests-intel boot boot-intel bench
+#:                 (make guests-nested: nested under KVM; it takes long, and is not part of make check)
 check:
 	@tests/run
 $(TEST_GROUPS):

@@ -172,7 +172,7 @@ class Middle:
 
 
 class QemuMiddle(Middle):
-    """With one CPU, an instruction is four nanoseconds: then a busy computer does not disturb what guests measure, and a run repeats.
+    """With one CPU, an instruction is a nanosecond: then a busy computer does not disturb what guests measure, and a run repeats.
     Several would do their work one after the other that way, and where one waits for another, for ever."""
 
     def start(self, initrd):
@@ -181,7 +181,7 @@ class QemuMiddle(Middle):
                     "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
                     "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
                     "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS,
-                    *(["-icount", "shift=2,sleep=off"] if self.cpus == 1 else [])], pass_fds=[theirs.fileno()])
+                    *(["-icount", "shift=0,sleep=off"] if self.cpus == 1 else [])], pass_fds=[theirs.fileno()])
         theirs.close()
 
 
