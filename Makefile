@@ -19,7 +19,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel guests-ryzen guests-nested guests-nested-intel boot boot-intel
+TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel guests-ryzen guests-nested guests-nested-all guests-nested-intel boot boot-intel
 is_goal = $(filter $(1),$(MAKECMDGOALS))
 NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -273,6 +273,7 @@ kernels:
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of
 #:                 lint clang tools unit race model fuzz guests guests-intel guests-ryzen guests-nested boot boot-intel bench
+#:                 (make guests-nested-all: every test guest nested under KVM; it takes long, and is not part of make check)
 check:
 	@tests/run
 $(TEST_GROUPS):

@@ -264,7 +264,8 @@ static bool keeps_flags_at_xchg(volatile void *device)
 
 static void run_ops(volatile void *device, unsigned min_width, unsigned max_width)
 {
-	bool forget_xchg = (unsigned long)device % 8 && !IS_ABLE(keeps_flags_at_xchg(device));
+	bool forget_xchg = (unsigned long)device % 8 &&
+			   !IS_ABLE(keeps_flags_at_xchg((volatile void *)(TESTDEV_RAM + 1)));
 	unsigned ran = 0;
 
 	for (unsigned i = 0; i < NR_OPS; i++) {

@@ -86,21 +86,22 @@ TEST(bad_links)
 /* --- and behind it: the new task's -------------------------------------------------------------
  */
 
-/* Whether the new task's EIP is in place by then. */
+/* Whether the new task's EIP is in place by then: found by a JMP, for the tests behind, which use
+ * CALL. */
 static bool finds_new_eip = true;
 
 TEST(faults_of_the_new_task_have_its_eip)
 {
+	unsigned long ip;
+
 	task_begin();
-	task1.es = 0xf800;
+	task1.ds = 0xf800;
 	CHECK_EQ(TRY(JUMP_TASK(SEL_T1)), TS_VECTOR);
-	finds_new_eip = IS_ABLE(fault()->regs.ip == (unsigned long)task_plain);
+	ip = fault()->regs.ip;
 	task_begin();
+	finds_new_eip = IS_ABLE(ip == (unsigned long)task_plain);
 	SKIP_UNLESS(finds_new_eip, "this CPU has the old task's EIP there");
-	task1.fs = SEL_T1;
-	CHECK_EQ(TRY(JUMP_TASK(SEL_T1)), TS_VECTOR);
-	CHECK_EQ(fault()->regs.ip, (unsigned long)task_plain);
-	task_begin();
+	CHECK_EQ(ip, (unsigned long)task_plain);
 }
 
 /* Into the task of SEL_T1, which faults, and back from the handler's task, SEL_T2. */
