@@ -7,10 +7,8 @@
 
 #include "lib/bits.h"
 
-#define PREFIX    0xe0
-#define PAUSE     0xe1 /* and five more bytes, whose second half is a release */
-#define PAUSE_LEN 5
-#define RELEASED  0x80
+#define PREFIX   0xe0
+#define RELEASED 0x80
 
 #define KEY_CTRL   0x1d
 #define KEY_LSHIFT 0x2a
@@ -139,14 +137,8 @@ unsigned scancode_decode(struct scancode *s, uint8_t code, char text[SCANCODE_MA
 	bool is_grey = s->is_second;
 	uint8_t key = code & ~RELEASED;
 
-	if (s->to_skip) {
-		s->to_skip--;
-		return 0;
-	}
 	s->is_second = code == PREFIX;
-	if (code == PAUSE)
-		s->to_skip = PAUSE_LEN;
-	if (code == PREFIX || code == PAUSE)
+	if (code == PREFIX)
 		return 0;
 	if (!(code & RELEASED))
 		return press(s, key, is_grey, text);
