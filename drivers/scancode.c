@@ -17,7 +17,6 @@
 #define KEY_ALT    0x38
 #define KEY_CAPS   0x3a
 #define KEY_ENTER  0x1c
-#define KEY_BACK   0x0e
 #define KEY_102    0x56
 
 #define HELD_LSHIFT BIT(0)
