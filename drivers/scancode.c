@@ -7,10 +7,8 @@
 
 #include "lib/bits.h"
 
-#define PREFIX    0xe0
-#define PAUSE     0xe1 /* and five more bytes, whose second half is a release */
-#define PAUSE_LEN 5
-#define RELEASED  0x80
+#define PREFIX   0xe0
+#define RELEASED 0x80
 
 #define KEY_CTRL   0x1d
 #define KEY_LSHIFT 0x2a
@@ -19,7 +17,6 @@
 #define KEY_ALT    0x38
 #define KEY_CAPS   0x3a
 #define KEY_ENTER  0x1c
-#define KEY_BACK   0x0e
 #define KEY_102    0x56
 
 #define HELD_LSHIFT BIT(0)
@@ -139,14 +136,8 @@ unsigned scancode_decode(struct scancode *s, uint8_t code, char text[SCANCODE_MA
 	bool is_grey = s->is_second;
 	uint8_t key = code & ~RELEASED;
 
-	if (s->to_skip) {
-		s->to_skip--;
-		return 0;
-	}
 	s->is_second = code == PREFIX;
-	if (code == PAUSE)
-		s->to_skip = PAUSE_LEN;
-	if (code == PREFIX || code == PAUSE)
+	if (code == PREFIX)
 		return 0;
 	if (!(code & RELEASED))
 		return press(s, key, is_grey, text);

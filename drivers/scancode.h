@@ -11,10 +11,9 @@
 
 /* All zero at the beginning. */
 struct scancode {
-	unsigned held;    /* keys that change others, a bit for each */
-	bool caps_lock;   /* on */
-	bool is_second;   /* the byte before was 0xe0 */
-	unsigned to_skip; /* bytes of the Pause key's sequence that are still to come */
+	unsigned held;  /* keys that change others, a bit for each */
+	bool caps_lock; /* on */
+	bool is_second; /* the byte before was 0xe0 */
 };
 
 #define SCANCODE_MAX_TEXT 5

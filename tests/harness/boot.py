@@ -596,10 +596,6 @@ def inputs(target):
         r"^screen: keyboard: its keys are the console's input$",
         r"^screen: umbra> list\nscreen: name.*\nscreen: spinner +running +1 +16M +shared\nscreen: umbra>\n",
         rf"^screen: umbra> attach spinner\n{lines}screen: ok 1 - about to begin: spin\nscreen: umbra>\nscreen: monitor: "])
-    # The same screen where the firmware says that there is no keyboard controller.
-    yield target.make("input-no-keyboard", ["tests/boot/screen", "-k", "text", "begin: spin", "--", *BARE_QEMU, "-M", "i8042=off", "-device",
-                                            "VGA", "-monitor", "unix:{},server=on,wait=off", "-append", "console=vga", "-initrd", SPINNER],
-                      timeout=120, stdout=[r"^screen: keyboard: the firmware says that there is no keyboard controller$"])
 
 
 def obstacles(target):

@@ -87,6 +87,8 @@ static void grey_keys_are_escape_sequences(void **unused)
 	EXPECT("\x1b[A"
 	       "a",
 	       0xe0, 0x2a, 0xe0, 0x48, 0xe0, 0xc8, 0xe0, 0xaa, 0x1e);
+	/* ... nor is a shift that is held let go by them. */
+	EXPECT("\x1b[AA", 0x2a, 0xe0, 0xaa, 0xe0, 0x48, 0xe0, 0xc8, 0x1e, 0xaa);
 }
 
 /* Pause: e1 1d 45 e1 9d c5; neither Ctrl nor anything else is held behind it. */
