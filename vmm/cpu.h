@@ -31,10 +31,12 @@ struct vmm_cpu {
 	struct spinlock lock;
 	struct fair_queue queue;   /* lock; of groups of vCPUs, bound to this CPU and not stopped */
 	_Atomic unsigned nr_vcpus; /* lock to write */
-	struct vcpu *running;      /* lock; whose turn it is, from turn_begin() to turn_end() */
-	uint64_t turn_began;       /* own CPU; clock_ns() time */
-	uint64_t charged_until;    /* lock; its turn is paid for up to then */
-	uint64_t turn_ends;        /* lock; or earlier */
+	struct sched_group
+		*last;          /* lock; whose turn has just ended; NULL: nobody is to be charged */
+	struct vcpu *running;   /* lock; whose turn it is, from turn_begin() to turn_end() */
+	uint64_t turn_began;    /* own CPU; clock_ns() time */
+	uint64_t charged_until; /* lock; its turn is paid for up to then */
+	uint64_t turn_ends;     /* lock; or earlier */
 	uint64_t others_not_before;   /* own CPU: see TIMER_GAP_NS in vmm/sched.c */
 	_Atomic bool armed_from_afar; /* another CPU has armed a timer here, without a kick */
 	unsigned id;                  /* const */

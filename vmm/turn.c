@@ -128,11 +128,28 @@ static void begin_turn(struct vmm_cpu *c, struct vcpu *v)
 	c->turn_ends = fair_end(c);
 }
 
+/* More than it takes to find the next one: the CPU was idle, or did its own work. */
+#define LONGEST_SWITCH_NS (50 * NSEC_PER_USEC)
+
+/*
+ * The way from one turn to the next is charged to who ended the first: a guest that gives its turn
+ * away all the time, by PAUSE, would have that for nothing.
+ */
+static void charge_switch(struct vmm_cpu *c)
+{
+	uint64_t took = clock_ns() - c->charged_until;
+
+	if (c->last && took <= LONGEST_SWITCH_NS)
+		fair_charge(&c->queue, &c->last->share, took);
+	c->last = NULL;
+}
+
 struct vcpu *turn_begin(struct vmm_cpu *c)
 {
 	struct vcpu *v;
 
 	spin_lock(&c->lock);
+	charge_switch(c);
 	v = look_who_is_awake(c) ? take_next(c) : NULL;
 	begin_turn(c, v);
 	spin_unlock(&c->lock);
@@ -154,6 +171,7 @@ void turn_end(struct vmm_cpu *c)
 {
 	spin_lock(&c->lock);
 	charge(c);
+	c->last = list_empty(&c->running->group->vcpus) ? NULL : c->running->group;
 	c->running = NULL;
 	spin_unlock(&c->lock);
 }

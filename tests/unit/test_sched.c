@@ -398,6 +398,8 @@ static void a_turn_lasts_a_while(void **state)
 	other[1].state = VCPU_HALTED;
 	atomic_store(&other[1].requests, 0);
 	assert_ptr_equal(turn(), &other[0]);
+	clock_advance_ns(SCHED_SLICE_NS); /* the other one is far behind */
+	assert_ptr_equal(turn(), &other[0]);
 	assert_int_equal(c->slice.deadline_ns, c->turn_began + SCHED_SLICE_NS);
 	atomic_store(&other[0].requests, 0);
 	clock_advance_ns(100000);

@@ -213,6 +213,30 @@ static void pauses_do_not_change_shares(void **state)
 	assert_percent(ran[0], 5 * NSEC_PER_SEC, 49, 51);
 }
 
+static void look_for_work(void)
+{
+	clock_advance_ns(300);
+}
+
+/* Each of its turns takes 1000 ns, and finding the next one 300: that is its time as well. */
+static void the_way_to_the_next_turn_is_charged(void **state)
+{
+	uint64_t begin = clock_ns(), end = begin + 5 * NSEC_PER_SEC;
+
+	sched_add(&other[0]);
+	sched_add(&other[1]);
+	memset(ran, 0, sizeof(ran));
+	at_work = look_for_work;
+	while (clock_ns() < end) {
+		struct vcpu *v = turn();
+		uint64_t ns = v == &other[0] ? 1000 : SCHED_SLICE_NS;
+
+		clock_advance_ns(ns);
+		count(v, ns);
+	}
+	assert_percent(ran[1], clock_ns() - begin, 49, 51);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +245,8 @@ int main(void)
 						cpus_teardown),
 		cmocka_unit_test_setup_teardown(a_sleeper_wakes_in_time, cpus_setup, cpus_teardown),
 		cmocka_unit_test_setup_teardown(a_storm_of_wakers_starves_nobody, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(the_way_to_the_next_turn_is_charged, cpus_setup,
 						cpus_teardown),
 		cmocka_unit_test_setup_teardown(pauses_do_not_change_shares, cpus_setup,
 						cpus_teardown),
