@@ -177,6 +177,7 @@ VM_FAKED := $(patsubst %.c,$(BUILD)/unit/obj/%.o,$(wildcard tests/unit/vm/*.c))
 $(addprefix $(BUILD)/unit/,test_vm test_vm_slices test_vm_log): $(VM_FAKED)
 
 # The screen, on memory of the test's.
+$(BUILD)/unit/obj/drivers/screen.o $(BUILD)/unit/obj/tests/unit/test_screen.o: HOSTFLAGS += -include tests/unit/support/ports.h
 $(BUILD)/unit/test_screen: $(addprefix $(BUILD)/unit/obj/drivers/,screen.o font.o)
 
 # The memory of a guest's code, with the steps of a look-up in the test's hands.

@@ -117,7 +117,7 @@ CLANG = ["CC=clang", "BUILD=build/clang", "NEWLIB=build/newlib"]
 ALL = {
     "lint": lambda: [Group("lint", ["all"], list(lint()))],
     "clang": lambda: [Group("clang", [*CLANG, "all"], [Job("umbra.elf", ["nm", "build/clang/umbra.elf"]), Job("branches", ["tests/lint/branches", "build/clang/umbra.dis"])])],
-    "tools": lambda: [Group("tools", ["all"], list(tools()))],
+    "tools": lambda: [Group("tools", ["all", "kernels", "guest-payloads"], list(tools()))],
     "unit": unit,
     "race": race,
     "model": lambda: [Group("model", [], list(model()))],

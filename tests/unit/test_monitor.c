@@ -498,7 +498,9 @@ static void answers_wait_for_room(void **state)
 	assert_true(monitor_is_busy());
 	is_full = false;
 	assert_false(monitor_work());
-	assert_string_equal(said, "stats web\r\nvcpu 0 on cpu 0:\r\nvcpu 0 on cpu 0:\r\numbra> ");
+	assert_string_equal(said,
+			    "stats web\r\npages for its tables: 0 of 0 in use, at most 0 so far, "
+			    "0 times none left\r\nvcpu 0 on cpu 0:\r\nvcpu 0 on cpu 0:\r\numbra> ");
 	assert_false(monitor_is_busy());
 }
 

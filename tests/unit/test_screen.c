@@ -35,6 +35,28 @@ static void wake(void)
 	kicks++;
 }
 
+/* VGA's cursor: its place on the screen, in registers 14 and 15. */
+static uint8_t vga_index, vga_register[16];
+
+uint8_t inb(uint16_t port)
+{
+	assert_int_equal(port, 0x3d5);
+	return vga_register[vga_index];
+}
+
+void outb(uint16_t port, uint8_t val)
+{
+	if (port == 0x3d4)
+		vga_index = val % 16;
+	else
+		vga_register[vga_index] = val;
+}
+
+static unsigned cursor(void)
+{
+	return vga_register[14] << 8 | vga_register[15];
+}
+
 uint64_t paging_limit(void)
 {
 	return 1ull << 40;
@@ -84,6 +106,8 @@ static void at_first_all_is_drawn_at_once(void **state)
 	say("hello\nworld\r-\n");
 	assert_string_equal(row(0), "hello");
 	assert_string_equal(row(1), "-orld");
+	assert_int_equal(cursor(), 2 * COLS);
+	assert_false(vga_register[10] & 0x20); /* it is shown */
 	assert_false(screen_is_dirty());
 	assert_int_equal(kicks, 0);
 	tx_go_background(wake);
@@ -117,6 +141,7 @@ static void later_it_is_drawn_in_slices(void **state)
 	say("\n");
 	assert_int_equal(kicks, 2);
 	draw_all();
+	assert_int_equal(cursor(), 12 * COLS);
 }
 
 /* However much is written, a screen full of work is left, and the end of it shows. */
