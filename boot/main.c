@@ -250,8 +250,8 @@ static void start_apic(void)
 		log_info("apic: the firmware asks for xAPIC mode (DMAR)%s",
 			 apic_is_x2apic() ? ", but has left the CPU in x2APIC mode: kept" : "");
 	apic_set_nmi_lines(acpi.nmi, acpi.nr_nmis);
-	nmi_init(cmdline.nmi_panics);
 	apic_init_cpu();
+	nmi_init(cmdline.nmi_panics);
 }
 
 /* Who looks at the screen types on the keyboard. */

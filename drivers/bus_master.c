@@ -25,6 +25,7 @@
 
 #define BASE_DISPLAY 0x03
 #define BASE_BRIDGE  0x06
+#define CLASS_PIC    0x0800 /* with an I/O APIC: its interrupts are writes to memory */
 #define CLASS_IOMMU  0x0806
 #define CLASS_USB    0x0c03
 
@@ -38,7 +39,8 @@ struct place {
 };
 
 /*
- * What goes on. A bridge passes on what the devices behind it send, also their interrupts. The
+ * What goes on. A bridge passes on what the devices behind it send, also their interrupts, and an
+ * I/O APIC sends them. The
  * picture of a built-in display comes out of memory. A USB controller may still work for the
  * firmware, which turns it into a keyboard and waits for it with the CPU stopped; its memory is
  * reserved.
@@ -46,7 +48,7 @@ struct place {
 static bool may_go_on(unsigned class)
 {
 	return BASE(class) == BASE_BRIDGE || BASE(class) == BASE_DISPLAY || class == CLASS_IOMMU ||
-	       class == CLASS_USB;
+	       class == CLASS_PIC || class == CLASS_USB;
 }
 
 /*

@@ -244,7 +244,7 @@ static const char *map_regs(struct serial *u)
 		return base + len > 0x10000 ? "outside the I/O ports" : NULL;
 	if (!IS_ALIGNED(base, u->uart.width))
 		return "not aligned";
-	if (base + len < base || (base + len) >> paging_phys_bits())
+	if (base + len < base || base + len > paging_limit())
 		return "outside the address space";
 	if (paging_is_memory(HPA(base), len))
 		return "memory is there, not a device";
@@ -325,8 +325,11 @@ static void name_port(const struct serial *u, char *text, size_t len)
 static void poll_from_now_on(struct serial *u)
 {
 	u->line = NULL;
+	/* The ring's lock: want_tx_irq() must not switch on again what is off here. */
+	spin_lock(&u->tx.lock);
 	atomic_store(&u->has_irq, false);
 	write_reg(u, UART_IER, 0);
+	spin_unlock(&u->tx.lock);
 	is_polled = true;
 }
 

@@ -89,7 +89,8 @@ void sched_init(void)
 
 /*
  * Of its time, the VM that runs loses this part at the most to timers of others, which come 4000
- * times a second at the most.
+ * times a second at the most. One run that took long, perhaps not for their sake, does not hold
+ * them back for longer than a turn.
  */
 #define OTHERS_PART 32
 
@@ -100,13 +101,14 @@ void sched_init(void)
  */
 static void run_timers(struct vmm_cpu *c)
 {
-	uint64_t from = clock_ns(), took;
+	uint64_t from = clock_ns(), took, pause;
 	struct timer_limits limits = {.at_latest = TIMER_NEVER};
 	bool others = timer_queue_run(&c->timers, from);
 
 	took = clock_ns() - from;
+	pause = max(TIMER_GAP_NS, took * OTHERS_PART);
 	if (others)
-		c->others_not_before = from + took + max(TIMER_GAP_NS, took * OTHERS_PART);
+		c->others_not_before = from + took + min(pause, SCHED_SLICE_NS);
 	limits.not_before = from + 2 * took;
 	limits.others_not_before = c->others_not_before;
 	if (atomic_exchange(&c->armed_from_afar, false))

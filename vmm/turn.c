@@ -182,7 +182,7 @@ static bool preempt(struct vmm_cpu *c, struct vcpu *v)
 	bool sooner = false;
 
 	spin_lock(&c->lock);
-	if (c->running && v->group) {
+	if (c->running && v->group && v->group != c->running->group) {
 		charge(c);
 		fair_wake(&c->queue, &v->group->share);
 		v->group->share.is_new = true; /* also if it halted a moment ago, unseen */

@@ -8,10 +8,12 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/cpu_features.h"
 #include "arch/x86/irq.h"
+#include "arch/x86/layout.h"
 #include "arch/x86/msr_safe.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/trap.h"
 #include "lib/log.h"
 
 #define BANK_TEXT 160
@@ -168,6 +170,19 @@ void mce_init(void)
 	can_tell = true;
 }
 
+/*
+ * Has it interrupted the handler of an NMI, or of a machine check that has just let the next one
+ * in? The way back from here would let NMIs in as well, and each of these handlers begins at the
+ * top of a stack of its own, on which the interrupted one still is (SDM volume 3, 6.7.1, 6.14.5).
+ */
+static bool is_in_handler(const struct trap_frame *frame)
+{
+	uint64_t top = this_cpu()->stack_top;
+
+	return frame && frame->rsp > top &&
+	       frame->rsp - top <= sizeof(((struct cpu_stacks *)0)->ist);
+}
+
 void mce_handle(const struct trap_frame *frame)
 {
 	struct mce_record *r = &records[cpu_id()];
@@ -175,6 +190,8 @@ void mce_handle(const struct trap_frame *frame)
 
 	fill(r);
 	why = mce_why_fatal(r);
+	if (!why && is_in_handler(frame))
+		why = "it came in the handler of an NMI or a machine check";
 	if (why)
 		panic_machine_check(frame, why, print_all);
 	clear_banks(r);

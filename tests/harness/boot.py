@@ -495,8 +495,8 @@ def monitor(target):
         rf"{listed.format('running', 'running')}\s+umbra> pause spinner\s+{listed.format('running', 'paused')}\s+"
         rf"umbra> resume spinner\s+{listed.format('running', 'running')}",
         r"^umbra> attach nobody\s+attach: no VM of the name 'nobody'\s",
-        r"^umbra> stats spinner\s+vcpu 0 on cpu 0:\s+\S+ +\d+",
-        r"^umbra> pause linux\s+umbra> stats linux\s+(vcpu 0 on cpu 0:[^>]+)umbra> stats linux\s+\1umbra> ",  # and nothing moved
+        r"^umbra> stats spinner\s+pages for its tables: [^\n]+\s+vcpu 0 on cpu 0:\s+\S+ +\d+",
+        r"^umbra> pause linux\s+umbra> stats linux\s+(pages for[^>]+)umbra> stats linux\s+\1umbra> ",  # and nothing moved
         r"^umbra> attach linux(.|\n)*UMBRA-READY(.|\n)*got words",
         r"^vm spinner: ended: stopped by the monitor, status 0\s+list\s+name.*\s+linux +running.*\s+umbra> reset linux\s",
         r"^vm linux: ended: reset, status 0\s(.|\n)*^UMBRA-READY",
@@ -560,7 +560,7 @@ def screens(target):
         yield job
 
 
-SPINNER = "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin emulator=tcg"
+SPINNER_MODULE = "build/guest/attack_end.elf kernel vm=spinner mem=16M -- way=spin"
 LISTED = r"umbra> list\s+name.*\s+spinner +running +1 +16M +shared\s+umbra> "
 
 
@@ -582,13 +582,13 @@ def inputs(target):
         tables = ["-acpitable", f"file={MADE}/spcr"] if "spcr" in name else []
         argv = ["tests/boot/answer", "about to begin", ESCAPE, *typed("list", "poweroff"), "--",
                 *BARE_QEMU, "-chardev", "stdio,id=c", *others, "-device", f"{device},{third}", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-                *tables, "-append", f"{words} exitport=0xf4", "-initrd", SPINNER]
+                *tables, "-append", f"{words} exitport=0xf4", "-initrd", SPINNER_MODULE]
         yield target.make(f"input-{name}", argv, timeout=60, status=1, stdout=[r"^ok 1 - about to begin", LISTED, *([line] if line else [])],
                           absent=[] if line else ["polled"])
     # A screen and a keyboard: into the monitor, to the guest, and back.
     argv = ["tests/boot/screen", "-k", "text", "begin: spin", ESCAPE, "commands\numbra>", "liSX\b\b", "umbra> li", "st^\r",
             "shared\numbra>", "attach spinner\r", "begin: spin\numbra>", ESCAPE, "commands\numbra>", "--",
-            *BARE_QEMU, "-device", "VGA", "-monitor", "unix:{},server=on,wait=off", "-append", "console=vga", "-initrd", SPINNER]
+            *BARE_QEMU, "-device", "VGA", "-monitor", "unix:{},server=on,wait=off", "-append", "console=vga", "-initrd", SPINNER_MODULE]
     lines = "(screen:[^\n]*\n)*"
     yield target.make("input-keyboard", argv, timeout=120, stdout=[
         r"^screen: keyboard: its keys are the console's input$",

@@ -186,6 +186,11 @@ static void test_relocation(void **state)
 	check_moved(f, 0x200000);
 	relocatable(f, 0x1, 0xffffff, 0x200000, 2);
 	check_moved(f, 0xe00000);
+	relocatable(f, 0x1, 0xffffffff, 0x200000, 2); /* a module finds its place below it */
+	f->req.initrd = (struct load_file){f->initrd, sizeof(f->initrd), NULL};
+	check_moved(f, 0x1e00000);
+	assert_int_equal(load_peek(f, find(f, 3) + 8, 4), 0x100000);
+	f->req.initrd = (struct load_file){0};
 	relocatable(f, 0x1, 0xfe7ffe, 0x1000, 2); /* `max` is the last byte that it may take */
 	check_moved(f, 0xfcf000);
 	relocatable(f, 0x90000, 0xffffffff, 0, 1); /* over the firmware's area; 0 is no alignment */
@@ -228,6 +233,18 @@ static void test_addresses(void **state)
 	load_check_bytes(f, 0x200000, f->image + 0x10, 0x800);
 	assert_int_equal(load_peek(f, 0x200800, 8), 0);
 	assert_int_equal(load_peek(f, find(f, 21) + 8, 4), 0x200000);
+}
+
+/* A load address of all ones: the file from its beginning (3.1.5). */
+static void test_all_of_the_file(void **state)
+{
+	struct load_fixture *f = *state;
+
+	make_addresses(f, true);
+	load_put(f->image, 0x30 + 12, 0xffffffff, 4);
+	load_put(f->image, 0x30 + 16, 0, 4); /* to its end */
+	load_ok(f);
+	load_check_bytes(f, 0x200010 - 0x20, f->image, 0x1010);
 }
 
 /* What the kernel would like to have, and can do without; a screen and EFI, which nobody has here.
@@ -306,6 +323,7 @@ int main(void)
 		T(test_relocation),
 		T(test_relocation_is_needed),
 		T(test_addresses),
+		T(test_all_of_the_file),
 		T(test_optional),
 		T(test_bad),
 		T(test_truncated),

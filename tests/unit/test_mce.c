@@ -15,10 +15,12 @@
 #include "arch/x86/apic.h"
 #include "arch/x86/cpu_features.h"
 #include "arch/x86/irq.h"
+#include "arch/x86/layout.h"
 #include "arch/x86/mce.h"
 #include "arch/x86/msr_safe.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/trap.h"
 #include "lib/log.h"
 #include "tests/unit/support/mce_cpu.h"
 
@@ -48,6 +50,7 @@ static struct machine {
 	irq_handler_t handler;
 	const char *why; /* of the report; NULL: none */
 	bool in_guest;
+	const struct trap_frame *frame; /* what the #MC interrupts; NULL: a guest */
 } m;
 
 static jmp_buf end_of_machine;
@@ -70,7 +73,8 @@ void write_cr4(uint64_t val)
 
 struct cpu *this_cpu(void)
 {
-	static struct cpu cpus[NR_CPUS] = {{.apic_id = 0}, {.apic_id = 6}};
+	static struct cpu cpus[NR_CPUS] = {{.apic_id = 0, .stack_top = 0x5000},
+					   {.apic_id = 6, .stack_top = 0x5000}};
 
 	return &cpus[m.current];
 }
@@ -209,7 +213,7 @@ static bool survives(uint64_t mcg_status)
 	m.cpu[m.current].mcg_status = mcg_status | MCG_STATUS_MCIP;
 	if (setjmp(end_of_machine))
 		return false;
-	mce_handle(NULL);
+	mce_handle(m.frame);
 	assert_int_equal(m.cpu[m.current].mcg_status, 0);
 	return true;
 }
@@ -295,6 +299,20 @@ static void harmless_errors_are_survived(void **state)
 	assert_int_equal(m.announced, 4);
 	begin(VENDOR_AMD, NR_BANKS);
 	assert_true(survives_bank(VAL | BIT_ULL(44), MCG_STATUS_RIPV)); /* deferred */
+}
+
+/* The way back would let NMIs in, whose stack, like that of machine checks, is in use. */
+static void no_handler_is_interrupted_and_gone_on_with(void **state)
+{
+	struct trap_frame frame = {.rsp = 0x5000 - 8}; /* the CPU's one stack */
+
+	m.frame = &frame;
+	assert_true(survives_bank(VAL, MCG_STATUS_RIPV));
+	frame.rsp = 0x5000 + STACK_GUARD + IST_STACK_SIZE - 40; /* NMIs' */
+	assert_false(survives_bank(VAL, MCG_STATUS_RIPV));
+	frame.rsp = 0x5000 + 3 * (STACK_GUARD + IST_STACK_SIZE) - 40; /* machine checks' */
+	assert_false(survives_bank(VAL, MCG_STATUS_RIPV));
+	m.frame = NULL;
 }
 
 static void harm_ends_the_machine(void **state)
@@ -420,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup(errors_from_before_are_told_and_cleared, setup),
 		cmocka_unit_test_setup(cpus_without_the_architecture_are_left_alone, setup),
 		cmocka_unit_test_setup(harmless_errors_are_survived, setup),
+		cmocka_unit_test_setup(no_handler_is_interrupted_and_gone_on_with, setup),
 		cmocka_unit_test_setup(harm_ends_the_machine, setup),
 		cmocka_unit_test_setup(the_worst_bank_decides, setup),
 		cmocka_unit_test_setup(a_cpu_without_an_error_looks_on, setup),

@@ -437,6 +437,41 @@ static void output_makes_time_slices(void **state)
 	output_pending = false;
 }
 
+static void ask_for_a_round(void)
+{
+	at_work = NULL;
+	vmm_cpu_reschedule(vmm_this_cpu()); /* another CPU, which finds this one busy */
+}
+
+/* Between the look for work and the halt nobody kicks: the halt must see what was asked. */
+static void a_round_that_was_asked_for_is_no_halt(void **state)
+{
+	sched_add(&vcpu[0]);
+	vcpu[0].state = VCPU_HALTED;
+	atomic_store(&vcpu[0].requests, 0);
+	interrupt = wake;
+	at_work = ask_for_a_round;
+	assert_ptr_equal(turn(), &vcpu[0]);
+	assert_int_equal(halts, 0);
+}
+
+/* A VM that has just had its turn is not new because one of its vCPUs woke in it. */
+static void a_sibling_that_wakes_shortens_no_turn(void **state)
+{
+	struct vmm_cpu *c = vmm_this_cpu();
+
+	sched_add(&vcpu[0]);
+	sched_add(&vcpu[1]);
+	sched_add(&other[0]);
+	vcpu[1].state = VCPU_HALTED;
+	atomic_store(&vcpu[1].requests, 0);
+	assert_ptr_equal(turn(), &vcpu[0]);
+	clock_advance_ns(NSEC_PER_MSEC);
+	vcpu_request(&vcpu[1], REQ_EVENT);
+	assert_ptr_equal(turn(), &other[0]);
+	assert_int_equal(c->turn_ends, c->turn_began + SCHED_SLICE_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +511,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_halted_vcpu_may_still_be_loaded, cpus_setup,
 						cpus_teardown),
 		cmocka_unit_test_setup_teardown(a_turn_lasts_a_while, cpus_setup, cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_round_that_was_asked_for_is_no_halt, cpus_setup,
+						cpus_teardown),
+		cmocka_unit_test_setup_teardown(a_sibling_that_wakes_shortens_no_turn, cpus_setup,
+						cpus_teardown),
 		cmocka_unit_test_setup_teardown(output_makes_time_slices, cpus_setup,
 						cpus_teardown),
 	};

@@ -137,9 +137,9 @@ bool paging_is_memory(hpa_t hpa, uint64_t len)
 	return hpa.v < RAM_END;
 }
 
-unsigned paging_phys_bits(void)
+uint64_t paging_limit(void)
 {
-	return 40;
+	return 1ull << 40;
 }
 
 bool stop_in_progress(void)

@@ -114,13 +114,13 @@ int loader_add_modules(struct loader *l, uint64_t from, uint64_t addr[LOADER_MAX
 	from = max(from, FIRMWARE_LIMIT);
 	for (unsigned i = 0; !error && i < loader_module_count(l); i++) {
 		const struct load_file *f = loader_module(l, i);
+		const char *what = f == &l->req->initrd ? "initrd" : "module";
 
 		size = ALIGN_UP((uint64_t)f->size, PAGE_SIZE);
 		if (!space_find_low(&l->space, size, PAGE_SIZE, from, limit, &addr[i]))
-			return loader_fail(l, -ENOMEM,
-					   "module: %zu bytes do not fit behind the kernel",
-					   f->size);
-		error = loader_add_piece(l, "module", addr[i], size, f->data, f->size);
+			return loader_fail(l, -ENOMEM, "%s: %zu bytes do not fit behind the kernel",
+					   what, f->size);
+		error = loader_add_piece(l, what, addr[i], size, f->data, f->size);
 	}
 	return error;
 }

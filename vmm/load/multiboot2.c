@@ -44,6 +44,8 @@ struct want {
 
 #define WANT_OPTIONAL BIT(0)
 
+#define LOAD_ALL UINT32_MAX /* as a load address: from the beginning of the file */
+
 struct relocation {
 	uint32_t min, max; /* of the first and the last byte */
 	uint32_t align;
@@ -274,13 +276,18 @@ static int plan_elf(struct loader *l, struct kernel *k)
 
 static int plan_addresses(struct loader *l, struct kernel *k)
 {
+	struct multiboot_addresses *a = &k->addresses;
+
 	if (!k->has_entry)
 		return loader_fail(l, -ENOEXEC,
 				   "kernel: multiboot2 header has addresses, and no "
 				   "entry address");
-	k->addresses.entry = k->entry = k->entry_tag;
-	k->base = k->addresses.load_addr;
-	return multiboot_plan_addresses(l, &k->addresses, &k->end);
+	if (a->load_addr == LOAD_ALL && a->header_addr >= a->header_off)
+		a->load_addr = a->header_addr - (uint32_t)a->header_off;
+	a->entry = k->entry_tag;
+	k->entry = k->entry_tag;
+	k->base = a->load_addr;
+	return multiboot_plan_addresses(l, a, &k->end);
 }
 
 static size_t table_bytes(const struct loader *l)
@@ -295,6 +302,12 @@ static size_t table_bytes(const struct loader *l)
 	return n + LOADER_GDT_BYTES + 256; /* the loader's name, heads and alignments */
 }
 
+/* Behind the kernel; anywhere if it has asked for the end of memory. */
+static uint64_t modules_from(const struct kernel *k)
+{
+	return k->relocation.preference == PREFER_HIGH ? FIRMWARE_LIMIT : k->end;
+}
+
 static int plan(struct loader *l, struct kernel *k, uint64_t *module_addr)
 {
 	int error;
@@ -307,7 +320,7 @@ static int plan(struct loader *l, struct kernel *k, uint64_t *module_addr)
 	if (!error)
 		error = loader_add_tables(l, table_bytes(l));
 	if (!error)
-		error = loader_add_modules(l, k->end, module_addr);
+		error = loader_add_modules(l, modules_from(k), module_addr);
 	return error;
 }
 

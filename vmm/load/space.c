@@ -45,6 +45,8 @@ bool space_find_low(const struct space *s, uint64_t size, uint64_t align, uint64
 	const struct space_range *r;
 	uint64_t at = ALIGN_UP(from, align);
 
+	if (at < from)
+		return false;
 	while (at <= limit && size <= limit - at) {
 		r = space_clash(s, at, size);
 		if (!r) {

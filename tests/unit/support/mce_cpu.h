@@ -12,6 +12,7 @@
 
 struct cpu {
 	uint32_t apic_id;
+	uint64_t stack_top;
 };
 
 struct cpuid {
