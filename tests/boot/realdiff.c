@@ -250,16 +250,32 @@ static void outb(uint16_t port, uint8_t val)
 	__asm__ volatile("outb %0, %1" : : "a"(val), "Nd"(port));
 }
 
+static uint8_t inb(uint16_t port)
+{
+	uint8_t val;
+
+	__asm__ volatile("inb %1, %0" : "=a"(val) : "Nd"(port));
+	return val;
+}
+
+/* What is written to a transmitter that is not empty is lost. */
+static void put(char c)
+{
+	while (!(inb(0x3fd) & 0x20))
+		;
+	outb(0x3f8, (uint8_t)c);
+}
+
 static void print(const char *s)
 {
 	while (*s)
-		outb(0x3f8, *s++);
+		put(*s++);
 }
 
 static void print_hex(uint32_t val)
 {
 	for (int shift = 28; shift >= 0; shift -= 4)
-		outb(0x3f8, "0123456789abcdef"[val >> shift & 15]);
+		put("0123456789abcdef"[val >> shift & 15]);
 }
 
 /* FNV-1a, by words. */
