@@ -83,7 +83,7 @@ void svm_cpu_enable(void *pages, hpa_t pages_pa)
 	tag_pool_init(&c->tags, cpu_id());
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	/* Without LBR virtualization guests run with the host's: what firmware left goes. */
-	wrmsr(MSR_DEBUGCTL, 0);
+	wrmsr_safe(MSR_DEBUGCTL, 0); /* an emulated CPU may have none */
 	wrmsr(MSR_VM_HSAVE_PA, pages_pa.v + PAGE_SIZE);
 	/* The host's FS, GS, TR and so on never change again: save them once. */
 	__asm__ volatile("vmsave %0" : : "a"(pages_pa.v) : "memory");
