@@ -12,7 +12,8 @@
 /* Whoever asks for a round of the loop while this CPU looks for work has found it busy. */
 static bool has_anything_to_do(struct vmm_cpu *c)
 {
-	return atomic_load(&c->reschedule) || sched_is_busy(c) || grace_is_pending(c->grace) || work_is_pending();
+	return atomic_load(&c->reschedule) || sched_is_busy(c) || grace_is_pending(c->grace) ||
+	       work_is_pending();
 }
 
 /*
