@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -53,20 +52,6 @@ static const struct model {
 	{.name = "in KVM", .limits = &vmx_in_kvm, EVERYTHING},
 };
 
-/* A page below 4 GiB, as a root of PAE paging has to be. */
-static hpa_t low_root(void)
-{
-	static uint64_t *page;
-
-	if (!page) {
-		page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-		assert_true(page != MAP_FAILED);
-		page[0] = 0x654321000 | PTE_P;
-	}
-	return HPA((uint64_t)page);
-}
-
 /* With nested paging where the CPU has it, else with a shadow of the guest's mode. */
 static void begin_on(const struct model *m)
 {
@@ -83,7 +68,8 @@ static void set_mode(const struct model *m, const struct paging_mode *mode)
 	fake_guest_mode(mode);
 	if (m->tdp)
 		return;
-	p = paging_mode_shadow(mode, mode->levels == 3 ? low_root() : HPA(0x654321000));
+	p = paging_mode_shadow(mode, mode->levels == 3 ? fake_guest_pae_root(0x654321000 | PTE_P, 0)
+						       : HPA(0x654321000));
 	vmx_set_paging(V, &p);
 }
 

@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -224,24 +223,10 @@ static vmx_change *const shadowing_cpus[] = {
 	vmx_without_secondary_controls,
 };
 
-/* A page below 4 GiB, as a root of PAE paging has to be; it lasts as long as the test. */
-static hpa_t low_root(void)
-{
-	static uint64_t *page;
-
-	if (!page) {
-		page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-		assert_true(page != MAP_FAILED);
-		page[0] = 0x7654321000 | PTE_P;
-		page[3] = 0x1000 | PTE_P;
-	}
-	return HPA((uint64_t)page);
-}
-
 static hpa_t root_of(const struct paging_mode *m)
 {
-	return m->levels == 3 ? low_root() : HPA(0x7654321000);
+	return m->levels == 3 ? fake_guest_pae_root(0x7654321000 | PTE_P, 0x1000 | PTE_P)
+			      : HPA(0x7654321000);
 }
 
 static void set_paging(const struct paging_mode *m)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -122,4 +123,18 @@ void fake_guest_enter(void)
 
 	fake_guest_exit(VMX_EXIT_CPUID, 0);
 	assert_int_equal(fake_cpu.entries, before + 1);
+}
+
+hpa_t fake_guest_pae_root(uint64_t first, uint64_t last)
+{
+	static uint64_t *page;
+
+	if (!page) {
+		page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+		assert_true(page != MAP_FAILED);
+	}
+	page[0] = first;
+	page[3] = last;
+	return HPA((uint64_t)page);
 }

@@ -24,6 +24,12 @@ void fake_guest_long_mode(void);
 struct paging_mode;
 void fake_guest_mode(const struct paging_mode *m);
 
+/*
+ * A root for PAE paging, with these as its first and its last entry: a page below 4 GiB, which
+ * lasts as long as the test.
+ */
+hpa_t fake_guest_pae_root(uint64_t first, uint64_t last);
+
 /* Enter; the guest leaves at once with these exit fields. */
 struct vm_exit fake_guest_exit(uint32_t reason, uint64_t qualification);
 /* Enter; any exit will do. */
