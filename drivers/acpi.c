@@ -16,8 +16,9 @@
 #define RSDP_LEN     20
 #define RSDP_XLEN    36
 #define EBDA_POINTER 0x40e
-#define BIOS_START   0xe0000
-#define BIOS_LEN     0x20000
+#define BIOS_HIGH    0xf0000
+#define BIOS_LOW     0xe0000
+#define BIOS_LEN     0x10000 /* each of the two */
 
 static bool sum_is_zero(const void *data, size_t len)
 {
@@ -53,7 +54,11 @@ static const uint8_t *scan_for_rsdp(const struct phys_memory *mem, uint64_t hpa,
 	return NULL;
 }
 
-/* ACPI 5.2.5.1: the first KiB of the extended BIOS data area, then the BIOS ROM. */
+/*
+ * ACPI 5.2.5.1: the first KiB of the extended BIOS data area, then the BIOS ROM. Its upper half
+ * comes first, for most have it there; where nothing answers in the lower half, each read goes out
+ * to the bus, and in a virtual machine to another process.
+ */
 static const uint8_t *find_rsdp(const struct phys_memory *mem)
 {
 	const uint8_t *p = phys_map(mem, EBDA_POINTER, 2);
@@ -62,7 +67,9 @@ static const uint8_t *find_rsdp(const struct phys_memory *mem)
 
 	if (ebda)
 		rsdp = scan_for_rsdp(mem, ebda, 1024);
-	return rsdp ? rsdp : scan_for_rsdp(mem, BIOS_START, BIOS_LEN);
+	if (!rsdp)
+		rsdp = scan_for_rsdp(mem, BIOS_HIGH, BIOS_LEN);
+	return rsdp ? rsdp : scan_for_rsdp(mem, BIOS_LOW, BIOS_LEN);
 }
 
 static void warn(struct acpi_info *info, const char *what, uint64_t hpa, const char *why)

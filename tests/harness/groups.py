@@ -105,7 +105,8 @@ def nested_guests(cpu, name, parameters="", options=(), vcpus=None, pattern=None
     def jobs():
         for count in range(1, (vcpus or target.hosts.host.cpus) + 1):
             yield boot.linux_job(target, "direct", "cloud", count, f"{boot.SHARED} tsc=reliable", options)
-            for job in payloads.jobs(target, [count], options):
+            plain = target.hosts.host.plain if count == 1 else ()
+            for job in payloads.jobs(target, [count], (*plain, *options)):
                 if not pattern or pattern.fullmatch(job.name):
                     yield job
     yield Group(name, ["all", "kernels", "guest-payloads"], lambda: list(jobs()), target.hosts.stop)

@@ -49,6 +49,7 @@ class Host:
     inner_cpu: str      # -cpu
     kind: type          # of Middle
     boot_seconds: int   # by the clock on the wall
+    plain: tuple = ()   # the launcher's words for a machine of one CPU whose start is not the test's subject
 
 
 class Inner(qemu.Machine):
@@ -299,7 +300,9 @@ class NestedTarget(targets.Target):
 
 HOSTS = {
     # -xsave: QEMU's XSETBV cannot be intercepted, so KVM never learns of its guest's XCR0.
-    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300),
+    # A machine whose KVM tells the TSC's frequency, and whose PCI buses are left alone, starts in half the time.
+    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300,
+                ("--hv", "busmasters=keep", "--model", "host,-xsave,tsc-frequency=1000000000")),
     # hpet=off: it is read in user space, which takes too long there to measure a clock by.
     "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host", BochsMiddle, 1800)}
 

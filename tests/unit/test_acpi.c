@@ -48,8 +48,12 @@ static void test_rsdp_damaged(void **state)
 	memcpy(memory + 0xffff0 - 0x40, good, 36);
 	assert_int_equal(parse(), 0);
 	check_everything();
-	memcpy(memory + 0xf0008, good, 36); /* not on a boundary of 16: is not one */
 	memset(memory + 0xffff0 - 0x40, 0, 36);
+	memcpy(memory + 0xe0000, good, 36);
+	assert_int_equal(parse(), 0);
+	check_everything();
+	memset(memory + 0xe0000, 0, 36);
+	memcpy(memory + 0xf0008, good, 36); /* not on a boundary of 16: is not one */
 	assert_int_equal(parse(), -ENOENT);
 	poke(0x40e, 0x9fc0, 2);
 	memcpy(memory + 0x9fc00 + 1024 - 48, good, 36);
