@@ -226,9 +226,9 @@ def consoles(target):
 
 # Limits for a witness beside each way of tests/guest/attack_time.c, on one CPU that both share: at work, and asleep.
 # A turn of 500 us, an emulated instruction of 50 us, and the way of an interrupt.
-STORMS = ("spinning", "strings", "timer_halted", "timer_ignored")
-# Of two CPUs the second is shared: a vCPU there is what the other one's storm is sent at.
-STORMS_FROM_AFAR = ("inits", "wakes")
+STORMS = ("spinning", "pauses", "strings", "timer_halted", "timer_ignored")
+# Of two CPUs this one is shared: the vCPU there is what the other one's storm is sent at. A board's timer is its first CPU's.
+STORMS_FROM_AFAR = {"inits": 1, "wakes": 1, "ipis": 1, "board_timer": 0}
 
 
 def storms(target):
@@ -244,9 +244,9 @@ def storms(target):
                      "build/guest/attack_time.elf", "--", "way=spinning", stdout=[r"^witness\| ok 1 - life_goes_on"])
     yield target.job("weight", "--icount", "--pcpus", "1", "--mem", "16M", "--set", "weight=33", *witness(ms=500, expect=True, share=65),
                      "build/guest/attack_time.elf", "--", "way=spinning", stdout=[r"^witness\| ok 1 - life_goes_on"])
-    for way in STORMS_FROM_AFAR:
+    for way, cpu in STORMS_FROM_AFAR.items():
         yield target.job(f"storm-{way}", "--pcpus", "2", "--vcpus", "2", "--mem", "16M",
-                         "--vm", f"--name witness --mem 16M --set cpus=1 --expect unharmed {WITNESS} -- ms=200 share=40 gaps=2500",
+                         "--vm", f"--name witness --mem 16M --set cpus={cpu} --expect unharmed {WITNESS} -- ms=200 share=40 gaps=2500",
                          "build/guest/attack_time.elf", "--", f"way={way}", stdout=[r"^witness\| ok 1 - life_goes_on"])
 
 

@@ -50,7 +50,7 @@ AMD = Target("amd", "cr3=unchecked", seconds=120, prompt_us=30, patience=1, elf=
              left_out=(
                  ("attack-debug_exceptions", "QEMU 7.2 aborts at a breakpoint on what an interrupt's delivery writes"),
                  ("attack-task_trap", "QEMU 7.2 ignores the T flag of a TSS"),
-                 (r"storm-(inits|wakes)", "with --icount QEMU runs one CPU at a time, and takes minutes for each storm"),
+                 (r"storm-(inits|wakes|ipis|board_timer)", "with --icount QEMU runs one CPU at a time, and takes minutes for each storm"),
              ))
 INTEL = Target("intel", "", seconds=120, prompt_us=200, patience=4, elf=("686", "686-pae"),
                unfit=(("core2_penryn_t9600", "VMX EPT +missing .* need the shadow MMU", "need the shadow MMU"),),
@@ -62,7 +62,7 @@ INTEL = Target("intel", "", seconds=120, prompt_us=200, patience=4, elf=("686", 
                    (r"linux-amd64-bios-.*", "Bochs takes minutes to unpack the kernel's XZ, or to read 66 MB of ELF through its BIOS"),
                    (r"(seabios|linux-686-pae)-emulated", "real mode is emulated on corei5_lynnfield_750 in any case"),
                    (r"umbra-.*", "QEMU's debugger makes Umbra fail; its traps and page tables are the same on all CPUs"),
-                   (r"storm-(?!inits|wakes).*|weight", "the limits are for 1000 instructions in a microsecond, and Bochs has 50; not tried there"),
+                   (r"storm-(?!inits|wakes|ipis|board_timer).*|weight", "the limits are for 1000 instructions in a microsecond, and Bochs has 50; not tried there"),
                    (r"attack-state-57bit", "Bochs 2.7 has no CPU with addresses of 57 bits"),
                    (r"nmi-.*|bad-.*|no-vm.*|module-without-vm|monitor-.*|hopeless-.*", "does not depend on the CPU"),
                    (r"above-4g-.*", "Bochs does not come up with more than 4 GiB of memory within a minute"),

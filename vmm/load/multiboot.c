@@ -12,6 +12,7 @@
 #include "vmm/load/multiboot.h"
 
 #define HEADER_MAGIC  0x1badb002u
+#define HEADER_ALIGN  4
 #define LOADER_MAGIC  0x2badb002u
 #define HEADER_SEARCH 8192    /* the header lies in the first 8 KiB, 4-byte aligned */
 #define HEADER_NEEDS  0xffffu /* flags that a loader must understand or refuse ... */
@@ -66,6 +67,21 @@ struct kernel {
 	uint64_t end; /* where its memory ends: modules come behind */
 };
 
+/* Of the header no more than the magic is read: each start of a VM looks at thousands of places. */
+size_t multiboot_find_magic(const struct load_file *f, uint32_t magic, size_t off, size_t step,
+			    size_t size, size_t end)
+{
+	const uint8_t *at = f->data;
+	uint32_t word;
+
+	for (; off + size <= end; off += step) {
+		memcpy(&word, at + off, sizeof(word));
+		if (word == magic)
+			return off;
+	}
+	return end;
+}
+
 static bool find_header(const struct load_file *f, struct kernel *k)
 {
 	size_t end = min(f->size, (size_t)HEADER_SEARCH);
@@ -73,9 +89,12 @@ static bool find_header(const struct load_file *f, struct kernel *k)
 	struct header h;
 
 	*k = (struct kernel){0};
-	for (size_t off = 0; off + sizeof(h) <= end; off += 4) {
+	for (size_t off = 0;; off += HEADER_ALIGN) {
+		off = multiboot_find_magic(f, HEADER_MAGIC, off, HEADER_ALIGN, sizeof(h), end);
+		if (off == end)
+			return false;
 		memcpy(&h, (const uint8_t *)f->data + off, sizeof(h));
-		if (h.magic != HEADER_MAGIC || h.magic + h.flags + h.checksum)
+		if (h.magic + h.flags + h.checksum)
 			continue;
 		if ((h.flags & HEADER_ADDRS) && off + sizeof(h) + addresses <= f->size)
 			memcpy(&k->addresses, (const uint8_t *)f->data + off + sizeof(h),
@@ -84,7 +103,6 @@ static bool find_header(const struct load_file *f, struct kernel *k)
 		k->flags = h.flags;
 		return true;
 	}
-	return false;
 }
 
 bool is_multiboot(const struct load_file *f)

@@ -20,4 +20,11 @@ struct multiboot_addresses {
 /* Claim the memory of such a kernel; *end is where it ends (exclusive). 0 or -errno. */
 int multiboot_plan_addresses(struct loader *l, const struct multiboot_addresses *a, uint64_t *end);
 
+/*
+ * Where a header of `size` bytes may be: the first offset from `off` on, a multiple of `step`,
+ * where the file has `magic` and the whole header before `end`. `end` if there is none.
+ */
+size_t multiboot_find_magic(const struct load_file *f, uint32_t magic, size_t off, size_t step,
+			    size_t size, size_t end);
+
 #endif

@@ -121,9 +121,12 @@ static bool find_header(const struct load_file *f, struct kernel *k)
 	struct header h;
 
 	*k = (struct kernel){0};
-	for (size_t off = 0; off + sizeof(h) <= end; off += TAG_ALIGN) {
+	for (size_t off = 0;; off += TAG_ALIGN) {
+		off = multiboot_find_magic(f, HEADER_MAGIC, off, TAG_ALIGN, sizeof(h), end);
+		if (off == end)
+			return false;
 		memcpy(&h, (const uint8_t *)f->data + off, sizeof(h));
-		if (h.magic != HEADER_MAGIC || h.magic + h.architecture + h.length + h.checksum)
+		if (h.magic + h.architecture + h.length + h.checksum)
 			continue;
 		if (h.architecture || h.length < sizeof(h) || h.length > f->size - off)
 			continue;
@@ -132,7 +135,6 @@ static bool find_header(const struct load_file *f, struct kernel *k)
 		k->addresses.header_off = off;
 		return true;
 	}
-	return false;
 }
 
 bool is_multiboot2(const struct load_file *f)
