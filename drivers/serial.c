@@ -134,9 +134,12 @@ static bool is_present(const struct serial *u)
 
 static void set_speed(const struct serial *u)
 {
-	uint32_t rate = 16 * u->uart.baud;
-	uint32_t divisor = max((u->uart.clock + rate / 2) / rate, 1u);
+	/* Of 64 bits: a firmware's table may give a clock of any number. */
+	uint64_t rate = 16ull * u->uart.baud;
+	uint64_t divisor = (u->uart.clock + rate / 2) / rate;
 
+	divisor = max(divisor, (uint64_t)1);
+	divisor = min(divisor, (uint64_t)0xffff);
 	write_reg(u, UART_LCR, LCR_DLAB | LCR_8N1);
 	write_reg(u, UART_DLL, divisor & 0xff);
 	write_reg(u, UART_DLM, (uint8_t)(divisor >> 8));

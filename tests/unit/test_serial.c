@@ -302,6 +302,27 @@ static void registers_in_memory_have_a_distance(void **state)
 	assert_int_equal(u->regs[3], 3);
 }
 
+/* A table may say what it likes: the nearest divisor of 16 bits. */
+static void any_clock_has_a_divisor(void **state)
+{
+	struct serial_uart d = {.is_mmio = true,
+				.stride = 4,
+				.width = 4,
+				.base = 0xfe030000,
+				.clock = UINT32_MAX,
+				.baud = 115200};
+	struct uart *u = add_uart(&d);
+	const char *why;
+
+	assert_non_null(serial_open(&d, &why));
+	assert_int_equal(u->dll | u->dlm << 8, 2330);
+	d.base = 0xfe040000;
+	d.baud = 300;
+	u = add_uart(&d);
+	assert_non_null(serial_open(&d, &why));
+	assert_int_equal(u->dll | u->dlm << 8, 0xffff);
+}
+
 static void input_comes_by_interrupt(void **state)
 {
 	struct serial_uart d = port_at(0x3f8, SERIAL_IRQ_ISA, 4);
@@ -411,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_port_that_cannot_be_is_refused, setup),
 		cmocka_unit_test_setup(registers_in_memory_have_a_distance, setup),
+		cmocka_unit_test_setup(any_clock_has_a_divisor, setup),
 		cmocka_unit_test_setup(input_comes_by_interrupt, setup),
 		cmocka_unit_test_setup(input_without_an_interrupt_is_polled, setup),
 		cmocka_unit_test_setup(a_busy_transmitter_says_nothing, setup),
