@@ -40,6 +40,8 @@ static bool output(struct char_sink *s, uint8_t byte)
 	return true;
 }
 
+static void go_on(struct char_sink *s) {}
+
 static void notify(void *vm, unsigned vcpu)
 {
 	t.notified[vcpu]++;
@@ -65,7 +67,7 @@ static int setup(void **state)
 	clock_set_ns(NSEC_PER_SEC);
 	timer_queue_init(&t.queue, earlier);
 	t.queues[0] = t.queues[1] = &t.queue;
-	t.sink.put = output;
+	t.sink = (struct char_sink){.put = output, .go_on = go_on};
 	t.config = (struct platform_config){.name = "t",
 					    .vm = &t,
 					    .host = &host,

@@ -432,15 +432,17 @@ static bool takes_input(void)
 	return !job.slice && console_has_room();
 }
 
-void monitor_input(uint8_t byte)
+bool monitor_input(uint8_t byte)
 {
 	if (!nr_typed && takes_input()) {
 		edit_line(byte);
-		return;
+		return true;
 	}
-	if (nr_typed < ARRAY_SIZE(typed))
-		typed[nr_typed++] = byte;
 	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
+	if (nr_typed == ARRAY_SIZE(typed))
+		return false;
+	typed[nr_typed++] = byte;
+	return true;
 }
 
 /* One of the bytes may begin the next job. */

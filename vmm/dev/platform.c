@@ -163,6 +163,16 @@ void platform_console_input(struct platform *p, uint8_t byte)
 	spin_unlock(&p->lock);
 }
 
+unsigned platform_console_room(struct platform *p)
+{
+	unsigned room;
+
+	spin_lock(&p->lock);
+	room = uart_receive_room(&p->uart);
+	spin_unlock(&p->lock);
+	return room;
+}
+
 void platform_console_transmit(struct platform *p)
 {
 	spin_lock(&p->lock);

@@ -80,6 +80,9 @@ uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 /* The other end of the serial line may take bytes again. Takes the device lock. */
 void platform_console_transmit(struct platform *p);
 
+/* How many bytes may be typed at the VM's console without losing one. Takes the device lock. */
+unsigned platform_console_room(struct platform *p);
+
 /* Input from outside the machine. All take the device lock. */
 void platform_console_input(struct platform *p, uint8_t byte); /* typed at the VM's console */
 void platform_console_break(struct platform *p);               /* a break on its serial line */
