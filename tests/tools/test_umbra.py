@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The launcher with a fake emulator: options, module lines, consoles, exit statuses."""
+import hashlib
 import json
 import os
 import pty
@@ -275,6 +276,86 @@ class Run(Launcher):
             done = subprocess.run([f"{TOP}/tools/umbra", "run", "--image", self.kernel, self.kernel], env=env, stdin=file,
                                   capture_output=True, timeout=30, check=False)
         self.assertEqual(done.stdout, b"KEYS")
+
+    def test_a_long_file_of_keys_waits_for_a_guest_that_is_slow(self):
+        """And what the guest says meanwhile comes through."""
+        keys = bytes(range(256)) * 20000
+        script = (f"com[1].sendall(b'hello'); time.sleep(.3); want = {len(keys)}; got = b''\n"
+                  "while len(got) < want: got += com[1].recv(65536)\n"
+                  "import hashlib; com[1].sendall(hashlib.md5(got).hexdigest().encode()); " + END % 0)
+        with open(f"{self.dir.name}/keys", "wb") as file:
+            file.write(keys)
+        for command in ('exec "$@" <"$0"', 'cat "$0" | "$@"'):
+            done = subprocess.run(["sh", "-c", command, f"{self.dir.name}/keys", *self.command(self.kernel)],
+                                  env=self.environment(script), capture_output=True, timeout=30, check=False)
+            self.assertEqual(done.stdout, b"hello" + hashlib.md5(keys).hexdigest().encode())
+            self.assertEqual(done.returncode, 0)
+
+    # What is written to a reader that stands still: more than a pipe and the launcher itself hold.
+    FLOOD = "com[{}].sendall(b'\\x1e' + b'flood of words\\n' * 200000); time.sleep(60)"
+
+    def assert_gives_up(self, script, words=("--timeout", "0.5"), status=124, stdin="/dev/null", signals=(), before=0.0, **streams):
+        """A run whose outputs nobody reads ends by itself, or by a signal, in time."""
+        begin = time.monotonic()
+        with open(stdin, "rb") as keys, subprocess.Popen(self.command(*words, self.kernel), env=self.environment(script),
+                                                         stdin=keys, **streams) as child:
+            time.sleep(before)
+            for number in signals:
+                child.send_signal(number)
+            child.wait(20)
+            for stream in (child.stdout, child.stderr):
+                if stream:
+                    stream.close()
+        self.assertEqual(child.returncode, status)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_time_is_over_though_nobody_reads(self):
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        self.assert_gives_up(self.FLOOD.format(1), stdout=pipe, stderr=null)
+        self.assert_gives_up(self.FLOOD.format(2), stdout=null, stderr=pipe)
+        self.assert_gives_up(self.FLOOD.format(2), stdout=pipe, stderr=subprocess.STDOUT)
+        self.assert_gives_up(f"com[1].sendall(b'x' * 500000); {END % 0}", stdout=pipe, stderr=null)
+
+    def test_time_is_over_though_keys_keep_coming(self):
+        self.assert_gives_up("time.sleep(60)", stdin="/dev/zero", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def test_a_signal_ends_a_run_whose_outputs_nobody_reads(self):
+        for com, streams in ((1, {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}),
+                             (2, {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE})):
+            self.assert_gives_up(self.FLOOD.format(com), (), 130, signals=[signal.SIGINT], before=1.0, **streams)
+
+    def test_a_late_reader_gets_it_all(self):
+        with subprocess.Popen(self.command(self.kernel), env=self.environment(f"com[1].sendall(b'x' * 3000000); {END % 0}"),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            time.sleep(1.0)
+            self.assertEqual(child.communicate(timeout=20)[0], b"x" * 3000000)
+        self.assertEqual(child.returncode, 0)
+
+    def shell(self, text, script):
+        """(what is on the shell's stderr, the status of the run) with $@ for the run in the text."""
+        done = subprocess.run(["bash", "-c", f"{text}; echo status ${{PIPESTATUS[0]}} >&2", "bash", *self.command(self.kernel)],
+                              env=self.environment(script), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+        self.assertEqual(os.listdir(self.work), [])
+        words, _, status = done.stderr.decode().rstrip().rpartition("status ")
+        return words, int(status)
+
+    def test_a_reader_that_is_gone_ends_the_run(self):
+        flood = "[(com[1].sendall(b'line\\n' * 9000), com[2].sendall(b'\\x1e' + b'line\\n' * 9000)) for _ in range(99)]; time.sleep(60)"
+        for text in ('"$@" 2>/dev/null | head -1', '"$@" 2>&1 >/dev/null | head -1', '"$@" 2>&1 | head -1'):
+            self.assertEqual(self.shell(text, flood), ("", 128 + signal.SIGPIPE))
+
+    def test_an_output_that_cannot_be_written(self):
+        say = "com[1].sendall(b'hello\\n'); com[2].sendall(b'\\x1ehello\\n'); time.sleep(60)"
+        self.assertEqual(self.shell('"$@" >/dev/full 2>/dev/null', say), ("", 102))
+        self.assertRegex(self.shell('"$@" >/dev/full', say)[0], r"^(hello\n)?umbra: stdout: No space left on device\n$")
+        self.assertEqual(self.shell('"$@" 2>/dev/full', say), ("", 102))
+        self.assertEqual(self.shell('"$@" >/dev/full 2>/dev/full', say), ("", 102))
+        self.assertEqual(self.shell('"$@" --log /dev/full', say), ("umbra: --log: /dev/full: No space left on device\n", 102))
+        self.assertEqual(self.shell('"$@" >&-', say), ("umbra: stdout is closed\n", 102))
+        self.assertEqual(self.shell('"$@" 2>&- <&-', f"com[1].sendall(b'hello\\n'); {END % 7}"), ("", 7))
+        self.assertEqual(self.shell('"$@" --help >/dev/full', ""), ("umbra: stdout: No space left on device\n", 102))
+        self.assertEqual(self.shell('"$@" --help | true', "")[0], "")
 
     def run_at_terminal(self, script, keys):
         """A run whose keys come from a terminal: (status, stdout)."""
