@@ -69,6 +69,20 @@ class Options(unittest.TestCase):
     def test_bios(self):
         self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1"])
 
+    def test_what_is_no_file(self):
+        os.mkfifo(f"{self.dir.name}/pipe")
+        for path, words in ((self.dir.name, "a directory, not a file"), ("/dev/null", "a device, not a file"),
+                            (f"{self.dir.name}/pipe", "a pipe, not a file"), (f"{self.kernel}/x", "Not a directory"),
+                            ("a\0b", "embedded null byte"), ("x" * 300, "File name too long")):
+            self.assert_refused(words, path)
+            self.assert_refused(words, "--initrd", path, self.kernel)
+            self.assert_refused(words, "--module", f"{path} fwcfg=x", self.kernel)
+            self.assert_refused(words, "--image", path, self.kernel)
+        secret = self.file("secret")
+        os.chmod(secret, 0)
+        if os.getuid():  # root may read everything
+            self.assert_refused("secret: Permission denied", secret)
+
     def test_further_guests(self):
         opts = self.parse("--vm", f"{self.kernel} --vcpus 4 --name web -- x 'y  z'", "--vm", self.kernel, self.kernel)
         self.assertEqual([words for _, words in opts.modules],
@@ -93,7 +107,26 @@ class Options(unittest.TestCase):
         self.assert_refused("no size such as", "--mem", "12Q", self.kernel)
         self.assert_refused("not in 1 to 64", "--vcpus", "0", self.kernel)
         self.assert_refused("not in 1 to 64", "--pcpus", "65", self.kernel)
-        self.assert_refused("seconds", "--timeout", "0", self.kernel)
+        for value in ("0", "-1", "nan", "inf", "1e999", "x", ""):
+            self.assert_refused("--timeout: '.*' is no number of seconds", f"--timeout={value}", self.kernel)
+        for value in ("0", "0K", "", "-1", "x", "1.5G", "0x", "٣"):
+            self.assert_refused("--mem: '.*' is no (size such as|memory at all)", f"--mem={value}", self.kernel)
+        self.assert_refused("--mem: '.*' is more than an x86 CPU can address", "--mem=99999999G", self.kernel)
+        self.assertIn("mem=4096", self.lines("--mem", "04K", self.kernel)[0])
+        for value in ("0", "63M", "512K", "", "1000000001"):
+            self.assert_refused("--pmem: '.*' is no(t a number of whole megabytes| size| memory)", f"--pmem={value}", self.kernel)
+        for value in ("0", "-1", "65", "1.0", "", "²", "99999999999999999999"):
+            self.assert_refused("--vcpus: '.*' is not in 1 to 64", f"--vcpus={value}", self.kernel)
+        for option in ("--expect", "--initrd", "--disk", "--module", "--set", "--log", "--image", "--vm", "--emulator-option"):
+            self.assert_refused(f"{option}: it is empty", f"{option}=", self.kernel)
+        self.assert_refused("KERNEL: it is empty", "")
+        for option in ("--name", "--model"):
+            self.assert_refused(f"{option}: '' is not one word", f"{option}=", self.kernel)
+            self.assert_refused(f"{option}: 'a b' is not one word", f"{option}=a b", self.kernel)
+        for words in ("--mem 64M", "--mem 256M", "--vcpus 1", "--name a", "--expect a", "--timeout 1", "--cpu amd", "--boot bios"):
+            option, value = words.split()
+            self.assert_refused(f"{option}: given twice", option, value, option, value, self.kernel)
+        self.assert_refused("--vm: argument --mem: given twice", "--vm", f"{self.kernel} --mem 64M --mem 64M", self.kernel)
         self.assert_refused("two guests are called guest", "--vm", f"{self.kernel} --name guest", self.kernel)
         self.assert_refused("consoles for 3", *["--vm", self.kernel] * 3, self.kernel)
         self.assert_refused("--vm: .*--cpu", "--vm", f"{self.kernel} --cpu amd", self.kernel)

@@ -7,10 +7,12 @@ as they are: others may share them, and would be surprised to find them non-bloc
 import os
 import select
 
-from .options import UsageError
-
 PIECE = 4096     # what a pipe takes without a wait when it is ready (PIPE_BUF)
 LIMIT = 1 << 20  # with so much waiting, the machine is not listened to until some of it has been read
+
+
+class UsageError(Exception):
+    """What was asked for cannot be; one sentence for the user."""
 
 
 class ReaderGone(Exception):
@@ -51,3 +53,9 @@ class Output:
             except OSError as error:
                 self.waiting.clear()
                 raise UsageError(f"{self.name}: {error.strerror}") from None
+
+    def finish(self):
+        """All of it, however long its reader takes."""
+        while self.waiting:
+            wait_for([], [self.fd], float("inf"))
+            self.drain()

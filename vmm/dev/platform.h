@@ -77,6 +77,9 @@ struct lapic *platform_lapic(struct platform *p, unsigned vcpu);
 bool platform_extint_pending(struct platform *p, unsigned vcpu);
 uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 
+/* FERR#, of a vCPU with CR0.NE clear: vmm/dev/ferr.h. Takes the device lock. */
+bool platform_fpu_error(struct platform *p, bool interrupts_open);
+
 /* The other end of the serial line may take bytes again. Takes the device lock. */
 void platform_console_transmit(struct platform *p);
 
