@@ -37,6 +37,15 @@ static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... *
 static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
 /*
+ * What is typed for a VM that is being made anew waits for it. At most one is, and no other one is
+ * taken apart meanwhile (vmm/control/work.c). All of the boot CPU.
+ */
+static struct {
+	bool shared;         /* it was attached to the machine's console, ... */
+	struct serial *port; /* ... or had this port; NULL: it had none, or there is no such VM */
+} awaited;
+
+/*
  * Where something is typed, and what came in there and waits for console_poll(), or for room at
  * whom it is for. All of the boot CPU: its interrupts and its timer put bytes in.
  */
@@ -219,17 +228,33 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 	c->sink = (struct char_sink){.put = put_byte, .go_on = go_on};
 	if (config->console[0])
 		return open_port(c, config->console, config->name);
+	console_give_up();
 	if (!attached && !in_monitor)
 		attached = c;
 	return 0;
 }
 
+static void await_restart(const struct console *c)
+{
+	bool restarts = c->vm && atomic_load(&c->vm->restart);
+
+	awaited.shared = restarts && attached == c;
+	awaited.port = restarts ? c->port : NULL;
+}
+
 void console_destroy(struct console *c)
 {
 	spin_lock(&lock);
+	await_restart(c);
 	if (attached == c)
 		attached = NULL;
 	spin_unlock(&lock);
+}
+
+void console_give_up(void)
+{
+	awaited.shared = false;
+	awaited.port = NULL;
 }
 
 /* Show the output that the console has kept; the lock is held. The monitor has seen to the room. */
@@ -246,6 +271,7 @@ void console_attach(struct console *c)
 	spin_lock(&lock);
 	attached = c;
 	in_monitor = !c;
+	awaited.shared = false;
 	if (c)
 		replay(c);
 	spin_unlock(&lock);
@@ -353,14 +379,14 @@ static bool hand_on(const struct source *s)
 	struct vm *vm = vm_of_input(s->port);
 
 	if (!vm && !is_machine_port(s->port))
-		return true; /* the VM that had this port has ended: nobody else listens there */
-	if (!vm)
+		return s->port != awaited.port; /* its VM has ended: nobody else listens there */
+	if (!vm && !awaited.shared)
 		return monitor->input(byte);
-	if (byte == CONSOLE_ESCAPE && !vm->console.port) {
+	if (byte == CONSOLE_ESCAPE && (!vm || !vm->console.port)) {
 		monitor->enter();
 		return true;
 	}
-	if (!may_type(s, vm))
+	if (!vm || atomic_load(&vm->restart) || !may_type(s, vm))
 		return false;
 	platform_console_input(vm->platform, byte);
 	return true;

@@ -64,6 +64,12 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 void console_destroy(struct console *c);
 
 /*
+ * What is typed for a VM that is to start again waits from console_destroy() to console_init(); or
+ * to this, if there is to be no such VM. Boot CPU.
+ */
+void console_give_up(void);
+
+/*
  * The VM ends: what its UART keeps comes out as well, before the line that says so. Any CPU, no
  * device lock held.
  */

@@ -98,6 +98,25 @@ def typed_in(target):
     yield job
 
 
+def restarts(target):
+    """A guest that resets, by whichever way, starts again; what is typed meanwhile waits for it. One in a loop harms nobody."""
+    talk = [word for way in "ckftq" for word in ("started: new", way)]
+    for line, words in (("own", ()), ("shared", ("--set", "console=shared"))):
+        job = target.job(f"restart-{line}", "--no-interactive", "--onreset", "restart", "--mem", "16M", *words, "build/guest/reset.elf", "--", "talk",
+                         stderr=[r"(^vm guest: reset: starts again\n(.*\n)*?){3}", r"^vm guest: triple fault: starts again$",
+                                 r"^vm guest: ended: debug-exit, status 0\numbra: exit status 0$"], absent=["started: used"])
+        job.argv[:0] = ["tests/boot/answer", *talk, "--"]
+        yield job
+    yield target.job("restart-not", "--no-interactive", "build/guest/triplefault.elf", status=101, absent=["starts again"])
+    yield target.job("restart-loop", "--pcpus", "1", "--mem", "16M", "--onreset", "restart",
+                     *witness(expect=True, ms=3000 if target.cpu == "amd" else 1500), "build/guest/triplefault.elf",
+                     stdout=[r"^witness\| ok 1 - life_goes_on"], stderr=[r"(^vm guest: triple fault: starts again\n(.*\n)*?){2}"], absent=["ended"])
+    job = target.job("restart-linux", "--no-interactive", "--onreset", "restart", *linux_words("cloud", "vmlinux", 2), "--", f"{QUICK} umbra=cat",
+                     stdout=[r"got reboot(.|\n)*got end"])
+    job.argv[:0] = ["tests/boot/answer", "UMBRA-READY", "reboot", "UMBRA-READY", "end", "--"]
+    yield job
+
+
 def bios(target):
     for boot, vcpus in itertools.product(BOOTS, (1, 2)):
         yield target.job(f"seabios-{boot}-{vcpus}cpu", "--boot", boot, "--bios", "--mem", "64M", "--vcpus", str(vcpus),
@@ -645,7 +664,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, typed_in, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, typed_in, restarts, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 

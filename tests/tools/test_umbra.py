@@ -48,16 +48,16 @@ class Options(unittest.TestCase):
 
     def test_plain(self):
         opts = self.parse(self.kernel)
-        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=com1")])
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=com1 onreset=end")])
         self.assertEqual((opts.boot, opts.pcpus, opts.pmem), ("direct", 1, 512 << 20))
 
     def test_words(self):
         self.assertEqual(self.lines("--mem", "64M", "--vcpus", "2", "--mmu", "shadow", "--set", "a=b", self.kernel),
-                         ["kernel vm=guest mem=67108864 vcpus=2 mmu=shadow console=com1 a=b"])
+                         ["kernel vm=guest mem=67108864 vcpus=2 mmu=shadow console=com1 onreset=end a=b"])
 
     def test_command_line_is_kept(self):
         self.assertEqual(self.lines(self.kernel, "--", "a", "--", "--mem", "b=c,d"),
-                         ["kernel vm=guest console=com1 -- a -- --mem b=c,d"])
+                         ["kernel vm=guest console=com1 onreset=end -- a -- --mem b=c,d"])
 
     def test_files(self):
         initrd, module, disk = self.file("i"), self.file("m"), self.file("d")
@@ -67,7 +67,7 @@ class Options(unittest.TestCase):
                           (module, "module vm=guest fwcfg=x -- y"), (module, "module vm=guest")])
 
     def test_bios(self):
-        self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1"])
+        self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1 onreset=end"])
 
     def test_what_is_no_file(self):
         os.mkfifo(f"{self.dir.name}/pipe")
@@ -86,18 +86,23 @@ class Options(unittest.TestCase):
     def test_further_guests(self):
         opts = self.parse("--vm", f"{self.kernel} --vcpus 4 --name web -- x 'y  z'", "--vm", self.kernel, self.kernel)
         self.assertEqual([words for _, words in opts.modules],
-                         ["kernel vm=guest console=com1", "kernel vm=web vcpus=4 console=com3 -- x 'y  z'",
-                          "kernel vm=vm3 console=com4"])
+                         ["kernel vm=guest console=com1 onreset=end", "kernel vm=web vcpus=4 console=com3 onreset=end -- x 'y  z'",
+                          "kernel vm=vm3 console=com4 onreset=end"])
         self.assertEqual(opts.pcpus, 4)
         self.assertEqual(opts.pmem, 1 << 30)
 
     def test_shared_console(self):
         opts = self.parse("--set", "console=shared", self.kernel)
-        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=shared")])
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest onreset=end console=shared")])
         self.assertTrue(opts.guests[0].is_shared)
 
+    def test_reset(self):
+        self.assertEqual(self.lines("--onreset", "restart", self.kernel), ["kernel vm=guest console=com1 onreset=restart"])
+        self.assertEqual(self.lines("--set", "onreset=restart", self.kernel), ["kernel vm=guest console=com1 onreset=restart"])
+        self.assert_refused("--onreset: invalid choice: 'never'", "--onreset", "never", self.kernel)
+
     def test_uefi_leaves_com1_to_the_firmware(self):
-        self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3"])
+        self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3 onreset=end"])
 
     def test_refused(self):
         self.assert_refused("nofile: no such file", f"{self.dir.name}/nofile")
@@ -422,7 +427,7 @@ class Run(Launcher):
         after = {word: argv[i + 1] for i, word in enumerate(argv[:-1])}
         self.assertEqual((after["-smp"], after["-cpu"], after["-icount"]), ("3", "max", "shift=0,sleep=off"))
         self.assertEqual(after["-append"], "console=com2 marks=on onexit=poweroff exitport=0xf4 loglevel=debug")
-        self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 cpus=0,,1")
+        self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 onreset=end cpus=0,,1")
 
     def test_blanks_in_a_path(self):
         path = f"{self.dir.name}/a kernel"

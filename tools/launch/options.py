@@ -117,6 +117,8 @@ def guest_options():
     group.add_argument("--name", type=one_word, action=Once, help="its name in messages (default: guest, vm2, vm3)")
     group.add_argument("--set", metavar="KEY=VALUE", type=something, action="append", default=[],
                        help="a further word of its module line (may be repeated)")
+    group.add_argument("--onreset", choices=["end", "restart"], action=Once,
+                       help="what its reset or triple fault does (default: end)")
     group.add_argument("--expect", metavar="TEXT", type=something, action=Once, help="succeed, and stop, as soon as its console shows TEXT")
     return parser
 
@@ -198,6 +200,7 @@ class Guest:
         args, me = self.args, f"vm={self.name}"
         words = [me] + [f"{key}={value}" for key in ("mem", "vcpus", "mmu") if (value := getattr(args, key))]
         words += [] if self.is_shared else [f"console=com{self.com}"]
+        words += [] if any(word.startswith("onreset=") for word in args.set) else [f"onreset={args.onreset or 'end'}"]
         words += args.set
         if self.cmdline is not None:
             words += ["--", self.cmdline]

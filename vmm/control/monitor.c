@@ -85,6 +85,10 @@ static void stop_vm(struct vm *vm, const char *arg)
 {
 	(void)arg;
 	vm_end(vm, VM_STOPPED_BY_USER, 0);
+	if (!atomic_exchange(&vm->restart, false))
+		return;
+	log_info("vm %s: stopped by the monitor, does not start again", vm->name);
+	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
 }
 
 static void show_account(struct vm *vm)
