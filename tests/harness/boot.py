@@ -98,6 +98,14 @@ def typed_in(target):
     yield job
 
 
+def power_button(target):
+    """The monitor presses it, and the guest switches itself off."""
+    job = target.job("power-button", "--no-interactive", "build/guest/button.elf", "--", "wait",
+                     stdout=[r"^vm guest: ended: power-off, status 0"], absent=[r"not ok"])
+    job.argv[:0] = ["tests/boot/answer", "-t", "listening to the button", "\x1dmpower guest\r", "--"]
+    yield job
+
+
 def restarts(target):
     """A guest that resets, by whichever way, starts again; what is typed meanwhile waits for it. One in a loop harms nobody."""
     talk = [word for way in "ckftq" for word in ("started: new", way)]
@@ -110,7 +118,7 @@ def restarts(target):
     yield target.job("restart-not", "--no-interactive", "build/guest/triplefault.elf", status=101, absent=["starts again"])
     yield target.job("restart-loop", "--pcpus", "1", "--mem", "16M", "--onreset", "restart",
                      *witness(expect=True, ms=3000 if target.cpu == "amd" else 1500), "build/guest/triplefault.elf",
-                     stdout=[r"^witness\| ok 1 - life_goes_on"], stderr=[r"(^vm guest: triple fault: starts again\n(.*\n)*?){2}"], absent=["ended"])
+                     stdout=[r"^witness\| ok 1 - life_goes_on"], stderr=[r"(^vm guest: triple fault: starts again\n(.*\n)*?){2}"], absent=[r"^vm guest: ended", r"^vm witness: ended: .*status [1-9]"])
     job = target.job("restart-linux", "--no-interactive", "--onreset", "restart", *linux_words("cloud", "vmlinux", 2), "--", f"{QUICK} umbra=cat",
                      stdout=[r"got reboot(.|\n)*got end"])
     job.argv[:0] = ["tests/boot/answer", "UMBRA-READY", "reboot", "UMBRA-READY", "end", "--"]
@@ -664,7 +672,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, typed_in, restarts, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, typed_in, power_button, restarts, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 

@@ -147,6 +147,7 @@ static void test_who_answers(void **state)
 	out(0x510, 2, FW_CFG_NB_CPUS);
 	assert_int_equal(in(0x511, 1), NR_VCPUS);
 	assert_int_equal(in(0x402, 1), 0xe9);
+	assert_int_equal(in(0xe9, 1), 0xe9);
 	assert_int_equal(in(0x64, 1) & 3, 0);
 	assert_int_equal(in(0x604, 2) & 1, 1);
 	clock_advance_ns(NSEC_PER_SEC);

@@ -50,7 +50,7 @@ struct platform {
 	struct fw_cfg fw_cfg;
 	struct testdev testdev;
 	struct debug_exit debug_exit;
-	struct debug_console debug_console;
+	struct debug_console debug_console, bochs_console;
 	struct latch dma1, page, dma2;
 };
 
@@ -254,6 +254,7 @@ static void build_buses(struct platform *p)
 		{PIC_SLAVE_PORT, 2, pic_read, pic_write, &p->pic.chip[1]},
 		{LATCH_DMA2_PORT, 32, latch_read, latch_write, &p->dma2},
 		{FERR_PORT, 1, ferr_read, ferr_write, &p->ferr},
+		{DEBUG_BOCHS_PORT, 1, debug_console_read, debug_console_write, &p->bochs_console},
 		{DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, &p->debug_exit},
 		{UART_COM1_PORT, UART_PORTS, uart_read, uart_write, &p->uart},
 		{DEBUG_CONSOLE_PORT, 1, debug_console_read, debug_console_write, &p->debug_console},
@@ -320,7 +321,7 @@ static void build_devices(struct platform *p, const struct platform_config *c)
 	reset_init(&p->reset, c->host, c->vm, &irq1);
 	pci_init(&p->pci);
 	p->debug_exit = (struct debug_exit){.host = c->host, .vm = c->vm};
-	p->debug_console = (struct debug_console){.name = c->name};
+	p->debug_console = p->bochs_console = (struct debug_console){.name = c->name};
 	p->testdev.irq = irq0;
 	p->testdev.lock = &p->lock;
 	p->testdev.host = c->host;
