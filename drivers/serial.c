@@ -36,9 +36,10 @@
 
 #define IER_RX      BIT(0)
 #define IER_THRE    BIT(1)
-#define FCR_ENABLE  0x07 /* and clear both FIFOs */
+#define FCR_ENABLE  0x87 /* and clear both FIFOs; ask at 8 bytes, or when no more come */
 #define LCR_8N1     0x03
 #define LCR_DLAB    0x80
+#define MCR_RTS     0x02
 #define MCR_DTR_RTS 0x03
 #define MCR_OUT2    0x08 /* lets the interrupt out on a PC */
 #define IIR_NONE    0x01 /* no interrupt is pending */
@@ -48,8 +49,7 @@
 #define LSR_TEMT    0x40
 #define NO_DEVICE   0xff /* what is read where nothing answers (any more) */
 
-#define FIFO_LEN  16
-#define MAX_PORTS 8
+#define FIFO_LEN 16
 /* Looks at the transmitter, of a microsecond each on a real machine. */
 #define FLUSH_TURNS 1000000
 #define MAX_PER_IRQ 64
@@ -76,13 +76,14 @@ struct serial {
 	bool was_tried;          /* boot CPU: `line` says whether there is an interrupt */
 	struct line *line;       /* boot CPU; NULL: polled */
 	_Atomic bool has_irq;    /* boot CPU writes; it has a line, for who fills `tx` */
+	bool is_held;            /* lock of `tx`; what comes in stays in the port */
 	struct tx_ring tx;
-	void (*rx)(struct serial *u, uint8_t byte);
+	bool (*rx)(struct serial *u, uint8_t byte);
 	struct log_sink sink;
 };
 
-static struct serial ports[MAX_PORTS];
-static struct line lines[MAX_PORTS];
+static struct serial ports[SERIAL_MAX_PORTS];
+static struct line lines[SERIAL_MAX_PORTS];
 static bool irqs_enabled;
 static bool is_polled; /* boot CPU: a port with a receiver has no interrupt */
 
@@ -157,7 +158,7 @@ static void set_line(const struct serial *u)
 
 static struct serial *find(const struct serial_uart *uart)
 {
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		const struct serial_uart *u = &ports[i].uart;
 
 		if (u->stride && u->is_mmio == uart->is_mmio && u->base == uart->base)
@@ -168,7 +169,7 @@ static struct serial *find(const struct serial_uart *uart)
 
 static struct serial *find_free(void)
 {
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (!ports[i].uart.stride)
 			return &ports[i];
 	}
@@ -224,12 +225,16 @@ static size_t take(struct tx_ring *r, const char *data, size_t len)
 	return n;
 }
 
+/* The lock of `tx` is held. */
+static void write_ier(const struct serial *u, bool wants_tx)
+{
+	if (atomic_load_explicit(&u->has_irq, memory_order_relaxed))
+		write_reg(u, UART_IER, (u->is_held ? 0 : IER_RX) | (wants_tx ? IER_THRE : 0));
+}
+
 static void want_tx_irq(struct tx_ring *r, bool on)
 {
-	struct serial *u = container_of(r, struct serial, tx);
-
-	if (atomic_load_explicit(&u->has_irq, memory_order_relaxed))
-		write_reg(u, UART_IER, IER_RX | (on ? IER_THRE : 0));
+	write_ier(container_of(r, struct serial, tx), on);
 }
 
 static const struct tx_ops tx_ops = {
@@ -301,10 +306,30 @@ static bool has_input(const struct serial *u)
 	return lsr != NO_DEVICE && (lsr & LSR_DR);
 }
 
+/* Enabling the interrupt again asks for what has come meanwhile (data sheet, IER bit 0). */
+static void hold(struct serial *u, bool on)
+{
+	uint8_t mcr = read_reg(u, UART_MCR);
+
+	spin_lock(&u->tx.lock);
+	u->is_held = on;
+	write_reg(u, UART_MCR, on ? mcr & (uint8_t)~MCR_RTS : mcr | MCR_RTS);
+	write_ier(u, u->tx.wants_irq);
+	spin_unlock(&u->tx.lock);
+}
+
 static void receive(struct serial *u)
 {
-	for (unsigned i = 0; i < MAX_PER_IRQ && has_input(u); i++)
-		u->rx(u, read_reg(u, UART_RX));
+	for (unsigned i = 0; i < MAX_PER_IRQ && !u->is_held && has_input(u); i++) {
+		if (!u->rx(u, read_reg(u, UART_RX)))
+			hold(u, true);
+	}
+}
+
+void serial_resume_rx(struct serial *u)
+{
+	if (u->is_held)
+		hold(u, false);
 }
 
 /* True: it was this port that asked. Reading IIR settles a spurious interrupt. */
@@ -350,7 +375,7 @@ static void close_line(struct line *line)
 static void shut(struct line *line)
 {
 	log_warn("serial: interrupt %u comes for nothing: input is polled", line->gsi);
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (ports[i].line == line)
 			poll_from_now_on(&ports[i]);
 	}
@@ -359,7 +384,7 @@ static void shut(struct line *line)
 
 static struct line *line_of(unsigned vector)
 {
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (lines[i].is_used && lines[i].vector == vector)
 			return &lines[i];
 	}
@@ -371,7 +396,7 @@ static bool serve_line(const struct line *line)
 {
 	bool asked = false;
 
-	for (unsigned i = 0; i < MAX_PORTS; i++)
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++)
 		asked |= ports[i].line == line && serve(&ports[i]);
 	return asked;
 }
@@ -415,7 +440,7 @@ static bool does_irq_come(const struct serial *u, const struct line *line)
 
 static struct line *find_line(uint32_t gsi)
 {
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (lines[i].is_used && lines[i].gsi == gsi)
 			return &lines[i];
 	}
@@ -491,7 +516,7 @@ static void enable_irq(struct serial *u)
 	receive(u);
 }
 
-void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte))
+void serial_set_rx(struct serial *u, bool (*rx)(struct serial *u, uint8_t byte))
 {
 	u->rx = rx;
 	enable_irq(u);
@@ -500,7 +525,7 @@ void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte))
 void serial_enable_irqs(void)
 {
 	irqs_enabled = true;
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (ports[i].rx)
 			enable_irq(&ports[i]);
 	}
@@ -513,7 +538,7 @@ bool serial_is_polled(void)
 
 void serial_poll(void)
 {
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (ports[i].was_tried && !ports[i].line)
 			receive(&ports[i]);
 	}
@@ -524,7 +549,7 @@ bool serial_drain_all(bool *polled)
 	bool any = false, more;
 
 	*polled = false;
-	for (unsigned i = 0; i < MAX_PORTS; i++) {
+	for (unsigned i = 0; i < SERIAL_MAX_PORTS; i++) {
 		more = ports[i].uart.stride && tx_look(&ports[i].tx);
 		any |= more;
 		*polled |= more && !ports[i].has_irq;
@@ -536,7 +561,7 @@ void serial_flush_all(void)
 {
 	unsigned i, turns;
 
-	for (i = 0; i < MAX_PORTS; i++) {
+	for (i = 0; i < SERIAL_MAX_PORTS; i++) {
 		if (!ports[i].uart.stride)
 			continue;
 		tx_flush(&ports[i].tx);

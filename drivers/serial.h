@@ -15,6 +15,8 @@
 #include "drivers/serial_uart.h"
 #include "lib/log.h"
 
+#define SERIAL_MAX_PORTS 8 /* that are open at the same time */
+
 struct serial;
 struct tx_ring;
 
@@ -32,10 +34,15 @@ struct tx_ring *serial_tx(struct serial *u);
 struct log_sink *serial_log_sink(struct serial *u);
 
 /*
- * Call `rx` for every byte that comes in: in interrupt context, interrupts closed. Wants
- * serial_enable_irqs() before or after. Replaces the function set before. Boot CPU.
+ * Call `rx` for every byte that comes in: in interrupt context, interrupts closed. It says whether
+ * there is room for the next one. If not, what comes stays in the port, and RTS asks the sender to
+ * wait, until serial_resume_rx(). Wants serial_enable_irqs() before or after. Replaces the function
+ * set before. Boot CPU.
  */
-void serial_set_rx(struct serial *u, void (*rx)(struct serial *u, uint8_t byte));
+void serial_set_rx(struct serial *u, bool (*rx)(struct serial *u, uint8_t byte));
+
+/* There is room again. Does nothing if there always was. Boot CPU, interrupts closed. */
+void serial_resume_rx(struct serial *u);
 
 /* The IOAPIC and the clock are up: from now on ports with a receiver get their interrupts. */
 void serial_enable_irqs(void);

@@ -27,7 +27,7 @@
 #include "vmm/output.h"
 #include "vmm/vm.h"
 
-#define INPUT_LEN 256
+#define INPUT_LEN 256 /* of each source; a UART has room for as much when its sender waits */
 #define POLL_NS   (10 * NSEC_PER_MSEC) /* of input without an interrupt */
 /* Bytes that may wait in front of a command of the monitor's; what it says comes behind them. */
 #define MONITOR_PENDING 4096
@@ -37,14 +37,27 @@ static struct console *attached; /* lock; NULL: the monitor, or nobody yet ... *
 static bool in_monitor;          /* lock; ... and it was asked for: no new VM takes its place */
 
 /*
- * Bytes that came in and wait for console_poll(). Only interrupts and the timer of the boot CPU
- * write them.
+ * What is typed for a VM that is being made anew waits for it. At most one is, and no other one is
+ * taken apart meanwhile (vmm/control/work.c). All of the boot CPU.
  */
 static struct {
+	bool shared;         /* it was attached to the machine's console, ... */
+	struct serial *port; /* ... or had this port; NULL: it had none, or there is no such VM */
+} awaited;
+
+/*
+ * Where something is typed, and what came in there and waits for console_poll(), or for room at
+ * whom it is for. All of the boot CPU: its interrupts and its timer put bytes in.
+ */
+struct source {
 	struct serial *port; /* NULL: the keyboard */
-	uint8_t byte;
-} input[INPUT_LEN];
-static unsigned input_head, input_tail;
+	uint32_t head, tail; /* bytes ever put in, ever taken out */
+	uint8_t byte[INPUT_LEN];
+};
+static struct source sources[1 + SERIAL_MAX_PORTS]; /* the first is the keyboard */
+static unsigned nr_sources = 1;
+
+static _Atomic bool has_room_again; /* some guest that may have had none for what is typed */
 
 static _Atomic bool any_waits; /* `waits` of some console */
 
@@ -85,19 +98,58 @@ static bool put_byte(struct char_sink *s, uint8_t byte)
 	return try_put(c, byte);
 }
 
-/* Receive interrupt. A full buffer drops what is typed, as the hardware would. */
-static void receive(struct serial *port, uint8_t byte)
+/* --- input --- */
+
+static unsigned nr_typed(const struct source *s)
 {
-	if (input_head - input_tail == INPUT_LEN)
-		return;
-	input[input_head % INPUT_LEN].port = port;
-	input[input_head % INPUT_LEN].byte = byte;
-	input_head++;
+	return s->head - s->tail;
 }
 
+/* False: there is no room for the next byte. */
+static bool put_typed(struct source *s, uint8_t byte)
+{
+	s->byte[s->head++ % INPUT_LEN] = byte;
+	return nr_typed(s) < INPUT_LEN;
+}
+
+/* Receive interrupt: the port keeps what finds no room. */
+static bool receive(struct serial *port, uint8_t byte)
+{
+	struct source *s = sources;
+
+	while (s->port != port)
+		s++;
+	return put_typed(s, byte);
+}
+
+/* Nobody types that much in vain: a key that finds no room is lost. */
 static void receive_key(uint8_t byte)
 {
-	receive(NULL, byte);
+	if (nr_typed(&sources[0]) < INPUT_LEN)
+		put_typed(&sources[0], byte);
+}
+
+static void listen_to(struct serial *port)
+{
+	unsigned i = 1;
+
+	while (i < nr_sources && sources[i].port != port)
+		i++;
+	if (i == nr_sources)
+		sources[nr_sources++].port = port;
+	serial_set_rx(port, receive);
+}
+
+static void go_on(struct char_sink *s)
+{
+	(void)s;
+	atomic_store(&has_room_again, true);
+	vmm_cpu_reschedule(vmm_cpu_by_id(0));
+}
+
+bool console_input_goes_on(void)
+{
+	return atomic_load_explicit(&has_room_again, memory_order_relaxed);
 }
 
 static struct timer poll_timer; /* boot CPU; is armed while anything is polled */
@@ -165,7 +217,7 @@ static int open_port(struct console *c, const char *name, const char *vm)
 		c->port = NULL;
 		return -EBUSY;
 	}
-	serial_set_rx(c->port, receive);
+	listen_to(c->port);
 	poll_if_needed();
 	return 0;
 }
@@ -173,20 +225,36 @@ static int open_port(struct console *c, const char *name, const char *vm)
 int console_init(struct console *c, struct vm *vm, const struct vm_config *config)
 {
 	c->vm = vm;
-	c->sink.put = put_byte;
+	c->sink = (struct char_sink){.put = put_byte, .go_on = go_on};
 	if (config->console[0])
 		return open_port(c, config->console, config->name);
+	console_give_up();
 	if (!attached && !in_monitor)
 		attached = c;
 	return 0;
 }
 
+static void await_restart(const struct console *c)
+{
+	bool restarts = c->vm && atomic_load(&c->vm->restart);
+
+	awaited.shared = restarts && attached == c;
+	awaited.port = restarts ? c->port : NULL;
+}
+
 void console_destroy(struct console *c)
 {
 	spin_lock(&lock);
+	await_restart(c);
 	if (attached == c)
 		attached = NULL;
 	spin_unlock(&lock);
+}
+
+void console_give_up(void)
+{
+	awaited.shared = false;
+	awaited.port = NULL;
 }
 
 /* Show the output that the console has kept; the lock is held. The monitor has seen to the room. */
@@ -203,6 +271,7 @@ void console_attach(struct console *c)
 	spin_lock(&lock);
 	attached = c;
 	in_monitor = !c;
+	awaited.shared = false;
 	if (c)
 		replay(c);
 	spin_unlock(&lock);
@@ -282,29 +351,61 @@ static struct vm *vm_of_input(const struct serial *port)
 	return attached ? attached->vm : NULL;
 }
 
-static void dispatch(const struct serial *port, uint8_t byte)
+/* Is the way into the monitor among the bytes that wait, the next `nr` or the one behind them? */
+static bool is_escape_near(const struct source *s, unsigned nr)
 {
-	struct vm *vm = vm_of_input(port);
+	for (unsigned i = 0; i <= nr && i < nr_typed(s); i++) {
+		if (s->byte[(s->tail + i) % INPUT_LEN] == CONSOLE_ESCAPE)
+			return true;
+	}
+	return false;
+}
 
-	if (!vm && !is_machine_port(port))
-		return; /* the VM that had this port for itself has ended: nobody else listens there
-			 */
-	if (!vm)
-		monitor->input(byte);
-	else if (byte == CONSOLE_ESCAPE && !vm->console.port)
+/*
+ * The last INPUT_LEN bytes of a UART's backlog are for what stands in front of an escape, which has
+ * effect whether or not the guest reads.
+ */
+static bool may_type(const struct source *s, const struct vm *vm)
+{
+	unsigned room = platform_console_room(vm->platform);
+
+	return room > INPUT_LEN || (!vm->console.port && is_escape_near(s, room));
+}
+
+/* The next byte to whom it is for. False: there is no room for it now. */
+static bool hand_on(const struct source *s)
+{
+	uint8_t byte = s->byte[s->tail % INPUT_LEN];
+	struct vm *vm = vm_of_input(s->port);
+
+	if (!vm && !is_machine_port(s->port))
+		return s->port != awaited.port; /* its VM has ended: nobody else listens there */
+	if (!vm && !awaited.shared)
+		return monitor->input(byte);
+	if (byte == CONSOLE_ESCAPE && (!vm || !vm->console.port)) {
 		monitor->enter();
-	else
-		platform_console_input(vm->platform, byte);
+		return true;
+	}
+	if (!vm || atomic_load(&vm->restart) || !may_type(s, vm))
+		return false;
+	platform_console_input(vm->platform, byte);
+	return true;
+}
+
+static void take_typed(struct source *s)
+{
+	while (nr_typed(s) && hand_on(s))
+		s->tail++;
+	if (s->port && nr_typed(s) <= INPUT_LEN / 2)
+		serial_resume_rx(s->port);
 }
 
 static void take_input(void)
 {
 	poll_if_needed();
-	while (input_tail != input_head) {
-		unsigned i = input_tail++ % INPUT_LEN;
-
-		dispatch(input[i].port, input[i].byte);
-	}
+	atomic_store(&has_room_again, false);
+	for (unsigned i = 0; i < nr_sources; i++)
+		take_typed(&sources[i]);
 }
 
 void console_poll(void)
@@ -322,7 +423,7 @@ void console_start(struct serial *const *ports, unsigned nr, const struct consol
 	nr_machine_ports = nr;
 	timer_init(&poll_timer, &vmm_cpu_by_id(0)->timers, poll_input);
 	for (unsigned i = 0; i < nr; i++)
-		serial_set_rx(ports[i], receive);
+		listen_to(ports[i]);
 	keyboard_set_rx(receive_key);
 	poll_if_needed();
 }

@@ -20,6 +20,10 @@
  * (3) and (5) hold the ring's lock. If (3) comes behind (5) it finds room. Else (2) happens before
  * (6), which sees it. Bytes wait after (4), so the boot CPU's timer keeps going through (5), (6)
  * and (7), at the latest until the ring is empty. tests/model/tx_wait.pml.
+ *
+ * What is typed waits as well: in the guest's UART, then in a buffer for each port, then in the
+ * port, whose sender is asked to wait. The boot CPU goes on when the guest has read (`go_on`), and
+ * looks at each turn.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H
@@ -60,6 +64,12 @@ int console_init(struct console *c, struct vm *vm, const struct vm_config *confi
 void console_destroy(struct console *c);
 
 /*
+ * What is typed for a VM that is to start again waits from console_destroy() to console_init(); or
+ * to this, if there is to be no such VM. Boot CPU.
+ */
+void console_give_up(void);
+
+/*
  * The VM ends: what its UART keeps comes out as well, before the line that says so. Any CPU, no
  * device lock held.
  */
@@ -83,6 +93,9 @@ void console_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Has the machine's console room for all that a command of the monitor's says at once (8 KiB)? */
 bool console_has_room(void);
 
+/* Has a guest read, so that console_poll() can go on with what is typed? Any CPU. */
+bool console_input_goes_on(void);
+
 /*
  * After interrupts: bytes typed since the last call go to their VM or to the monitor, and the
  * machine's output goes on (vmm/output.h). Does nothing on other CPUs than the boot CPU.
@@ -95,7 +108,7 @@ void console_poll(void);
  */
 struct console_monitor {
 	void (*enter)(void);         /* CONSOLE_ESCAPE was typed at a VM's console */
-	void (*input)(uint8_t byte); /* a byte for the monitor */
+	bool (*input)(uint8_t byte); /* a byte for the monitor; false: it comes again */
 };
 
 #define CONSOLE_ESCAPE 0x1d /* Ctrl-] */

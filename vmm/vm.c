@@ -61,6 +61,12 @@ uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base)
 	return (id == VM_SLOT_LOW_RAM ? low : bytes - low) >> PAGE_SHIFT;
 }
 
+/* What a PC does at a reset, and at the shutdown that follows a triple fault. */
+static bool starts_again(const struct vm *vm, enum vm_end why)
+{
+	return !vm->config->ends_at_reset && (why == VM_RESET || why == VM_TRIPLE_FAULT);
+}
+
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status)
 {
 	enum vm_end running = VM_RUNNING;
@@ -68,6 +74,10 @@ void vm_end(struct vm *vm, enum vm_end why, uint32_t status)
 	if (!atomic_compare_exchange_strong(&vm->end, &running, why))
 		return;
 	vm->status = status;
+	if (!atomic_load(&vm->restart) && starts_again(vm, why)) {
+		vm->restart_ns = vm->started_ns + VM_RESTART_NS;
+		atomic_store(&vm->restart, true);
+	}
 	vm_request(vm, REQ_STOP);
 }
 
@@ -102,8 +112,11 @@ void vm_vcpu_stopped(struct vcpu *v)
 
 	if (atomic_fetch_sub(&vm->live_vcpus, 1) > 1)
 		return;
-	log_info("vm %s: ended: %s, status %u", vm->name, end_names[atomic_load(&vm->end)],
-		 vm->status);
+	if (vm->restart_ns)
+		log_info("vm %s: %s: starts again", vm->name, end_names[atomic_load(&vm->end)]);
+	else
+		log_info("vm %s: ended: %s, status %u", vm->name, end_names[atomic_load(&vm->end)],
+			 vm->status);
 	atomic_store(&vm->reapable, true);
 	vmm_cpu_reschedule(vmm_cpu_by_id(0));
 }

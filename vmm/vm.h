@@ -6,6 +6,7 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
+#include "lib/clock.h"
 #include "mm/account.h"
 #include "mm/slots.h"
 #include "vmm/console.h"
@@ -31,6 +32,9 @@ enum vm_end {
 };
 
 #define VM_STATUS_KILLED 101
+
+/* A guest that resets itself in a loop is made anew at most so often. */
+#define VM_RESTART_NS (500 * NSEC_PER_MSEC)
 
 /* The ids of its memory slots; the first VM_RAM_SLOTS are RAM. */
 enum {
@@ -61,7 +65,9 @@ struct vm {
 	_Atomic uint64_t dead;       /* atomic; how many vCPUs are: vmm/exit/halt.c */
 	_Atomic bool logs_writes; /* atomic; then REQ_LOG; vCPUs have the CPU note their writes */
 	_Atomic bool paused;      /* atomic; vCPUs are not scheduled */
-	_Atomic bool restart;     /* atomic; create it anew when it has ended */
+	_Atomic bool restart;     /* atomic; create it anew when it has ended ... */
+	uint64_t restart_ns;      /* as `status`; ... but not before (clock_ns()) */
+	uint64_t started_ns;      /* const; when it was made */
 	struct list link;         /* vm list lock */
 
 	/* Boot CPU: how far it is made, or taken apart (vmm/vm_create.c). */
@@ -98,7 +104,10 @@ struct vm *vm_create(const struct vm_config *config);
  */
 bool vm_destroy_some(struct vm *vm);
 
-/* End a VM with a status. The first caller wins; any CPU. */
+/*
+ * End a VM with a status. The first caller wins; any CPU. A reset or a triple fault of a VM that is
+ * to go on then starts it anew.
+ */
 void vm_end(struct vm *vm, enum vm_end why, uint32_t status);
 
 /*

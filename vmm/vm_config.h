@@ -64,8 +64,9 @@ struct vm_config {
 	unsigned weight; /* CONFIG_MIN_WEIGHT..CONFIG_MAX_WEIGHT */
 	enum realmode realmode;
 	bool large_pages;
-	bool dirty_log;   /* the guest may use its dirty log itself */
-	bool test_device; /* it has one (vmm/dev/testdev.h) */
+	bool dirty_log;     /* the guest may use its dirty log itself */
+	bool test_device;   /* it has one (vmm/dev/testdev.h) */
+	bool ends_at_reset; /* a reset or a triple fault ends it, and does not start it again */
 	enum boot_proto proto;
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */
 	bool has_load_addr;

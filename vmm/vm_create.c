@@ -519,6 +519,7 @@ int vm_create_some(struct vm *vm)
 		console_destroy(&vm->console); /* what is typed finds no board */
 	if (r)
 		return r;
+	vm->started_ns = clock_ns();
 	vm_add(vm);
 	log_info("vm %s: %u vCPUs, %llu MiB", vm->name, vm->nr_vcpus,
 		 (unsigned long long)vm->config->mem_bytes >> 20);

@@ -38,6 +38,12 @@ static inline void fpu_forget_pointers(void)
 			 "fildl %0" ::"m"(zero));
 }
 
+/* Of a guest whose registers are loaded. */
+static inline void fpu_clear_errors(void)
+{
+	__asm__ volatile("fnclex");
+}
+
 /*
  * Save the registers of a guest whose XCR0 is `xcr0` (and in the CPU); load another's, and its
  * XCR0. All components are moved, also those that the guest has switched off in XCR0 just now.

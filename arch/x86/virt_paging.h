@@ -15,9 +15,12 @@
 
 /*
  * The machine's: what the CPU has with either kind of paging, whatever the guest has. The guest's
- * memory is cached, and a machine check while it runs is not a shutdown but an exit.
+ * memory is cached, and a machine check while it runs is not a shutdown but an exit. An x87 error
+ * is an exception of the CPU's, not a signal on the real FERR#: #MF exits while the guest has
+ * CR0.NE clear.
  */
 #define VIRT_CR0_OFF (CR0_CD | CR0_NW)
+#define VIRT_CR0_ON  CR0_NE
 #define VIRT_CR4_ON  CR4_MCE
 
 /* Bits of a register that the CPU has at 1, and at 0, whatever the guest has. No bit is in both. */

@@ -279,6 +279,63 @@ TEST(transmit_interrupt)
 	CHECK_EQ(last_cause, IIR_THRE);
 }
 
+/* --- a driver that is told of an empty transmitter by edges alone --------------------------------
+ */
+
+#define TEXT "# sent by edges alone\n"
+
+static volatile unsigned nr_sent;
+static bool by_ioapic;
+
+/* It looks at no register: writing the next character is what takes the request away. */
+static bool send_next(struct regs *regs)
+{
+	if (TEXT[nr_sent])
+		outb(THR, (uint8_t)TEXT[nr_sent++]);
+	else
+		irqs++;
+	if (by_ioapic)
+		apic_eoi();
+	else
+		pic_eoi(4);
+	return true;
+}
+
+/* Each character that has left raises the line anew, which was low: the data sheet, and an 8259 or
+ * IOAPIC on edges. */
+static void send_by_edges(void)
+{
+	bool all;
+
+	nr_sent = 0;
+	trap_set(VEC, send_next);
+	outb(IER, IER_THRE);
+	all = wait_until(irqs == 1, WAIT_MS);
+	close_irq4();
+	drain();
+	CHECK(all);
+	CHECK_EQ(nr_sent, sizeof(TEXT) - 1);
+}
+
+TEST(each_character_is_an_edge_for_the_8259)
+{
+	by_ioapic = false;
+	open_irq4();
+	send_by_edges();
+}
+
+TEST(each_character_is_an_edge_for_the_ioapic)
+{
+	unsigned pin = ioapic_isa_pin(4);
+
+	by_ioapic = true;
+	open_irq4();
+	pic_unmask(0);
+	ioapic_route(pin, VEC, (uint8_t)apic_id());
+	send_by_edges();
+	ioapic_route(pin, REDIR_MASKED, 0);
+}
+
 TEST(no_interrupt_without_ier)
 {
 	open_irq4();

@@ -4,6 +4,7 @@
 A table of jobs. Each Linux guest prints a marker from user space (tests/boot/init), runs a process on
 each CPU and then ends as the word umbra=... on its command line says.
 """
+import hashlib
 import itertools
 import os
 import struct
@@ -61,6 +62,67 @@ def endings(target):
     yield target.job("linux-acpi-is-found", *cloud, "--", "console=ttyS0 cryptomgr.notests umbra=poweroff",
                      stdout=marker("cloud", 2) + [r"ACPI: RSDP 0x", r"smp: Brought up 1 node, 2 CPUs", r"ttyS0 at I/O 0x3f8"],
                      absent=[r"ACPI (BIOS )?(Error|Warning)", r"Call Trace", r"\bBUG:", r"WARNING: CPU"])
+
+
+# Name -> bytes that count (tests/guest/input.c). Bochs's UART takes some two thousand of them in a second.
+STREAMS = {"20k": 20_000, "200k": 200_000}
+
+
+def stream(size):
+    """Lines of text, without anything that a terminal or a console would take for itself."""
+    line = b"".join(b"%c" % (33 + i * 7 % 90) for i in range(76)) + b"\n"
+    return b"".join(b"%06d %b" % (i, line) for i in range(size // 80))[:size].ljust(size, b"-")
+
+
+def fnv1a(data):
+    value = 0xcbf29ce484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001b3 % (1 << 64)
+    return value
+
+
+def typed_in(target):
+    """All that comes out of a pipe or a file arrives at a guest that is slow, and that does not read at first."""
+    for name, command, words, size in (
+            ("pipe", 'cat "$0" | "$@"', (), "20k"), ("file", 'exec "$@" <"$0"', (), "20k"),
+            ("pipe-shared", 'cat "$0" | "$@"', ("--set", "console=shared"), "20k"),
+            ("pipe-long", 'cat "$0" | "$@"', (), "200k")):
+        job = target.job(f"typed-in-{name}", "--no-interactive", "--mem", "16M", *words, "build/guest/input.elf", "--",
+                         f"late=300 bytes={STREAMS[size]} hash={fnv1a(stream(STREAMS[size])):x}", stdout=[r"^ok 1 - all_that_is_typed_arrives"])
+        job.argv[:0] = ["sh", "-c", command, f"{MADE}/stream-{size}"]
+        yield job
+    data = stream(STREAMS["20k"])
+    job = target.job("typed-in-linux", "--no-interactive", *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=md5 bytes={len(data)}",
+                     stdout=[rf"^{hashlib.md5(data).hexdigest()}"])
+    job.argv[:0] = ["tests/boot/answer", "UMBRA-READY", f"@{MADE}/stream-raw", "--"]
+    yield job
+
+
+def power_button(target):
+    """The monitor presses it, and the guest switches itself off."""
+    job = target.job("power-button", "--no-interactive", "build/guest/button.elf", "--", "wait",
+                     stdout=[r"^vm guest: ended: power-off, status 0"], absent=[r"not ok"])
+    job.argv[:0] = ["tests/boot/answer", "-t", "listening to the button", "\x1dmpower guest\r", "--"]
+    yield job
+
+
+def restarts(target):
+    """A guest that resets, by whichever way, starts again; what is typed meanwhile waits for it. One in a loop harms nobody."""
+    talk = [word for way in "ckftq" for word in ("started: new", way)]
+    for line, words in (("own", ()), ("shared", ("--set", "console=shared"))):
+        job = target.job(f"restart-{line}", "--no-interactive", "--onreset", "restart", "--mem", "16M", *words, "build/guest/reset.elf", "--", "talk",
+                         stderr=[r"(^vm guest: reset: starts again\n(.*\n)*?){3}", r"^vm guest: triple fault: starts again$",
+                                 r"^vm guest: ended: debug-exit, status 0\numbra: exit status 0$"], absent=["started: used"])
+        job.argv[:0] = ["tests/boot/answer", *talk, "--"]
+        yield job
+    yield target.job("restart-not", "--no-interactive", "build/guest/triplefault.elf", status=101, absent=["starts again"])
+    yield target.job("restart-loop", "--pcpus", "1", "--mem", "16M", "--onreset", "restart",
+                     *witness(expect=True, ms=3000 if target.cpu == "amd" else 1500), "build/guest/triplefault.elf",
+                     stdout=[r"^witness\| ok 1 - life_goes_on"], stderr=[r"(^vm guest: triple fault: starts again\n(.*\n)*?){2}"], absent=[r"^vm guest: ended", r"^vm witness: ended: .*status [1-9]"])
+    job = target.job("restart-linux", "--no-interactive", "--onreset", "restart", *linux_words("cloud", "vmlinux", 2), "--", f"{QUICK} umbra=cat",
+                     stdout=[r"got reboot(.|\n)*got end"])
+    job.argv[:0] = ["tests/boot/answer", "UMBRA-READY", "reboot", "UMBRA-READY", "end", "--"]
+    yield job
 
 
 def bios(target):
@@ -316,6 +378,11 @@ def make_files():
         pass
     with open(f"{TOP}/{MADE}/spcr", "wb") as table:
         table.write(spcr(0x2e8, 10))
+    for name, size in STREAMS.items():
+        with open(f"{TOP}/{MADE}/stream-{name}", "wb") as file:
+            file.write(b"." * 256 + b"S" + stream(size))
+    with open(f"{TOP}/{MADE}/stream-raw", "wb") as file:
+        file.write(stream(STREAMS["20k"]))
     with open(f"{TOP}/{MADE}/large", "wb") as large:
         large.truncate(80 << 20)
 
@@ -449,7 +516,9 @@ def typed(*lines):
 
 def machine(target):
     """Umbra's own words, without the launcher."""
-    yield bare(target, "no-vm", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
+    job = bare(target, "no-vm", "", [r"^umbra: no VM to run", r"^umbra: exit status 102\r?$"], 205)
+    job.absent.append("first guest entry")
+    yield job
     yield bare(target, "bad-command-line", "loglevel=loud", [r"loglevel=loud", r"^umbra: exit status 102\r?$"], 205)
     yield bare(target, "module-without-vm", "", [r"^module 1: vm: missing"], 205, "-initrd", f"{HELLO} kernel")
     # Without a VM there is nothing to wait for: the monitor, which can end the machine, or a reset at once.
@@ -603,7 +672,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, typed_in, power_button, restarts, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 

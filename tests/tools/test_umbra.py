@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """The launcher with a fake emulator: options, module lines, consoles, exit statuses."""
+import hashlib
 import json
 import os
 import pty
@@ -47,16 +48,16 @@ class Options(unittest.TestCase):
 
     def test_plain(self):
         opts = self.parse(self.kernel)
-        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=com1")])
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=com1 onreset=end")])
         self.assertEqual((opts.boot, opts.pcpus, opts.pmem), ("direct", 1, 512 << 20))
 
     def test_words(self):
         self.assertEqual(self.lines("--mem", "64M", "--vcpus", "2", "--mmu", "shadow", "--set", "a=b", self.kernel),
-                         ["kernel vm=guest mem=67108864 vcpus=2 mmu=shadow console=com1 a=b"])
+                         ["kernel vm=guest mem=67108864 vcpus=2 mmu=shadow console=com1 onreset=end a=b"])
 
     def test_command_line_is_kept(self):
         self.assertEqual(self.lines(self.kernel, "--", "a", "--", "--mem", "b=c,d"),
-                         ["kernel vm=guest console=com1 -- a -- --mem b=c,d"])
+                         ["kernel vm=guest console=com1 onreset=end -- a -- --mem b=c,d"])
 
     def test_files(self):
         initrd, module, disk = self.file("i"), self.file("m"), self.file("d")
@@ -66,23 +67,42 @@ class Options(unittest.TestCase):
                           (module, "module vm=guest fwcfg=x -- y"), (module, "module vm=guest")])
 
     def test_bios(self):
-        self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1"])
+        self.assertEqual(self.lines("--bios", self.kernel), ["bios vm=guest console=com1 onreset=end"])
+
+    def test_what_is_no_file(self):
+        os.mkfifo(f"{self.dir.name}/pipe")
+        for path, words in ((self.dir.name, "a directory, not a file"), ("/dev/null", "a device, not a file"),
+                            (f"{self.dir.name}/pipe", "a pipe, not a file"), (f"{self.kernel}/x", "Not a directory"),
+                            ("a\0b", "embedded null byte"), ("x" * 300, "File name too long")):
+            self.assert_refused(words, path)
+            self.assert_refused(words, "--initrd", path, self.kernel)
+            self.assert_refused(words, "--module", f"{path} fwcfg=x", self.kernel)
+            self.assert_refused(words, "--image", path, self.kernel)
+        secret = self.file("secret")
+        os.chmod(secret, 0)
+        if os.getuid():  # root may read everything
+            self.assert_refused("secret: Permission denied", secret)
 
     def test_further_guests(self):
         opts = self.parse("--vm", f"{self.kernel} --vcpus 4 --name web -- x 'y  z'", "--vm", self.kernel, self.kernel)
         self.assertEqual([words for _, words in opts.modules],
-                         ["kernel vm=guest console=com1", "kernel vm=web vcpus=4 console=com3 -- x 'y  z'",
-                          "kernel vm=vm3 console=com4"])
+                         ["kernel vm=guest console=com1 onreset=end", "kernel vm=web vcpus=4 console=com3 onreset=end -- x 'y  z'",
+                          "kernel vm=vm3 console=com4 onreset=end"])
         self.assertEqual(opts.pcpus, 4)
         self.assertEqual(opts.pmem, 1 << 30)
 
     def test_shared_console(self):
         opts = self.parse("--set", "console=shared", self.kernel)
-        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest console=shared")])
+        self.assertEqual(opts.modules, [(self.kernel, "kernel vm=guest onreset=end console=shared")])
         self.assertTrue(opts.guests[0].is_shared)
 
+    def test_reset(self):
+        self.assertEqual(self.lines("--onreset", "restart", self.kernel), ["kernel vm=guest console=com1 onreset=restart"])
+        self.assertEqual(self.lines("--set", "onreset=restart", self.kernel), ["kernel vm=guest console=com1 onreset=restart"])
+        self.assert_refused("--onreset: invalid choice: 'never'", "--onreset", "never", self.kernel)
+
     def test_uefi_leaves_com1_to_the_firmware(self):
-        self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3"])
+        self.assertEqual(self.lines("--boot", "uefi", self.kernel), ["kernel vm=guest console=com3 onreset=end"])
 
     def test_refused(self):
         self.assert_refused("nofile: no such file", f"{self.dir.name}/nofile")
@@ -92,7 +112,26 @@ class Options(unittest.TestCase):
         self.assert_refused("no size such as", "--mem", "12Q", self.kernel)
         self.assert_refused("not in 1 to 64", "--vcpus", "0", self.kernel)
         self.assert_refused("not in 1 to 64", "--pcpus", "65", self.kernel)
-        self.assert_refused("seconds", "--timeout", "0", self.kernel)
+        for value in ("0", "-1", "nan", "inf", "1e999", "x", ""):
+            self.assert_refused("--timeout: '.*' is no number of seconds", f"--timeout={value}", self.kernel)
+        for value in ("0", "0K", "", "-1", "x", "1.5G", "0x", "٣"):
+            self.assert_refused("--mem: '.*' is no (size such as|memory at all)", f"--mem={value}", self.kernel)
+        self.assert_refused("--mem: '.*' is more than an x86 CPU can address", "--mem=99999999G", self.kernel)
+        self.assertIn("mem=4096", self.lines("--mem", "04K", self.kernel)[0])
+        for value in ("0", "63M", "512K", "", "1000000001"):
+            self.assert_refused("--pmem: '.*' is no(t a number of whole megabytes| size| memory)", f"--pmem={value}", self.kernel)
+        for value in ("0", "-1", "65", "1.0", "", "²", "99999999999999999999"):
+            self.assert_refused("--vcpus: '.*' is not in 1 to 64", f"--vcpus={value}", self.kernel)
+        for option in ("--expect", "--initrd", "--disk", "--module", "--set", "--log", "--image", "--vm", "--emulator-option"):
+            self.assert_refused(f"{option}: it is empty", f"{option}=", self.kernel)
+        self.assert_refused("KERNEL: it is empty", "")
+        for option in ("--name", "--model"):
+            self.assert_refused(f"{option}: '' is not one word", f"{option}=", self.kernel)
+            self.assert_refused(f"{option}: 'a b' is not one word", f"{option}=a b", self.kernel)
+        for words in ("--mem 64M", "--mem 256M", "--vcpus 1", "--name a", "--expect a", "--timeout 1", "--cpu amd", "--boot bios"):
+            option, value = words.split()
+            self.assert_refused(f"{option}: given twice", option, value, option, value, self.kernel)
+        self.assert_refused("--vm: argument --mem: given twice", "--vm", f"{self.kernel} --mem 64M --mem 64M", self.kernel)
         self.assert_refused("two guests are called guest", "--vm", f"{self.kernel} --name guest", self.kernel)
         self.assert_refused("consoles for 3", *["--vm", self.kernel] * 3, self.kernel)
         self.assert_refused("--vm: .*--cpu", "--vm", f"{self.kernel} --cpu amd", self.kernel)
@@ -276,6 +315,86 @@ class Run(Launcher):
                                   capture_output=True, timeout=30, check=False)
         self.assertEqual(done.stdout, b"KEYS")
 
+    def test_a_long_file_of_keys_waits_for_a_guest_that_is_slow(self):
+        """And what the guest says meanwhile comes through."""
+        keys = bytes(range(256)) * 20000
+        script = (f"com[1].sendall(b'hello'); time.sleep(.3); want = {len(keys)}; got = b''\n"
+                  "while len(got) < want: got += com[1].recv(65536)\n"
+                  "import hashlib; com[1].sendall(hashlib.md5(got).hexdigest().encode()); " + END % 0)
+        with open(f"{self.dir.name}/keys", "wb") as file:
+            file.write(keys)
+        for command in ('exec "$@" <"$0"', 'cat "$0" | "$@"'):
+            done = subprocess.run(["sh", "-c", command, f"{self.dir.name}/keys", *self.command(self.kernel)],
+                                  env=self.environment(script), capture_output=True, timeout=30, check=False)
+            self.assertEqual(done.stdout, b"hello" + hashlib.md5(keys).hexdigest().encode())
+            self.assertEqual(done.returncode, 0)
+
+    # What is written to a reader that stands still: more than a pipe and the launcher itself hold.
+    FLOOD = "com[{}].sendall(b'\\x1e' + b'flood of words\\n' * 200000); time.sleep(60)"
+
+    def assert_gives_up(self, script, words=("--timeout", "0.5"), status=124, stdin="/dev/null", signals=(), before=0.0, **streams):
+        """A run whose outputs nobody reads ends by itself, or by a signal, in time."""
+        begin = time.monotonic()
+        with open(stdin, "rb") as keys, subprocess.Popen(self.command(*words, self.kernel), env=self.environment(script),
+                                                         stdin=keys, **streams) as child:
+            time.sleep(before)
+            for number in signals:
+                child.send_signal(number)
+            child.wait(20)
+            for stream in (child.stdout, child.stderr):
+                if stream:
+                    stream.close()
+        self.assertEqual(child.returncode, status)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(os.listdir(self.work), [])
+
+    def test_time_is_over_though_nobody_reads(self):
+        pipe, null = subprocess.PIPE, subprocess.DEVNULL
+        self.assert_gives_up(self.FLOOD.format(1), stdout=pipe, stderr=null)
+        self.assert_gives_up(self.FLOOD.format(2), stdout=null, stderr=pipe)
+        self.assert_gives_up(self.FLOOD.format(2), stdout=pipe, stderr=subprocess.STDOUT)
+        self.assert_gives_up(f"com[1].sendall(b'x' * 500000); {END % 0}", stdout=pipe, stderr=null)
+
+    def test_time_is_over_though_keys_keep_coming(self):
+        self.assert_gives_up("time.sleep(60)", stdin="/dev/zero", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def test_a_signal_ends_a_run_whose_outputs_nobody_reads(self):
+        for com, streams in ((1, {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}),
+                             (2, {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE})):
+            self.assert_gives_up(self.FLOOD.format(com), (), 130, signals=[signal.SIGINT], before=1.0, **streams)
+
+    def test_a_late_reader_gets_it_all(self):
+        with subprocess.Popen(self.command(self.kernel), env=self.environment(f"com[1].sendall(b'x' * 3000000); {END % 0}"),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            time.sleep(1.0)
+            self.assertEqual(child.communicate(timeout=20)[0], b"x" * 3000000)
+        self.assertEqual(child.returncode, 0)
+
+    def shell(self, text, script):
+        """(what is on the shell's stderr, the status of the run) with $@ for the run in the text."""
+        done = subprocess.run(["bash", "-c", f"{text}; echo status ${{PIPESTATUS[0]}} >&2", "bash", *self.command(self.kernel)],
+                              env=self.environment(script), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
+        self.assertEqual(os.listdir(self.work), [])
+        words, _, status = done.stderr.decode().rstrip().rpartition("status ")
+        return words, int(status)
+
+    def test_a_reader_that_is_gone_ends_the_run(self):
+        flood = "[(com[1].sendall(b'line\\n' * 9000), com[2].sendall(b'\\x1e' + b'line\\n' * 9000)) for _ in range(99)]; time.sleep(60)"
+        for text in ('"$@" 2>/dev/null | head -1', '"$@" 2>&1 >/dev/null | head -1', '"$@" 2>&1 | head -1'):
+            self.assertEqual(self.shell(text, flood), ("", 128 + signal.SIGPIPE))
+
+    def test_an_output_that_cannot_be_written(self):
+        say = "com[1].sendall(b'hello\\n'); com[2].sendall(b'\\x1ehello\\n'); time.sleep(60)"
+        self.assertEqual(self.shell('"$@" >/dev/full 2>/dev/null', say), ("", 102))
+        self.assertRegex(self.shell('"$@" >/dev/full', say)[0], r"^(hello\n)?umbra: stdout: No space left on device\n$")
+        self.assertEqual(self.shell('"$@" 2>/dev/full', say), ("", 102))
+        self.assertEqual(self.shell('"$@" >/dev/full 2>/dev/full', say), ("", 102))
+        self.assertEqual(self.shell('"$@" --log /dev/full', say), ("umbra: --log: /dev/full: No space left on device\n", 102))
+        self.assertEqual(self.shell('"$@" >&-', say), ("umbra: stdout is closed\n", 102))
+        self.assertEqual(self.shell('"$@" 2>&- <&-', f"com[1].sendall(b'hello\\n'); {END % 7}"), ("", 7))
+        self.assertEqual(self.shell('"$@" --help >/dev/full', ""), ("umbra: stdout: No space left on device\n", 102))
+        self.assertEqual(self.shell('"$@" --help | true', "")[0], "")
+
     def run_at_terminal(self, script, keys):
         """A run whose keys come from a terminal: (status, stdout)."""
         ours, theirs = pty.openpty()
@@ -308,7 +427,7 @@ class Run(Launcher):
         after = {word: argv[i + 1] for i, word in enumerate(argv[:-1])}
         self.assertEqual((after["-smp"], after["-cpu"], after["-icount"]), ("3", "max", "shift=0,sleep=off"))
         self.assertEqual(after["-append"], "console=com2 marks=on onexit=poweroff exitport=0xf4 loglevel=debug")
-        self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 cpus=0,,1")
+        self.assertEqual(after["-initrd"], f"{self.kernel} kernel vm=guest console=com1 onreset=end cpus=0,,1")
 
     def test_blanks_in_a_path(self):
         path = f"{self.dir.name}/a kernel"

@@ -223,6 +223,9 @@ static void test_bad_values(void **state)
 	expect_error("kernel vm=a largepages=1", "vm a: largepages=1: not one of on, off");
 	expect_error("kernel vm=a dirtylog=yes", "vm a: dirtylog=yes: not one of on, off");
 	expect_error("kernel vm=a testdev=2", "vm a: testdev=2: not one of on, off");
+	expect_error("kernel vm=a onreset=off", "vm a: onreset=off: not one of restart, end");
+	expect_error("kernel vm=a onreset=end onreset=end", "vm a: onreset=end: given twice");
+	expect_error("initrd vm=a onreset=end", "vm a: onreset=end: not a word for this part");
 	expect_error("initrd vm=a testdev=on", "vm a: testdev=on: not a word for this part");
 	expect_error("kernel vm=a cpus=4", "vm a: cpus=4: the machine has no such CPU");
 	expect_error("kernel vm=a cpus=3-1", "vm a: cpus=3-1: not a list of CPUs such as 0,2-3");

@@ -38,7 +38,8 @@ struct serial {
 };
 static struct serial com1, com2;
 static struct serial *const machine[] = {&com1};
-static void (*rx[2])(struct serial *port, uint8_t byte);
+static bool (*rx[2])(struct serial *port, uint8_t byte);
+static unsigned resumed[2];
 
 static size_t take(struct tx_ring *r, const char *data, size_t len)
 {
@@ -157,9 +158,14 @@ void keyboard_set_rx(void (*fn)(uint8_t byte))
 	key = fn;
 }
 
-void serial_set_rx(struct serial *port, void (*fn)(struct serial *port, uint8_t byte))
+void serial_set_rx(struct serial *port, bool (*fn)(struct serial *port, uint8_t byte))
 {
 	rx[port == &com2] = fn;
+}
+
+void serial_resume_rx(struct serial *port)
+{
+	resumed[port == &com2]++;
 }
 
 static struct vm vms[2];
@@ -172,18 +178,32 @@ struct vm *vm_next(struct vm *vm)
 	return i < nr_vms ? &vms[i] : NULL;
 }
 
-static char heard[16]; /* "0" and "1": a VM, "m": the monitor; then the byte */
+static char heard[8192]; /* "0" and "1": a VM, "m": the monitor; then the byte */
 
 static void hear(char who, uint8_t byte)
 {
-	char text[] = {who, (char)byte, '\0'};
+	size_t len = strlen(heard);
 
-	strcat(heard, text);
+	assert_true(len + 2 < sizeof(heard));
+	heard[len] = who;
+	heard[len + 1] = (char)byte;
+	heard[len + 2] = '\0';
+}
+
+static unsigned room[2]; /* in the VMs' UARTs */
+
+unsigned platform_console_room(struct platform *p)
+{
+	return room[p == vms[1].platform];
 }
 
 void platform_console_input(struct platform *p, uint8_t byte)
 {
-	hear(p == vms[0].platform ? '0' : '1', byte);
+	unsigned i = p == vms[1].platform;
+
+	assert_true(room[i] > 0);
+	room[i]--;
+	hear(i ? '1' : '0', byte);
 }
 
 /* The UART of a VM: what it keeps, as the model does. */
@@ -233,9 +253,13 @@ static void pass_ms(unsigned ms)
 	}
 }
 
-static void monitor_input(uint8_t byte)
+static bool monitor_is_busy;
+
+static bool monitor_input(uint8_t byte)
 {
-	hear('m', byte);
+	if (!monitor_is_busy)
+		hear('m', byte);
+	return !monitor_is_busy;
 }
 
 static void monitor_enter(void)
@@ -264,6 +288,9 @@ static int setup(void **state)
 	memset(uart, 0, sizeof(uart));
 	com1.budget = com2.budget = SIZE_MAX;
 	kicks = drawings = 0;
+	room[0] = room[1] = 1 << 20;
+	monitor_is_busy = false;
+	console_poll(); /* what was typed in the test before */
 	screen_dirty = false;
 	pass_ms(100); /* what is left of the test before */
 	com1.nr_sent = com2.nr_sent = 0;
@@ -343,6 +370,87 @@ static void a_port_is_one_vms(void **state)
 
 	assert_int_equal(console_init(&c, NULL, &taken), -EBUSY);
 	assert_int_equal(console_init(&c, NULL, &machines), -EBUSY);
+}
+
+/* As many as the port hands over. How many. */
+static unsigned type_all(struct serial *port, unsigned most)
+{
+	unsigned n = 0;
+	bool goes_on = true;
+
+	heard[0] = '\0';
+	for (; n < most && goes_on; n++)
+		goes_on = rx[port == &com2](port, (uint8_t)('a' + n % 26));
+	return n;
+}
+
+/* What a guest does not read stays in the port; nothing is lost, and another guest does not wait.
+ */
+static void what_finds_no_room_stays_in_the_port(void **state)
+{
+	unsigned before;
+
+	room[1] = 300;
+	assert_int_equal(type_all(&com2, 100), 100);
+	console_poll();
+	assert_int_equal(strlen(heard),
+			 2 * 44); /* the rest is for what stands in front of an escape */
+	before = resumed[1];
+	assert_int_equal(type_all(&com2, 1000), 200);
+	console_poll();
+	assert_string_equal(heard, "");
+	assert_int_equal(resumed[1], before); /* it stays as it is */
+	type(&com1, 'x');
+	assert_string_equal(heard, "0x");
+	assert_false(console_input_goes_on());
+	room[1] = 1024;
+	vms[1].console.sink.go_on(&vms[1].console.sink);
+	assert_true(console_input_goes_on());
+	assert_true(kicks > 0);
+	heard[0] = '\0';
+	console_poll();
+	assert_int_equal(strlen(heard), 2 * 256);
+	assert_string_equal(heard + 2 * 254, "1q1r"); /* the last two: 'a' + 198 % 26 */
+	assert_true(resumed[1] > before);
+	assert_false(console_input_goes_on());
+}
+
+/* The way into the monitor is open as long as the bytes in front of it have a place. */
+static void the_escape_passes_a_guest_that_does_not_read(void **state)
+{
+	room[0] = 256;
+	type_all(&com1, 100);
+	console_poll();
+	assert_string_equal(heard, "");
+	type(&com1, CONSOLE_ESCAPE);
+	assert_int_equal(strlen(heard), 2 * 100); /* in front of it, and in order */
+	assert_int_equal(room[0], 156);
+	type(&com1, 'm');
+	assert_string_equal(heard, "mm");
+	console_attach(&vms[0].console);
+	type_all(&com1, 200);
+	type(&com1, CONSOLE_ESCAPE);
+	assert_string_equal(heard, ""); /* behind more than there is a place for */
+	room[0] = 1024;
+	console_poll();
+	assert_int_equal(strlen(heard), 2 * 200);
+	room[1] = 256;
+	type_all(&com2, 10);
+	type(&com2, CONSOLE_ESCAPE); /* a byte like any other there */
+	assert_string_equal(heard, "");
+}
+
+/* A command that takes long keeps what is typed behind it in the port as well. */
+static void a_busy_monitor_loses_nothing(void **state)
+{
+	console_attach(NULL);
+	monitor_is_busy = true;
+	assert_int_equal(type_all(&com1, 1000), 256);
+	console_poll();
+	assert_string_equal(heard, "");
+	monitor_is_busy = false;
+	console_poll();
+	assert_int_equal(strlen(heard), 2 * 256);
 }
 
 /* The keyboard is the machine's, as its serial ports are. */
@@ -557,6 +665,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_new_vm_takes_the_line_from_nobody, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_port_is_one_vms, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_finds_no_room_stays_in_the_port, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_escape_passes_a_guest_that_does_not_read, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_busy_monitor_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_guest_is_as_fast_as_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_line_is_its_own_vms, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_log_has_room_of_its_own, setup, teardown),

@@ -114,6 +114,11 @@ bool platform_extint_pending(struct platform *p, unsigned id)
 	return extint;
 }
 
+bool platform_fpu_error(struct platform *p, bool interrupts_open)
+{
+	return false;
+}
+
 uint8_t platform_extint_ack(struct platform *p, unsigned id)
 {
 	(void)p;

@@ -40,6 +40,8 @@ static bool output(struct char_sink *s, uint8_t byte)
 	return true;
 }
 
+static void go_on(struct char_sink *s) {}
+
 static void notify(void *vm, unsigned vcpu)
 {
 	t.notified[vcpu]++;
@@ -65,7 +67,7 @@ static int setup(void **state)
 	clock_set_ns(NSEC_PER_SEC);
 	timer_queue_init(&t.queue, earlier);
 	t.queues[0] = t.queues[1] = &t.queue;
-	t.sink.put = output;
+	t.sink = (struct char_sink){.put = output, .go_on = go_on};
 	t.config = (struct platform_config){.name = "t",
 					    .vm = &t,
 					    .host = &host,
@@ -145,6 +147,7 @@ static void test_who_answers(void **state)
 	out(0x510, 2, FW_CFG_NB_CPUS);
 	assert_int_equal(in(0x511, 1), NR_VCPUS);
 	assert_int_equal(in(0x402, 1), 0xe9);
+	assert_int_equal(in(0xe9, 1), 0xe9);
 	assert_int_equal(in(0x64, 1) & 3, 0);
 	assert_int_equal(in(0x604, 2) & 1, 1);
 	clock_advance_ns(NSEC_PER_SEC);
@@ -242,6 +245,31 @@ static void test_ioapic(void **state)
 	platform_console_input(t.p, 'x');
 	assert_int_equal(lapic_pending(platform_lapic(t.p, 1)), 0x44);
 	assert_true(t.notified[1] > 0);
+}
+
+/* FERR#: IRQ 13 until port 0xf0 is written, which has the error ignored where no interrupt can
+ * come. */
+static void test_fpu_error(void **state)
+{
+	struct lapic *l = platform_lapic(t.p, 0);
+
+	platform_mmio_write(t.p, l, GPA(0xfee000f0), 4, 0x1ff);
+	ioapic_set(13, 0x4d);
+	out(0xf0, 1, 0);
+	assert_false(platform_fpu_error(t.p, false)); /* there was nothing to ignore */
+	assert_int_equal(lapic_pending(l), 0x4d);
+	lapic_ack(l, 0x4d);
+	platform_mmio_write(t.p, l, GPA(0xfee000b0), 4, 0);
+	assert_false(platform_fpu_error(t.p, true)); /* still the same request: no edge */
+	assert_int_equal(lapic_pending(l), -1);
+	out(0xf0, 1, 0);
+	assert_true(platform_fpu_error(t.p, false));
+	assert_true(platform_fpu_error(t.p, false));
+	assert_int_equal(lapic_pending(l), -1);
+	assert_false(platform_fpu_error(t.p, true)); /* a new one */
+	assert_int_equal(lapic_pending(l), 0x4d);
+	assert_false(platform_fpu_error(t.p, false));
+	assert_int_equal(in(0xf0, 1), 0xff);
 }
 
 /* IRQ 0 is wired to pin 2, and pin 0 is the 8259s' which nobody drives. */
@@ -354,10 +382,11 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_unclaimed),   T(test_who_answers), T(test_no_test_device),
-		T(test_own_apic),    T(test_events),      T(test_extint),
-		T(test_ioapic),      T(test_timer_pin),   T(test_sci_level),
-		T(test_shut_timers), T(test_bare_board),  T(test_out_of_memory),
+		T(test_unclaimed),     T(test_who_answers), T(test_no_test_device),
+		T(test_own_apic),      T(test_events),      T(test_extint),
+		T(test_ioapic),        T(test_fpu_error),   T(test_timer_pin),
+		T(test_sci_level),     T(test_shut_timers), T(test_bare_board),
+		T(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,13 +213,15 @@ static void type(struct uart *u, uint8_t byte)
 }
 
 static char heard[32];
+static bool is_full; /* whoever hears has no room for more */
 
-static void hear(struct serial *port, uint8_t byte)
+static bool hear(struct serial *port, uint8_t byte)
 {
 	size_t len = strlen(heard);
 
 	heard[len] = (char)byte;
 	heard[len + 1] = '\0';
+	return !is_full;
 }
 
 /*
@@ -247,6 +249,7 @@ static const char *why_not(const struct serial_uart *d)
 static int setup(void **state)
 {
 	heard[0] = '\0';
+	is_full = false;
 	serial_enable_irqs();
 	return 0;
 }
@@ -321,6 +324,40 @@ static void input_comes_by_interrupt(void **state)
 	serial_poll(); /* not this one's business */
 	assert_string_equal(heard, "ab");
 	take_interrupts();
+	assert_string_equal(heard, "abc");
+}
+
+/* No room: the bytes stay in the port, which does not ask any more, and RTS holds the sender back.
+ */
+static void input_without_room_stays_in_the_port(void **state)
+{
+	struct serial_uart d = port_at(0x3f8, SERIAL_IRQ_ISA, 4);
+	const char *why;
+	struct serial *s = serial_open(&d, &why); /* the one of the test before */
+	unsigned reg;
+	struct uart *u = find_uart(false, 0x3f8, &reg);
+
+	is_full = true;
+	type(u, 'a');
+	type(u, 'b');
+	type(u, 'c');
+	take_interrupts();
+	assert_string_equal(heard, "a");
+	assert_int_equal(u->nr_input, 2);
+	assert_int_equal(u->regs[1] & 1, 0);
+	assert_int_equal(u->regs[4] & 2, 0);
+	assert_int_equal(u->regs[4] & 8, 8); /* the transmitter still asks */
+	raise_irq(u);
+	take_interrupts();
+	assert_string_equal(heard, "a");
+	is_full = false;
+	serial_resume_rx(s);
+	assert_int_equal(u->regs[1] & 1, 1);
+	assert_int_equal(u->regs[4] & 2, 2);
+	raise_irq(u); /* as the chip does */
+	take_interrupts();
+	assert_string_equal(heard, "abc");
+	serial_resume_rx(s); /* nothing to do */
 	assert_string_equal(heard, "abc");
 }
 
@@ -412,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup(a_port_that_cannot_be_is_refused, setup),
 		cmocka_unit_test_setup(registers_in_memory_have_a_distance, setup),
 		cmocka_unit_test_setup(input_comes_by_interrupt, setup),
+		cmocka_unit_test_setup(input_without_room_stays_in_the_port, setup),
 		cmocka_unit_test_setup(input_without_an_interrupt_is_polled, setup),
 		cmocka_unit_test_setup(a_busy_transmitter_says_nothing, setup),
 		cmocka_unit_test_setup(a_line_that_comes_for_nothing_is_shut, setup),

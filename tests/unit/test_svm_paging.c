@@ -145,6 +145,8 @@ static bool exits_on_write(unsigned cr)
 static void check_machines_bits(uint64_t cr0, uint64_t cr4)
 {
 	assert_false(VMCB->cr0 & (CR0_CD | CR0_NW));
+	assert_true(VMCB->cr0 & CR0_NE);
+	assert_int_equal(!!(VMCB->intercept_exceptions & BIT(X86_TRAP_MF)), !(cr0 & CR0_NE));
 	assert_true(VMCB->cr4 & CR4_MCE);
 	assert_int_equal(svm_reg_read(&v, VREG_CR0), cr0);
 	assert_int_equal(svm_reg_read(&v, VREG_CR4), cr4);
@@ -170,7 +172,7 @@ static void write_and_check(uint64_t cr0, uint64_t cr4)
 
 static void check_caches_and_machine_checks(void)
 {
-	uint64_t on = CR0_ET | CR0_PE;
+	uint64_t on = CR0_ET | CR0_PE | CR0_NE;
 
 	check_machines_bits(CR0_ET | CR0_CD | CR0_NW, 0);
 	write_and_check(on, CR4_PAE);
@@ -179,6 +181,7 @@ static void check_caches_and_machine_checks(void)
 	svm_exit_on_cr0_write(&v, 0);
 	svm_exit_on_cr4_write(&v, 0);
 	check_machines_bits(on | CR0_CD | CR0_TS, CR4_MCE);
+	write_and_check(on ^ CR0_NE, 0);
 	write_and_check(on | CR0_TS, 0);
 	svm_reg_write(&v, VREG_PAT, 0); /* all uncached */
 	check_machines_bits(on | CR0_TS, 0);
@@ -202,10 +205,10 @@ static void caches_and_machine_checks_are_the_machines(void **state)
 /* The bits that are the guest's alone cost no exit. */
 static void a_guest_with_caches_writes_ts_by_itself(void **state)
 {
-	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
+	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_NE | CR0_PE | CR0_PG);
 	assert_false(exits_on_read(0) || exits_on_write(0));
 	VMCB->cr0 |= CR0_TS;
-	assert_int_equal(svm_reg_read(&v, VREG_CR0), CR0_ET | CR0_PE | CR0_PG | CR0_TS);
+	assert_int_equal(svm_reg_read(&v, VREG_CR0), CR0_ET | CR0_NE | CR0_PE | CR0_PG | CR0_TS);
 	svm_reg_write(&v, VREG_CR4, CR4_MCE);
 	assert_false(exits_on_read(4));
 }
@@ -221,7 +224,7 @@ static void with_nested_paging_the_cpu_has_the_guests_own(void **state)
 		set_guest(m);
 		check_guest_has(m);
 		check_vmrun_accepts();
-		assert_int_equal(VMCB->cr0, m->cr0 & ~(CR0_CD | CR0_NW));
+		assert_int_equal(VMCB->cr0, (m->cr0 & ~(CR0_CD | CR0_NW)) | CR0_NE);
 		assert_int_equal(VMCB->cr3, m->cr3);
 		assert_int_equal(VMCB->cr4, m->cr4 | CR4_MCE);
 		assert_int_equal(VMCB->efer, m->efer | EFER_SVME);
@@ -291,7 +294,7 @@ static void with_shadow_paging_the_two_are_apart(void **state)
 		svm_set_paging(&v, &p);
 		assert_false(is_clean(SVM_CLEAN_CRX));
 		check_vmrun_accepts();
-		assert_int_equal(VMCB->cr0, m->hw_cr0);
+		assert_int_equal(VMCB->cr0, m->hw_cr0 | CR0_NE);
 		assert_int_equal(VMCB->cr3, ROOT.v);
 		assert_int_equal(VMCB->cr4, m->hw_cr4 | CR4_MCE);
 		assert_int_equal(VMCB->efer, m->hw_efer | EFER_SVME);
@@ -301,7 +304,7 @@ static void with_shadow_paging_the_two_are_apart(void **state)
 		memset(&VMCB->cr4, 0xff, 3 * sizeof(uint64_t));
 		set_guest(m);
 		check_guest_has(m);
-		assert_int_equal(VMCB->cr0, m->hw_cr0);
+		assert_int_equal(VMCB->cr0, m->hw_cr0 | CR0_NE);
 		assert_int_equal(VMCB->cr3, ROOT.v);
 		assert_int_equal(VMCB->cr4, m->hw_cr4 | CR4_MCE);
 	}
@@ -318,7 +321,7 @@ static void accesses_exit_where_the_two_differ(void **state)
 		svm_set_paging(&v, &p);
 		assert_true(exits_on_read(3) && exits_on_write(3));
 		assert_true(exits_on_write(0) && exits_on_write(4));
-		assert_int_equal(exits_on_read(0), m->cr0 != m->hw_cr0);
+		assert_int_equal(exits_on_read(0), m->cr0 != (m->hw_cr0 | CR0_NE));
 		assert_int_equal(exits_on_read(4), m->cr4 != (m->hw_cr4 | CR4_MCE));
 		assert_false(exits_on_read(8) || exits_on_write(8) || exits_on_read(2));
 	}
@@ -332,7 +335,7 @@ static void accesses_exit_where_the_two_differ(void **state)
 	enter();
 	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_PE | CR0_PG);
 	assert_true(exits_on_read(0));
-	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_PE | CR0_SHADOW);
+	svm_reg_write(&v, VREG_CR0, CR0_ET | CR0_NE | CR0_PE | CR0_SHADOW);
 	assert_false(exits_on_read(0));
 	assert_false(is_clean(SVM_CLEAN_INTERCEPTS));
 }
@@ -378,7 +381,7 @@ static void a_reset_leaves_what_it_runs_with(void **state)
 	svm_vcpu_reset(&v);
 	assert_int_equal(svm_reg_read(&v, VREG_CR0), CR0_CD | CR0_NW | CR0_ET);
 	assert_int_equal(svm_reg_read(&v, VREG_EFER), 0);
-	assert_int_equal(VMCB->cr0, CR0_ET | CR0_SHADOW);
+	assert_int_equal(VMCB->cr0, CR0_ET | CR0_NE | CR0_SHADOW);
 	assert_int_equal(VMCB->cr3, ROOT.v);
 	assert_true(VMCB->intercept_exceptions & BIT(X86_TRAP_PF));
 	assert_true(VMCB->intercept_misc1 & SVM_INTERCEPT_INVLPG);

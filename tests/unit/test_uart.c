@@ -26,6 +26,7 @@ static struct {
 	char sent[64];
 	size_t nr_sent;
 	size_t room; /* at the other end */
+	unsigned go_ons;
 } t;
 
 static bool output(struct char_sink *s, uint8_t byte)
@@ -35,6 +36,11 @@ static bool output(struct char_sink *s, uint8_t byte)
 	t.room--;
 	t.sent[t.nr_sent++] = (char)byte;
 	return true;
+}
+
+static void go_on(struct char_sink *s)
+{
+	t.go_ons++;
 }
 
 static void earlier(struct timer_queue *q) {}
@@ -64,7 +70,7 @@ static void pass_ns(uint64_t ns)
 static int setup(void **state)
 {
 	memset(&t, 0, sizeof(t));
-	t.sink.put = output;
+	t.sink = (struct char_sink){.put = output, .go_on = go_on};
 	t.room = sizeof(t.sent);
 	wire_init(&t.irq);
 	spin_init(&t.lock);
@@ -141,6 +147,55 @@ static void test_thre_interrupt(void **state)
 	in(IIR);
 	out(IER, 0x02);
 	assert_false(t.irq.level);
+}
+
+/* Writing takes the interrupt away, though it is back at once: an input that counts edges. */
+static void test_each_character_is_an_edge(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x02);
+	assert_int_equal(t.irq.rises, 1);
+	for (unsigned i = 0; i < 5; i++)
+		out(THR, 'a'); /* a handler that does not look at IIR */
+	assert_int_equal(t.irq.rises, 6);
+	assert_true(t.irq.level);
+	out(MCR, OUT2 | 0x10);
+	out(MCR, OUT2);
+	assert_int_equal(in(IIR), 0x02);
+}
+
+/* Reading IIR takes the transmitter's interrupt away only if it is the one that is told. */
+static void test_iir_tells_another(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x03);
+	receive("x");
+	assert_int_equal(in(IIR), 0x04);
+	assert_int_equal(in(IIR), 0x04);
+	in(RBR);
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0x02);
+	assert_false(t.irq.level);
+}
+
+/* While the transmitter is not empty there is nothing to ask for, in loopback either. */
+static void test_loopback_has_interrupts(void **state)
+{
+	out(FCR, 0x01);
+	out(IER, 0x03);
+	out(MCR, 0x10);
+	in(MSR);
+	in(IIR);
+	out(THR, 'L');
+	assert_int_equal(in(IIR), 0xc4);
+	in(RBR);
+	assert_int_equal(in(IIR), 0xc2);
+	assert_int_equal(in(IIR), 0xc1);
+	out(IER, 0x08);
+	out(MCR, 0x11);
+	assert_int_equal(in(IIR), 0xc0); /* DTR is DSR */
+	assert_int_equal(in(MSR), 0x22);
+	assert_int_equal(in(IIR), 0xc1);
 }
 
 static void make_room(size_t bytes)
@@ -340,6 +395,27 @@ static void test_timeout(void **state)
 	assert_int_equal(t.queue.timers.next == &t.queue.timers, 1);
 }
 
+/* One that has happened is there until a character is read; the next one that comes does not undo
+ * it. */
+static void test_timeout_stays(void **state)
+{
+	out(MCR, OUT2);
+	out(IER, 0x01);
+	out(FCR, 0x81);
+	receive("a");
+	pass_ns(5 * CHAR_NS);
+	assert_int_equal(in(IIR), 0xcc);
+	receive("b");
+	assert_true(t.irq.level);
+	assert_int_equal(in(IIR), 0xcc);
+	in(RBR);
+	assert_false(t.irq.level);
+	pass_ns(5 * CHAR_NS);
+	assert_true(t.irq.level);
+	in(RBR);
+	assert_false(t.irq.level);
+}
+
 /* A slow line has long character times. */
 static void test_timeout_divisor(void **state)
 {
@@ -438,6 +514,23 @@ static void test_backlog(void **state)
 	assert_int_equal(in(LSR), 0x60);
 }
 
+/* Whoever asks for room first loses nothing, and is told once that there is room again. */
+static void test_the_sender_waits(void **state)
+{
+	unsigned n = 0;
+
+	out(FCR, 0x01);
+	for (; uart_receive_room(&t.uart); n++)
+		uart_receive(&t.uart, (uint8_t)n);
+	assert_int_equal(n, UART_BACKLOG + UART_FIFO_SIZE);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(t.go_ons, i >= UART_BACKLOG - UART_GO_ON);
+		assert_int_equal(in(RBR), (uint8_t)i);
+	}
+	assert_int_equal(uart_receive_room(&t.uart), UART_BACKLOG);
+	assert_int_equal(in(LSR), 0x60);
+}
+
 static void test_overrun_interrupt(void **state)
 {
 	out(MCR, OUT2);
@@ -512,6 +605,9 @@ int main(void)
 		T(test_registers),
 		T(test_transmit),
 		T(test_thre_interrupt),
+		T(test_each_character_is_an_edge),
+		T(test_iir_tells_another),
+		T(test_loopback_has_interrupts),
 		T(test_transmitter_waits),
 		T(test_polling_transmits),
 		T(test_transmitter_overrun),
@@ -522,12 +618,14 @@ int main(void)
 		T(test_receive_without_fifo),
 		T(test_trigger_levels),
 		T(test_timeout),
+		T(test_timeout_stays),
 		T(test_timeout_divisor),
 		T(test_priorities),
 		T(test_masked),
 		T(test_break),
 		T(test_fcr),
 		T(test_backlog),
+		T(test_the_sender_waits),
 		T(test_overrun_interrupt),
 		T(test_loopback),
 		T(test_reset),

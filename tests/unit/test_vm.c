@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
+#include "lib/clock.h"
 #include "mm/frames.h"
 #include "mm/grace.h"
 #include "mm/guest.h"
+#include "tests/unit/support/clock.h"
 #include "tests/unit/support/fake_virt.h"
 #include "tests/unit/vm/fake_vmm.h"
 #include "tests/unit/vm/vms.h"
@@ -181,6 +183,80 @@ static void reset_makes_it_anew_from_its_files(void **state)
 	vms_end_and_reap(vm);
 }
 
+static void stop_vcpus(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vm_vcpu_stopped(vm->vcpus[i]);
+}
+
+/* Whatever resets it; at once if it ran for a while, and else when it would have. */
+static void a_reset_starts_it_again(void **state)
+{
+	static const enum vm_end ends[] = {VM_RESET, VM_TRIPLE_FAULT};
+	uint64_t free;
+
+	vm_create(&vms_other);
+	free = vms_free_frames();
+	for (unsigned i = 0; i < 20; i++) {
+		struct vm *vm = vm_find("other");
+
+		assert_non_null(vm);
+		assert_int_equal(vm->end, VM_RUNNING);
+		if (i < 10)
+			clock_advance_ns(VM_RESTART_NS);
+		vms_forget_log();
+		vm_end(vm, ends[i % 2], i % 2 ? VM_STATUS_KILLED : 0);
+		stop_vcpus(vm);
+		assert_non_null(strstr(vms_log, i % 2 ? "vm other: triple fault: starts again"
+						      : "vm other: reset: starts again"));
+		assert_int_equal(work_is_pending(), i < 10);
+		work_do();
+		if (i >= 10) {
+			assert_ptr_equal(vm_find("other"), vm);
+			clock_advance_ns(VM_RESTART_NS - 1);
+			timer_queue_run(&fake_cpus[0].timers, clock_ns());
+			assert_false(work_is_pending());
+			clock_advance_ns(1);
+			timer_queue_run(&fake_cpus[0].timers, clock_ns());
+			assert_true(work_is_pending());
+			work_do();
+		}
+		assert_null(strstr(vms_log, "exit status"));
+		assert_int_equal(vms_free_frames(), free);
+	}
+	vms_end_and_reap(vm_find("other"));
+}
+
+static void a_reset_ends_it_if_that_is_asked_for(void **state)
+{
+	struct vm *vm;
+
+	vms_other.ends_at_reset = true;
+	vm = vm_create(&vms_other);
+	vms_forget_log();
+	vm_end(vm, VM_TRIPLE_FAULT, VM_STATUS_KILLED);
+	stop_vcpus(vm);
+	work_do();
+	assert_null(vm_find("other"));
+	assert_non_null(strstr(vms_log, "vm other: ended: triple fault, status 101"));
+}
+
+/* A VM that waits for its turn to start again can be stopped. */
+static void a_restart_is_not_for_good(void **state)
+{
+	struct vm *vm = vm_create(&vms_other);
+	uint64_t free = vms_free_frames();
+
+	vm_end(vm, VM_RESET, 0);
+	stop_vcpus(vm);
+	assert_false(work_is_pending());
+	atomic_store(&vm->restart, false);
+	assert_true(work_is_pending());
+	work_do();
+	assert_null(vm_find("other"));
+	assert_true(vms_free_frames() > free);
+}
+
 /* A paused VM's vCPUs are not looked at, so requests may be old when it goes on. */
 static void going_on_after_a_pause_wakes_its_cpus(void **state)
 {
@@ -275,6 +351,9 @@ int main(void)
 		TEST(the_end_comes_once_and_the_boot_cpu_hears_of_it),
 		TEST(a_root_waits_for_obsolete_trees),
 		TEST(reset_makes_it_anew_from_its_files),
+		TEST(a_reset_starts_it_again),
+		TEST(a_reset_ends_it_if_that_is_asked_for),
+		TEST(a_restart_is_not_for_good),
 		TEST(going_on_after_a_pause_wakes_its_cpus),
 		TEST(vcpus_start_as_the_manual_says),
 		TEST(the_task_priority_is_there_after_a_yield),

@@ -71,6 +71,10 @@ static void check_machines_bits(uint64_t cr0, uint64_t cr4)
 	uint64_t cr0_ours = CR0_CD | CR0_NW;
 
 	assert_int_equal(fake_cpu_field(VMCS_GUEST_CR0) & cr0_ours, 0);
+	assert_true(fake_cpu_field(VMCS_GUEST_CR0) & CR0_NE);
+	assert_true(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & CR0_NE);
+	assert_int_equal(!!(fake_cpu_field(VMCS_EXCEPTION_BITMAP) & BIT(X86_TRAP_MF)),
+			 !(cr0 & CR0_NE));
 	assert_int_equal(fake_cpu_field(VMCS_CR0_GUEST_HOST_MASK) & cr0_ours, cr0_ours);
 	assert_int_equal(fake_cpu_field(VMCS_CR0_READ_SHADOW) & cr0_ours, cr0 & cr0_ours);
 	assert_int_equal(vmx_reg_read(V, VREG_CR0), cr0);
@@ -83,8 +87,8 @@ static void check_machines_bits(uint64_t cr0, uint64_t cr4)
 /* After INIT, and whatever the guest writes: caches are on, and machine checks exit. */
 static void caches_and_machine_checks_are_the_machines(void **state)
 {
-	static const uint64_t cr0[] = {CR0_CD, CR0_CD | CR0_NW, CR0_TS, 0};
-	static const uint64_t cr4[] = {0, CR4_MCE, CR4_MCE | CR4_PGE, CR4_PGE};
+	static const uint64_t cr0[] = {CR0_CD, CR0_CD | CR0_NW, CR0_TS, CR0_NE, 0};
+	static const uint64_t cr4[] = {0, CR4_MCE, CR4_MCE | CR4_PGE, CR4_PGE, 0};
 
 	for (unsigned c = 0; c < ARRAY_SIZE(vmx_unrestricted_cpus); c++) {
 		vmx_begin_on(vmx_unrestricted_cpus[c]);
@@ -94,7 +98,7 @@ static void caches_and_machine_checks_are_the_machines(void **state)
 		fake_guest_long_mode();
 		for (unsigned i = 0; i < ARRAY_SIZE(cr0); i++) {
 			uint64_t old = vmx_reg_read(V, VREG_CR4) & ~(CR4_MCE | CR4_PGE);
-			uint64_t on = CR0_ET | CR0_PE | CR0_PG | CR0_NE | cr0[i];
+			uint64_t on = CR0_ET | CR0_PE | CR0_PG | (cr0[i] ^ CR0_NE);
 
 			vmx_reg_write(V, VREG_CR0, on);
 			vmx_reg_write(V, VREG_CR4, old | cr4[i]);

@@ -56,8 +56,6 @@ class BaseMachine:
     def __enter__(self):
         if not self.opts.image:
             self.opts.image = need_built("umbra.elf")
-        elif not os.path.exists(self.opts.image):
-            raise UsageError(f"{self.opts.image}: no such file")
         self.dir = tempfile.mkdtemp(prefix="umbra-")
         return self
 

@@ -9,7 +9,10 @@ import argparse
 import os
 import re
 import shlex
+import stat
 import sys
+
+from .output import Output, UsageError
 
 STATUS_TRIPLE_FAULT = 101  # or killed; comes from the hypervisor
 STATUS_BAD_CONFIG = 102
@@ -18,6 +21,8 @@ STATUS_EMULATOR = 104
 STATUS_TIMEOUT = 124
 STATUS_INTERRUPTED = 130
 
+MIN_PMEM = 64 << 20  # with less neither a firmware nor Umbra gets far enough to say so
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (vmm/control/config.h)
 
@@ -25,55 +30,96 @@ DEFAULT_MEM = 256 << 20  # what the hypervisor gives a guest that does not say (
 EXIT_PORTS = {"qemu": "0xf4", "bochs": "0x8900"}
 
 
-class UsageError(Exception):
-    """What was asked for cannot be; one sentence for the user."""
-
-
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise UsageError(f"{message} (umbra run --help)")
 
+    def print_help(self, file=None):
+        out = Output(1, "stdout")
+        out.write(self.format_help().encode())
+        out.finish()
 
-def size(text):
+
+class Once(argparse.Action):
+    """An option that has one value: the second one would silently undo the first."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if self in vars(namespace).setdefault("given", []):
+            parser.error(f"argument {option_string}: given twice")
+        namespace.given.append(self)
+        setattr(namespace, self.dest, values)
+
+
+def something(value):
+    """Anything but nothing."""
+    if not value:
+        raise argparse.ArgumentTypeError("it is empty")
+    return value
+
+
+def size(value):
     """Bytes, from a number with K, M or G behind it."""
-    match = re.fullmatch(r"(0x[0-9a-f]+|\d+)([kmg]?)", text, re.I)
+    match = re.fullmatch(r"(0x[0-9a-f]+|[0-9]+)([kmg]?)", value, re.I)
     if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 256M")
-    return int(match[1], 0) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
+        raise argparse.ArgumentTypeError(f"{value!r} is no size such as 256M")
+    base = 16 if match[1][:2] in ("0x", "0X") else 10
+    result = int(match[1], base) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
+    if not result:
+        raise argparse.ArgumentTypeError(f"{value!r} is no memory at all")
+    if result >> 52:
+        raise argparse.ArgumentTypeError(f"{value!r} is more than an x86 CPU can address")
+    return result
 
 
-def count(text):
-    if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in 1 to 64")
-    return int(text)
+def machine_size(value):
+    """Memory of the machine: whole megabytes, as the emulators have it."""
+    result = size(value)
+    if result < MIN_PMEM or result % (1 << 20):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of whole megabytes from {MIN_PMEM >> 20}M up")
+    return result
 
 
-def seconds(text):
+def count(value):
+    if not re.fullmatch("[0-9]+", value) or not 1 <= int(value) <= 64:
+        raise argparse.ArgumentTypeError(f"{value!r} is not in 1 to 64")
+    return int(value)
+
+
+def seconds(value):
     try:
-        value = float(text)
+        result = float(value)
     except ValueError:
-        value = 0
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        result = 0
+    if not 0 < result < float("inf"):
+        raise argparse.ArgumentTypeError(f"{value!r} is no number of seconds")
+    return result
+
+
+def one_word(value):
+    """One word of a module line; how long it may be Umbra says (vmm/control/config.c)."""
+    if not re.fullmatch(r"\S+", value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not one word")
     return value
 
 
 def guest_options():
     parser = Parser(add_help=False, allow_abbrev=False)
     group = parser.add_argument_group("the guest")
-    group.add_argument("kernel", metavar="KERNEL", help="bzImage, vmlinux, multiboot or PVH ELF, BIOS or flat image")
-    group.add_argument("--mem", metavar="SIZE", type=size, help="its memory, such as 512M (default: 256M)")
-    group.add_argument("--vcpus", metavar="N", type=count, help="its CPUs (default: 1)")
-    group.add_argument("--mmu", choices=["auto", "tdp", "shadow"], help="how its memory is virtualised")
-    group.add_argument("--initrd", metavar="FILE")
-    group.add_argument("--module", metavar="FILE", action="append", default=[],
+    group.add_argument("kernel", metavar="KERNEL", type=something, help="bzImage, vmlinux, multiboot or PVH ELF, BIOS or flat image")
+    group.add_argument("--mem", metavar="SIZE", type=size, action=Once, help="its memory, such as 512M (default: 256M)")
+    group.add_argument("--vcpus", metavar="N", type=count, action=Once, help="its CPUs (default: 1)")
+    group.add_argument("--mmu", choices=["auto", "tdp", "shadow"], action=Once, help="how its memory is virtualised")
+    group.add_argument("--initrd", metavar="FILE", type=something, action=Once)
+    group.add_argument("--module", metavar="FILE", type=something, action="append", default=[],
                        help="a boot module, \"FILE words -- arguments\" (may be repeated)")
-    group.add_argument("--disk", metavar="FILE")
+    group.add_argument("--disk", metavar="FILE", type=something, action=Once)
     group.add_argument("--bios", action="store_true", help="KERNEL is a firmware image, to start at the reset vector")
-    group.add_argument("--name", help="its name in messages (default: guest, vm2, vm3)")
-    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+    group.add_argument("--name", type=one_word, action=Once, help="its name in messages (default: guest, vm2, vm3)")
+    group.add_argument("--set", metavar="KEY=VALUE", type=something, action="append", default=[],
                        help="a further word of its module line (may be repeated)")
-    group.add_argument("--expect", metavar="TEXT", help="succeed, and stop, as soon as its console shows TEXT")
+    group.add_argument("--onreset", choices=["end", "restart"], action=Once,
+                       help="what its reset or triple fault does (default: end)")
+    group.add_argument("--expect", metavar="TEXT", type=something, action=Once, help="succeed, and stop, as soon as its console shows TEXT")
     return parser
 
 
@@ -87,26 +133,26 @@ def run_options():
                            "or configuration, 103 failure of Umbra itself, 104 of the emulator, 124 timeout, "
                            "130 ended by the user or a signal.")
     group = parser.add_argument_group("the machine and the run")
-    group.add_argument("--cpu", choices=["amd", "intel"], default="amd", help="a machine with SVM, or with VMX (default: amd)")
-    group.add_argument("--emulator", choices=["qemu", "bochs"], help="what emulates it (default: qemu for amd, bochs for intel)")
-    group.add_argument("--model", metavar="NAME", help="another CPU model of the emulator (default: EPYC; Bochs: tigerlake, ryzen)")
-    group.add_argument("--pcpus", metavar="N", type=count, help="CPUs of the machine (default: most vCPUs of a guest)")
-    group.add_argument("--pmem", metavar="SIZE", type=size, help="memory of the machine (default: what it takes)")
-    group.add_argument("--boot", choices=["direct", "bios", "uefi"],
+    group.add_argument("--cpu", choices=["amd", "intel"], default="amd", action=Once, help="a machine with SVM, or with VMX (default: amd)")
+    group.add_argument("--emulator", choices=["qemu", "bochs"], action=Once, help="what emulates it (default: qemu for amd, bochs for intel)")
+    group.add_argument("--model", metavar="NAME", type=one_word, action=Once, help="another CPU model of the emulator (default: EPYC; Bochs: tigerlake, ryzen)")
+    group.add_argument("--pcpus", metavar="N", type=count, action=Once, help="CPUs of the machine (default: most vCPUs of a guest)")
+    group.add_argument("--pmem", metavar="SIZE", type=machine_size, action=Once, help="memory of the machine (default: what it takes)")
+    group.add_argument("--boot", choices=["direct", "bios", "uefi"], action=Once,
                        help="by the emulator, or by GRUB (default: direct; Bochs has no uefi)")
     group.add_argument("--icount", action="store_true", help="a run repeats exactly: in QEMU one instruction is one nanosecond; "
                                                              "in Bochs it is always so, without --interactive")
     group.add_argument("--interactive", action=argparse.BooleanOptionalAction,
                        help="Bochs: keep pace with real time when idle (default: if stdin is a terminal)")
-    group.add_argument("--timeout", metavar="SECONDS", type=seconds,
+    group.add_argument("--timeout", metavar="SECONDS", type=seconds, action=Once,
                        help="end with status 124 after that time (Bochs with one CPU: so many times 25 million instructions)")
-    group.add_argument("--log", metavar="FILE", help="Umbra's log, instead of on stderr")
-    group.add_argument("--hv", metavar="WORDS", default="", help="words for Umbra's own command line (loglevel=debug)")
-    group.add_argument("--vm", metavar="\"OPTIONS KERNEL -- command line\"", action="append", default=[],
+    group.add_argument("--log", metavar="FILE", type=something, action=Once, help="Umbra's log, instead of on stderr")
+    group.add_argument("--hv", metavar="WORDS", default="", action=Once, help="words for Umbra's own command line (loglevel=debug)")
+    group.add_argument("--vm", metavar="\"OPTIONS KERNEL -- command line\"", type=something, action="append", default=[],
                        help="a further guest (at most 2), whose console comes on stdout in lines that start with its name")
-    group.add_argument("--emulator-option", metavar="OPTION", action="append", default=[],
+    group.add_argument("--emulator-option", metavar="OPTION", type=something, action="append", default=[],
                        help="a further option for QEMU, or line of Bochs's configuration (may be repeated)")
-    group.add_argument("--image", metavar="FILE", help="the hypervisor (default: build/umbra.elf)")
+    group.add_argument("--image", metavar="FILE", type=something, action=Once, help="the hypervisor (default: build/umbra.elf)")
     return parser
 
 
@@ -118,11 +164,23 @@ def is_at_terminal():
         return False
 
 
+# What a path may be that is no file.
+KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+         stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
 def must_be_file(path):
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: no such file")
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"{path}: cannot be read")
+    """The path of a file that the boot loader can be given. Its size has to be known, so it can be no pipe."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_IFMT(mode) in KINDS:
+            raise UsageError(f"{path}: {KINDS[stat.S_IFMT(mode)]}, not a file")
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return path
 
 
@@ -132,7 +190,7 @@ class Guest:
     def __init__(self, args, cmdline, name, com):
         self.args, self.cmdline, self.com = args, cmdline, com
         self.name = args.name or name
-        self.expect = args.expect.encode() if args.expect else None
+        self.expect = args.expect.encode(errors="surrogateescape") if args.expect else None
         self.mem = args.mem or DEFAULT_MEM
         self.vcpus = args.vcpus or 1
         self.is_shared = "console=shared" in args.set  # it is on the log's line
@@ -142,6 +200,7 @@ class Guest:
         args, me = self.args, f"vm={self.name}"
         words = [me] + [f"{key}={value}" for key in ("mem", "vcpus", "mmu") if (value := getattr(args, key))]
         words += [] if self.is_shared else [f"console=com{self.com}"]
+        words += [] if any(word.startswith("onreset=") for word in args.set) else [f"onreset={args.onreset or 'end'}"]
         words += args.set
         if self.cmdline is not None:
             words += ["--", self.cmdline]
@@ -192,6 +251,8 @@ def parse(argv):
     opts.guests = [Guest(opts, cmdline, "guest", coms[0])]
     for i, text in enumerate(opts.vm):
         opts.guests.append(parse_further(text, f"vm{i + 2}", coms[i + 1]))
+    if opts.image:
+        must_be_file(opts.image)
     names = [guest.name for guest in opts.guests]
     if len(set(names)) < len(names):
         raise UsageError(f"--name: two guests are called {max(names, key=names.count)}")

@@ -12,7 +12,6 @@ The log's line may carry a guest's words as well, and a firmware's. Umbra marks 
 import contextlib
 import os
 import re
-import selectors
 import subprocess
 import sys
 import termios
@@ -20,6 +19,7 @@ import time
 
 from .machine import LOG_COM
 from .options import STATUS_INTERRUPTED, STATUS_PANIC, STATUS_TIMEOUT, UsageError, is_at_terminal
+from .output import LIMIT, Output, wait_for
 
 # Whole lines of Umbra's: it quotes its guests (their words for its firmware's console), but never at the left.
 VERDICT = re.compile(rb"^umbra: exit status (\d+)$")
@@ -32,15 +32,6 @@ REPORT_SECONDS = 2    # how long after a panic its report may take
 END_SECONDS = 2       # how long after a verdict the emulator may take to end
 LINE_SECONDS = 0.5    # how long the first guest may take for the rest of its line, before others' lines go into it
 EXIT_SECONDS = 20     # how long it may take after it has closed its serial lines
-
-
-def write_all(fd, data):
-    """Write to a descriptor; a reader that is gone does not matter."""
-    try:
-        while data:
-            data = data[os.write(fd, data):]
-    except BrokenPipeError:
-        pass
 
 
 class Terminal:
@@ -64,7 +55,7 @@ class Terminal:
 
     def __exit__(self, *_):
         if self.saved:
-            termios.tcsetattr(self.fd, termios.TCSADRAIN, self.saved)
+            termios.tcsetattr(self.fd, termios.TCSANOW, self.saved)  # whoever shows what it says may stand still
 
     @property
     def is_interactive(self):
@@ -74,15 +65,15 @@ class Terminal:
 class Screen:
     """Standard output: the first guest's bytes as they come, and between its lines those of further guests."""
 
-    def __init__(self):
-        self.is_in_line, self.waiting = False, b""
+    def __init__(self, output):
+        self.output, self.is_in_line, self.waiting = output, False, b""
 
     def feed(self, data):
         lines, newline, rest = data.rpartition(b"\n")
         if newline:
-            write_all(1, lines + newline)
+            self.output.write(lines + newline)
             self.flush()
-        write_all(1, rest)
+        self.output.write(rest)
         self.is_in_line = bool(rest) or (self.is_in_line and not newline)
 
     def add_line(self, line):
@@ -91,7 +82,7 @@ class Screen:
             self.flush()
 
     def flush(self):
-        write_all(1, self.waiting)
+        self.output.write(self.waiting)
         self.waiting = b""
 
 
@@ -154,11 +145,8 @@ class Line:
 class Log:
     """The hypervisor's log: lines to stderr or a file, and what they say about the end."""
 
-    def __init__(self, path):
-        try:
-            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666) if path else 2
-        except OSError as error:
-            raise UsageError(f"--log: {path}: {error.strerror}") from None
+    def __init__(self, output):
+        self.output = output
         self.line = b""
         self.is_empty = True
         self.status = None
@@ -170,7 +158,7 @@ class Log:
             self.read_line(line)
 
     def read_line(self, line):
-        write_all(self.fd, line + b"\n")
+        self.output.write(line + b"\n")
         if PANIC.search(line):
             self.has_panic = True
         if verdict := VERDICT.search(line):
@@ -181,17 +169,48 @@ class Log:
             self.feed(b"\n")
 
 
+def open_log(path):
+    try:
+        return Output(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), f"--log: {path}")
+    except OSError as error:
+        raise UsageError(f"--log: {path}: {error.strerror}") from None
+
+
+class Keys:
+    """One of the emulator's serial lines, in the direction of the machine: what it does not take waits."""
+
+    def __init__(self, end):
+        self.end, self.waiting = end, bytearray()
+        end.setblocking(False)
+
+    def write(self, data):
+        self.waiting += data
+        self.drain()
+
+    def drain(self):
+        try:
+            while self.waiting:
+                del self.waiting[:self.end.send(self.waiting)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.waiting.clear()  # the emulator is ending
+
+
 class Session:
     def __init__(self, opts, machine):
         self.opts, self.machine = opts, machine
-        self.log = Log(opts.log)
-        self.screen = Screen()
+        self.errors = Output(2, "stderr")
+        self.log = Log(open_log(opts.log) if opts.log else self.errors)
+        self.screen = Screen(Output(1, "stdout"))
+        self.outputs = {output.fd: output for output in (self.screen.output, self.log.output, self.errors)}
         self.consoles = {guest.com: Console(self.screen, guest, i > 0) for i, guest in enumerate(opts.guests)}
         # One that shares the log's line at a time; unless somebody attaches another, the first.
         shared = next((guest for guest in opts.guests if guest.is_shared), opts.guests[0])
         self.line = Line(self.log, self.consoles[shared.com])
         self.expects = any(guest.expect for guest in opts.guests)
         self.key_target, self.after_escape = LOG_COM if opts.guests[0].is_shared else opts.guests[0].com, False
+        self.quit, self.deadline = False, float("inf")
 
     def run(self):
         """The exit status of the launcher."""
@@ -204,31 +223,55 @@ class Session:
         for stream in [*self.consoles.values(), self.log]:
             stream.close()
         self.screen.flush()
-        return self.explain(status, where)
+        if not self.hand_out() and status != STATUS_INTERRUPTED:
+            status = STATUS_TIMEOUT
+        status = self.explain(status, where)
+        self.hand_out()
+        return status
+
+    def hand_out(self):
+        """The last bytes, to whoever reads them: False if that takes longer than the run may last, and a little."""
+        deadline = max(self.deadline, time.monotonic() + END_SECONDS)
+        while writers := [fd for fd, output in self.outputs.items() if output.waiting]:
+            left = deadline - time.monotonic()
+            if left <= 0 or self.quit:
+                return False
+            for fd in wait_for([], writers, left)[1]:
+                self.outputs[fd].drain()
+        return True
 
     def watch(self):
         """Pass bytes on until the run is decided: its status, or None if the emulator ended without a word."""
-        with selectors.DefaultSelector() as self.selector:
-            for com, end in self.ends.items():
-                self.selector.register(end, selectors.EVENT_READ, self.reader(com, end))
-            if self.terminal.fd is not None:
-                try:
-                    self.selector.register(self.terminal.fd, selectors.EVENT_READ, self.read_keys)
-                except (OSError, ValueError):
-                    self.read_file()
-            return self.loop(time.monotonic() + (self.machine.wall_seconds or float("inf")))
+        self.deadline = time.monotonic() + (self.machine.wall_seconds or float("inf"))
+        self.readers = {end.fileno(): self.reader(com, end) for com, end in self.ends.items()}
+        self.keys = {com: Keys(end) for com, end in self.ends.items()}
+        self.has_keys = self.terminal.fd is not None
+        return self.loop(self.deadline)
+
+    def serve(self, seconds):
+        """Wait for whatever can go on, for at most so long, and pass it on. False: there was nothing."""
+        readers, writers = {}, {}
+        if all(len(output.waiting) < LIMIT for output in self.outputs.values()):
+            readers.update(self.readers)
+        # A person's keys are always listened to: one of them ends the run.
+        if self.has_keys and (self.terminal.is_interactive or not any(keys.waiting for keys in self.keys.values())):
+            readers[self.terminal.fd] = self.read_keys
+        writers.update({fd: output for fd, output in self.outputs.items() if output.waiting})
+        writers.update({keys.end.fileno(): keys for keys in self.keys.values() if keys.waiting})
+        read, write = wait_for(readers, writers, seconds)
+        for fd in write:
+            writers[fd].drain()
+        for fd in read:
+            readers[fd]()
+        return bool(read or write)
 
     def loop(self, deadline):
-        self.quit, self.open = False, len(self.ends)
         result = None
-        while self.open:
+        while self.readers:
             left = deadline - time.monotonic()
             if left <= 0:
                 return result if result is not None else STATUS_TIMEOUT
-            ready = self.selector.select(min(left, LINE_SECONDS if self.screen.waiting else 3600))
-            for key, _ in ready:
-                key.data()
-            if not ready:
+            if not self.serve(min(left, LINE_SECONDS if self.screen.waiting else 3600)):
                 self.screen.flush()
             if self.quit:
                 return STATUS_INTERRUPTED
@@ -257,26 +300,25 @@ class Session:
         def read():
             try:
                 data = end.recv(65536)
+            except BlockingIOError:
+                return
             except ConnectionResetError:
                 data = b""
             if data:
                 stream.feed(data)
             else:
-                self.selector.unregister(end)
-                self.open -= 1
+                del self.readers[end.fileno()]
+                self.keys.pop(com)
         return read
 
-    def read_file(self):
-        """Keys from a file (or /dev/null): what fits is typed at once."""
-        try:
-            self.ends[self.key_target].sendall(os.read(self.terminal.fd, 16384))
-        except OSError:
-            pass  # no input at all
-
     def read_keys(self):
-        data = os.read(self.terminal.fd, 4096)
-        if not data:
-            self.selector.unregister(self.terminal.fd)
+        try:
+            data = os.read(self.terminal.fd, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # no input at all
+        self.has_keys = bool(data)
         if not self.terminal.is_interactive:
             self.type(data)
             return
@@ -284,10 +326,8 @@ class Session:
             self.read_key(data[i:i + 1])
 
     def type(self, data):
-        try:
-            self.ends[self.key_target].sendall(data)
-        except OSError:
-            pass  # the emulator is ending
+        if self.key_target in self.keys:
+            self.keys[self.key_target].write(data)
 
     def read_key(self, key):
         """One of the launcher's own keys, or one to hand on."""
@@ -314,9 +354,14 @@ class Session:
         """Say in a line why the run ended, where the log does not; the final status."""
         if status is None:
             status, words = self.machine.explain_end(self.child.returncode, self.machine.output(), not self.log.is_empty)
-            print(words, file=sys.stderr)
+            self.say(words)
         elif status == STATUS_TIMEOUT and self.log.status is None:
-            print(f"{where}umbra: no end within {self.machine.wall_seconds:g} s", file=sys.stderr)
+            self.say(f"{where}umbra: no end within {self.machine.wall_seconds:g} s")
+        elif status == STATUS_TIMEOUT:
+            self.say("umbra: nobody has read the rest of what it said")
         elif status == 1 and self.expects and self.log.status == 0:
-            print("umbra: the guest ended without the expected text on its console", file=sys.stderr)
+            self.say("umbra: the guest ended without the expected text on its console")
         return status
+
+    def say(self, words):
+        self.errors.write(words.encode() + b"\n")

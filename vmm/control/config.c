@@ -280,6 +280,17 @@ static const char *parse_dirty_log(struct line *l, const char *val)
 	return parse_switch(&l->vm->dirty_log, val);
 }
 
+static const char *parse_on_reset(struct line *l, const char *val)
+{
+	static const char *const names[] = {"restart", "end", NULL};
+	int i = parse_choice(val, names);
+
+	if (i < 0)
+		return "not one of restart, end";
+	l->vm->ends_at_reset = i == 1;
+	return NULL;
+}
+
 static const char *parse_test_device(struct line *l, const char *val)
 {
 	return parse_switch(&l->vm->test_device, val);
@@ -347,6 +358,7 @@ static const struct key keys[] = {
 	{"largepages", P_BOOT, parse_large_pages},
 	{"dirtylog", P_BOOT, parse_dirty_log},
 	{"testdev", P_BOOT, parse_test_device},
+	{"onreset", P_BOOT, parse_on_reset},
 	{"cpus", P_BOOT, parse_cpus},
 	{"debug", P_BOOT, parse_debug},
 	{"console", P_BOOT, parse_console},

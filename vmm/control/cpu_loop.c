@@ -3,6 +3,7 @@
 
 #include "arch/x86/cpu.h"
 #include "mm/grace.h"
+#include "vmm/console.h"
 #include "vmm/control/work.h"
 #include "vmm/exit/loop.h"
 #include "vmm/output.h"
@@ -45,11 +46,11 @@ static void run(struct vmm_cpu *c, struct vcpu *v)
 
 /*
  * While output waits the boot CPU's vCPUs run in time slices, and interrupts open between two of
- * them: vmm/output.c.
+ * them: vmm/output.c. So they do once for input that may go on.
  */
-static bool attend_to_output(struct vmm_cpu *c)
+static bool attend_to_consoles(struct vmm_cpu *c)
 {
-	if (c->id != 0 || likely(!output_is_pending()))
+	if (c->id != 0 || likely(!output_is_pending() && !console_input_goes_on()))
 		return false;
 	sched_take_interrupts(c);
 	return true;
@@ -63,7 +64,7 @@ void cpu_loop(void)
 	for (;;) {
 		atomic_store(&c->reschedule, false);
 		c->has_work = work_do();
-		c->has_work |= attend_to_output(c);
+		c->has_work |= attend_to_consoles(c);
 		v = sched_pick(c);
 		if (v)
 			run(c, v);

@@ -85,6 +85,10 @@ static void stop_vm(struct vm *vm, const char *arg)
 {
 	(void)arg;
 	vm_end(vm, VM_STOPPED_BY_USER, 0);
+	if (!atomic_exchange(&vm->restart, false))
+		return;
+	log_info("vm %s: stopped by the monitor, does not start again", vm->name);
+	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
 }
 
 static void show_account(struct vm *vm)
@@ -432,15 +436,17 @@ static bool takes_input(void)
 	return !job.slice && console_has_room();
 }
 
-void monitor_input(uint8_t byte)
+bool monitor_input(uint8_t byte)
 {
 	if (!nr_typed && takes_input()) {
 		edit_line(byte);
-		return;
+		return true;
 	}
-	if (nr_typed < ARRAY_SIZE(typed))
-		typed[nr_typed++] = byte;
 	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
+	if (nr_typed == ARRAY_SIZE(typed))
+		return false;
+	typed[nr_typed++] = byte;
+	return true;
 }
 
 /* One of the bytes may begin the next job. */

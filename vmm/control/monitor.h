@@ -11,8 +11,8 @@
 /* The escape key was pressed: detach, and show the prompt. */
 void monitor_enter(void);
 
-/* A byte for the monitor's line. */
-void monitor_input(uint8_t byte);
+/* A byte for the monitor's line. False: there is no room for it until a command is over. */
+bool monitor_input(uint8_t byte);
 
 /*
  * Is a command going on? A slice of it; true if the next one can follow at once. Boot CPU, from its

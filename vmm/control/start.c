@@ -152,8 +152,9 @@ void vmm_main(const struct start_options *o)
 	work_init(options.onexit, bad_config);
 	output_start();
 	atomic_store(&ready, true);
-	log_info("boot: first guest entry at tsc %llu (entry at %llu)", (unsigned long long)rdtsc(),
-		 (unsigned long long)options.entry_tsc);
+	if (vm_next(NULL))
+		log_info("boot: first guest entry at tsc %llu (entry at %llu)",
+			 (unsigned long long)rdtsc(), (unsigned long long)options.entry_tsc);
 	cpu_loop();
 }
 

@@ -13,6 +13,8 @@
 #include "mm/grace.h"
 #include "mm/host.h"
 #include "vmm/control/monitor.h"
+#include "vmm/cpu.h"
+#include "vmm/dev/timer.h"
 #include "vmm/sched.h"
 #include "vmm/vm.h"
 
@@ -25,23 +27,50 @@ static uint32_t machine_status; /* the first status of a VM's that is not 0 */
 /* One VM at a time, off the list: it is taken apart, and then perhaps made anew. */
 static struct vm *ending, *beginning;
 
-void work_init(enum onexit onexit, bool bad_config)
-{
-	when_all_ended = onexit;
-	config_was_bad = bad_config;
-	over = false;
-}
-
 /* --- VMs that have ended --- */
+
+/* One that is to start again may have to wait for that; until then it can still be stopped. */
+static bool has_to_wait(const struct vm *vm)
+{
+	return atomic_load(&vm->restart) && clock_ns() < vm->restart_ns;
+}
 
 /* NULL: there is none. */
 static struct vm *find_reapable(void)
 {
 	struct vm *vm = vm_next(NULL);
 
-	while (vm && !atomic_load(&vm->reapable))
+	while (vm && (!atomic_load(&vm->reapable) || has_to_wait(vm)))
 		vm = vm_next(vm);
 	return vm;
+}
+
+static struct timer restart_timer;
+
+static void fire_restart(struct timer *t)
+{
+	(void)t;
+	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU, which may be in a guest */
+}
+
+void work_init(enum onexit onexit, bool bad_config)
+{
+	when_all_ended = onexit;
+	config_was_bad = bad_config;
+	over = false;
+	timer_init(&restart_timer, &vmm_cpu_by_id(0)->timers, fire_restart);
+}
+
+static void wait_for_restarts(void)
+{
+	uint64_t next = TIMER_NEVER;
+
+	for (struct vm *vm = vm_next(NULL); vm; vm = vm_next(vm)) {
+		if (atomic_load(&vm->reapable))
+			next = min(next, vm->restart_ns);
+	}
+	if (next != restart_timer.deadline_ns)
+		timer_arm(&restart_timer, next);
 }
 
 static void note_status(uint32_t status)
@@ -57,7 +86,8 @@ static bool take_reapable(void)
 
 	if (!vm)
 		return false;
-	note_status(vm->status);
+	if (!atomic_load(&vm->restart))
+		note_status(vm->status);
 	list_del(&vm->link);
 	ending = vm;
 	return true;
@@ -79,8 +109,10 @@ static void go_on_ending(void)
 	if (!restart)
 		return;
 	beginning = vm_create_begin(config);
-	if (!beginning)
-		note_status(VM_STATUS_KILLED);
+	if (beginning)
+		return;
+	console_give_up();
+	note_status(VM_STATUS_KILLED);
 }
 
 /* What fails on the way is taken apart, and not tried again. */
@@ -200,8 +232,11 @@ bool work_do(void)
 	bool more;
 
 	grace_poll(grace_cpu());
-	if (likely(!work_is_pending()))
+	if (likely(!work_is_pending())) {
+		if (host_cpu_id() == 0)
+			wait_for_restarts();
 		return false;
+	}
 	end = clock_ns() + SCHED_SLICE_NS;
 	do {
 		more = do_slice();

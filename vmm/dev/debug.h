@@ -2,6 +2,7 @@
 /*
  * Two ports for those who write and test guests: isa-debug-exit, whose value ends the VM, and
  * the debug console, whose lines go to the hypervisor's log (SeaBIOS and OVMF write theirs there).
+ * It answers at the port of Bochs's as well.
  */
 #ifndef VMM_DEV_DEBUG_H
 #define VMM_DEV_DEBUG_H
@@ -12,6 +13,7 @@ struct dev_host;
 
 #define DEBUG_EXIT_PORT    0xf4 /* 4 ports */
 #define DEBUG_CONSOLE_PORT 0x402
+#define DEBUG_BOCHS_PORT   0xe9
 #define DEBUG_CONSOLE_ID   0xe9 /* what a read of the console port gives: it is there */
 #define DEBUG_LINE_MAX     120
 

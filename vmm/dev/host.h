@@ -47,6 +47,11 @@ struct char_sink {
 	 * be held. Does not wait.
 	 */
 	bool (*put)(struct char_sink *s, uint8_t byte);
+	/*
+	 * The guest has read what it was sent, down to UART_GO_ON bytes: there is room for more.
+	 * Any CPU, the device lock is held.
+	 */
+	void (*go_on)(struct char_sink *s);
 };
 
 #endif

@@ -15,6 +15,7 @@
 #include "mm/frames.h"
 #include "vmm/dev/acpi_pm.h"
 #include "vmm/dev/debug.h"
+#include "vmm/dev/ferr.h"
 #include "vmm/dev/fw_cfg.h"
 #include "vmm/dev/apic/ioapic.h"
 #include "vmm/dev/apic/lapic.h"
@@ -43,12 +44,13 @@ struct platform {
 	struct rtc rtc;
 	struct uart uart;
 	struct acpi_pm acpi_pm;
+	struct ferr ferr;
 	struct reset reset;
 	struct pci_bus pci;
 	struct fw_cfg fw_cfg;
 	struct testdev testdev;
 	struct debug_exit debug_exit;
-	struct debug_console debug_console;
+	struct debug_console debug_console, bochs_console;
 	struct latch dma1, page, dma2;
 };
 
@@ -156,11 +158,31 @@ uint8_t platform_extint_ack(struct platform *p, unsigned vcpu)
 	return vector;
 }
 
+bool platform_fpu_error(struct platform *p, bool interrupts_open)
+{
+	bool is_ignored;
+
+	spin_lock(&p->lock);
+	is_ignored = ferr_report(&p->ferr, interrupts_open);
+	spin_unlock(&p->lock);
+	return is_ignored;
+}
+
 void platform_console_input(struct platform *p, uint8_t byte)
 {
 	spin_lock(&p->lock);
 	uart_receive(&p->uart, byte);
 	spin_unlock(&p->lock);
+}
+
+unsigned platform_console_room(struct platform *p)
+{
+	unsigned room;
+
+	spin_lock(&p->lock);
+	room = uart_receive_room(&p->uart);
+	spin_unlock(&p->lock);
+	return room;
 }
 
 void platform_console_transmit(struct platform *p)
@@ -231,6 +253,8 @@ static void build_buses(struct platform *p)
 		{RESET_PORT_92, 1, reset_port_92_read, reset_port_92_write, &p->reset},
 		{PIC_SLAVE_PORT, 2, pic_read, pic_write, &p->pic.chip[1]},
 		{LATCH_DMA2_PORT, 32, latch_read, latch_write, &p->dma2},
+		{FERR_PORT, 1, ferr_read, ferr_write, &p->ferr},
+		{DEBUG_BOCHS_PORT, 1, debug_console_read, debug_console_write, &p->bochs_console},
 		{DEBUG_EXIT_PORT, 4, debug_exit_read, debug_exit_write, &p->debug_exit},
 		{UART_COM1_PORT, UART_PORTS, uart_read, uart_write, &p->uart},
 		{DEBUG_CONSOLE_PORT, 1, debug_console_read, debug_console_write, &p->debug_console},
@@ -293,10 +317,11 @@ static void build_devices(struct platform *p, const struct platform_config *c)
 	uart_init(&p->uart, c->serial, &irq4, q, &p->lock);
 	acpi_pm_init(&p->acpi_pm, c->host, c->vm, &irq9, q, &p->lock);
 	own_timers(p, c->vm);
+	p->ferr.irq = isa_irq(p, FERR_IRQ);
 	reset_init(&p->reset, c->host, c->vm, &irq1);
 	pci_init(&p->pci);
 	p->debug_exit = (struct debug_exit){.host = c->host, .vm = c->vm};
-	p->debug_console = (struct debug_console){.name = c->name};
+	p->debug_console = p->bochs_console = (struct debug_console){.name = c->name};
 	p->testdev.irq = irq0;
 	p->testdev.lock = &p->lock;
 	p->testdev.host = c->host;

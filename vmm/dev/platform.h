@@ -77,8 +77,14 @@ struct lapic *platform_lapic(struct platform *p, unsigned vcpu);
 bool platform_extint_pending(struct platform *p, unsigned vcpu);
 uint8_t platform_extint_ack(struct platform *p, unsigned vcpu);
 
+/* FERR#, of a vCPU with CR0.NE clear: vmm/dev/ferr.h. Takes the device lock. */
+bool platform_fpu_error(struct platform *p, bool interrupts_open);
+
 /* The other end of the serial line may take bytes again. Takes the device lock. */
 void platform_console_transmit(struct platform *p);
+
+/* How many bytes may be typed at the VM's console without losing one. Takes the device lock. */
+unsigned platform_console_room(struct platform *p);
 
 /* Input from outside the machine. All take the device lock. */
 void platform_console_input(struct platform *p, uint8_t byte); /* typed at the VM's console */

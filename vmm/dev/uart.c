@@ -149,7 +149,8 @@ static void push_fifo(struct uart *u, uint8_t byte, bool is_break)
 	u->fifo_break[at] = is_break;
 	u->fifo_len++;
 	show_head_errors(u);
-	restart_timeout(u);
+	if (!u->timeout_pending)
+		restart_timeout(u); /* one that has happened stays until a character is read */
 }
 
 /* Characters that wait on the line come in as far as there is room. */
@@ -158,8 +159,14 @@ static void drain_backlog(struct uart *u)
 	while (u->backlog_len && !is_receiver_full(u) && !(u->mcr & MCR_LOOP)) {
 		push_fifo(u, u->backlog[u->backlog_head], false);
 		u->backlog_head = (u->backlog_head + 1) % UART_BACKLOG;
-		u->backlog_len--;
+		if (--u->backlog_len == UART_GO_ON)
+			u->sink->go_on(u->sink);
 	}
+}
+
+unsigned uart_receive_room(const struct uart *u)
+{
+	return UART_BACKLOG - u->backlog_len;
 }
 
 void uart_receive(struct uart *u, uint8_t byte)
@@ -270,6 +277,16 @@ static uint8_t read_port(void *dev, uint64_t port)
 	}
 }
 
+/*
+ * Writing the transmitter takes its interrupt away, though it may be there again at once: an input
+ * that is triggered by edges sees each.
+ */
+static void drop_thre(struct uart *u)
+{
+	u->thre_pending = false;
+	update_irq(u);
+}
+
 /* The transmitter has just fallen empty, or was written and is empty again. */
 static void raise_thre(struct uart *u)
 {
@@ -298,8 +315,6 @@ static void push_transmitter(struct uart *u, uint8_t val)
 		return;
 	u->tx[(u->tx_head + u->tx_len) % UART_FIFO_SIZE] = val;
 	u->tx_len++;
-	u->thre_pending = false;
-	update_irq(u);
 }
 
 static void loop_back(struct uart *u, uint8_t val)
@@ -316,6 +331,7 @@ static void loop_back(struct uart *u, uint8_t val)
 static void write_data(struct uart *u, uint8_t val)
 {
 	uart_transmit(u);
+	drop_thre(u);
 	if (u->mcr & MCR_LOOP)
 		loop_back(u, val);
 	else if (is_transmitter_empty(u) && u->sink->put(u->sink, val))

@@ -5,7 +5,8 @@
  * then the transmitter is always empty. Otherwise bytes wait in the transmitter's FIFO, THRE and
  * TEMT stay clear, and a guest that obeys them sends as fast as the line is. What is written to a
  * full FIFO is lost, as with the chip. Bytes that come in wait in a backlog until the receiver has
- * room, as if the sender obeyed RTS. An overrun happens only when the backlog is full as well.
+ * room, and whoever sends them asks for room there first (uart_receive_room()), as if he obeyed
+ * RTS. An overrun happens only when the backlog is full as well.
  *
  * All functions: the VM's device lock is held. The timer callback takes it through `lock`.
  */
@@ -25,6 +26,7 @@
 #define UART_PORTS     8
 #define UART_FIFO_SIZE 16
 #define UART_BACKLOG   1024 /* a power of two */
+#define UART_GO_ON     512  /* bytes still there when the sender is told that there is room */
 
 struct uart {
 	uint8_t ier, lcr, mcr, scr, fcr;
@@ -59,6 +61,9 @@ void uart_write(void *dev, uint64_t off, unsigned size, uint64_t val);
 
 /* The other end may take bytes again: send what waits. */
 void uart_transmit(struct uart *u);
+
+/* How many characters the line takes now without losing one. */
+unsigned uart_receive_room(const struct uart *u);
 
 /* A character, or a break, comes in on the line. */
 void uart_receive(struct uart *u, uint8_t byte);

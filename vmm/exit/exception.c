@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/exit/exception.h"
 
+#include "arch/x86/fpu.h"
 #include "arch/x86/regs.h"
 #include "lib/log.h"
 #include "vmm/event.h"
@@ -21,11 +22,27 @@ static __cold void do_debug(struct vcpu *v)
 	vcpu_request(v, REQ_EVENT);
 }
 
+/*
+ * With NE clear the instruction is tried again, now or when an interrupt has been served: that is
+ * how the CPU stands still (SDM volume 1, 8.7.2). Where the error is ignored it must not be there
+ * any more; its flags, too, are lost then. The guest's x87 is in the CPU.
+ */
+void exception_math_fault(struct vcpu *v)
+{
+	if (virt_reg_read(&v->virt, VREG_CR0) & CR0_NE)
+		event_inject(v, X86_TRAP_MF);
+	else if (platform_fpu_error(v->vm->platform, virt_rflags(&v->virt) & RFLAGS_IF))
+		fpu_clear_errors();
+}
+
 void exception_exit(struct vcpu *v, const struct vm_exit *exit)
 {
 	switch (exit->exception.vector) {
 	case X86_TRAP_DB:
 		do_debug(v);
+		break;
+	case X86_TRAP_MF:
+		exception_math_fault(v);
 		break;
 	case X86_TRAP_AC:
 		event_inject_error(v, X86_TRAP_AC, 0);

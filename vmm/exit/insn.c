@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arch/x86/regs.h"
+#include "vmm/exit/exception.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn_ctx.h"
 
@@ -90,6 +91,8 @@ __cold void insn_inject(struct vcpu *v, const struct emul_fault *f)
 {
 	if (f->vector == X86_TRAP_PF)
 		event_inject_page_fault(v, GVA(f->cr2), f->error);
+	else if (f->vector == X86_TRAP_MF)
+		exception_math_fault(v);
 	else if (f->has_error)
 		event_inject_error(v, f->vector, f->error);
 	else

@@ -4,6 +4,7 @@
  * descriptor tables, its FPU, and the instructions whose effect the hypervisor defines.
  */
 #include "arch/x86/cpu.h"
+#include "arch/x86/fpu.h"
 #include "arch/x86/regs.h"
 #include "vmm/exit/cpuid.h"
 #include "vmm/exit/cr.h"
@@ -131,12 +132,13 @@ static uint16_t read_fsw(void)
 	return fsw;
 }
 
-/* FLDCW and FWAIT report what waits; here that must not happen in the hypervisor. */
+/*
+ * FLDCW and FWAIT report what waits; here that must not happen in the hypervisor. What it is for a
+ * guest with CR0.NE clear exception_math_fault() says.
+ */
 static int check_waiting(struct emul_ctx *c)
 {
-	bool ne = virt_reg_read(&insn_ctx_of(c)->v->virt, VREG_CR0) & CR0_NE;
-
-	return (read_fsw() & FSW_ES) && ne ? fault(c, X86_TRAP_MF) : EMUL_OK;
+	return read_fsw() & FSW_ES ? fault(c, X86_TRAP_MF) : EMUL_OK;
 }
 
 int insn_fpu(struct emul_ctx *c, uint16_t *word)
@@ -146,7 +148,7 @@ int insn_fpu(struct emul_ctx *c, uint16_t *word)
 		__asm__ volatile("fninit");
 		return EMUL_OK;
 	case OP_FNCLEX:
-		__asm__ volatile("fnclex");
+		fpu_clear_errors();
 		return EMUL_OK;
 	case OP_FNSTCW:
 		__asm__ volatile("fnstcw %0" : "=m"(*word));
@@ -157,8 +159,7 @@ int insn_fpu(struct emul_ctx *c, uint16_t *word)
 	case OP_FLDCW:
 		if (check_waiting(c))
 			return EMUL_FAULT;
-		if (!(read_fsw() & FSW_ES)) /* without CR0.NE it is not ours to interrupt */
-			__asm__ volatile("fldcw %0" : : "m"(*word));
+		__asm__ volatile("fldcw %0" : : "m"(*word));
 		return EMUL_OK;
 	default: /* FWAIT */
 		return check_waiting(c);

@@ -4,9 +4,9 @@
  *
  * With nested paging they are the same but for a few bits, and the guest writes CR3, and TS and MP
  * of CR0, without exits. The other bits are the machine's (arch/x86/virt_paging.h: caches on,
- * machine checks on), SVME, which the guest knows nothing of, and LME on a lax CPU (below); of the
- * first two the guest's idea is kept in struct svm_vcpu. VMRUN loads CD and NW (APM volume 2,
- * 15.5.1), so a guest that had the real ones would run without caches.
+ * machine checks on, x87 errors as exceptions), SVME, which the guest knows nothing of, and LME on
+ * a lax CPU (below); of the first two the guest's idea is kept in struct svm_vcpu. VMRUN loads CD
+ * and NW (APM volume 2, 15.5.1), so a guest that had the real ones would run without caches.
  *
  * With shadow paging the VMCB has the shadow root and the bits that it needs as well; the guest's
  * registers are in another page of the same layout, and every write of them exits.
@@ -42,7 +42,7 @@ static uint16_t cr_bit(unsigned cr, bool on)
 
 uint64_t svm_guest_cr0(const struct virt_vcpu *v)
 {
-	return v->svm.guest->cr0 | v->svm.cr0;
+	return (v->svm.guest->cr0 & ~VIRT_CR0_ON) | v->svm.cr0;
 }
 
 uint64_t svm_guest_cr4(const struct virt_vcpu *v)
@@ -68,11 +68,23 @@ static void set_cr_intercepts(struct virt_vcpu *v)
 	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
+static void set_bits(uint32_t *word, uint32_t bits, bool on)
+{
+	*word = on ? *word | bits : *word & ~bits;
+}
+
+static void exit_on_exception(struct virt_vcpu *v, unsigned vector, bool on)
+{
+	set_bits(&svm_vmcb(v)->intercept_exceptions, (uint32_t)BIT(vector), on);
+	svm_dirty(svm_vmcb(v), SVM_CLEAN_INTERCEPTS);
+}
+
 /* Where the guest's registers are the VMCB's, the machine's bits are put in, or left out, here. */
 void svm_write_cr0(struct virt_vcpu *v, uint64_t val)
 {
-	v->svm.cr0 = val & VIRT_CR0_OFF;
-	v->svm.guest->cr0 = val & ~VIRT_CR0_OFF;
+	v->svm.cr0 = val & (VIRT_CR0_OFF | VIRT_CR0_ON);
+	v->svm.guest->cr0 = (val & ~VIRT_CR0_OFF) | VIRT_CR0_ON;
+	exit_on_exception(v, X86_TRAP_MF, !(val & CR0_NE));
 }
 
 void svm_write_cr4(struct virt_vcpu *v, uint64_t val)
@@ -171,15 +183,9 @@ void svm_exit_on_cr3(struct virt_vcpu *v, bool read, bool write)
 	ask_for_cr_exits(v, &v->svm.cr_writes, 3, write);
 }
 
-static void set_bits(uint32_t *word, uint32_t bits, bool on)
-{
-	*word = on ? *word | bits : *word & ~bits;
-}
-
 void svm_exit_on_page_fault(struct virt_vcpu *v, bool on)
 {
-	set_bits(&svm_vmcb(v)->intercept_exceptions, BIT(X86_TRAP_PF), on);
-	svm_dirty(svm_vmcb(v), SVM_CLEAN_INTERCEPTS);
+	exit_on_exception(v, X86_TRAP_PF, on);
 }
 
 void svm_exit_on_invlpg(struct virt_vcpu *v, bool on)

@@ -3,10 +3,10 @@
  * CR0, CR3, CR4 and EFER: what the guest has, and what the CPU runs it with.
  *
  * VMX operation wants some bits of CR0 and CR4 to be 1; some are the machine's
- * (arch/x86/virt_paging.h: machine checks on, and caches, though entries leave the real CD and NW
- * alone in any case). The guest's idea of these, and of others whose writes are to exit, is in the
- * read shadows (SDM volume 3, 24.6.6 and A.7). The rest is the guest's own, unless the two are
- * apart, for one of two reasons.
+ * (arch/x86/virt_paging.h: machine checks on, x87 errors as exceptions, and caches, though entries
+ * leave the real CD and NW alone in any case). The guest's idea of these, and of others whose
+ * writes are to exit, is in the read shadows (SDM volume 3, 24.6.6 and A.7). The rest is the
+ * guest's own, unless the two are apart, for one of two reasons.
  *
  * With shadow paging the CPU has the shadow root and the bits that it needs
  * (arch/x86/virt_paging.h). There is no EPT, and so no unrestricted guest.
@@ -119,9 +119,11 @@ static void write_cr0_fields(struct virt_vcpu *v, uint64_t val)
 	const struct virt_bits *forced = &v->vmx.forced.cr0;
 
 	vmwrite(VMCS_CR0_READ_SHADOW, val);
-	vmwrite(VMCS_GUEST_CR0, virt_force(forced, val & ~VIRT_CR0_OFF) | fixed_cr0(v));
+	vmwrite(VMCS_GUEST_CR0,
+		virt_force(forced, val & ~VIRT_CR0_OFF) | VIRT_CR0_ON | fixed_cr0(v));
 	vmwrite(VMCS_CR0_GUEST_HOST_MASK,
-		v->vmx.cr0_exits | forced_bits(forced) | VIRT_CR0_OFF | fixed_cr0(v));
+		v->vmx.cr0_exits | forced_bits(forced) | VIRT_CR0_OFF | VIRT_CR0_ON | fixed_cr0(v));
+	vmx_control(VMCS_EXCEPTION_BITMAP, BIT(X86_TRAP_MF), !(val & CR0_NE));
 }
 
 /* Some CPUs have no choice in some of these: they are in every VMCS. */

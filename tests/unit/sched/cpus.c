@@ -113,6 +113,11 @@ void console_poll(void) {}
 
 bool output_pending;
 
+bool console_input_goes_on(void)
+{
+	return false;
+}
+
 bool output_is_pending(void)
 {
 	return output_pending;

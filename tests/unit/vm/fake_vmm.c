@@ -187,6 +187,8 @@ void console_finish(struct console *c)
 	fake_finished = c;
 }
 
+void console_give_up(void) {}
+
 void console_destroy(struct console *c)
 {
 	if (fake_attached == c)
