@@ -12,6 +12,7 @@
 #include "arch/x86/regs.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn_ctx.h"
+#include "vmm/exit/nmi.h"
 
 static void get_segment(struct emul_ctx *c, enum seg seg)
 {
@@ -136,9 +137,20 @@ void insn_commit(struct insn_ctx *ic, unsigned segs)
 	commit_some(ic, segs);
 }
 
+/* Segment registers were loaded: among others by IRET. */
+static __cold void commit_loads(struct insn_ctx *ic)
+{
+	insn_commit(ic, ic->ctx.segs_dirty);
+	if (ic->v->nmi_masked && ic->ctx.insn.op == OP_IRET)
+		nmi_iret_emulated(ic->v);
+}
+
 static void commit(struct insn_ctx *ic)
 {
-	commit_some(ic, ic->ctx.segs_dirty);
+	if (unlikely(ic->ctx.segs_dirty))
+		commit_loads(ic);
+	else
+		commit_some(ic, 0);
 	if (unlikely(ic->ctx.trap))
 		event_raise_single_step(ic->v);
 	if (unlikely(ic->halt))
@@ -209,7 +221,8 @@ bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 	}
 	r = insn_decode(&ic);
 	if (r == EMUL_OK) {
-		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
+		if (!(exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT)) &&
+		    has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;
 			ic.fault_gpa = exit->fault.gpa;
 			/* An MMIO entry led here only because there is no slot. */

@@ -29,6 +29,7 @@ static const uint8_t *cached_code(struct vcpu *v, gva_t gva)
 	return p->bytes + (gva.v & ~PAGE_MASK);
 }
 
+/* EMUL_OK with NULL in *bytes: no memory. */
 static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
@@ -42,7 +43,7 @@ static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 		return r;
 	*bytes = guest_ptr(&v->vm->mem, gpa, 1, false);
 	if (!*bytes)
-		return EMUL_UNHANDLED;
+		return EMUL_OK;
 	v->code = (struct code_page){
 		.cr3 = virt_reg_read(&v->virt, VREG_CR3),
 		.page = gva.v >> PAGE_SHIFT,
@@ -52,6 +53,7 @@ static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 	return EMUL_OK;
 }
 
+/* From nothing, and from devices, which no code comes from, all ones are fetched. */
 int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 {
 	const uint8_t *bytes = cached_code(insn_ctx_of(c)->v, gva);
@@ -62,7 +64,10 @@ int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 		if (r)
 			return r;
 	}
-	memcpy(buf, bytes, len);
+	if (likely(bytes))
+		memcpy(buf, bytes, len);
+	else
+		memset(buf, 0xff, len);
 	return EMUL_OK;
 }
 

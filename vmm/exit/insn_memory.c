@@ -44,7 +44,7 @@ static void read_pdptes(struct vcpu *v, struct guest_paging *p)
 		virt_pdptes_read(&v->virt, p->pdpte);
 	else if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte,
 			    sizeof(p->pdpte)))
-		memset(p->pdpte, 0, sizeof(p->pdpte));
+		memset(p->pdpte, 0xff, sizeof(p->pdpte)); /* nobody there */
 }
 
 /* The guest changes its control registers without exits: look whether it has. */
