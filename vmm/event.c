@@ -8,13 +8,15 @@
 #include "vmm/vm.h"
 
 /*
- * #DB ends the recording of branches and the stepping over them (SDM volume 3, 17.4.2; APM volume
- * 2, 13.1.1).
+ * #DB ends general detection, the recording of branches and the stepping over them (SDM volume
+ * 3, 17.2.4 and 17.4.2; APM volume 2, 13.1.1).
  */
-static __cold void end_branch_tracing(struct vcpu *v)
+static __cold void end_tracing(struct vcpu *v)
 {
-	uint64_t val = virt_reg_read(&v->virt, VREG_DEBUGCTL);
+	uint64_t val = virt_reg_read(&v->virt, VREG_DEBUGCTL), dr7 = virt_dr7(&v->virt);
 
+	if (dr7 & DR7_GD)
+		virt_reg_write(&v->virt, VREG_DR7, dr7 & ~DR7_GD);
 	if (val & (DEBUGCTL_LBR | DEBUGCTL_BTF))
 		virt_reg_write(&v->virt, VREG_DEBUGCTL, val & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
@@ -27,7 +29,7 @@ static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 
 	vcpu_request(v, REQ_EVENT);
 	if (ev->vector == X86_TRAP_DB)
-		end_branch_tracing(v);
+		end_tracing(v);
 	if (old->type != EVENT_EXCEPTION) {
 		v->pending = *ev;
 		return;
@@ -274,10 +276,16 @@ bool event_end_nmi_step(struct vcpu *v)
 	return true;
 }
 
-void event_raise_single_step(struct vcpu *v)
+void event_raise_debug(struct vcpu *v, uint64_t causes)
 {
-	if (event_end_nmi_step(v))
+	uint64_t dr6 = virt_reg_read(&v->virt, VREG_DR6);
+
+	if ((causes & DR6_BS) && event_end_nmi_step(v))
+		causes &= ~DR6_BS;
+	if (!causes)
 		return;
-	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) | DR6_BS);
+	if (causes & DR6_B0_B3)
+		dr6 &= ~DR6_B0_B3;
+	virt_reg_write(&v->virt, VREG_DR6, dr6 | causes);
 	event_inject(v, X86_TRAP_DB);
 }

@@ -26,8 +26,11 @@ void event_inject(struct vcpu *v, uint8_t vector);
 void event_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
 void event_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
-/* Queue the #DB of an instruction that was executed in software and began with RFLAGS.TF set. */
-void event_raise_single_step(struct vcpu *v);
+/*
+ * Queue the #DB of an instruction, or an iteration of one, that was executed in software. Causes
+ * are bits of DR6: B0 to B3 for breakpoints that it has hit, and BS if it began with RFLAGS.TF set.
+ */
+void event_raise_debug(struct vcpu *v, uint64_t causes);
 
 enum event_next {
 	EVENT_NEXT_NOTHING,   /* an event goes in already, or must wait for a window */

@@ -209,7 +209,7 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 		v->virt.rip += BIT_ULL(32);
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
-		event_raise_single_step(v);
+		event_raise_debug(v, DR6_BS);
 }
 
 static inline void vcpu_set_state(struct vcpu *v, enum vcpu_state state)

@@ -133,7 +133,7 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 	atomic_fetch_or(&v->requests, requests);
 }
 
-void event_raise_single_step(struct vcpu *v) {}
+void event_raise_debug(struct vcpu *v, uint64_t causes) {}
 void event_close_irq_window(struct vcpu *v) {}
 void exception_triple_fault(struct vcpu *v) {}
 void halt_execute(struct vcpu *v) {}

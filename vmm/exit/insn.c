@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arch/x86/regs.h"
+#include "vmm/exit/breakpoint.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn_ctx.h"
 #include "vmm/exit/nmi.h"
@@ -20,9 +21,12 @@ static void get_segment(struct emul_ctx *c, enum seg seg)
 	c->segs_known |= BIT(seg);
 }
 
+/* A trap comes behind the iteration that raises it. */
 static bool is_time_over(struct emul_ctx *c)
 {
-	return insn_is_time_over(insn_ctx_of(c));
+	struct insn_ctx *ic = insn_ctx_of(c);
+
+	return ic->hits || insn_is_time_over(ic);
 }
 
 static const struct emul_ops ops = {
@@ -75,6 +79,7 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 	ic->halt = false;
 	ic->device = ic->used_device = false;
 	ic->steps = 0;
+	ic->hits = 0;
 	ic->until_ns = 0;
 	ic->fault_error = 0;
 	c->ops = &ops;
@@ -145,14 +150,36 @@ static __cold void commit_loads(struct insn_ctx *ic)
 		nmi_iret_emulated(ic->v);
 }
 
+__cold void insn_raise_traps(struct insn_ctx *ic)
+{
+	uint64_t causes = ic->hits | (ic->ctx.trap ? DR6_BS : 0);
+
+	ic->hits = 0;
+	if (causes)
+		event_raise_debug(ic->v, causes);
+}
+
+/* RF, and the shadow of MOV SS, hold it back; that of STI does not. */
+__cold bool insn_is_breakpoint(struct insn_ctx *ic)
+{
+	const struct emul_ctx *c = &ic->ctx;
+	uint64_t at = c->mode == EMUL_LONG64 ? c->rip : (uint32_t)(ic->state.cs_base + c->rip);
+	uint64_t hits = breakpoint_hits(ic->state.dr7, BREAK_EXECUTE, at, 1);
+
+	if (!hits || (c->rflags & RFLAGS_RF) || (c->int_shadow && c->insn.op != OP_STI))
+		return false;
+	event_raise_debug(ic->v, hits);
+	return true;
+}
+
 static void commit(struct insn_ctx *ic)
 {
 	if (unlikely(ic->ctx.segs_dirty))
 		commit_loads(ic);
 	else
 		commit_some(ic, 0);
-	if (unlikely(ic->ctx.trap))
-		event_raise_single_step(ic->v);
+	if (unlikely(ic->ctx.trap | ic->hits))
+		insn_raise_traps(ic);
 	if (unlikely(ic->halt))
 		halt_execute(ic->v);
 }
@@ -185,8 +212,7 @@ static __cold bool finish_early(struct insn_ctx *ic, int result)
 		return true;
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
-		if (ic->ctx.trap)
-			event_raise_single_step(v);
+		insn_raise_traps(ic);
 		return true;
 	default:
 		return false;
@@ -209,6 +235,13 @@ bool insn_emulate(struct vcpu *v)
 	return insn_finish(&ic, emul_run(&ic.ctx));
 }
 
+/* Has the CPU perhaps not got as far as looking for a breakpoint on the instruction? */
+static bool is_unseen(struct insn_ctx *ic, const struct vm_exit *exit)
+{
+	ic->ctx.insn.op = OP_NOP; /* whose shadow it may be in, nobody knows */
+	return exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT);
+}
+
 bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct insn_ctx ic;
@@ -219,6 +252,8 @@ bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
 		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
 	}
+	if (unlikely(ic.state.dr7 & DR7_ENABLED) && is_unseen(&ic, exit) && insn_is_breakpoint(&ic))
+		return true;
 	r = insn_decode(&ic);
 	if (r == EMUL_OK) {
 		if (!(exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT)) &&

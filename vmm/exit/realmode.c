@@ -62,13 +62,12 @@ static bool follow(struct insn_ctx *ic)
 		nmi_iret_emulated(v);
 	if (unlikely(v->irq_window_open))
 		watch_window(ic);
-	if (likely(!(c->segs_dirty | ic->mode_changed | c->trap | ic->halt)) &&
+	if (likely(!(c->segs_dirty | ic->mode_changed | c->trap | ic->hits | ic->halt)) &&
 	    c->mode == EMUL_REAL)
 		return true;
 	insn_commit(ic, c->segs_dirty);
 	insn_update_mode(ic);
-	if (c->trap)
-		event_raise_single_step(v);
+	insn_raise_traps(ic);
 	if (ic->halt)
 		halt_execute(v);
 	return c->mode == EMUL_REAL;
@@ -80,8 +79,12 @@ static bool step(struct insn_ctx *ic)
 	struct emul_ctx *c = &ic->ctx;
 	int r;
 
-	c->insn.nr_bytes = 0;
 	ic->v->virt.rip = c->rip;
+	if (unlikely(ic->state.dr7 & DR7_ENABLED) && insn_is_breakpoint(ic)) {
+		insn_commit(ic, 0);
+		return false;
+	}
+	c->insn.nr_bytes = 0;
 	r = insn_decode(ic);
 	if (likely(r == EMUL_OK))
 		r = emul_execute(c);
@@ -90,12 +93,12 @@ static bool step(struct insn_ctx *ic)
 		ic->v->emulated++;
 		return follow(ic);
 	case EMUL_FAULT:
+		ic->hits = 0;
 		insn_commit(ic, c->segs_dirty); /* none, but behind a task switch */
 		insn_inject(ic->v, &c->fault);
 		return false;
 	case EMUL_AGAIN:
-		if (c->trap)
-			event_raise_single_step(ic->v);
+		insn_raise_traps(ic);
 		return !insn_look_at_clock(ic);
 	default:
 		insn_commit(ic, 0);
@@ -111,6 +114,7 @@ static void run_batch(struct vcpu *v)
 	bool over;
 
 	insn_begin(&ic, v);
+	ic.ctx.insn.op = OP_STI; /* the shadow that it may be in */
 	over = insn_look_at_clock(&ic);
 	while (!over && !atomic_load_explicit(&v->requests, memory_order_relaxed))
 		over = !step(&ic) || insn_is_time_over(&ic);

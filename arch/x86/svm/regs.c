@@ -186,6 +186,11 @@ uint64_t svm_rflags(struct virt_vcpu *v)
 	return svm_vmcb(v)->rflags;
 }
 
+uint64_t svm_dr7(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->dr7;
+}
+
 void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 {
 	svm_vmcb(v)->rflags = rflags;
@@ -205,6 +210,7 @@ void svm_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 	s->cr4 = guest->cr4;
 	s->efer = guest->efer;
 	s->irq_shadow = vmcb->interrupt_shadow & SVM_INT_SHADOW;
+	s->dr7 = vmcb->dr7;
 }
 
 void svm_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)

@@ -73,7 +73,7 @@ void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 
 void event_latch_nmis(struct vcpu *v) {}
 void event_ask_for_windows(struct vcpu *v) {}
-void event_raise_single_step(struct vcpu *v) {}
+void event_raise_debug(struct vcpu *v, uint64_t causes) {}
 void deliver_event(struct vcpu *v, const struct vm_event_info *ev) {}
 void insn_report_unhandled(struct vcpu *v) {}
 
