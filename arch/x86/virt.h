@@ -332,7 +332,6 @@ struct virt_insn_state {
 	uint8_t cpl, cr8;
 	bool irq_shadow;
 	uint64_t cr0, cr4, efer; /* of these PE, LA57 and LMA; the rest has no meaning */
-	uint64_t dr7;
 };
 VIRT_OP(void, insn_state, (struct virt_vcpu * v, struct virt_insn_state *s), (v, s))
 /*
@@ -344,7 +343,7 @@ VIRT_OP(void, set_insn_state, (struct virt_vcpu * v, uint64_t rflags, bool irq_s
 /* RFLAGS: kept where the vendor has it, most exits never look at it. */
 VIRT_OP(uint64_t, rflags, (struct virt_vcpu * v), (v))
 VIRT_OP(void, set_rflags, (struct virt_vcpu * v, uint64_t rflags), (v, rflags))
-/* DR7: it is asked for behind each port access. */
+/* DR7: asked for behind each access to a port or to memory in software. */
 VIRT_OP(uint64_t, dr7, (struct virt_vcpu * v), (v))
 /* The length of the instruction that exited, after an exit for one; 0: the CPU does not say. */
 VIRT_OP(unsigned, insn_len, (struct virt_vcpu * v), (v))

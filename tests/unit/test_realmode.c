@@ -127,6 +127,11 @@ void sched_take_interrupts(struct vmm_cpu *c)
 void insn_update_mode(struct insn_ctx *ic) {}
 void insn_inject(struct vcpu *v, const struct emul_fault *f) {}
 void insn_report_unhandled(struct vcpu *v) {}
+void insn_raise_traps(struct insn_ctx *ic) {}
+bool insn_is_breakpoint(struct insn_ctx *ic)
+{
+	return false;
+}
 
 void vcpu_request(struct vcpu *v, uint32_t requests)
 {

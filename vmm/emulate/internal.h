@@ -241,7 +241,8 @@ int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp);
  * rip and rflags are complete.
  */
 #define EMUL_SWITCHED (EMUL_UNHANDLED + 1)
-/* What a repeated string instruction returns between two iterations: emul_execute()'s EMUL_AGAIN. */
+/* What a repeated string instruction returns between two iterations: emul_execute()'s EMUL_AGAIN.
+ */
 #define EMUL_PAUSED (EMUL_UNHANDLED + 2)
 
 /* CALL and JMP to a TSS or a task gate. EMUL_UNHANDLED: the selector's descriptor is neither. */

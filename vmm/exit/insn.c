@@ -164,15 +164,15 @@ __cold bool insn_is_breakpoint(struct insn_ctx *ic)
 {
 	const struct emul_ctx *c = &ic->ctx;
 	uint64_t at = c->mode == EMUL_LONG64 ? c->rip : (uint32_t)(ic->state.cs_base + c->rip);
-	uint64_t hits = breakpoint_hits(ic->state.dr7, BREAK_EXECUTE, at, 1);
+	uint64_t hits = breakpoint_hits(virt_dr7(&ic->v->virt), BREAK_EXECUTE, at, 1);
 
-	if (!hits || (c->rflags & RFLAGS_RF) || (c->int_shadow && c->insn.op != OP_STI))
+	if (!hits || (c->rflags & RFLAGS_RF) || (c->int_shadow && ic->prev_op != OP_STI))
 		return false;
 	event_raise_debug(ic->v, hits);
 	return true;
 }
 
-static void commit(struct insn_ctx *ic)
+static __always_inline void commit(struct insn_ctx *ic)
 {
 	if (unlikely(ic->ctx.segs_dirty))
 		commit_loads(ic);
@@ -235,11 +235,11 @@ bool insn_emulate(struct vcpu *v)
 	return insn_finish(&ic, emul_run(&ic.ctx));
 }
 
-/* Has the CPU perhaps not got as far as looking for a breakpoint on the instruction? */
-static bool is_unseen(struct insn_ctx *ic, const struct vm_exit *exit)
+/* The CPU has perhaps not got as far as looking for a breakpoint on the instruction. */
+static __cold bool is_unseen_breakpoint(struct insn_ctx *ic)
 {
-	ic->ctx.insn.op = OP_NOP; /* whose shadow it may be in, nobody knows */
-	return exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT);
+	ic->prev_op = OP_NOP; /* nobody knows */
+	return (virt_dr7(&ic->v->virt) & DR7_ENABLED) && insn_is_breakpoint(ic);
 }
 
 bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
@@ -252,12 +252,12 @@ bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 		ic.ctx.insn.nr_bytes = exit->fault.insn_bytes;
 		memcpy(ic.ctx.insn.bytes, exit->fault.insn, EMUL_MAX_INSN_LEN);
 	}
-	if (unlikely(ic.state.dr7 & DR7_ENABLED) && is_unseen(&ic, exit) && insn_is_breakpoint(&ic))
-		return true;
 	r = insn_decode(&ic);
 	if (r == EMUL_OK) {
-		if (!(exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT)) &&
-		    has_one_memory_operand(&ic.ctx.insn)) {
+		if (unlikely(exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT))) {
+			if (is_unseen_breakpoint(&ic))
+				return true;
+		} else if (has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;
 			ic.fault_gpa = exit->fault.gpa;
 			/* An MMIO entry led here only because there is no slot. */

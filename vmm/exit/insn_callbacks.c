@@ -94,7 +94,6 @@ int insn_dr_write(struct emul_ctx *c, unsigned dr, uint64_t val)
 		break;
 	default:
 		virt_reg_write(v, VREG_DR7, (val & DR7_WRITABLE) | DR7_FIXED);
-		insn_ctx_of(c)->state.dr7 = val;
 		break;
 	}
 	return EMUL_OK;

@@ -105,16 +105,24 @@ static bool is_faulting_operand(const struct emul_ctx *c, gva_t gva, uint32_t ac
 }
 
 /* Linear to guest-physical, with the rights that the access needs; or a #PF recorded. */
-int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+int insn_walk_trail(struct emul_ctx *c, gva_t gva, uint32_t access, struct walk_result *walk)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
-	struct walk_result walk;
-	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, &walk);
+	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, walk);
 
-	if (unlikely(r))
-		return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk.error);
-	*gpa = walk.gpa;
-	return EMUL_OK;
+	if (likely(!r))
+		return EMUL_OK;
+	return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk->error);
+}
+
+int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+{
+	struct walk_result walk;
+	int r = insn_walk_trail(c, gva, access, &walk);
+
+	if (likely(!r))
+		*gpa = walk.gpa;
+	return r;
 }
 
 static inline int translate(struct emul_ctx *c, gva_t gva, unsigned access, gpa_t *gpa)
@@ -219,14 +227,16 @@ static void mmio_write(struct insn_ctx *ic, gpa_t gpa, const char *buf, unsigned
 /* For a trap behind the instruction. */
 static inline void watch(struct insn_ctx *ic, enum breakpoint_kind kind, gva_t gva, unsigned len)
 {
-	if (unlikely(ic->state.dr7 & DR7_ENABLED))
-		ic->hits |= breakpoint_hits(ic->state.dr7, kind, gva.v, len);
+	uint64_t dr7 = virt_dr7(&ic->v->virt);
+
+	if (unlikely(dr7 & DR7_ENABLED))
+		ic->hits |= breakpoint_hits(dr7, kind, gva.v, len);
 }
 
 static inline void watch_port(struct insn_ctx *ic, uint16_t port, unsigned size)
 {
 	ic->used_device = true;
-	if (unlikely(ic->state.dr7 & DR7_ENABLED))
+	if (unlikely(virt_dr7(&ic->v->virt) & DR7_ENABLED))
 		ic->hits |= breakpoint_port_hits(ic->v, port, size);
 }
 

@@ -80,7 +80,7 @@ static bool step(struct insn_ctx *ic)
 	int r;
 
 	ic->v->virt.rip = c->rip;
-	if (unlikely(ic->state.dr7 & DR7_ENABLED) && insn_is_breakpoint(ic)) {
+	if (unlikely(virt_dr7(&ic->v->virt) & DR7_ENABLED) && insn_is_breakpoint(ic)) {
 		insn_commit(ic, 0);
 		return false;
 	}
@@ -88,6 +88,7 @@ static bool step(struct insn_ctx *ic)
 	r = insn_decode(ic);
 	if (likely(r == EMUL_OK))
 		r = emul_execute(c);
+	ic->prev_op = c->insn.op;
 	switch (r) {
 	case EMUL_OK:
 		ic->v->emulated++;
@@ -114,7 +115,7 @@ static void run_batch(struct vcpu *v)
 	bool over;
 
 	insn_begin(&ic, v);
-	ic.ctx.insn.op = OP_STI; /* the shadow that it may be in */
+	ic.prev_op = OP_STI; /* the shadow that the first may be in */
 	over = insn_look_at_clock(&ic);
 	while (!over && !atomic_load_explicit(&v->requests, memory_order_relaxed))
 		over = !step(&ic) || insn_is_time_over(&ic);

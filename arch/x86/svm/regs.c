@@ -210,7 +210,6 @@ void svm_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 	s->cr4 = guest->cr4;
 	s->efer = guest->efer;
 	s->irq_shadow = vmcb->interrupt_shadow & SVM_INT_SHADOW;
-	s->dr7 = vmcb->dr7;
 }
 
 void svm_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)

@@ -246,7 +246,6 @@ void vmx_insn_state(struct virt_vcpu *v, struct virt_insn_state *s)
 	s->cr4 = vmread(VMCS_GUEST_CR4);
 	s->efer = lma ? EFER_LMA : 0;
 	s->irq_shadow = vmx_irq_shadow(v);
-	s->dr7 = vmx_dr7(v);
 }
 
 void vmx_set_insn_state(struct virt_vcpu *v, uint64_t rflags, bool irq_shadow)
