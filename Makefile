@@ -246,6 +246,12 @@ $(BUILD)/boot/flood.bin: tests/boot/flood.S Makefile
 	$(Q)$(CC) -m32 -c $< -o $(basename $@).o
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e start -o $@ $(basename $@).o
 
+# A firmware; the second for a CPU with a flaw: see there.
+$(BUILD)/boot/romtables.bin $(BUILD)/boot/romtables-bochs-svm.bin: tests/boot/romtables.S Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m64 $(if $(findstring bochs,$@),-DBOCHS_SVM) -c $< -o $(basename $@).o
+	$(Q)$(LD) -m elf_x86_64 --oformat binary --section-start=.rom=0xffff0000 -e prot -o $@ $(basename $@).o
+
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
 	@mkdir -p $(@D)

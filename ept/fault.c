@@ -258,7 +258,10 @@ static enum ret_pf resolve(struct tdp_vcpu *tv, gfn_t gfn, uint32_t error)
 	if (unlikely(tv->tables.nr < tv->tdp->fault_tables) &&
 	    obj_reserve_topup(&tv->tables, tv->tdp->fault_tables))
 		return reclaim(tv);
-	return likely(slot) ? map(tv, slot, gfn, error) : cache_mmio(tv, gfn, generation);
+	if (likely(slot))
+		return map(tv, slot, gfn, error);
+	/* Where EPT's entry for a device faults, the CPU does not say that a walk has led there. */
+	return error & PFERR_GUEST_PT ? RET_PF_EMULATE : cache_mmio(tv, gfn, generation);
 }
 
 enum ret_pf tdp_fault(struct tdp_vcpu *tv, gpa_t gpa, uint32_t error)

@@ -8,13 +8,15 @@
 #include "vmm/vm.h"
 
 /*
- * #DB ends the recording of branches and the stepping over them (SDM volume 3, 17.4.2; APM volume
- * 2, 13.1.1).
+ * #DB ends general detection, the recording of branches and the stepping over them (SDM volume
+ * 3, 17.2.4 and 17.4.2; APM volume 2, 13.1.1).
  */
-static __cold void end_branch_tracing(struct vcpu *v)
+static __cold void end_tracing(struct vcpu *v)
 {
-	uint64_t val = virt_reg_read(&v->virt, VREG_DEBUGCTL);
+	uint64_t val = virt_reg_read(&v->virt, VREG_DEBUGCTL), dr7 = virt_dr7(&v->virt);
 
+	if (dr7 & DR7_GD)
+		virt_reg_write(&v->virt, VREG_DR7, dr7 & ~DR7_GD);
 	if (val & (DEBUGCTL_LBR | DEBUGCTL_BTF))
 		virt_reg_write(&v->virt, VREG_DEBUGCTL, val & ~(DEBUGCTL_LBR | DEBUGCTL_BTF));
 }
@@ -27,7 +29,7 @@ static void queue_exception(struct vcpu *v, const struct vm_event_info *ev)
 
 	vcpu_request(v, REQ_EVENT);
 	if (ev->vector == X86_TRAP_DB)
-		end_branch_tracing(v);
+		end_tracing(v);
 	if (old->type != EVENT_EXCEPTION) {
 		v->pending = *ev;
 		return;
@@ -79,9 +81,7 @@ __cold void event_requeue(struct vcpu *v)
 {
 	const struct vm_event_info *ev = &v->virt.idt_event;
 
-	if (ev->type == EVENT_SOFT_INT ||
-	    (ev->type == EVENT_EXCEPTION &&
-	     (ev->vector == X86_TRAP_BP || ev->vector == X86_TRAP_OF)))
+	if (event_is_of_insn(ev))
 		return;
 	v->pending = *ev;
 	vcpu_request(v, REQ_EVENT);
@@ -169,7 +169,7 @@ void event_latch_nmis(struct vcpu *v)
  * returns (SDM volume 3, "Instruction-Breakpoint Exception Condition"). The CPU sees to that when
  * it raises the fault, and when it is told to inject one, pushes RFLAGS as they are.
  */
-static __cold struct vm_event_info take_pending(struct vcpu *v)
+__cold struct vm_event_info event_take_pending(struct vcpu *v)
 {
 	static const uint32_t no_faults = BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_OF) |
 					  BIT(X86_TRAP_DF) | BIT(X86_TRAP_MC);
@@ -233,7 +233,7 @@ enum event_next event_next(struct vcpu *v, struct vm_event_info *ev)
 
 	ev->type = EVENT_NONE;
 	if (!busy && v->pending.type != EVENT_NONE)
-		*ev = take_pending(v);
+		*ev = event_take_pending(v);
 	else if (!busy && nmi && !virt_irq_shadow(&v->virt))
 		*ev = take_nmi(v);
 	if (unlikely(v->nmis_pending))
@@ -267,8 +267,25 @@ bool event_wakes(struct vcpu *v)
 	return (virt_rflags(&v->virt) & RFLAGS_IF) && event_has_interrupt(v);
 }
 
-void event_raise_single_step(struct vcpu *v)
+bool event_end_nmi_step(struct vcpu *v)
 {
-	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) | DR6_BS);
+	if (likely(!v->nmi_step))
+		return false;
+	v->nmi_step = v->nmi_iret = v->nmi_masked = false;
+	vcpu_request(v, REQ_EVENT);
+	return true;
+}
+
+void event_raise_debug(struct vcpu *v, uint64_t causes)
+{
+	uint64_t dr6 = virt_reg_read(&v->virt, VREG_DR6);
+
+	if ((causes & DR6_BS) && event_end_nmi_step(v))
+		causes &= ~DR6_BS;
+	if (!causes)
+		return;
+	if (causes & DR6_B0_B3)
+		dr6 &= ~DR6_B0_B3;
+	virt_reg_write(&v->virt, VREG_DR6, dr6 | causes);
 	event_inject(v, X86_TRAP_DB);
 }

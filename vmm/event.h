@@ -26,8 +26,11 @@ void event_inject(struct vcpu *v, uint8_t vector);
 void event_inject_error(struct vcpu *v, uint8_t vector, uint32_t error);
 void event_inject_page_fault(struct vcpu *v, gva_t gva, uint32_t error);
 
-/* Queue the #DB of an instruction that was executed in software and began with RFLAGS.TF set. */
-void event_raise_single_step(struct vcpu *v);
+/*
+ * Queue the #DB of an instruction, or an iteration of one, that was executed in software. Causes
+ * are bits of DR6: B0 to B3 for breakpoints that it has hit, and BS if it began with RFLAGS.TF set.
+ */
+void event_raise_debug(struct vcpu *v, uint64_t causes);
 
 enum event_next {
 	EVENT_NEXT_NOTHING,   /* an event goes in already, or must wait for a window */
@@ -54,8 +57,28 @@ void event_close_irq_window(struct vcpu *v);
 /* REQ_NMI: latch the NMIs that were sent. */
 void event_latch_nmis(struct vcpu *v);
 
+/*
+ * Is it of an instruction that is executed again (INT n, INT3, INTO), and not an event to be queued
+ * again, when an exit interrupts its delivery?
+ */
+static inline bool event_is_of_insn(const struct vm_event_info *ev)
+{
+	return ev->type == EVENT_SOFT_INT ||
+	       (ev->type == EVENT_EXCEPTION &&
+		(ev->vector == X86_TRAP_BP || ev->vector == X86_TRAP_OF));
+}
+
 /* The exit interrupted the delivery of an event: queue that event again. */
 void event_requeue(struct vcpu *v);
+
+/* The event that is queued, off the queue, with RFLAGS as its handler is to find them. */
+struct vm_event_info event_take_pending(struct vcpu *v);
+
+/*
+ * A step has come to its end. True: it was the one over an IRET that a waiting NMI asked for, and
+ * is no event of the guest's; what the IRET has loaded into RFLAGS is.
+ */
+bool event_end_nmi_step(struct vcpu *v);
 
 /* May the halted vCPU wake: is there an event that it would take? */
 bool event_wakes(struct vcpu *v);

@@ -36,6 +36,7 @@
 #ifndef VMM_VCPU_H
 #define VMM_VCPU_H
 
+#include <assert.h>
 #include <stdatomic.h>
 
 #include "arch/x86/regs.h"
@@ -97,11 +98,37 @@ struct vcpu_msrs {
 	uint64_t microcode;
 };
 
+/*
+ * The entries of the guest's page tables that lead to a page of code, from the last level up: words
+ * of 8 bytes in host memory, and what they held. As long as they hold it the page is there,
+ * whatever the guest has changed under the same CR3 (vmm/exit/insn_code.c). Void with the slots, as
+ * all pointers into guest memory.
+ */
+struct code_trail {
+	const uint64_t *at[WALK_MAX_LEVEL];
+	uint64_t val[WALK_MAX_LEVEL];
+};
+
+static inline uint64_t code_trail_differs(const struct code_trail *t, unsigned i)
+{
+	return __atomic_load_n(t->at[i], __ATOMIC_RELAXED) ^ t->val[i];
+}
+
+/* On the way of each access to a device: written out, because the compiler makes a loop of a loop.
+ */
+static_assert(WALK_MAX_LEVEL == 5, "the levels of code_trail_holds()");
+static inline bool code_trail_holds(const struct code_trail *t)
+{
+	return !(code_trail_differs(t, 0) | code_trail_differs(t, 1) | code_trail_differs(t, 2) |
+		 code_trail_differs(t, 3) | code_trail_differs(t, 4));
+}
+
 /* Where the instructions of one guest page are in host memory (vmm/exit/insn_code.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
 	const uint8_t *bytes;
 	uint64_t slots_generation;
+	struct code_trail trail;
 };
 
 /*
@@ -111,7 +138,9 @@ struct code_page {
 struct known_insn {
 	uint64_t rip, cr3, cs_base;
 	uint64_t slots_generation;
-	const uint32_t *bytes; /* 4 of them, in one page */
+	const uint32_t *bytes;   /* 4 of them, in one page */
+	const uint64_t *leaf_at; /* of the trail (struct code_trail) the last level only */
+	uint64_t leaf;
 } __aligned(64);
 
 #define NR_KNOWN_INSNS 16
@@ -126,6 +155,7 @@ struct decoded_insn {
 	const uint64_t *bytes;      /* 16 of them, in one page */
 	uint64_t mask[2], value[2]; /* of these, the instruction's own */
 	uint32_t mode;              /* enum emul_mode */
+	struct code_trail trail;
 	struct emul_insn insn;
 };
 
@@ -209,7 +239,7 @@ static inline void vcpu_skip(struct vcpu *v, unsigned len)
 		v->virt.rip += BIT_ULL(32);
 	virt_clear_irq_shadow(&v->virt);
 	if (unlikely(virt_rflags(&v->virt) & RFLAGS_TF))
-		event_raise_single_step(v);
+		event_raise_debug(v, DR6_BS);
 }
 
 static inline void vcpu_set_state(struct vcpu *v, enum vcpu_state state)

@@ -88,16 +88,17 @@
 #define XCR0_PKRU      BIT_ULL(9)
 
 /* Debug registers: SDM volume 3, 17.2 */
-#define DR6_B0_B3 0xfull
-#define DR6_BLD   BIT_ULL(11)
-#define DR6_BD    BIT_ULL(13)
-#define DR6_BS    BIT_ULL(14)
-#define DR6_BT    BIT_ULL(15)
-#define DR6_RTM   BIT_ULL(16)
-#define DR6_INIT  0xffff0ff0ull
-#define DR7_FIXED BIT_ULL(10) /* always 1 */
-#define DR7_GD    BIT_ULL(13)
-#define DR7_INIT  0x400ull
+#define DR6_B0_B3   0xfull
+#define DR6_BLD     BIT_ULL(11)
+#define DR6_BD      BIT_ULL(13)
+#define DR6_BS      BIT_ULL(14)
+#define DR6_BT      BIT_ULL(15)
+#define DR6_RTM     BIT_ULL(16)
+#define DR6_INIT    0xffff0ff0ull
+#define DR7_FIXED   BIT_ULL(10) /* always 1 */
+#define DR7_GD      BIT_ULL(13)
+#define DR7_ENABLED 0xffull /* L0 to G3: some breakpoint is, if one of these is set */
+#define DR7_INIT    0x400ull
 
 /* Page-table entries: SDM volume 3, 4.5 */
 #define PTE_P         BIT_ULL(0)

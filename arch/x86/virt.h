@@ -343,6 +343,8 @@ VIRT_OP(void, set_insn_state, (struct virt_vcpu * v, uint64_t rflags, bool irq_s
 /* RFLAGS: kept where the vendor has it, most exits never look at it. */
 VIRT_OP(uint64_t, rflags, (struct virt_vcpu * v), (v))
 VIRT_OP(void, set_rflags, (struct virt_vcpu * v, uint64_t rflags), (v, rflags))
+/* DR7: asked for behind each access to a port or to memory in software. */
+VIRT_OP(uint64_t, dr7, (struct virt_vcpu * v), (v))
 /* The length of the instruction that exited, after an exit for one; 0: the CPU does not say. */
 VIRT_OP(unsigned, insn_len, (struct virt_vcpu * v), (v))
 /* The vendor's number of the last exit, for reports. */

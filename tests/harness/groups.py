@@ -82,15 +82,16 @@ def guests(target, name):
 
 def ryzen():
     """The longest first."""
-    yield Group("guests-ryzen", ["all", "kernels", "guest-payloads"],
-                lambda: [boot.linux_job(targets.RYZEN, "direct", "cloud", 1), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
+    yield Group("guests-ryzen", ["all", "kernels", "guest-payloads", "build/boot/romtables-bochs-svm.bin"],
+                lambda: [boot.linux_job(targets.RYZEN, "direct", "cloud", 1),
+                         *boot.rom_tables(targets.RYZEN, "romtables-bochs-svm"), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
 def systems(target, name):
     def jobs():
         boot.make_files()
         return list(boot.jobs(target))
-    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin",
+    yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin", "build/boot/romtables.bin",
                        "build/boot/realdiff.bin", "build/boot/occupy.efi"], jobs)
 
 

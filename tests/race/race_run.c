@@ -23,6 +23,7 @@
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn.h"
 #include "vmm/exit/loop.h"
+#include "vmm/exit/deliver.h"
 #include "vmm/exit/realmode.h"
 #include "vmm/exit/requests.h"
 #include "vmm/sched.h"
@@ -88,8 +89,8 @@ bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
 }
 
 void event_ask_for_windows(struct vcpu *v) {}
-void event_raise_single_step(struct vcpu *v) {}
-void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
+void event_raise_debug(struct vcpu *v, uint64_t causes) {}
+void deliver_event(struct vcpu *v, const struct vm_event_info *ev) {}
 void insn_report_unhandled(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)

@@ -18,6 +18,7 @@
 #include "vmm/dirty_log.h"
 #include "vmm/exit/insn.h"
 #include "vmm/exit/nmi.h"
+#include "vmm/exit/deliver.h"
 #include "vmm/exit/realmode.h"
 #include "vmm/exit/requests.h"
 #include "vmm/sched.h"
@@ -61,7 +62,7 @@ bool realmode_is_due_now(struct vcpu *v)
 	return is_emulated;
 }
 
-void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
+void deliver_event(struct vcpu *v, const struct vm_event_info *ev)
 {
 	(void)v;
 	assert_int_equal(delivered.type, EVENT_NONE);

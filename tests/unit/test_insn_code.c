@@ -40,11 +40,15 @@ static void step(enum moment at)
 	atomic_fetch_add(&slots_get(&vm.mem)->generation, 1);
 }
 
-int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+static uint64_t entry; /* of the guest's page tables */
+
+int insn_walk_trail(struct emul_ctx *c, gva_t gva, uint32_t access, struct walk_result *walk)
 {
 	step(BEFORE_WALK);
 	walks++;
-	*gpa = GPA(gva.v);
+	*walk = (struct walk_result){.gpa = GPA(gva.v), .top = 1, .last = 1};
+	walk->step[1].host = &entry;
+	walk->step[1].val = entry;
 	return EMUL_OK;
 }
 
@@ -100,10 +104,22 @@ static void nothing_of_the_old_slots_is_remembered(void **state)
 	}
 }
 
+static void a_page_that_is_mapped_anew_is_walked_for(void **state)
+{
+	change = NEVER;
+	fetch();
+	entry ^= 0x1000;
+	fetch();
+	assert_int_equal(walks, 2);
+	fetch();
+	assert_int_equal(walks, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_page_is_walked_for_once, setup),
+		cmocka_unit_test_setup(a_page_that_is_mapped_anew_is_walked_for, setup),
 		cmocka_unit_test_setup(nothing_of_the_old_slots_is_remembered, setup),
 	};
 

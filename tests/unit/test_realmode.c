@@ -127,13 +127,18 @@ void sched_take_interrupts(struct vmm_cpu *c)
 void insn_update_mode(struct insn_ctx *ic) {}
 void insn_inject(struct vcpu *v, const struct emul_fault *f) {}
 void insn_report_unhandled(struct vcpu *v) {}
+void insn_raise_traps(struct insn_ctx *ic) {}
+bool insn_is_breakpoint(struct insn_ctx *ic)
+{
+	return false;
+}
 
 void vcpu_request(struct vcpu *v, uint32_t requests)
 {
 	atomic_fetch_or(&v->requests, requests);
 }
 
-void event_raise_single_step(struct vcpu *v) {}
+void event_raise_debug(struct vcpu *v, uint64_t causes) {}
 void event_close_irq_window(struct vcpu *v) {}
 void exception_triple_fault(struct vcpu *v) {}
 void halt_execute(struct vcpu *v) {}

@@ -97,10 +97,18 @@ static emul_exec_fn *const system_fns[NR_EMUL_OPS] = {
 };
 /* clang-format on */
 
-/* The instruction has not come to its end; or it has, in another task, with rip and rflags. */
+/*
+ * The instruction has not come to its end; or it has, in another task, with rip and rflags. Between
+ * two iterations RF is set: a breakpoint on the instruction has hit at the first (SDM volume
+ * 3, 17.3.1.1).
+ */
 static __cold int end_early(struct emul_ctx *c, int err)
 {
-	c->trap = c->trap && err == EMUL_AGAIN;
+	if (err == EMUL_PAUSED) {
+		c->rflags |= RFLAGS_RF;
+		return EMUL_AGAIN;
+	}
+	c->trap = false;
 	return err == EMUL_SWITCHED ? EMUL_OK : err;
 }
 

@@ -10,13 +10,13 @@
  * accessed or busy bit that a check of it has set, and a task switch may fault when it is done:
  * emul_task_switch().
  *
- * Real mode is there in full ("big" real mode included: segments keep limits and attributes), with
- * its interrupts; what loads CS, the data segments, LDTR and TR in protected mode as well, so that
- * the mode can be switched; and task switches, by instructions or from outside. Not there,
- * EMUL_UNHANDLED: far transfers through call gates or to another privilege level, interrupts and
- * IRET of virtual-8086 mode, interrupts of protected mode through other gates than task gates, IRET
- * in 64-bit mode, SYSCALL and SYSENTER, the x87 beyond its control and
- * status words, and vectors. Debug registers are kept but break nowhere.
+ * Real mode is there in full ("big" real mode included: segments keep limits and attributes); what
+ * loads CS, the data segments, LDTR and TR in protected mode as well, so that the mode can be
+ * switched; task switches, by instructions or from outside; and interrupts of every mode, with the
+ * way back. Not there, EMUL_UNHANDLED: far transfers through call gates or, but for IRET, to
+ * another privilege level, INT n in virtual-8086 mode with CR4.VME, SYSCALL and SYSENTER, the x87
+ * beyond its control and status words, and vectors. Debug registers are kept, and break where their
+ * owner says.
  *
  * Manuals: AMD APM volumes 1-3, Intel SDM volumes 1-2 (instruction reference, opcode maps).
  */
@@ -36,7 +36,6 @@ enum emul_result {
 	EMUL_FAULT,     /* inject ctx->fault; rip is that of the instruction, or of a new task */
 	EMUL_AGAIN,     /* not finished, rip unchanged: look for interrupts, then run it again */
 	EMUL_UNHANDLED, /* not an instruction of this emulator; insn.bytes are for the report */
-	EMUL_SHUTDOWN,  /* emul_deliver() only: a triple fault */
 };
 
 enum emul_mode { EMUL_REAL, EMUL_VM86, EMUL_PROT16, EMUL_PROT32, EMUL_LONG64 };
@@ -166,15 +165,24 @@ int emul_execute(struct emul_ctx *c);
 /* emul_decode() and emul_execute(): the whole instruction. */
 int emul_run(struct emul_ctx *c);
 
+/* An interrupt or exception on its way to its handler. */
+struct emul_event {
+	uint8_t vector;
+	bool software;  /* INT n, INT3, INTO: the gate's DPL must allow it */
+	bool has_error; /* push `error`; never in real mode */
+	uint32_t error;
+};
+
 /*
- * Real mode: deliver an event at c->rip through the interrupt vector table, as the CPU does between
- * two instructions: three words on the stack, IF, TF and AC cleared, CS and rip from the table at
- * IDTR (SDM volume 3, 20.1.4). `exception`: the vector is one (c->fault, after EMUL_FAULT) and not
- * an interrupt or NMI. An exception on the way is delivered in its place, or becomes a double
- * fault, or on top of that EMUL_SHUTDOWN. EMUL_OK: c->rip is in the handler, and segs_dirty has
- * SEG_CS. Other results (of callbacks): nothing was delivered.
+ * Deliver an event at c->rip as the CPU does between two instructions, or for one that faults:
+ * through the interrupt vector table of real mode, or through its gate (SDM volume 3, 20.1.4
+ * and 6.12; APM volume 2, 8.6 to 8.9), which may be a task's. Needs the callbacks for system
+ * instructions. EMUL_OK: rip, rflags, mode and cpl are the handler's, and segs_dirty has the
+ * segments that were loaded. EMUL_FAULT: c->fault came up on the way, and nothing but that has
+ * happened, as long as segs_dirty is 0; see emul_task_switch() for the rest. Other results: nothing
+ * was delivered.
  */
-int emul_deliver(struct emul_ctx *c, uint8_t vector, bool exception);
+int emul_deliver(struct emul_ctx *c, const struct emul_event *ev);
 
 /* A task switch, as it is asked for. */
 struct emul_task_switch {

@@ -240,14 +240,28 @@ int emul_return_level(struct emul_ctx *c, uint16_t selector, uint64_t sp);
  * What an instruction's function returns when it has switched tasks: emul_execute()'s EMUL_OK, but
  * rip and rflags are complete.
  */
-#define EMUL_SWITCHED (EMUL_SHUTDOWN + 1)
+#define EMUL_SWITCHED (EMUL_UNHANDLED + 1)
+/* What a repeated string instruction returns between two iterations: emul_execute()'s EMUL_AGAIN.
+ */
+#define EMUL_PAUSED (EMUL_UNHANDLED + 2)
 
 /* CALL and JMP to a TSS or a task gate. EMUL_UNHANDLED: the selector's descriptor is neither. */
 int emul_task_far(struct emul_ctx *c, uint16_t selector, enum task_source source);
 /* IRET with NT: back to the task that the TSS links to. */
 int emul_task_return(struct emul_ctx *c);
-/* INT n, INT1, INT3, INTO in protected mode. EMUL_UNHANDLED: the gate is no task gate. */
-int emul_task_interrupt(struct emul_ctx *c, uint8_t vector);
+
+/* --- interrupts ----------------------------------------------------------------------- */
+
+/* Of an error code. */
+#define ERROR_EXT BIT(0) /* met while an event from outside the program was delivered */
+#define ERROR_IDT BIT(1) /* the index is one of the IDT */
+
+/*
+ * Deliver an event through its gate, in any mode but real mode, to come back to `rip`. EMUL_OK: CS
+ * is the handler's, and *target its first instruction; what c->rip is to be, the caller says.
+ * EMUL_SWITCHED: a task gate.
+ */
+int emul_gate(struct emul_ctx *c, const struct emul_event *ev, uint64_t rip, uint64_t *target);
 
 /* --- stack and branches -------------------------------------------------------------- */
 

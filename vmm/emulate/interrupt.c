@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupts and exceptions of real mode, by an instruction or from outside, and the way back from
- * their handlers: three words on the stack, and the vector table at IDTR (SDM volume 3, 20.1.4). In
- * protected mode, what task gates are for: see task.c.
+ * Interrupts and exceptions, by an instruction or from outside. Those of real mode are here: three
+ * words on the stack, and the vector table at IDTR (SDM volume 3, 20.1.4); for the other modes see
+ * gate.c. The way back from a handler is iret.c's.
  */
-#include "vmm/emulate/flags.h"
 #include "vmm/emulate/internal.h"
 
 static int read_vector(struct emul_ctx *c, uint8_t vector, uint16_t far[2])
@@ -64,98 +63,55 @@ static uint8_t vector_of(const struct emul_insn *i)
 	}
 }
 
+static int deliver(struct emul_ctx *c, const struct emul_event *ev, uint64_t rip, uint64_t *target)
+{
+	if (c->mode == EMUL_REAL)
+		return enter_handler(c, ev->vector, rip, target);
+	return emul_gate(c, ev, rip, target);
+}
+
+/* INT n of virtual-8086 mode wants IOPL 3; with CR4.VME it may go to another table: not by us. */
+static int check_vm86(struct emul_ctx *c)
+{
+	uint64_t cr4 = 0;
+	int err;
+
+	if (c->mode != EMUL_VM86 || c->insn.op != OP_INT)
+		return EMUL_OK;
+	err = c->ops->cr_read(c, 4, &cr4);
+	if (!err && (cr4 & CR4_VME))
+		err = EMUL_UNHANDLED;
+	if (err)
+		return err;
+	return FIELD_GET(RFLAGS_IOPL, c->rflags) == 3 ? EMUL_OK : emul_set_fault(c, X86_TRAP_GP, 0);
+}
+
 /* INT n, INT1, INT3, INTO: no single-step trap comes after the one that was just taken. */
 int emul_exec_int(struct emul_ctx *c)
 {
-	if (c->insn.op == OP_INTO && !(c->rflags & RFLAGS_OF))
-		return EMUL_OK;
-	if (c->mode != EMUL_REAL)
-		return emul_task_interrupt(c, vector_of(&c->insn));
-	c->trap = false;
-	return enter_handler(c, vector_of(&c->insn), c->next_rip, &c->next_rip);
-}
-
-/* The frame: rIP, CS, rFLAGS; the last is read first. */
-static int pop_frame(struct emul_ctx *c, uint64_t *rip, uint16_t *selector, uint64_t *rflags)
-{
-	uint64_t sp = c->gpr[GPR_RSP];
-	unsigned size = c->insn.opsize;
-	int err = emul_stack_read(c, sp + 2 * size, size, rflags);
-
-	if (!err)
-		err = emul_stack_read_selector(c, sp + size, selector);
-	return err ? err : emul_stack_read(c, sp, size, rip);
-}
-
-/* By a task switch? Long mode has none. */
-static bool is_nested(const struct emul_ctx *c)
-{
-	return is_protected(c) && (c->rflags & RFLAGS_NT);
-}
-
-/* With a stack in any case: not by us. */
-static int check_return(struct emul_ctx *c)
-{
-	if (is_nested(c))
-		return emul_set_fault(c, X86_TRAP_GP, 0);
-	return c->mode == EMUL_VM86 || c->mode == EMUL_LONG64 ? EMUL_UNHANDLED : EMUL_OK;
-}
-
-/* Back to virtual-8086 mode: not by us either. */
-static bool is_return_to_vm86(const struct emul_ctx *c, uint64_t flags)
-{
-	return is_protected(c) && !c->lma && c->cpl == 0 && (flags & RFLAGS_VM);
-}
-
-int emul_exec_iret(struct emul_ctx *c)
-{
-	unsigned size = c->insn.opsize;
-	uint64_t end = c->gpr[GPR_RSP] + 3 * size, mask = emul_writable_flags(c, size);
-	uint64_t rip, rflags;
-	uint16_t selector;
-	struct segment cs;
+	struct emul_event ev = {.vector = vector_of(&c->insn), .software = c->insn.op != OP_INT1};
 	int err;
 
-	if (is_nested(c) && !c->lma)
-		return emul_task_return(c);
-	err = check_return(c);
+	if (c->insn.op == OP_INTO && !(c->rflags & RFLAGS_OF))
+		return EMUL_OK;
+	err = check_vm86(c);
 	if (!err)
-		err = pop_frame(c, &rip, &selector, &rflags);
-	if (!err && size > 2 && is_return_to_vm86(c, rflags))
-		err = EMUL_UNHANDLED;
+		err = deliver(c, &ev, c->next_rip, &c->next_rip);
 	if (!err)
-		err = emul_return_level(c, selector, end);
-	if (!err)
-		err = emul_far_target(c, selector, &rip, &cs);
-	if (err)
-		return err;
-	if (size > 2)
-		mask |= RFLAGS_RF;
-	c->rflags = (c->rflags & ~(mask | RFLAGS_RF)) | (rflags & mask);
-	emul_stack_set(c, end);
-	emul_far_commit(c, &cs, rip);
-	return EMUL_OK;
+		c->trap = false;
+	return err;
 }
 
 /* --- from outside ---------------------------------------------------------------------- */
 
-int emul_deliver(struct emul_ctx *c, uint8_t vector, bool exception)
+int emul_deliver(struct emul_ctx *c, const struct emul_event *ev)
 {
 	int err;
 
-	if (c->mode != EMUL_REAL || !c->ops->table_read)
+	if (!c->ops->table_read)
 		return EMUL_UNHANDLED;
 	c->segs_dirty = 0;
-	for (;;) {
-		err = enter_handler(c, vector, c->rip, &c->rip);
-		if (err != EMUL_FAULT)
-			return err;
-		if (exception && vector == X86_TRAP_DF)
-			return EMUL_SHUTDOWN;
-		if (exception && emul_makes_double_fault(vector, c->fault.vector))
-			vector = X86_TRAP_DF;
-		else
-			vector = c->fault.vector;
-		exception = true;
-	}
+	c->trap = c->int_shadow = false;
+	err = deliver(c, ev, c->rip, &c->rip);
+	return err == EMUL_SWITCHED ? EMUL_OK : err;
 }

@@ -240,7 +240,7 @@ int emul_exec_string(struct emul_ctx *c)
 		return iterate(c);
 	while (index_of(c, GPR_RCX) != 0) {
 		if (pause)
-			return EMUL_AGAIN;
+			return EMUL_PAUSED;
 		err = iterate(c);
 		if (err)
 			return err;

@@ -39,9 +39,6 @@ static const struct tss_layout tss32 = {4, 0x20, 0x48, 6, 0x67};
 #define SEG_ATTR_CODE (SEG_ATTR_P | SEG_ATTR_S | SEG_TYPE_CODE | SEG_TYPE_RW | 1)
 #define SEG_ATTR_VM86 (SEG_ATTR_P | SEG_ATTR_DPL | SEG_ATTR_S | SEG_TYPE_RW | 1)
 
-#define ERROR_EXT BIT(0) /* of an error code: met while an event was delivered */
-#define ERROR_IDT BIT(1)
-
 /* A switch under way. */
 struct task {
 	const struct emul_task_switch *how;
@@ -470,30 +467,4 @@ int emul_task_return(struct emul_ctx *c)
 	int err = read_memory(c, emul_segment(c, SEG_TR)->base + TSS_LINK, (uint8_t *)&link, 2);
 
 	return err ? err : execute(c, link, TASK_IRET);
-}
-
-int emul_task_interrupt(struct emul_ctx *c, uint8_t vector)
-{
-	uint32_t error = vector * 8u + ERROR_IDT;
-	struct desc_table idt;
-	uint64_t gate = 0;
-	unsigned attr;
-	int err;
-
-	if (c->lma || c->mode == EMUL_VM86)
-		return EMUL_UNHANDLED;
-	c->ops->table_read(c, EMUL_IDT, &idt);
-	if (vector * 8u + 7 > idt.limit)
-		return emul_set_fault(c, X86_TRAP_GP, error);
-	err = read_memory(c, idt.base + vector * 8u, (uint8_t *)&gate, sizeof(gate));
-	if (err)
-		return err;
-	attr = (gate >> 40) & 0xff;
-	if ((attr & (SEG_ATTR_S | SEG_ATTR_TYPE)) != TYPE_TASK_GATE)
-		return EMUL_UNHANDLED;
-	if (c->insn.op != OP_INT1 && FIELD_GET(SEG_ATTR_DPL, attr) < c->cpl)
-		return emul_set_fault(c, X86_TRAP_GP, error);
-	if (!(attr & SEG_ATTR_P))
-		return emul_set_fault(c, X86_TRAP_NP, error);
-	return execute(c, (uint16_t)(gate >> 16), TASK_GATE);
 }

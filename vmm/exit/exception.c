@@ -7,19 +7,13 @@
 #include "vmm/event.h"
 #include "vmm/vm.h"
 
-/*
- * #DB: the guest's, or the end of the one step over an IRET that a waiting NMI asked for. TF was
- * then borrowed; what the IRET loaded into RFLAGS is the guest's own.
- */
+/* #DB: the guest's, or the end of a step that it knows nothing of. */
 static __cold void do_debug(struct vcpu *v)
 {
-	if (!v->nmi_step) {
+	if (event_end_nmi_step(v))
+		virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) & ~DR6_BS);
+	else
 		event_inject(v, X86_TRAP_DB);
-		return;
-	}
-	v->nmi_step = v->nmi_iret = v->nmi_masked = false;
-	virt_reg_write(&v->virt, VREG_DR6, virt_reg_read(&v->virt, VREG_DR6) & ~DR6_BS);
-	vcpu_request(v, REQ_EVENT);
 }
 
 /*

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "arch/x86/regs.h"
+#include "vmm/exit/breakpoint.h"
 #include "vmm/exit/exception.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn_ctx.h"
+#include "vmm/exit/nmi.h"
 
 static void get_segment(struct emul_ctx *c, enum seg seg)
 {
@@ -20,9 +22,12 @@ static void get_segment(struct emul_ctx *c, enum seg seg)
 	c->segs_known |= BIT(seg);
 }
 
+/* A trap comes behind the iteration that raises it. */
 static bool is_time_over(struct emul_ctx *c)
 {
-	return insn_is_time_over(insn_ctx_of(c));
+	struct insn_ctx *ic = insn_ctx_of(c);
+
+	return ic->hits || insn_is_time_over(ic);
 }
 
 static const struct emul_ops ops = {
@@ -75,6 +80,7 @@ void insn_begin(struct insn_ctx *ic, struct vcpu *v)
 	ic->halt = false;
 	ic->device = ic->used_device = false;
 	ic->steps = 0;
+	ic->hits = 0;
 	ic->until_ns = 0;
 	ic->fault_error = 0;
 	c->ops = &ops;
@@ -139,11 +145,44 @@ void insn_commit(struct insn_ctx *ic, unsigned segs)
 	commit_some(ic, segs);
 }
 
-static void commit(struct insn_ctx *ic)
+/* Segment registers were loaded: among others by IRET. */
+static __cold void commit_loads(struct insn_ctx *ic)
 {
-	commit_some(ic, ic->ctx.segs_dirty);
-	if (unlikely(ic->ctx.trap))
-		event_raise_single_step(ic->v);
+	insn_commit(ic, ic->ctx.segs_dirty);
+	if (ic->v->nmi_masked && ic->ctx.insn.op == OP_IRET)
+		nmi_iret_emulated(ic->v);
+}
+
+__cold void insn_raise_traps(struct insn_ctx *ic)
+{
+	uint64_t causes = ic->hits | (ic->ctx.trap ? DR6_BS : 0);
+
+	ic->hits = 0;
+	if (causes)
+		event_raise_debug(ic->v, causes);
+}
+
+/* RF, and the shadow of MOV SS, hold it back; that of STI does not. */
+__cold bool insn_is_breakpoint(struct insn_ctx *ic)
+{
+	const struct emul_ctx *c = &ic->ctx;
+	uint64_t at = c->mode == EMUL_LONG64 ? c->rip : (uint32_t)(ic->state.cs_base + c->rip);
+	uint64_t hits = breakpoint_hits(virt_dr7(&ic->v->virt), BREAK_EXECUTE, at, 1);
+
+	if (!hits || (c->rflags & RFLAGS_RF) || (c->int_shadow && ic->prev_op != OP_STI))
+		return false;
+	event_raise_debug(ic->v, hits);
+	return true;
+}
+
+static __always_inline void commit(struct insn_ctx *ic)
+{
+	if (unlikely(ic->ctx.segs_dirty))
+		commit_loads(ic);
+	else
+		commit_some(ic, 0);
+	if (unlikely(ic->ctx.trap | ic->hits))
+		insn_raise_traps(ic);
 	if (unlikely(ic->halt))
 		halt_execute(ic->v);
 }
@@ -176,8 +215,7 @@ static __cold bool finish_early(struct insn_ctx *ic, int result)
 		return true;
 	case EMUL_AGAIN: /* registers of finished iterations are in place already */
 		virt_set_rflags(&v->virt, ic->ctx.rflags);
-		if (ic->ctx.trap)
-			event_raise_single_step(v);
+		insn_raise_traps(ic);
 		return true;
 	default:
 		return false;
@@ -200,6 +238,13 @@ bool insn_emulate(struct vcpu *v)
 	return insn_finish(&ic, emul_run(&ic.ctx));
 }
 
+/* The CPU has perhaps not got as far as looking for a breakpoint on the instruction. */
+static __cold bool is_unseen_breakpoint(struct insn_ctx *ic)
+{
+	ic->prev_op = OP_NOP; /* nobody knows */
+	return (virt_dr7(&ic->v->virt) & DR7_ENABLED) && insn_is_breakpoint(ic);
+}
+
 bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 {
 	struct insn_ctx ic;
@@ -212,7 +257,10 @@ bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit)
 	}
 	r = insn_decode(&ic);
 	if (r == EMUL_OK) {
-		if (!(exit->fault.error & PFERR_FETCH) && has_one_memory_operand(&ic.ctx.insn)) {
+		if (unlikely(exit->fault.error & (PFERR_FETCH | PFERR_GUEST_PT))) {
+			if (is_unseen_breakpoint(&ic))
+				return true;
+		} else if (has_one_memory_operand(&ic.ctx.insn)) {
 			ic.fault_error = exit->fault.error;
 			ic.fault_gpa = exit->fault.gpa;
 			/* An MMIO entry led here only because there is no slot. */

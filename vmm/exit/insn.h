@@ -74,7 +74,8 @@ static __always_inline unsigned insn_length(struct vcpu *v, enum emul_op op)
 			   (k->slots_generation ^ slots_generation(&v->vm->mem));
 
 	/* An entry that was never filled in has a generation that slots never have. */
-	if (likely(plain.len && !differs && (*k->bytes & mask) == plain.value))
+	if (likely(plain.len && !differs && *k->leaf_at == k->leaf &&
+		   (*k->bytes & mask) == plain.value))
 		return plain.len;
 	return insn_length_slow(v, op);
 }

@@ -6,10 +6,9 @@
  * The bytes at RIP are asked for often (a CPU without next-RIP makes us measure every
  * instruction that exits), so the last code page is remembered: CR3 and page number, and where
  * its bytes are in host memory. The CPU has just executed from there, so no permission is checked
- * again, and only the translation is remembered, never the bytes. A guest that changes the
- * mapping of the very page it executes under the same CR3 can make us read the old page; as the
- * instruction there must then be the intercepted one in order to be skipped, it can fool
- * nobody but itself. A change of the memory slots makes the memory of a page void.
+ * again. What is remembered is compared with the guest's memory each time, the bytes of an
+ * instruction as well as the entries of the page tables that led to them: the guest may change
+ * both. A change of the memory slots makes the memory of a page void.
  */
 #include <string.h>
 
@@ -24,34 +23,89 @@ static const uint8_t *cached_code(struct vcpu *v, gva_t gva)
 	const struct code_page *p = &v->code;
 
 	if (p->page != gva.v >> PAGE_SHIFT || p->cr3 != virt_reg_read(&v->virt, VREG_CR3) ||
-	    p->slots_generation != slots_generation(&v->vm->mem))
+	    p->slots_generation != slots_generation(&v->vm->mem) || !code_trail_holds(&p->trail))
 		return NULL;
 	return p->bytes + (gva.v & ~PAGE_MASK);
 }
 
+/* --- the way to a page --- */
+
+static const uint64_t nothing; /* for levels that a walk did not have */
+
+/* The word of 8 bytes that has an entry, or two. False: the entry is not `val` any more. */
+static bool add_entry(struct code_trail *t, unsigned n, const void *entry, uint64_t val,
+		      bool narrow)
+{
+	const uint64_t *word = (const uint64_t *)((uintptr_t)entry & ~7ul);
+	uint64_t now = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	t->at[n] = word;
+	t->val[n] = now;
+	if (!narrow)
+		return now == val;
+	return (uint32_t)((uintptr_t)entry & 4 ? now >> 32 : now) == (uint32_t)val;
+}
+
+/*
+ * PAE's uppermost entries, which are in registers: as long as memory has what the register has, and
+ * stays so, a MOV to CR3 that fills the registers anew changes nothing.
+ */
+static bool add_pdpte(struct vcpu *v, gva_t gva, struct code_trail *t, unsigned n)
+{
+	unsigned i = gva.v >> 30 & 3;
+	gpa_t at = GPA((v->paging.cr3 & GENMASK_ULL(31, 5)) + 8 * i);
+	const void *entry = guest_ptr(&v->vm->mem, at, 8, false);
+
+	return entry && add_entry(t, n, entry, v->paging.pdpte[i], false);
+}
+
+/* False: something has changed since the walk, which is not to be remembered. */
+static bool take_trail(struct vcpu *v, gva_t gva, const struct walk_result *walk,
+		       struct code_trail *t)
+{
+	bool ok = true;
+	unsigned n = 0;
+
+	for (unsigned level = walk->last; level && level <= walk->top && ok; level++, n++)
+		ok = add_entry(t, n, walk->step[level].host, walk->step[level].val,
+			       v->paging.levels == 2);
+	if (walk->top && v->paging.levels == 3 && ok)
+		ok = add_pdpte(v, gva, t, n++);
+	for (; n < WALK_MAX_LEVEL; n++)
+		add_entry(t, n, &nothing, 0, false);
+	return ok;
+}
+
+/* --- bytes --- */
+
+/* EMUL_OK with NULL in *bytes: no memory. */
 static int find_code(struct emul_ctx *c, gva_t gva, const uint8_t **bytes)
 {
 	struct vcpu *v = insn_ctx_of(c)->v;
 	uint32_t access = PFERR_FETCH | (c->cpl == 3 ? PFERR_USER : 0);
 	/* Before the pointer: slots that change in between make what is remembered void. */
 	uint64_t generation = slots_generation(&v->vm->mem);
-	gpa_t gpa;
-	int r = insn_walk(c, gva, access, &gpa);
+	struct walk_result walk;
+	struct code_trail trail;
+	int r = insn_walk_trail(c, gva, access, &walk);
 
 	if (r)
 		return r;
-	*bytes = guest_ptr(&v->vm->mem, gpa, 1, false);
-	if (!*bytes)
-		return EMUL_UNHANDLED;
+	*bytes = guest_ptr(&v->vm->mem, walk.gpa, 1, false);
+	v->code.page = ~0ull;
+	if (!*bytes || !take_trail(v, gva, &walk, &trail))
+		return EMUL_OK;
 	v->code = (struct code_page){
 		.cr3 = virt_reg_read(&v->virt, VREG_CR3),
 		.page = gva.v >> PAGE_SHIFT,
 		.bytes = *bytes - (gva.v & ~PAGE_MASK),
 		.slots_generation = generation,
+		.trail = trail,
 	};
 	return EMUL_OK;
 }
 
+/* From nothing, and from devices, which no code comes from, all ones are fetched. */
 int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 {
 	const uint8_t *bytes = cached_code(insn_ctx_of(c)->v, gva);
@@ -62,7 +116,10 @@ int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 		if (r)
 			return r;
 	}
-	memcpy(buf, bytes, len);
+	if (likely(bytes))
+		memcpy(buf, bytes, len);
+	else
+		memset(buf, 0xff, len);
 	return EMUL_OK;
 }
 
@@ -86,8 +143,9 @@ static bool is_decoded(const struct insn_ctx *ic, const struct decoded_insn *d)
 			   (d->cr3 ^ ic->state.cr3) | (d->mode ^ ic->ctx.mode) |
 			   (d->slots_generation ^ slots_generation(&v->vm->mem));
 
-	return !differs && !(((d->bytes[0] & d->mask[0]) ^ d->value[0]) |
-			     ((d->bytes[1] & d->mask[1]) ^ d->value[1]));
+	return !differs && code_trail_holds(&d->trail) &&
+	       !(((d->bytes[0] & d->mask[0]) ^ d->value[0]) |
+		 ((d->bytes[1] & d->mask[1]) ^ d->value[1]));
 }
 
 static void remember_decoded(struct vcpu *v, const struct emul_ctx *c)
@@ -108,6 +166,7 @@ static void remember_decoded(struct vcpu *v, const struct emul_ctx *c)
 		.mask = {len >= 8 ? ~0ull : BIT_ULL(8 * len) - 1,
 			 len > 8 ? BIT_ULL(8 * (len - 8)) - 1 : 0},
 		.mode = c->mode,
+		.trail = v->code.trail,
 		.insn = c->insn,
 	};
 	memcpy(d->value, c->insn.bytes, EMUL_MAX_INSN_LEN);
@@ -124,13 +183,20 @@ static __attribute__((noinline)) int decode_anew(struct insn_ctx *ic)
 	return r;
 }
 
+/* All but the bytes, of which nobody has a use any more. */
+static __always_inline void take_over(struct emul_insn *to, const struct emul_insn *from)
+{
+	memcpy(to, from, offsetof(struct emul_insn, nr_bytes));
+	memcpy(to->opnd, from->opnd, sizeof(*to) - offsetof(struct emul_insn, opnd));
+}
+
 int insn_decode(struct insn_ctx *ic)
 {
 	const struct decoded_insn *d = decoded_slot(ic->v);
 
 	if (unlikely(!is_decoded(ic, d)))
 		return decode_anew(ic);
-	ic->ctx.insn = d->insn;
+	take_over(&ic->ctx.insn, &d->insn);
 	return EMUL_OK;
 }
 
@@ -148,6 +214,8 @@ static void learn(struct vcpu *v)
 		.cs_base = virt_cs_base(&v->virt),
 		.slots_generation = v->code.slots_generation,
 		.bytes = (const uint32_t *)bytes,
+		.leaf_at = v->code.trail.at[0],
+		.leaf = v->code.trail.val[0],
 	};
 }
 

@@ -27,13 +27,15 @@
 struct insn_ctx {
 	struct emul_ctx ctx;
 	struct vcpu *v;
-	bool paging_current;  /* v->paging was brought up to date for this instruction */
-	bool mode_changed;    /* the instruction wrote what makes the mode: insn_update_mode() */
-	bool halt;            /* ... it was HLT, to be acted on once it is committed */
-	bool device;          /* `fault_gpa` is not RAM */
-	bool used_device;     /* since the last look at the clock ... */
-	uint8_t steps;        /* ... and so many instructions or iterations */
-	uint64_t until_ns;    /* clock_ns() time; 0: nobody has looked at the clock yet */
+	bool paging_current; /* v->paging was brought up to date for this instruction */
+	bool mode_changed;   /* the instruction wrote what makes the mode: insn_update_mode() */
+	bool halt;           /* ... it was HLT, to be acted on once it is committed */
+	bool device;         /* `fault_gpa` is not RAM */
+	bool used_device;    /* since the last look at the clock ... */
+	uint8_t steps;       /* ... and so many instructions or iterations */
+	uint8_t prev_op;     /* insn_is_breakpoint(): the instruction before, if it was emulated */
+	uint8_t hits;      /* breakpoints that the instruction or iteration has hit: DR6's B0-B3 */
+	uint64_t until_ns; /* clock_ns() time; 0: nobody has looked at the clock yet */
 	uint32_t fault_error; /* PFERR_* of the exit; 0: nothing is known */
 	gpa_t fault_gpa;
 	struct virt_insn_state state; /* as the instruction found it */
@@ -68,6 +70,15 @@ void insn_commit(struct insn_ctx *ic, unsigned segs);
  */
 bool insn_finish(struct insn_ctx *ic, int result);
 
+/* Behind an instruction or iteration: queue the traps that it raises, if there are any. */
+void insn_raise_traps(struct insn_ctx *ic);
+
+/*
+ * Before an instruction that no CPU has looked at, when DR7 has breakpoints: is one on it? Then its
+ * #DB is queued.
+ */
+bool insn_is_breakpoint(struct insn_ctx *ic);
+
 /* Queue the exception that an instruction ended with. */
 void insn_inject(struct vcpu *v, const struct emul_fault *f);
 
@@ -79,6 +90,9 @@ bool insn_look_at_clock(struct insn_ctx *ic);
 
 /* Linear to guest-physical, with the rights that PFERR_* and WALK_* of `access` need; or a #PF. */
 int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa);
+
+/* The same, with the trail of the walk. */
+int insn_walk_trail(struct emul_ctx *c, gva_t gva, uint32_t access, struct walk_result *walk);
 
 /* The callbacks for code (vmm/exit/insn_code.c) and for operands (vmm/exit/insn_memory.c). */
 int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len);

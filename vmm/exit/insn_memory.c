@@ -9,6 +9,7 @@
 #include "arch/x86/regs.h"
 #include "mm/guest.h"
 #include "mm/walk.h"
+#include "vmm/exit/breakpoint.h"
 #include "vmm/exit/insn_ctx.h"
 
 static void update_paging(struct vcpu *v, uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -44,7 +45,7 @@ static void read_pdptes(struct vcpu *v, struct guest_paging *p)
 		virt_pdptes_read(&v->virt, p->pdpte);
 	else if (guest_read(&v->vm->mem, GPA(p->cr3 & GENMASK_ULL(31, 5)), p->pdpte,
 			    sizeof(p->pdpte)))
-		memset(p->pdpte, 0, sizeof(p->pdpte));
+		memset(p->pdpte, 0xff, sizeof(p->pdpte)); /* nobody there */
 }
 
 /* The guest changes its control registers without exits: look whether it has. */
@@ -104,16 +105,24 @@ static bool is_faulting_operand(const struct emul_ctx *c, gva_t gva, uint32_t ac
 }
 
 /* Linear to guest-physical, with the rights that the access needs; or a #PF recorded. */
-int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+int insn_walk_trail(struct emul_ctx *c, gva_t gva, uint32_t access, struct walk_result *walk)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
-	struct walk_result walk;
-	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, &walk);
+	int r = guest_walk(&ic->v->vm->mem, paging_of(ic), gva, access, walk);
 
-	if (unlikely(r))
-		return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk.error);
-	*gpa = walk.gpa;
-	return EMUL_OK;
+	if (likely(!r))
+		return EMUL_OK;
+	return r == -EAGAIN ? EMUL_AGAIN : emul_set_page_fault(c, gva, walk->error);
+}
+
+int insn_walk(struct emul_ctx *c, gva_t gva, uint32_t access, gpa_t *gpa)
+{
+	struct walk_result walk;
+	int r = insn_walk_trail(c, gva, access, &walk);
+
+	if (likely(!r))
+		*gpa = walk.gpa;
+	return r;
 }
 
 static inline int translate(struct emul_ctx *c, gva_t gva, unsigned access, gpa_t *gpa)
@@ -215,6 +224,22 @@ static void mmio_write(struct insn_ctx *ic, gpa_t gpa, const char *buf, unsigned
 	}
 }
 
+/* For a trap behind the instruction. */
+static inline void watch(struct insn_ctx *ic, enum breakpoint_kind kind, gva_t gva, unsigned len)
+{
+	uint64_t dr7 = virt_dr7(&ic->v->virt);
+
+	if (unlikely(dr7 & DR7_ENABLED))
+		ic->hits |= breakpoint_hits(dr7, kind, gva.v, len);
+}
+
+static inline void watch_port(struct insn_ctx *ic, uint16_t port, unsigned size)
+{
+	ic->used_device = true;
+	if (unlikely(virt_dr7(&ic->v->virt) & DR7_ENABLED))
+		ic->hits |= breakpoint_port_hits(ic->v, port, size);
+}
+
 int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned access)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
@@ -223,6 +248,7 @@ int insn_read(struct emul_ctx *c, gva_t gva, void *buf, unsigned len, unsigned a
 
 	if (r || (access & EMUL_ACC_PROBE))
 		return r;
+	watch(ic, BREAK_ACCESS, gva, len);
 	if (is_device(ic, gpa) || guest_read(&ic->v->vm->mem, gpa, buf, len))
 		mmio_read(ic, gpa, buf, len);
 	return EMUL_OK;
@@ -236,6 +262,7 @@ int insn_write(struct emul_ctx *c, gva_t gva, const void *buf, unsigned len, uns
 
 	if (r)
 		return r;
+	watch(ic, BREAK_WRITE, gva, len);
 	if (is_device(ic, gpa) || guest_write(&ic->v->vm->mem, gpa, buf, len))
 		mmio_write(ic, gpa, buf, len);
 	return EMUL_OK;
@@ -258,6 +285,7 @@ int insn_cmpxchg(struct emul_ctx *c, gva_t gva, const void *old, const void *val
 		return EMUL_AGAIN;
 	if (r == -EINVAL) /* 16 bytes: no guest shares such a word with a write that exits */
 		return insn_write(c, gva, val, len, access);
+	watch(ic, BREAK_WRITE, gva, len);
 	if (r)
 		mmio_write(ic, gpa, val, len);
 	return EMUL_OK;
@@ -267,7 +295,7 @@ int insn_pio_in(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t *val)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
 
-	ic->used_device = true;
+	watch_port(ic, port, size);
 	*val = (uint32_t)platform_pio_read(ic->v->vm->platform, port, size);
 	return EMUL_OK;
 }
@@ -276,7 +304,7 @@ int insn_pio_out(struct emul_ctx *c, uint16_t port, unsigned size, uint32_t val)
 {
 	struct insn_ctx *ic = insn_ctx_of(c);
 
-	ic->used_device = true;
+	watch_port(ic, port, size);
 	platform_pio_write(ic->v->vm->platform, port, size, val);
 	return EMUL_OK;
 }

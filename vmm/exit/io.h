@@ -5,6 +5,7 @@
 #ifndef VMM_EXIT_IO_H
 #define VMM_EXIT_IO_H
 
+#include "vmm/exit/breakpoint.h"
 #include "vmm/exit/insn.h"
 #include "vmm/vm.h"
 
@@ -38,6 +39,8 @@ static __always_inline void io_exit(struct vcpu *v, const struct vm_exit *exit)
 		platform_pio_write(v->vm->platform, exit->io.port, size,
 				   *rax & (~0ull >> (64 - 8 * size)));
 	vcpu_skip(v, exit->io.len);
+	if (unlikely(virt_dr7(&v->virt) & DR7_ENABLED))
+		breakpoint_port_trap(v, exit->io.port, size);
 }
 
 #endif

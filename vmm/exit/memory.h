@@ -6,19 +6,20 @@
 #ifndef VMM_EXIT_MEMORY_H
 #define VMM_EXIT_MEMORY_H
 
+#include "vmm/exit/deliver.h"
 #include "vmm/exit/insn.h"
 #include "vmm/vm.h"
 
-/* Emulate an access where there is no RAM to map: device memory, or a hole. */
+/*
+ * Where there is no RAM to map, or it is read-only: emulate the access of the instruction, or of an
+ * event's delivery. What the CPU writes there by itself (accessed, dirty and busy bits, frames) is
+ * lost, as all writes, and what it reads from nothing is all ones. So page tables are walked in
+ * software, for this instruction alone: no entry could let the CPU read them and not write.
+ */
 static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 {
-	if (exit->fault.error & PFERR_GUEST_PT)
-		vm_bug(v, VM_KILLED, "page tables in memory that is not there, at gpa %llx",
-		       (unsigned long long)exit->fault.gpa.v);
-	else if (v->virt.idt_event.type != EVENT_NONE)
-		vm_bug(v, VM_KILLED,
-		       "event %u delivered through memory that is not there, at gpa %llx",
-		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
+	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
+		deliver_interrupted(v);
 	else if (unlikely(!insn_emulate_fault(v, exit)))
 		insn_report_unhandled(v);
 }

@@ -15,3 +15,11 @@ void nmi_window_exit(struct vcpu *v)
 	if (v->nmis_pending)
 		vcpu_request(v, REQ_EVENT);
 }
+
+void nmi_iret_emulated(struct vcpu *v)
+{
+	v->nmi_masked = v->nmi_iret = false;
+	virt_nmi_window(&v->virt, false);
+	if (v->nmis_pending)
+		vcpu_request(v, REQ_EVENT);
+}

@@ -11,4 +11,8 @@ struct vcpu;
 /* EXIT_NMI_WINDOW. Owner CPU. */
 void nmi_window_exit(struct vcpu *v);
 
+/* An IRET was executed in software while NMIs were masked: their handler is at its end. Owner CPU.
+ */
+void nmi_iret_emulated(struct vcpu *v);
+
 #endif

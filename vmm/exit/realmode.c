@@ -10,10 +10,10 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/regs.h"
 #include "mm/grace.h"
-#include "vmm/exit/exception.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/insn.h"
 #include "vmm/exit/insn_ctx.h"
+#include "vmm/exit/nmi.h"
 #include "vmm/sched.h"
 
 /* Has only a load in real mode (or virtual-8086 mode) made this base of this selector? */
@@ -42,15 +42,6 @@ bool realmode_is_due_now(struct vcpu *v)
 	return v->vm->config->realmode == REALMODE_EMULATE && is_wanted(v);
 }
 
-/* The guest's NMI handler is at its end. */
-static void leave_nmi(struct vcpu *v)
-{
-	v->nmi_masked = v->nmi_iret = false;
-	virt_nmi_window(&v->virt, false);
-	if (v->nmis_pending)
-		vcpu_request(v, REQ_EVENT);
-}
-
 /* An event waits for the window that this instruction may have opened. */
 static void watch_window(struct insn_ctx *ic)
 {
@@ -68,16 +59,15 @@ static bool follow(struct insn_ctx *ic)
 	struct vcpu *v = ic->v;
 
 	if (unlikely(v->nmi_masked) && c->insn.op == OP_IRET)
-		leave_nmi(v);
+		nmi_iret_emulated(v);
 	if (unlikely(v->irq_window_open))
 		watch_window(ic);
-	if (likely(!(c->segs_dirty | ic->mode_changed | c->trap | ic->halt)) &&
+	if (likely(!(c->segs_dirty | ic->mode_changed | c->trap | ic->hits | ic->halt)) &&
 	    c->mode == EMUL_REAL)
 		return true;
 	insn_commit(ic, c->segs_dirty);
 	insn_update_mode(ic);
-	if (c->trap)
-		event_raise_single_step(v);
+	insn_raise_traps(ic);
 	if (ic->halt)
 		halt_execute(v);
 	return c->mode == EMUL_REAL;
@@ -89,22 +79,27 @@ static bool step(struct insn_ctx *ic)
 	struct emul_ctx *c = &ic->ctx;
 	int r;
 
-	c->insn.nr_bytes = 0;
 	ic->v->virt.rip = c->rip;
+	if (unlikely(virt_dr7(&ic->v->virt) & DR7_ENABLED) && insn_is_breakpoint(ic)) {
+		insn_commit(ic, 0);
+		return false;
+	}
+	c->insn.nr_bytes = 0;
 	r = insn_decode(ic);
 	if (likely(r == EMUL_OK))
 		r = emul_execute(c);
+	ic->prev_op = c->insn.op;
 	switch (r) {
 	case EMUL_OK:
 		ic->v->emulated++;
 		return follow(ic);
 	case EMUL_FAULT:
+		ic->hits = 0;
 		insn_commit(ic, c->segs_dirty); /* none, but behind a task switch */
 		insn_inject(ic->v, &c->fault);
 		return false;
 	case EMUL_AGAIN:
-		if (c->trap)
-			event_raise_single_step(ic->v);
+		insn_raise_traps(ic);
 		return !insn_look_at_clock(ic);
 	default:
 		insn_commit(ic, 0);
@@ -120,6 +115,7 @@ static void run_batch(struct vcpu *v)
 	bool over;
 
 	insn_begin(&ic, v);
+	ic.prev_op = OP_STI; /* the shadow that the first may be in */
 	over = insn_look_at_clock(&ic);
 	while (!over && !atomic_load_explicit(&v->requests, memory_order_relaxed))
 		over = !step(&ic) || insn_is_time_over(&ic);
@@ -136,21 +132,4 @@ void realmode_run(struct vmm_cpu *c, struct vcpu *v)
 	if (rdtsc() >= c->slice_end) /* no hardware counts while it does not run */
 		vcpu_request(v, REQ_YIELD);
 	mmu_work(&v->vm->mmu);
-}
-
-void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev)
-{
-	struct insn_ctx ic;
-
-	insn_begin(&ic, v);
-	switch (emul_deliver(&ic.ctx, ev->vector, ev->type == EVENT_EXCEPTION)) {
-	case EMUL_OK:
-		insn_commit(&ic, ic.ctx.segs_dirty);
-		break;
-	case EMUL_SHUTDOWN:
-		exception_triple_fault(v);
-		break;
-	default:
-		vm_bug(v, VM_KILLED, "event %u in a mode where it cannot be emulated", ev->vector);
-	}
 }

@@ -26,10 +26,4 @@ struct vmm_cpu;
  */
 void realmode_run(struct vmm_cpu *c, struct vcpu *v);
 
-/*
- * Deliver an event, at once, to a vCPU for which realmode_is_due(). Afterwards the vCPU is in its
- * handler, or its VM has ended. Owner CPU, outside realmode_run().
- */
-void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev);
-
 #endif

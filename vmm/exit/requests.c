@@ -9,6 +9,7 @@
 #include "vmm/dev/apic/lapic.h"
 #include "vmm/dirty_log.h"
 #include "vmm/event.h"
+#include "vmm/exit/deliver.h"
 #include "vmm/exit/halt.h"
 #include "vmm/exit/init_sipi.h"
 #include "vmm/exit/insn.h"
@@ -52,7 +53,7 @@ static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 static void inject(struct vcpu *v, const struct vm_event_info *ev)
 {
 	if (realmode_is_due(v))
-		realmode_deliver(v, ev);
+		deliver_event(v, ev);
 	else
 		virt_inject(&v->virt, ev);
 }

@@ -149,7 +149,7 @@ void svm_seg_write(struct virt_vcpu *v, enum seg seg, const struct segment *in)
 		.attr = unusable ? 0 : in->attr & 0xfff,
 	};
 	/* The CPU takes the CPL from here, not from SS. */
-	if (seg == SEG_SS && !unusable)
+	if (seg == SEG_SS)
 		svm_vmcb(v)->cpl = FIELD_GET(SEG_ATTR_DPL, in->attr);
 	svm_dirty(svm_vmcb(v), segs[seg].group);
 }
@@ -184,6 +184,11 @@ void svm_idtr_read(struct virt_vcpu *v, struct desc_table *t)
 uint64_t svm_rflags(struct virt_vcpu *v)
 {
 	return svm_vmcb(v)->rflags;
+}
+
+uint64_t svm_dr7(struct virt_vcpu *v)
+{
+	return svm_vmcb(v)->dr7;
 }
 
 void svm_set_rflags(struct virt_vcpu *v, uint64_t rflags)

@@ -203,6 +203,12 @@ uint64_t vmx_rflags(struct virt_vcpu *v)
 	return vmread(VMCS_GUEST_RFLAGS);
 }
 
+uint64_t vmx_dr7(struct virt_vcpu *v)
+{
+	(void)v;
+	return vmread(VMCS_GUEST_DR7);
+}
+
 void vmx_set_rflags(struct virt_vcpu *v, uint64_t rflags)
 {
 	(void)v;

@@ -67,6 +67,11 @@ void svm_idtr_write(struct virt_vcpu *v, const struct desc_table *t)
 	fake_cpu_of(v)->idt = *t;
 }
 
+uint64_t svm_dr7(struct virt_vcpu *v)
+{
+	return svm_reg_read(v, VREG_DR7);
+}
+
 uint64_t svm_rflags(struct virt_vcpu *v)
 {
 	return fake_cpu_of(v)->rflags;

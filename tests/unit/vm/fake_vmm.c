@@ -13,6 +13,7 @@
 #include "vmm/control/monitor.h"
 #include "vmm/exit/insn.h"
 #include "vmm/exit/loop.h"
+#include "vmm/exit/deliver.h"
 #include "vmm/exit/realmode.h"
 #include "vmm/sched.h"
 #include "vmm/vcpu_load.h"
@@ -72,8 +73,8 @@ void loop_run_vmx(struct vmm_cpu *c, struct vcpu *v) {}
 
 void event_latch_nmis(struct vcpu *v) {}
 void event_ask_for_windows(struct vcpu *v) {}
-void event_raise_single_step(struct vcpu *v) {}
-void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
+void event_raise_debug(struct vcpu *v, uint64_t causes) {}
+void deliver_event(struct vcpu *v, const struct vm_event_info *ev) {}
 void insn_report_unhandled(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)
