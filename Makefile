@@ -117,6 +117,15 @@ $(BUILD)/dsdt.h: vmm/firmware/dsdt.asl
 	$(Q){ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
 $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
+# What guests without a firmware have for a BIOS, of 16 bits, as an array.
+$(BUILD)/bios.h: vmm/firmware/bios.S
+	@mkdir -p $(@D)
+	$(call say,BIOS)
+	$(Q)$(HOSTCC) -m32 -c -o $(@:.h=.o) $<
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e bios -o $(@:.h=.bin) $(@:.h=.o)
+	$(Q){ echo "static const unsigned char bios_code[] = {"; od -An -v -tx1 $(@:.h=.bin) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
+$(addsuffix vmm/firmware/bios_area.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/bios.h
+
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
 HOST_NOT := lib/libc_glue.c \
@@ -313,7 +322,7 @@ $(LINT)/planted: tests/lint/planted.c tests/lint/sparse.h $(NEWLIB)/libc.a
 	@touch $@
 $(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
 	@mkdir -p $(@D)
-	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@ $(BUILD)/clang/dsdt.h
+	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@ $(BUILD)/clang/dsdt.h $(BUILD)/clang/bios.h
 $(LINT)/%.c.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/clang/compile_commands.json
 	@mkdir -p $(@D)
 	$(call say,TIDY)

@@ -265,7 +265,7 @@ static int create_platform(struct vm *vm)
 	if (has_own_firmware(vm))
 		return 0;
 	platform_act_as_firmware(vm->platform);
-	firmware_write_tables(&vm->mem, vm->nr_vcpus);
+	firmware_write_tables(&vm->mem, vm->nr_vcpus, vm->config->mem_bytes);
 	return 0;
 }
 

@@ -568,8 +568,9 @@ static const char *check_vm(const struct vm_config *vm)
 		return "load: missing, proto=flat needs an address";
 	if (vm->proto != PROTO_FLAT && vm->has_load_addr)
 		return "load: only proto=flat takes an address";
-	if (vm->proto != PROTO_FLAT && vm->mode != BOOT_PROT32)
-		return "mode: only proto=flat takes a mode";
+	if (vm->proto != PROTO_FLAT && vm->mode != BOOT_PROT32 &&
+	    !(vm->proto == PROTO_LINUX && vm->mode == BOOT_REAL))
+		return "mode: only proto=flat takes a mode, and proto=linux takes mode=real";
 	if (vm->proto == PROTO_BIOS && (vm->initrd.present || vm->cmdline[0]))
 		return "bios: takes neither an initrd nor a command line";
 	return NULL;
