@@ -255,6 +255,19 @@ $(BUILD)/boot/flood.bin: tests/boot/flood.S Makefile
 	$(Q)$(CC) -m32 -c $< -o $(basename $@).o
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e start -o $@ $(basename $@).o
 
+# Kernels of old Linux boot protocols: a zImage, and a bzImage.
+OLD_LINUX := $(addprefix $(BUILD)/boot/,oldlinux-2.00 oldlinux-2.01 oldlinux-2.04)
+old-linux: $(OLD_LINUX)
+$(BUILD)/boot/oldlinux-2.00 $(BUILD)/boot/oldlinux-2.01: OLD_FLAGS := 0
+$(BUILD)/boot/oldlinux-2.04: OLD_FLAGS := 1
+$(OLD_LINUX): $(BUILD)/boot/oldlinux-%: tests/boot/oldlinux.c tests/boot/oldlinux.S tests/boot/oldlinux.ld Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m16 -march=i386 -std=gnu17 -Os -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -fno-jump-tables -mgeneral-regs-only $(WARN) -c tests/boot/oldlinux.c -o $@.o
+	$(Q)$(CC) -m32 -DVERSION=0x$(subst .,,$*) -DFLAGS=$(OLD_FLAGS) -c tests/boot/oldlinux.S -o $@.S.o
+	$(Q)$(LD) -m elf_i386 --oformat binary -T tests/boot/oldlinux.ld -e 0 -o $@ $@.S.o $@.o
+.PHONY: old-linux
+
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
 	@mkdir -p $(@D)

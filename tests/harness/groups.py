@@ -91,7 +91,7 @@ def systems(target, name):
         boot.make_files()
         return list(boot.jobs(target))
     yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin",
-                       "build/boot/realdiff.bin", "build/boot/occupy.efi"], jobs)
+                       "build/boot/realdiff.bin", "old-linux", "build/boot/occupy.efi"], jobs)
 
 
 # The payloads that run nested each time: what KVM may answer otherwise than a CPU, and takes some seconds.

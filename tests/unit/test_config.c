@@ -325,7 +325,7 @@ static void test_whole(void **state)
 		"vm nokernel: kernel: missing",
 		"vm noaddr: load: missing, proto=flat needs an address",
 		"vm addr: load: only proto=flat takes an address",
-		"vm mode: mode: only proto=flat takes a mode",
+		"vm mode: mode: only proto=flat takes a mode, and proto=linux takes mode=real",
 		"vm rom: bios: takes neither an initrd nor a command line",
 	};
 
@@ -335,6 +335,7 @@ static void test_whole(void **state)
 	add(f, "kernel vm=mode mode=real");
 	add(f, "bios vm=rom -- quiet");
 	add(f, "kernel vm=flat proto=flat load=0x7c00 mode=real");
+	add(f, "kernel vm=setup proto=linux mode=real");
 	assert_int_equal(f->nr_errors, 0);
 	config_finish(&f->config);
 	assert_int_equal(f->nr_errors, 5);
@@ -343,6 +344,7 @@ static void test_whole(void **state)
 		assert_true(f->config.vm[i].failed);
 	}
 	assert_false(f->config.vm[5].failed);
+	assert_false(f->config.vm[6].failed);
 	assert_int_equal(f->config.vm[5].load_addr, 0x7c00);
 	assert_int_equal(f->config.vm[5].mode, BOOT_REAL);
 }

@@ -307,11 +307,34 @@ static void test_bios_area(void **state)
 	assert_int_equal(peek(0xffff1, 4), 0xf000e05b);
 	assert_int_equal(peek(0xfe05b, 4), 0x0cf9bafa); /* ... which goes for port 0xcf9 */
 	assert_int_equal(peek(0xffffe, 1), 0xfc);
-	for (uint64_t vector = 0; vector < 0x400; vector += 4) {
-		uint64_t to = peek(vector, 4);
+	assert_int_equal(peek(0x41a, 4), 0x001e001e); /* no key in the ring ... */
+	assert_int_equal(peek(0x480, 4), 0x003e001e); /* ... of 16 */
+	assert_int_equal(peek(0x449, 3), 80 << 8 | 3);
+}
 
-		assert_int_equal(peek((to >> 16 << 4) + (to & 0xffff), 1), 0xcf);
+/*
+ * Each vector is an interrupt that returns at once, or a service above 0xf8000. What the services
+ * do is tested by a guest (tests/boot/oldlinux.c).
+ */
+static void test_bios_services(void **state)
+{
+	static const uint8_t served[] = {0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
+					 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
+					 0x1a, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77};
+	unsigned n = 0;
+
+	assert_int_equal(firmware_write_tables(&mem, 1, RAM), 0);
+	for (unsigned vector = 0; vector < 256; vector++) {
+		uint64_t to = peek(vector * 4, 4), at = (to >> 16 << 4) + (to & 0xffff);
+
+		if (n < sizeof(served) && vector == served[n]) {
+			assert_in_range(at, 0xf8008, 0xfe05a);
+			n++;
+		} else {
+			assert_int_equal(peek(at, 1), 0xcf);
+		}
 	}
+	assert_int_equal(n, sizeof(served));
 }
 
 int main(void)
@@ -325,6 +348,7 @@ int main(void)
 		T(test_no_memory_there),
 		T(test_pic_state),
 		T(test_bios_area),
+		T(test_bios_services),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,11 +107,15 @@ bios:
 
 /*
  * A kernel starts in this mode: its first 64 KiB in all data segments and SS:SP, interrupts closed.
- * The clock ticks from now on; then the second 512 bytes of the segment (the Linux boot protocol).
+ * The screen is clear, and the clock ticks from now on; then the second 512 bytes of the segment (the Linux boot protocol).
  */
 start_kernel:
 	pushw	$DATA_SEGMENT
 	popw	%ds
+	pushw	%es
+	cld
+	call	clear_screen
+	popw	%es
 	call	set_ticks
 	inb	$0x21, %al
 	andb	$~0x03, %al /* timer and keyboard */
@@ -188,6 +192,7 @@ video_functions:
 video_set_mode:
 	andb	$0x7f, %al
 	movb	%al, D_VIDEO_MODE
+clear_screen:
 	movw	$0, D_CURSOR
 	movw	$SCREEN, %ax
 	movw	%ax, %es

@@ -34,7 +34,7 @@ static void set_header(struct linux_kernel *k, unsigned off, uint64_t val, unsig
 
 bool is_bzimage(const struct load_file *f)
 {
-	return f->size >= HDR_VERSION + 2 &&
+	return f->size >= HDR_LOADFLAGS + 1 &&
 	       memcmp((const uint8_t *)f->data + HDR_MAGIC, "HdrS", 4) == 0;
 }
 
@@ -42,19 +42,6 @@ bool is_old_linux(const struct load_file *f)
 {
 	return f->size >= HDR_JUMP && !is_bzimage(f) && !elf_is_elf(f->data, f->size) &&
 	       linux_field(f, HDR_BOOT_FLAG, 2) == LINUX_BOOT_FLAG;
-}
-
-static int check_bzimage(struct loader *l)
-{
-	const struct load_file *f = &l->req->kernel;
-
-	if (f->size < HDR_END)
-		return loader_fail(l, -ENOEXEC, "kernel: truncated setup header");
-	if (linux_field(f, HDR_BOOT_FLAG, 2) != LINUX_BOOT_FLAG)
-		return loader_fail(l, -ENOEXEC, "kernel: no boot flag 0xaa55 in the setup header");
-	if (!(linux_field(f, HDR_LOADFLAGS, 1) & LINUX_LOADED_HIGH))
-		return loader_fail(l, -ENOEXEC, "kernel: a zImage, which loads low");
-	return 0;
 }
 
 /* The protected-mode part of a bzImage. */
@@ -114,10 +101,11 @@ static int plan_bzimage(struct loader *l, struct linux_kernel *k)
 {
 	struct bzimage_code code = {0};
 	uint64_t addr;
-	int error = check_bzimage(l);
+	int error;
 
-	if (!error)
-		error = find_code(l, &code);
+	if (l->req->kernel.size < HDR_END)
+		return loader_fail(l, -ENOEXEC, "kernel: truncated setup header");
+	error = find_code(l, &code);
 	if (error)
 		return error;
 	addr = choose_address(l, code.mem_size);
@@ -211,11 +199,13 @@ static int load_linux_prot(struct loader *l)
 	return 0;
 }
 
-/* Old kernels have the entry in real mode alone, as far as one can rely on it. */
+/* Old kernels have no other entry that one can rely on, nor have those that load low. */
 static bool starts_in_real_mode(const struct load_request *req)
 {
-	return is_bzimage(&req->kernel) &&
-	       (req->mode == BOOT_REAL || linux_version(&req->kernel) < PROTOCOL_PROT32);
+	const struct load_file *f = &req->kernel;
+
+	return is_bzimage(f) && (req->mode == BOOT_REAL || linux_version(f) < PROTOCOL_PROT32 ||
+				 !(linux_field(f, HDR_LOADFLAGS, 1) & LINUX_LOADED_HIGH));
 }
 
 int load_linux(struct loader *l)
@@ -226,5 +216,7 @@ int load_linux(struct loader *l)
 		return loader_fail(l, -ENOEXEC,
 				   "kernel: a boot sector without the setup header of Linux's boot "
 				   "protocol, at least 2.00 is needed");
+	if (is_bzimage(f) && linux_field(f, HDR_BOOT_FLAG, 2) != LINUX_BOOT_FLAG)
+		return loader_fail(l, -ENOEXEC, "kernel: no boot flag 0xaa55 in the setup header");
 	return starts_in_real_mode(l->req) ? load_linux_real(l) : load_linux_prot(l);
 }

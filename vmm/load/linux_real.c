@@ -42,6 +42,9 @@ static int check(struct loader *l)
 	const struct load_file *f = &l->req->kernel;
 	unsigned version = linux_version(f);
 
+	if (linux_setup_bytes(f) > SETUP_MAX)
+		return loader_fail(l, -ENOEXEC, "kernel: %llu bytes of setup code, at most %u fit",
+				   (unsigned long long)linux_setup_bytes(f), SETUP_MAX);
 	if (f->size < HDR_HEAP_END || f->size < linux_header_end(f) ||
 	    f->size <= linux_setup_bytes(f))
 		return loader_fail(l, -ENOEXEC, "kernel: truncated in its setup sectors: %zu bytes",
@@ -50,9 +53,6 @@ static int check(struct loader *l)
 		return loader_fail(l, -ENOEXEC,
 				   "kernel: boot protocol %u.%02u, at least 2.00 is needed",
 				   version >> 8, version & 0xff);
-	if (linux_setup_bytes(f) > SETUP_MAX)
-		return loader_fail(l, -ENOEXEC, "kernel: %llu bytes of setup code, at most %u fit",
-				   (unsigned long long)linux_setup_bytes(f), SETUP_MAX);
 	if (l->req->nr_modules)
 		return loader_fail(l, -EINVAL, "module: the Linux protocol knows an initrd only");
 	return 0;
