@@ -118,11 +118,13 @@ $(BUILD)/dsdt.h: vmm/firmware/dsdt.asl
 $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
 # What guests without a firmware have for a BIOS, of 16 bits, as an array.
-$(BUILD)/bios.h: vmm/firmware/bios.S
+BIOS_OBJS := $(patsubst %,$(BUILD)/bios/%.o,start screen system devices keys time)
+$(BUILD)/bios/%.o: vmm/firmware/bios/%.S vmm/firmware/bios/frame.inc Makefile
 	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -m32 -I. -c -o $@ $<
+$(BUILD)/bios.h: $(BIOS_OBJS)
 	$(call say,BIOS)
-	$(Q)$(HOSTCC) -m32 -c -o $(@:.h=.o) $<
-	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e bios -o $(@:.h=.bin) $(@:.h=.o)
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e bios -o $(@:.h=.bin) $^
 	$(Q){ echo "static const unsigned char bios_code[] = {"; od -An -v -tx1 $(@:.h=.bin) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
 $(addsuffix vmm/firmware/bios_area.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/bios.h
 

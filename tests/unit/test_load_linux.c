@@ -235,7 +235,7 @@ static void check_real(struct load_fixture *f)
 
 	assert_int_equal(f->out.mode, BOOT_REAL);
 	assert_int_equal(f->out.cr0 & 1, 0);
-	assert_int_equal(f->out.seg[SEG_CS].base + f->out.rip, 0xf8000); /* bios.S */
+	assert_int_equal(f->out.seg[SEG_CS].base + f->out.rip, 0xf8000); /* the BIOS */
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
 		assert_int_equal(f->out.seg[data[i]].selector, SETUP >> 4);
 		assert_int_equal(f->out.seg[data[i]].base, SETUP);
@@ -312,12 +312,12 @@ static void test_real_mode_bad(void **state)
 	f->req.cmdline = words;
 	make_old(f, 0x205, true);
 	load_fails(f, -EINVAL, "vm t: kernel: command line of 256 characters, it takes 255");
+	f->req.nr_modules = 1;
+	load_fails(f, -EINVAL, "vm t: module: the Linux protocol knows an initrd only");
+	f->req.nr_modules = 0;
 	make_old(f, 0x206, true);
 	load_put(f->image, 0x238, 256, 4);
 	load_ok(f);
-	f->req.cmdline = "";
-	f->req.nr_modules = 1;
-	load_fails(f, -EINVAL, "vm t: module: the Linux protocol knows an initrd only");
 }
 
 static void test_truncated_old(void **state)

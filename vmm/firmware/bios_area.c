@@ -3,14 +3,14 @@
  * What a PC's BIOS leaves outside of tables, and what kernels that never ask a firmware still read:
  * interrupt vectors, the data area at 0x400, the extended one (EBDA), the reset code below 1 MiB
  * (IBM PC AT technical reference, section 5; the addresses in the ROM are the original's, by which
- * programs know them), and the services behind the vectors, which are bios.S.
+ * programs know them), and the services behind the vectors, which are those of bios/.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "bios.h" /* bios_code[], made from bios.S */
+#include "bios.h" /* bios_code[], made from bios/ */
 #include "lib/bits.h"
 #include "mm/guest.h"
 #include "vmm/dev/e820.h"
@@ -76,7 +76,7 @@ struct reset_vector {
 } __packed;
 static_assert(sizeof(struct reset_vector) == 16, "reset vector");
 
-/* At the fifth byte of bios.S: where its tables are, offsets in the segment. */
+/* At the fifth byte of the code: where its tables are, offsets in the segment. */
 struct bios_header {
 	uint8_t jump[4];
 	uint16_t vectors, memory;

@@ -2,7 +2,7 @@
 /*
  * The Linux boot protocol by its first entry, in real mode: 2.00 to 2.09, and what only looks like
  * a kernel to be loaded by one's loader. Its setup code asks a BIOS for what it wants to know
- * (vmm/firmware/bios.S), goes to protected mode, and to the second part of the file.
+ * (vmm/firmware/bios/), goes to protected mode, and to the second part of the file.
  *
  * Of the segment at 0x90000 the setup code has the first half, as far as its sectors reach. Its
  * heap comes behind that, then its stack and then the command line.
