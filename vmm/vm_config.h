@@ -65,6 +65,7 @@ struct vm_config {
 	enum realmode realmode;
 	bool large_pages;
 	bool dirty_log;   /* the guest may use its dirty log itself */
+	bool kvm_clock;   /* it has KVM's clock and steal time (vmm/exit/kvm_clock.h) */
 	bool test_device; /* it has one (vmm/dev/testdev.h) */
 	enum boot_proto proto;
 	enum boot_mode mode; /* PROTO_FLAT: the CPU mode at its first byte */

@@ -78,7 +78,7 @@ static void test_all_words(void **state)
 	struct vm_config *vm = &f->config.vm[0];
 
 	add(f,
-	    "kernel vm=web mem=512M vcpus=2 weight=300 mmu=tdp proto=linux largepages=off dirtylog=on testdev=on "
+	    "kernel vm=web mem=512M vcpus=2 weight=300 mmu=tdp proto=linux largepages=off dirtylog=on kvmclock=on testdev=on "
 	    "cpus=0,2-3 "
 	    "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
 	add(f, "initrd vm=web");
@@ -94,6 +94,7 @@ static void test_all_words(void **state)
 	assert_int_equal(vm->weight, 300);
 	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
+	assert_true(vm->kvm_clock);
 	assert_false(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_int_equal(cpu_set_has(&vm->cpus, cpu), cpu < 4 && cpu != 1);
@@ -120,6 +121,7 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->mem_bytes, CONFIG_DEFAULT_MEM);
 	assert_int_equal(vm->vcpus, 1);
 	assert_int_equal(vm->proto, PROTO_AUTO);
+	assert_false(vm->kvm_clock);
 	assert_true(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_true(cpu_set_has(&vm->cpus, cpu));

@@ -280,6 +280,11 @@ static const char *parse_dirty_log(struct line *l, const char *val)
 	return parse_switch(&l->vm->dirty_log, val);
 }
 
+static const char *parse_kvm_clock(struct line *l, const char *val)
+{
+	return parse_switch(&l->vm->kvm_clock, val);
+}
+
 static const char *parse_test_device(struct line *l, const char *val)
 {
 	return parse_switch(&l->vm->test_device, val);
@@ -346,6 +351,7 @@ static const struct key keys[] = {
 	{"load", P(KERNEL), parse_load},
 	{"largepages", P_BOOT, parse_large_pages},
 	{"dirtylog", P_BOOT, parse_dirty_log},
+	{"kvmclock", P_BOOT, parse_kvm_clock},
 	{"testdev", P_BOOT, parse_test_device},
 	{"cpus", P_BOOT, parse_cpus},
 	{"debug", P_BOOT, parse_debug},
