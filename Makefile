@@ -117,6 +117,17 @@ $(BUILD)/dsdt.h: vmm/firmware/dsdt.asl
 	$(Q){ echo "static const unsigned char dsdt_aml_code[] = {"; od -An -v -tx1 $(@:.h=.aml) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
 $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/dsdt.h
 
+# What guests without a firmware have for a BIOS, of 16 bits, as an array.
+BIOS_OBJS := $(patsubst %,$(BUILD)/bios/%.o,start screen system devices keys time)
+$(BUILD)/bios/%.o: vmm/firmware/bios/%.S vmm/firmware/bios/frame.inc Makefile
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -m32 -I. -c -o $@ $<
+$(BUILD)/bios.h: $(BIOS_OBJS)
+	$(call say,BIOS)
+	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e bios -o $(@:.h=.bin) $^
+	$(Q){ echo "static const unsigned char bios_code[] = {"; od -An -v -tx1 $(@:.h=.bin) | sed 's/ \(..\)/0x\1,/g'; echo "};"; } > $@
+$(addsuffix vmm/firmware/bios_area.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/obj/ $(BUILD)/fuzz/obj/): $(BUILD)/bios.h
+
 # --- hosted: the same sources for the build machine, with its own libc ------------------------
 # All but what works on a real CPU, or has its own test with an instruction's effect faked (below).
 HOST_NOT := lib/libc_glue.c \
@@ -251,6 +262,18 @@ $(BUILD)/boot/romtables.bin $(BUILD)/boot/romtables-bochs-svm.bin: tests/boot/ro
 	@mkdir -p $(@D)
 	$(Q)$(CC) -m64 $(if $(findstring bochs,$@),-DBOCHS_SVM) -c $< -o $(basename $@).o
 	$(Q)$(LD) -m elf_x86_64 --oformat binary --section-start=.rom=0xffff0000 -e prot -o $@ $(basename $@).o
+# Kernels of old Linux boot protocols: a zImage, and a bzImage.
+OLD_LINUX := $(addprefix $(BUILD)/boot/,oldlinux-2.00 oldlinux-2.01 oldlinux-2.04)
+old-linux: $(OLD_LINUX)
+$(BUILD)/boot/oldlinux-2.00 $(BUILD)/boot/oldlinux-2.01: OLD_FLAGS := 0
+$(BUILD)/boot/oldlinux-2.04: OLD_FLAGS := 1
+$(OLD_LINUX): $(BUILD)/boot/oldlinux-%: tests/boot/oldlinux.c tests/boot/oldlinux.S tests/boot/oldlinux.ld Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m16 -march=i386 -std=gnu17 -Os -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -fno-jump-tables -mgeneral-regs-only $(WARN) -c tests/boot/oldlinux.c -o $@.o
+	$(Q)$(CC) -m32 -DVERSION=0x$(subst .,,$*) -DFLAGS=$(OLD_FLAGS) -c tests/boot/oldlinux.S -o $@.S.o
+	$(Q)$(LD) -m elf_i386 --oformat binary -T tests/boot/oldlinux.ld -e 0 -o $@ $@.S.o $@.o
+.PHONY: old-linux
 
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
@@ -319,7 +342,7 @@ $(LINT)/planted: tests/lint/planted.c tests/lint/sparse.h $(NEWLIB)/libc.a
 	@touch $@
 $(BUILD)/clang/compile_commands.json: Makefile $(SRCS)
 	@mkdir -p $(@D)
-	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@ $(BUILD)/clang/dsdt.h
+	$(MAKE) -s CC=$(CLANG) BUILD=$(BUILD)/clang NEWLIB=$(NEWLIB) $@ $(BUILD)/clang/dsdt.h $(BUILD)/clang/bios.h
 $(LINT)/%.c.tidy: %.c $(BUILD)/%.o .clang-tidy | $(BUILD)/clang/compile_commands.json
 	@mkdir -p $(@D)
 	$(call say,TIDY)

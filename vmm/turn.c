@@ -119,6 +119,20 @@ static uint64_t fair_end(struct vmm_cpu *c)
 	return max(c->turn_began + SCHED_MIN_TURN_NS, c->charged_until + ns);
 }
 
+/* From now on `v`, which could run, waits for its turn; if it did not wait already. */
+static void begin_wait(struct vcpu *v, uint64_t now)
+{
+	if (!v->kvm.waits_since)
+		v->kvm.waits_since = now;
+}
+
+static void end_wait(struct vcpu *v, uint64_t now)
+{
+	if (v->kvm.waits_since && now > v->kvm.waits_since)
+		v->kvm.waited += now - v->kvm.waits_since;
+	v->kvm.waits_since = 0;
+}
+
 static void begin_turn(struct vmm_cpu *c, struct vcpu *v)
 {
 	c->running = v;
@@ -126,6 +140,7 @@ static void begin_turn(struct vmm_cpu *c, struct vcpu *v)
 		return;
 	c->turn_began = c->charged_until = clock_ns();
 	c->turn_ends = fair_end(c);
+	end_wait(v, c->turn_began);
 }
 
 /* More than it takes to find the next one: the CPU was idle, or did its own work. */
@@ -172,6 +187,9 @@ void turn_end(struct vmm_cpu *c)
 	spin_lock(&c->lock);
 	charge(c);
 	c->last = list_empty(&c->running->group->vcpus) ? NULL : c->running->group;
+	if (atomic_load(&c->running->state) == VCPU_RUNNABLE &&
+	    !atomic_load_explicit(&c->running->vm->paused, memory_order_relaxed))
+		begin_wait(c->running, c->charged_until);
 	c->running = NULL;
 	spin_unlock(&c->lock);
 }
@@ -182,6 +200,8 @@ static bool preempt(struct vmm_cpu *c, struct vcpu *v)
 	bool sooner = false;
 
 	spin_lock(&c->lock);
+	if (c->running && c->running != v)
+		begin_wait(v, clock_ns());
 	if (c->running && v->group && v->group != c->running->group) {
 		charge(c);
 		fair_wake(&c->queue, &v->group->share);

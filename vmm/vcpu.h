@@ -123,6 +123,14 @@ static inline bool code_trail_holds(const struct code_trail *t)
 		 code_trail_differs(t, 3) | code_trail_differs(t, 4));
 }
 
+/* KVM's clock and steal time (vmm/exit/kvm_clock.h): MSRs, and what the guest was told. */
+struct vcpu_kvm {
+	uint64_t wall_clock, system_time, steal_time;
+	uint32_t version;
+	uint64_t waits_since; /* its CPU's lock: clock_ns() since it could run and does not, or 0 */
+	uint64_t waited;      /* its CPU's lock: ns in all */
+};
+
 /* Where the instructions of one guest page are in host memory (vmm/exit/insn_code.c). */
 struct code_page {
 	uint64_t cr3, page; /* guest CR3 and page number of RIP; ~0: nothing cached */
@@ -195,6 +203,7 @@ struct vcpu {
 	struct known_insn known[NR_KNOWN_INSNS];       /* by RIP */
 	struct guest_paging paging;                    /* as vmm/exit/insn_memory.c found it last */
 	struct vcpu_msrs msr;
+	struct vcpu_kvm kvm;
 	uint64_t xcr0;
 	uint64_t dr[4];
 	void *fpu;                         /* XSAVE area while another vCPU has the CPU */

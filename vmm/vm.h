@@ -56,6 +56,10 @@ struct vm {
 	struct platform *platform;        /* const */
 	struct console console;           /* rules in vmm/console.h */
 	struct cpuid_table cpuid;         /* const */
+	bool kvm_clock;                   /* const; vmm/exit/kvm_clock.h */
+	bool clock_is_one;                /* const; the CPUs' TSCs agree */
+	uint64_t born_tsc;                /* const; the CPUs' TSC where the guest's is 0 */
+	int64_t born_at;                  /* const; seconds since 1970, then */
 	struct dirty_log dirty;           /* rules in vmm/dirty_log.h */
 
 	_Atomic enum vm_end end; /* atomic; leaves VM_RUNNING once */

@@ -65,6 +65,7 @@ struct vm_config {
 	enum realmode realmode;
 	bool large_pages;
 	bool dirty_log;     /* the guest may use its dirty log itself */
+	bool kvm_clock;     /* it has KVM's clock and steal time (vmm/exit/kvm_clock.h) */
 	bool test_device;   /* it has one (vmm/dev/testdev.h) */
 	bool ends_at_reset; /* a reset or a triple fault ends it, and does not start it again */
 	enum boot_proto proto;

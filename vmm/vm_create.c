@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "arch/x86/cpu.h"
+#include "arch/x86/smp.h"
 #include "arch/x86/fpu.h"
 #include "lib/log.h"
 #include "mm/frames.h"
@@ -265,7 +266,7 @@ static int create_platform(struct vm *vm)
 	if (has_own_firmware(vm))
 		return 0;
 	platform_act_as_firmware(vm->platform);
-	firmware_write_tables(&vm->mem, vm->nr_vcpus);
+	firmware_write_tables(&vm->mem, vm->nr_vcpus, vm->config->mem_bytes);
 	return 0;
 }
 
@@ -274,6 +275,10 @@ static void reset_vcpus(struct vm *vm)
 {
 	uint64_t offset = -rdtsc();
 
+	vm->clock_is_one = smp_tscs_agree();
+	vm->kvm_clock = vm->config->kvm_clock;
+	vm->born_tsc = -offset;
+	vm->born_at = wall_clock_now();
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		struct vcpu *v = vm->vcpus[i];
 

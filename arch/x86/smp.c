@@ -55,6 +55,7 @@ static _Atomic bool go;
 
 static struct cpu *_Atomic asked; /* who is to compare its TSC with the boot CPU's */
 static struct tsc_meeting meeting;
+static bool tscs_differ __ro_after_init;
 
 void smp_init_boot_cpu(void)
 {
@@ -232,6 +233,11 @@ static int64_t compare_tsc(struct cpu *cpu)
 	return tsc_meet_ask(&meeting, rdtsc_ordered);
 }
 
+bool smp_tscs_agree(void)
+{
+	return !tscs_differ;
+}
+
 /* Clock, timers and the guests' TSCs take them for one. */
 static void compare_tscs(void)
 {
@@ -246,6 +252,7 @@ static void compare_tscs(void)
 			worst = i;
 		}
 	}
+	tscs_differ = differing;
 	if (differing)
 		log_warn(
 			"smp: the TSCs of %u CPUs differ from the boot CPU's, that of CPU %u by %lu "

@@ -32,4 +32,7 @@ void smp_start(const uint32_t *apic_ids, unsigned nr, unsigned max, hpa_t trampo
  */
 void smp_stop_others(void);
 
+/* Are the TSCs of all CPUs one, as far as smp_start() could see? */
+bool smp_tscs_agree(void);
+
 #endif

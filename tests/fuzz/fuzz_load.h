@@ -38,6 +38,7 @@ static inline void fuzz_load(enum boot_proto proto, const uint8_t *data, size_t 
 {
 	struct load_request req = {.vm = "f",
 				   .proto = proto,
+				   .mode = BOOT_PROT32,
 				   .kernel = {data, size, NULL},
 				   .initrd = {"initrd", 6, NULL},
 				   .cmdline = "quiet",

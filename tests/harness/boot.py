@@ -138,6 +138,36 @@ def rom_tables(target, image="romtables"):
                      stdout=[r"UMBRA-GUEST-OK rom\r?$"])
 
 
+def old_kernels(target):
+    """Linux's boot protocol by its entry in real mode: each layout of old, in the emulator too, and a kernel of today."""
+    for version, options in (("2.00", []), ("2.01", ["--set", "realmode=emulate"]), ("2.04", [])):
+        image = f"{MADE}/oldlinux-{version}"
+        job = target.job(f"oldlinux-{version}", *options, "--mem", "32M", "--initrd", image, image, "--", "words for an old kernel",
+                         stdout=[r"^ok 17 - protected_mode"])
+        job.argv[:0] = ["tests/boot/answer", "# press x", "x", "--"]
+        yield job
+    yield target.job("linux-real-entry", "--set", "proto=linux", "--set", "mode=real", *linux_words("cloud", "bzImage"), "--",
+                     f"{QUICK} umbra=poweroff", stdout=marker("cloud", 1))
+
+
+MEMTEST = r"Memtest86\+ v\d(.|\n)*Testing:(.|\n)*#0"
+
+
+def foreign(target):
+    """Kernels that are no Linux, as Debian ships them: each to the end that it has without disks and a further file, or to its work."""
+    words = ["--", "console=ttyS0,115200"]
+    for name in ("memtest64", "memtest32"):
+        yield target.job(f"foreign-{name}", "--mem", "16M", "--expect", "#0", f"{KERNELS}/foreign-{name}", *words, stdout=[MEMTEST])
+    yield target.job("foreign-gnumach", "--mem", "64M", "--expect", "loaded with the kernel", f"{KERNELS}/foreign-gnumach", "--", "console=com0",
+                     stdout=[r"^GNU Mach 1\.", r"100000:0{9,}4000000, available", r"panic .*No bootstrap code loaded"])
+    yield target.job("foreign-xen", "--mem", "256M", f"{KERNELS}/foreign-xen", "--", "com1=115200,8n1 console=com1 loglvl=all noreboot",
+                     stdout=[r"^\(XEN\) Xen version 4\.", r"^\(XEN\) Bootloader: umbra", r"dom0 kernel not specified"], status=101,
+                     stderr=[r"^vm guest: ended: all its CPUs are halted"])
+    job = target.job("foreign-ipxe", "--mem", "32M", "--expect", "umbra-i386", f"{KERNELS}/foreign-ipxe", stdout=[r"^iPXE initialising devices\.\.\.ok"])
+    job.argv[:0] = ["tests/boot/answer", "command line...", "\x02", "iPXE> ", "echo umbra-${buildarch}", "--"]
+    yield job
+
+
 def realmode(target):
     """Real mode in the emulator: a firmware's, and the way of a kernel's further CPUs through it."""
     emulate = ["--set", "realmode=emulate"]
@@ -190,6 +220,12 @@ def several(target):
                      "--pcpus", "1", "--vm", "build/guest/triplefault.elf --name first",
                      *linux_words("cloud", "vmlinux"), "--", f"{SHARED} umbra=poweroff", status=101,
                      stdout=marker("cloud", 1), stderr=[r"^vm first: .*triple fault"])
+    # A Linux that has KVM's clock, beside a VM that only spins.
+    yield target.job("kvm-clock", "--pcpus", "1", "--set", "kvmclock=on", "--vm", f"--name spinner --mem 16M {SPINNER}",
+                     "--expect", "UMBRA-END", *linux_words("cloud", "vmlinux"), "--",
+                     "console=ttyS0 cryptomgr.notests umbra=steal", stdout=[
+                         r"kvm-clock: Using msrs 4b564d01 and 4b564d00", r"clocksource: Switched to clocksource kvm-clock",
+                         r"^UMBRA-CLOCK kvm-clock steal=[1-9]"])
     yield target.job("four-vcpus-on-one-cpu", "--pcpus", "1", *linux_words("cloud", "vmlinux", 4), "--",
                      f"{SHARED} umbra=poweroff", timeout=target.seconds * 2, stdout=marker("cloud", 4))
 
@@ -677,7 +713,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, typed_in, power_button, restarts, bios, rom_tables, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, typed_in, power_button, restarts, bios, rom_tables, old_kernels, foreign, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 

@@ -92,7 +92,7 @@ def systems(target, name):
         boot.make_files()
         return list(boot.jobs(target))
     yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin", "build/boot/romtables.bin",
-                       "build/boot/realdiff.bin", "build/boot/occupy.efi"], jobs)
+                       "build/boot/realdiff.bin", "old-linux", "build/boot/occupy.efi"], jobs)
 
 
 # What does not run nested each time: what takes minutes there (clocks, thousands of exits), and on two CPUs all but Linux and

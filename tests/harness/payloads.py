@@ -4,7 +4,7 @@
 A payload's source may say how it wants to be run, in its opening comment:
 "run: status=101 vcpus=2 timeout=60 icount=1 umbra=1" (defaults: 0, both 1 and 2, the target's). With
 icount, one instruction is one nanosecond, so that a busy machine does not disturb what is measured;
-umbra means that the bare emulator has not what is tested; dirtylog and testdev, that it has these words of
+umbra means that the bare emulator has not what is tested; dirtylog, testdev and kvmclock, that it has these words of
 the module line switched on; realmode, that it runs a second time with its
 real mode in the instruction emulator, though the CPU could run it. "amd only: REASON." (or intel) says that it
 has nothing to test on the other vendor's CPUs.
@@ -49,7 +49,7 @@ def other_vendor(path, cpu):
 
 def allowed(wish):
     """What a guest may not do unless its module line says so."""
-    return [word for key in ("dirtylog", "testdev") if wish.get(key) for word in ("--set", f"{key}=on")]
+    return [word for key in ("dirtylog", "testdev", "kvmclock") if wish.get(key) for word in ("--set", f"{key}=on")]
 
 
 def umbra_job(target, name, elf, vcpus, wish, options):

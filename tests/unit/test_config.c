@@ -78,7 +78,7 @@ static void test_all_words(void **state)
 	struct vm_config *vm = &f->config.vm[0];
 
 	add(f,
-	    "kernel vm=web mem=512M vcpus=2 weight=300 mmu=tdp proto=linux largepages=off dirtylog=on testdev=on "
+	    "kernel vm=web mem=512M vcpus=2 weight=300 mmu=tdp proto=linux largepages=off dirtylog=on kvmclock=on testdev=on "
 	    "cpus=0,2-3 "
 	    "realmode=emulate debug=exits console=serial1 -- console=ttyS0  a=-- -- quiet ");
 	add(f, "initrd vm=web");
@@ -94,6 +94,7 @@ static void test_all_words(void **state)
 	assert_int_equal(vm->weight, 300);
 	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
+	assert_true(vm->kvm_clock);
 	assert_false(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_int_equal(cpu_set_has(&vm->cpus, cpu), cpu < 4 && cpu != 1);
@@ -120,6 +121,7 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->mem_bytes, CONFIG_DEFAULT_MEM);
 	assert_int_equal(vm->vcpus, 1);
 	assert_int_equal(vm->proto, PROTO_AUTO);
+	assert_false(vm->kvm_clock);
 	assert_true(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_true(cpu_set_has(&vm->cpus, cpu));
@@ -328,7 +330,7 @@ static void test_whole(void **state)
 		"vm nokernel: kernel: missing",
 		"vm noaddr: load: missing, proto=flat needs an address",
 		"vm addr: load: only proto=flat takes an address",
-		"vm mode: mode: only proto=flat takes a mode",
+		"vm mode: mode: only proto=flat takes a mode, and proto=linux takes mode=real",
 		"vm rom: bios: takes neither an initrd nor a command line",
 	};
 
@@ -338,6 +340,7 @@ static void test_whole(void **state)
 	add(f, "kernel vm=mode mode=real");
 	add(f, "bios vm=rom -- quiet");
 	add(f, "kernel vm=flat proto=flat load=0x7c00 mode=real");
+	add(f, "kernel vm=setup proto=linux mode=real");
 	assert_int_equal(f->nr_errors, 0);
 	config_finish(&f->config);
 	assert_int_equal(f->nr_errors, 5);
@@ -346,6 +349,7 @@ static void test_whole(void **state)
 		assert_true(f->config.vm[i].failed);
 	}
 	assert_false(f->config.vm[5].failed);
+	assert_false(f->config.vm[6].failed);
 	assert_int_equal(f->config.vm[5].load_addr, 0x7c00);
 	assert_int_equal(f->config.vm[5].mode, BOOT_REAL);
 }

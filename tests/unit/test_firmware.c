@@ -18,6 +18,8 @@
 #include "vmm/firmware/firmware.h"
 #include "vmm/dev/pic.h"
 
+#define RAM (2ull << 20)
+
 static struct guest_memory mem;
 
 static int setup(void **state)
@@ -102,7 +104,7 @@ static void test_rsdp(void **state)
 {
 	uint64_t rsdp;
 
-	assert_int_equal(firmware_write_tables(&mem, 1), 0);
+	assert_int_equal(firmware_write_tables(&mem, 1, RAM), 0);
 	rsdp = search("RSD PTR ", 0xe0000);
 	assert_int_equal(rsdp, FIRMWARE_RSDP);
 	check_sum(rsdp, 20);
@@ -122,7 +124,7 @@ static void test_fadt(void **state)
 {
 	uint64_t fadt, facs, dsdt;
 
-	assert_int_equal(firmware_write_tables(&mem, 4), 0);
+	assert_int_equal(firmware_write_tables(&mem, 4, RAM), 0);
 	fadt = find_table("FACP");
 	assert_int_equal(peek(fadt + 4, 4), 268);
 	assert_int_equal(peek(fadt + 8, 1), 5);
@@ -155,7 +157,7 @@ static void check_madt(unsigned nr_vcpus)
 	uint64_t madt, p, end;
 	unsigned lapics = 0, ioapics = 0, overrides = 0, nmis = 0;
 
-	assert_int_equal(firmware_write_tables(&mem, nr_vcpus), 0);
+	assert_int_equal(firmware_write_tables(&mem, nr_vcpus, RAM), 0);
 	madt = find_table("APIC");
 	assert_int_equal(peek(madt + 36, 4), 0xfee00000);
 	assert_int_equal(peek(madt + 40, 4), 1); /* there are 8259s */
@@ -210,7 +212,7 @@ static void check_mp(unsigned nr_vcpus)
 	uint64_t fp, table, p;
 	unsigned count[5] = {0}, irq_pins = 0;
 
-	assert_int_equal(firmware_write_tables(&mem, nr_vcpus), 0);
+	assert_int_equal(firmware_write_tables(&mem, nr_vcpus, RAM), 0);
 	fp = search("_MP_", 0xf0000);
 	check_sum(fp, 16);
 	assert_int_equal(peek(fp + 8, 2), 0x0401); /* 16 bytes, version 1.4 */
@@ -264,7 +266,7 @@ static void test_mp(void **state)
 static void test_no_memory_there(void **state)
 {
 	assert_int_equal(slots_delete(&mem, 0), 0);
-	assert_true(firmware_write_tables(&mem, 1) < 0);
+	assert_true(firmware_write_tables(&mem, 1, RAM) < 0);
 	assert_int_equal(slots_create(&mem, 0, GFN(0), 512, 0), 0);
 }
 
@@ -294,7 +296,7 @@ static void test_pic_state(void **state)
 /* What kernels read that ask no firmware (IBM PC AT technical reference, BIOS data area). */
 static void test_bios_area(void **state)
 {
-	assert_int_equal(firmware_write_tables(&mem, 1), 0);
+	assert_int_equal(firmware_write_tables(&mem, 1, RAM), 0);
 	assert_int_equal(peek(0x400, 8), 0x3f8);  /* COM1, and no other port */
 	assert_int_equal(peek(0x40e, 2), 0x9fc0); /* EBDA: where the memory map's RAM ends */
 	assert_int_equal(peek(0x9fc00, 1), 1);    /* of 1 KiB */
@@ -305,11 +307,34 @@ static void test_bios_area(void **state)
 	assert_int_equal(peek(0xffff1, 4), 0xf000e05b);
 	assert_int_equal(peek(0xfe05b, 4), 0x0cf9bafa); /* ... which goes for port 0xcf9 */
 	assert_int_equal(peek(0xffffe, 1), 0xfc);
-	for (uint64_t vector = 0; vector < 0x400; vector += 4) {
-		uint64_t to = peek(vector, 4);
+	assert_int_equal(peek(0x41a, 4), 0x001e001e); /* no key in the ring ... */
+	assert_int_equal(peek(0x480, 4), 0x003e001e); /* ... of 16 */
+	assert_int_equal(peek(0x449, 3), 80 << 8 | 3);
+}
 
-		assert_int_equal(peek((to >> 16 << 4) + (to & 0xffff), 1), 0xcf);
+/*
+ * Each vector is an interrupt that returns at once, or a service above 0xf8000. What the services
+ * do is tested by a guest (tests/boot/oldlinux.c).
+ */
+static void test_bios_services(void **state)
+{
+	static const uint8_t served[] = {0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10,
+					 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
+					 0x1a, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77};
+	unsigned n = 0;
+
+	assert_int_equal(firmware_write_tables(&mem, 1, RAM), 0);
+	for (unsigned vector = 0; vector < 256; vector++) {
+		uint64_t to = peek(vector * 4, 4), at = (to >> 16 << 4) + (to & 0xffff);
+
+		if (n < sizeof(served) && vector == served[n]) {
+			assert_in_range(at, 0xf8008, 0xfe05a);
+			n++;
+		} else {
+			assert_int_equal(peek(at, 1), 0xcf);
+		}
 	}
+	assert_int_equal(n, sizeof(served));
 }
 
 int main(void)
@@ -323,6 +348,7 @@ int main(void)
 		T(test_no_memory_there),
 		T(test_pic_state),
 		T(test_bios_area),
+		T(test_bios_services),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

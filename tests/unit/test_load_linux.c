@@ -173,9 +173,6 @@ static void test_bzimage_bad(void **state)
 
 	bad_bzimage(f, 0x1fe, 0, 2, -ENOEXEC,
 		    "vm t: kernel: no boot flag 0xaa55 in the setup header");
-	bad_bzimage(f, 0x206, 0x209, 2, -ENOEXEC,
-		    "vm t: kernel: boot protocol 2.09, at least 2.10 is needed");
-	bad_bzimage(f, 0x211, 0, 1, -ENOEXEC, "vm t: kernel: a zImage, which loads low");
 	bad_bzimage(f, 0x258, 1ull << 32, 8, -ENOEXEC, "vm t: kernel: wants to load above 4G");
 	bad_bzimage(f, 0x1f4, BZ_CODE / 16 + 1, 4, -ENOEXEC,
 		    "vm t: kernel: truncated: 5120 bytes of 5136");
@@ -220,6 +217,116 @@ static void test_truncated_bzimage(void **state)
 	make_bzimage(*state, true);
 	load_check_truncations(*state, PROTO_AUTO);
 }
+
+/* --- in real mode --------------------------------------------------------------------------- */
+
+#define SETUP 0x90000
+
+static void make_old(struct load_fixture *f, unsigned version, bool high)
+{
+	make_bzimage(f, false);
+	load_put(f->image, 0x206, version, 2);
+	load_put(f->image, 0x211, high, 1);
+}
+
+static void check_real(struct load_fixture *f)
+{
+	const enum seg data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
+
+	assert_int_equal(f->out.mode, BOOT_REAL);
+	assert_int_equal(f->out.cr0 & 1, 0);
+	assert_int_equal(f->out.seg[SEG_CS].base + f->out.rip, 0xf8000); /* the BIOS */
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
+		assert_int_equal(f->out.seg[data[i]].selector, SETUP >> 4);
+		assert_int_equal(f->out.seg[data[i]].base, SETUP);
+	}
+	assert_int_equal(f->out.gpr[GPR_RSP], 0xe000);
+	assert_int_equal(load_peek(f, SETUP + 0x210, 1), 0xff);
+	assert_int_equal(load_peek(f, SETUP + 0x1fa, 2), 0xffff); /* video mode: normal */
+}
+
+static void test_real_mode(void **state)
+{
+	struct load_fixture *f = *state;
+
+	f->req.cmdline = "ro";
+	f->req.initrd = (struct load_file){f->initrd, sizeof(f->initrd), NULL};
+	make_old(f, 0x209, true);
+	load_ok(f);
+	check_real(f);
+	load_check_bytes(f, 0x100000, f->image + BZ_SETUP, BZ_CODE);
+	assert_int_equal(load_peek(f, SETUP + 0x211, 1), 0x81); /* there is a heap ... */
+	assert_int_equal(load_peek(f, SETUP + 0x224, 2), 0xde00);
+	assert_int_equal(load_peek(f, SETUP + 0x228, 4), SETUP + 0xe000);
+	load_check_string(f, SETUP + 0xe000, "ro");
+	assert_int_equal(load_peek(f, SETUP + 0x218, 4), GUEST_RAM - 0x2000);
+	assert_int_equal(load_peek(f, SETUP + 0x21c, 4), sizeof(f->initrd));
+
+	/* Before 2.02 the pointer is an offset, and before 2.01 there is no heap. */
+	make_old(f, 0x200, false);
+	load_ok(f);
+	check_real(f);
+	load_check_bytes(f, 0x10000, f->image + BZ_SETUP, BZ_CODE);
+	assert_int_equal(load_peek(f, SETUP + 0x211, 1), 0);
+	assert_int_equal(load_peek(f, SETUP + 0x224, 2), 0);
+	assert_int_equal(load_peek(f, SETUP + 0x228, 4), 0);
+	assert_int_equal(load_peek(f, SETUP + 0x20, 4), 0xe000a33f);
+	assert_int_equal(load_peek(f, SETUP + 0x212, 2), 0xe000 + sizeof("ro"));
+
+	/* A header says how long the kernel is from 2.04 on. */
+	make_old(f, 0x203, true);
+	load_put(f->image, 0x1f4, 0xffff0001, 4);
+	load_ok(f);
+	load_check_bytes(f, 0x100000, f->image + BZ_SETUP, BZ_CODE);
+	make_old(f, 0x20f, false); /* a zImage of today */
+	load_ok(f);
+	check_real(f);
+	make_bzimage(f, true); /* as the module line asks for */
+	f->req.mode = BOOT_REAL;
+	load_ok(f);
+	check_real(f);
+}
+
+static void test_real_mode_bad(void **state)
+{
+	struct load_fixture *f = *state;
+	static char words[300];
+
+	make_old(f, 0x1ff, true);
+	load_fails(f, -ENOEXEC, "vm t: kernel: boot protocol 1.255, at least 2.00 is needed");
+	memcpy(f->image + 0x202, "none", 4);
+	load_fails(f, -ENOEXEC,
+		   "vm t: kernel: a boot sector without the setup header of Linux's boot protocol, "
+		   "at least 2.00 is needed");
+	make_old(f, 0x204, true);
+	load_put(f->image, 0x1f4, BZ_CODE / 16 + 1, 4);
+	load_fails(f, -ENOEXEC, "vm t: kernel: truncated: 5120 bytes of 5136");
+	make_old(f, 0x204, true);
+	load_put(f->image, 0x1f1, 9, 1);
+	load_fails(f, -ENOEXEC, "vm t: kernel: truncated in its setup sectors: 5120 bytes");
+	make_old(f, 0x203, true);
+	f->req.kernel.size = IMAGE_SIZE;
+	load_put(f->image, 0x1f1, 64, 1);
+	load_fails(f, -ENOEXEC, "vm t: kernel: 33280 bytes of setup code, at most 32768 fit");
+	memset(words, 'w', 256);
+	f->req.cmdline = words;
+	make_old(f, 0x205, true);
+	load_fails(f, -EINVAL, "vm t: kernel: command line of 256 characters, it takes 255");
+	f->req.nr_modules = 1;
+	load_fails(f, -EINVAL, "vm t: module: the Linux protocol knows an initrd only");
+	f->req.nr_modules = 0;
+	make_old(f, 0x206, true);
+	load_put(f->image, 0x238, 256, 4);
+	load_ok(f);
+}
+
+static void test_truncated_old(void **state)
+{
+	make_old(*state, 0x209, true);
+	load_check_truncations(*state, PROTO_AUTO);
+}
+
+/* --- ELF ------------------------------------------------------------------------------------ */
 
 static void test_vmlinux_64(void **state)
 {
@@ -393,6 +500,9 @@ int main(void)
 		T(test_initrd_limits),
 		T(test_bzimage_bad),
 		T(test_truncated_bzimage),
+		T(test_real_mode),
+		T(test_real_mode_bad),
+		T(test_truncated_old),
 		T(test_vmlinux_64),
 		T(test_vmlinux_32),
 		T(test_bss_is_cleared),

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "drivers/machine.h"
+#include "mm/guest.h"
 #include "vmm/control/monitor.h"
 #include "vmm/control/work.h"
 #include "vmm/cpu.h"
@@ -342,6 +343,38 @@ static void aging_goes_over_all_memory(void **state)
 	assert_int_equal(next_gfn, 0x180000);
 }
 
+/* VGA's text memory. */
+static uint8_t text_memory[25 * 80 * 2];
+static bool has_text_memory;
+
+int guest_read(struct guest_memory *mem, gpa_t gpa, void *buf, size_t len)
+{
+	assert_ptr_equal(mem, &vms[1].mem);
+	assert_in_range(gpa.v, 0xb8000, 0xb8000 + sizeof(text_memory) - len);
+	memcpy(buf, text_memory + (gpa.v - 0xb8000), len);
+	return has_text_memory ? 0 : -EFAULT;
+}
+
+/* Cells of a character and an attribute; blanks at a line's end are not said. */
+static void screen_is_text(void **state)
+{
+	static const uint8_t cells[] = {'P', 7, 'a', 7, 0, 0, 's', 7, ' ', 7, 0xb3, 7, 0x1b, 7};
+	char want[256] = "", last[81];
+
+	expect("screen web", "no memory at 0xb8000\r\n", "");
+	has_text_memory = true;
+	memcpy(text_memory + 160, cells, sizeof(cells));
+	text_memory[sizeof(text_memory) - 2] = '!';
+	memset(last, ' ', 79);
+	memcpy(last + 79, "!", 2);
+	for (unsigned row = 0; row < 25; row++)
+		sprintf(want + strlen(want), "%s\r\n",
+			row == 1    ? "Pa s .."
+			: row == 24 ? last
+				    : "");
+	expect("screen web", want, "");
+}
+
 static void buttons_are_those_of_the_vm(void **state)
 {
 	board = vms[1].platform = (struct platform *)&board;
@@ -458,9 +491,9 @@ static void a_vm_may_end_in_a_long_command(void **state)
 
 static void help_names_every_command(void **state)
 {
-	static const char *const commands[] = {"help",  "list",  "attach", "pause",    "resume",
-					       "reset", "stop",  "stats",  "dirty",    "mmu",
-					       "age",   "power", "break",  "poweroff", "reboot"};
+	static const char *const commands[] = {
+		"help",  "list", "attach", "pause",  "resume", "reset", "stop",     "stats",
+		"dirty", "mmu",  "age",    "screen", "power",  "break", "poweroff", "reboot"};
 	unsigned lines = 0;
 	char *save, *line;
 
@@ -507,9 +540,9 @@ static void answers_wait_for_room(void **state)
 /* One line, and nothing is done. */
 static void mistakes_are_named(void **state)
 {
-	static const char *const wants_vm[] = {"attach", "pause", "resume", "reset",
-					       "stop",   "stats", "dirty",  "mmu",
-					       "age",    "power", "break"};
+	static const char *const wants_vm[] = {"attach", "pause",  "resume", "reset",
+					       "stop",   "stats",  "dirty",  "mmu",
+					       "age",    "screen", "power",  "break"};
 	char line[64], answer[128];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(wants_vm); i++) {
@@ -594,6 +627,7 @@ int main(void)
 		cmocka_unit_test_setup(answers_wait_for_room, setup),
 		cmocka_unit_test_setup(the_engine_is_looked_at, setup),
 		cmocka_unit_test_setup(aging_goes_over_all_memory, setup),
+		cmocka_unit_test_setup(screen_is_text, setup),
 		cmocka_unit_test_setup(buttons_are_those_of_the_vm, setup),
 		cmocka_unit_test_setup(dirty_log_is_switched_and_counted, setup),
 		cmocka_unit_test_setup(a_long_command_is_done_in_slices, setup),

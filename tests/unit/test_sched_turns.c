@@ -160,6 +160,9 @@ static void weights_are_shares_of_the_cpu(void **state)
 	assert_percent(ran[0], 10 * NSEC_PER_SEC, 19, 21);
 	assert_percent(ran[1], 10 * NSEC_PER_SEC, 59, 61);
 	assert_percent(vm_ran, 10 * NSEC_PER_SEC, 19, 21);
+	/* What it did not run it has waited. */
+	assert_percent(other[0].kvm.waited, 10 * NSEC_PER_SEC, 79, 81);
+	assert_percent(other[1].kvm.waited, 10 * NSEC_PER_SEC, 39, 41);
 }
 
 /* Beside spinners, who does little when its timer wakes it does it soon, however many they are. */
@@ -174,6 +177,9 @@ static void a_sleeper_wakes_in_time(void **state)
 		play(&s, 1, 5 * NSEC_PER_SEC);
 		assert_in_range(s.most_late, 0, SCHED_MIN_TURN_NS);
 		assert_percent(ran[0] * 1000, 5 * NSEC_PER_SEC, 530, 620);
+		/* It waits from when it wakes, and not while it sleeps. */
+		assert_in_range(other[0].kvm.waited, 0,
+				5 * NSEC_PER_SEC / s.sleep_ns * s.most_late);
 		for (unsigned i = 1; i <= n; i++)
 			assert_percent(ran[i] * n, 5 * NSEC_PER_SEC, 97, 103);
 		cpus_teardown(NULL);

@@ -291,6 +291,11 @@ static const char *parse_on_reset(struct line *l, const char *val)
 	return NULL;
 }
 
+static const char *parse_kvm_clock(struct line *l, const char *val)
+{
+	return parse_switch(&l->vm->kvm_clock, val);
+}
+
 static const char *parse_test_device(struct line *l, const char *val)
 {
 	return parse_switch(&l->vm->test_device, val);
@@ -357,6 +362,7 @@ static const struct key keys[] = {
 	{"load", P(KERNEL), parse_load},
 	{"largepages", P_BOOT, parse_large_pages},
 	{"dirtylog", P_BOOT, parse_dirty_log},
+	{"kvmclock", P_BOOT, parse_kvm_clock},
 	{"testdev", P_BOOT, parse_test_device},
 	{"onreset", P_BOOT, parse_on_reset},
 	{"cpus", P_BOOT, parse_cpus},
@@ -580,8 +586,9 @@ static const char *check_vm(const struct vm_config *vm)
 		return "load: missing, proto=flat needs an address";
 	if (vm->proto != PROTO_FLAT && vm->has_load_addr)
 		return "load: only proto=flat takes an address";
-	if (vm->proto != PROTO_FLAT && vm->mode != BOOT_PROT32)
-		return "mode: only proto=flat takes a mode";
+	if (vm->proto != PROTO_FLAT && vm->mode != BOOT_PROT32 &&
+	    !(vm->proto == PROTO_LINUX && vm->mode == BOOT_REAL))
+		return "mode: only proto=flat takes a mode, and proto=linux takes mode=real";
 	if (vm->proto == PROTO_BIOS && (vm->initrd.present || vm->cmdline[0]))
 		return "bios: takes neither an initrd nor a command line";
 	return NULL;

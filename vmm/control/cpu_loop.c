@@ -5,6 +5,7 @@
 #include "mm/grace.h"
 #include "vmm/console.h"
 #include "vmm/control/work.h"
+#include "vmm/exit/kvm_clock.h"
 #include "vmm/exit/loop.h"
 #include "vmm/output.h"
 #include "vmm/sched.h"
@@ -40,6 +41,7 @@ static void run(struct vmm_cpu *c, struct vcpu *v)
 	if (unlikely(atomic_load(&c->reschedule)))
 		vcpu_request(v, REQ_YIELD);
 	sched_start_slice(c, v);
+	kvm_clock_tell_steal(v);
 	loop_run(c, v);
 	turn_end(c);
 }

@@ -14,6 +14,7 @@
 #include "drivers/machine.h"
 #include "lib/bits.h"
 #include "mm/frames.h"
+#include "mm/guest.h"
 #include "vmm/control/work.h"
 #include "vmm/cpu.h"
 #include "vmm/trace.h"
@@ -89,6 +90,44 @@ static void stop_vm(struct vm *vm, const char *arg)
 		return;
 	log_info("vm %s: stopped by the monitor, does not start again", vm->name);
 	vmm_cpu_reschedule(vmm_cpu_by_id(0)); /* this CPU */
+}
+
+#define VGA_TEXT 0xb8000
+#define VGA_COLS 80
+#define VGA_ROWS 25
+
+/* A row of cells, character and attribute, as text without the blanks at its end. */
+static void print_row(const uint8_t cell[VGA_COLS][2])
+{
+	char text[VGA_COLS + 1];
+	unsigned len = 0;
+
+	for (unsigned i = 0; i < VGA_COLS; i++) {
+		uint8_t c = cell[i][0];
+
+		text[i] = c >= ' ' && c < 0x7f ? (char)c : c ? '.' : ' ';
+		if (text[i] != ' ')
+			len = i + 1;
+	}
+	text[len] = 0;
+	console_print("%s\r\n", text);
+}
+
+/* What would be on the screen: there is no graphics adapter, but its text memory is RAM. */
+static void show_screen(struct vm *vm, const char *arg)
+{
+	uint8_t cells[VGA_COLS][2];
+
+	(void)arg;
+	for (unsigned row = 0; row < VGA_ROWS; row++) {
+		gpa_t gpa = GPA(VGA_TEXT + row * sizeof(cells));
+
+		if (guest_read(&vm->mem, gpa, cells, sizeof(cells))) {
+			console_print("no memory at 0x%llx\r\n", (unsigned long long)gpa.v);
+			return;
+		}
+		print_row(cells);
+	}
 }
 
 static void show_account(struct vm *vm)
@@ -333,6 +372,7 @@ static const struct command {
 	{"dirty", true, dirty, "VM [on|off]: pages written since the last look; its log"},
 	{"mmu", true, mmu, "VM [zap]: what its MMU engine has done; drop all translations"},
 	{"age", true, age, "VM: pages accessed since the last look"},
+	{"screen", true, show_screen, "VM: its text screen, for a guest that draws on VGA's"},
 	{"power", true, press_power, "VM: press its power button, which asks it to shut down"},
 	{"break", true, send_break, "VM: a break on its serial line"},
 	{"poweroff", false, power_off, "the machine"},

@@ -4,6 +4,7 @@
 #include "arch/x86/regs.h"
 #include "lib/clock.h"
 #include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/kvm_clock.h"
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
@@ -86,17 +87,28 @@ static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 	return e;
 }
 
-/* The hypervisor leaves: a signature of our own, and the frequencies (docs/hypercalls.md). */
-static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
+/*
+ * The hypervisor leaves, which begin at `base`: a signature of our own, and the frequencies
+ * (docs/hypercalls.md).
+ */
+static struct cpuid_entry umbra_leaf(uint32_t leaf, uint32_t base)
 {
-	switch (leaf) {
-	case 0x40000000: /* "UmbraUmbra" */
-		return (struct cpuid_entry){0x40000010, 0x72626d55, 0x626d5561, 0x00006172};
-	case 0x40000010:
+	switch (leaf - base) {
+	case 0: /* "UmbraUmbra" */
+		return (struct cpuid_entry){base + 0x10, 0x72626d55, 0x626d5561, 0x00006172};
+	case 0x10:
 		return (struct cpuid_entry){(uint32_t)clock_tsc_khz(), LAPIC_BUS_HZ / 1000, 0, 0};
 	default:
 		return (struct cpuid_entry){0};
 	}
+}
+
+/* Where KVM's leaves are Umbra's own come behind them. */
+static struct cpuid_entry hypervisor_leaf(const struct vcpu *v, uint32_t leaf)
+{
+	if (!v->vm->kvm_clock)
+		return umbra_leaf(leaf, 0x40000000);
+	return leaf & 0x100 ? umbra_leaf(leaf, 0x40000100) : kvm_clock_leaf(leaf);
 }
 
 #define COMPUTED_LEAVES (BIT(0x1) | BIT(0x7) | BIT(0xb) | BIT(0xd))
@@ -126,8 +138,8 @@ static struct cpuid_entry other_leaf(struct vcpu *v, uint32_t leaf, uint32_t sub
 	case 0xd:
 		return leaf_d(v, subleaf);
 	}
-	if (leaf >> 8 == 0x400000)
-		return hypervisor_leaf(leaf);
+	if (leaf >> 9 == 0x40000000 >> 9)
+		return hypervisor_leaf(v, leaf);
 	return (struct cpuid_entry){0};
 }
 

@@ -13,6 +13,7 @@
 #include "arch/x86/regs.h"
 #include "lib/log.h"
 #include "vmm/dev/apic/lapic.h"
+#include "vmm/exit/kvm_clock.h"
 #include "vmm/vcpu_load.h"
 #include "vmm/vm.h"
 
@@ -49,6 +50,8 @@ struct msr_rule {
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_KVM_WALL_CLOCK_OLD, MSR_SPECIAL, 0, ALL, PHYS},
+	{MSR_KVM_SYSTEM_TIME_OLD, MSR_SPECIAL, 0, ALL, PHYS},
 	{MSR_APICBASE, MSR_LAPIC_BASE, 0, ALL, ANY},
 	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, ANY},
@@ -89,6 +92,9 @@ static const struct msr_rule rules[] = {
 	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, TYPE},
 	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_XSS, MSR_SPECIAL, 0, 0, ANY}, /* exists with XSAVES; has no bit */
+	{MSR_KVM_WALL_CLOCK, MSR_SPECIAL, 0, ALL, PHYS},
+	{MSR_KVM_SYSTEM_TIME, MSR_SPECIAL, 0, ALL, PHYS},
+	{MSR_KVM_STEAL_TIME, MSR_SPECIAL, 0, ALL, PHYS},
 	{MSR_EFER, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_STAR, MSR_VREG, VREG_STAR, ALL, ANY},
 	{MSR_LSTAR, MSR_VREG, VREG_LSTAR, ALL, CANONICAL},
@@ -184,6 +190,7 @@ static void set_tsc_offset(struct vcpu *v, uint64_t offset)
 	v->tsc_offset = offset;
 	virt_set_tsc_offset(&v->virt, offset);
 	lapic_set_tsc_offset(v->lapic, offset);
+	kvm_clock_update(v);
 }
 
 static bool has_xsaves(struct vcpu *v)
@@ -227,8 +234,9 @@ static __cold struct msr_value read_special(struct vcpu *v, uint32_t msr)
 		return msr_value(virt_reg_read(&v->virt, VREG_EFER));
 	case MSR_TSC_AUX:
 		return has_tsc_aux(v) ? msr_value(v->msr.tsc_aux) : NO_MSR;
+	default:
+		return kvm_clock_read_msr(v, msr);
 	}
-	return NO_MSR;
 }
 
 /* EFER: only bits of features the guest has; LME not while paging; LMA is the CPU's. */
@@ -296,8 +304,9 @@ static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 		v->msr.tsc_aux = val;
 		vcpu_load_tsc_aux(v);
 		return 0;
+	default:
+		return kvm_clock_write_msr(v, msr, val);
 	}
-	return -EINVAL;
 }
 
 /* What firmware of AMD's systems uses. */

@@ -10,7 +10,7 @@ struct guest_memory; /* mm/slots.h */
 /* Each returns 0, or -EFAULT when the guest has no RAM there. */
 int acpi_write_tables(struct guest_memory *mem, unsigned nr_vcpus);
 int mp_write_table(struct guest_memory *mem, unsigned nr_vcpus);
-int bios_write_area(struct guest_memory *mem);
+int bios_write_area(struct guest_memory *mem, uint64_t ram_bytes);
 
 /* The byte that makes the sum of all `len` bytes zero, when it is one of them and 0 so far. */
 static inline uint8_t firmware_checksum(const void *data, unsigned len)

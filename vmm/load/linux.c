@@ -8,40 +8,10 @@
 #include <string.h>
 
 #include "vmm/dev/e820.h"
-#include "vmm/load/loader.h"
+#include "vmm/load/linux.h"
 
-/* Offsets into a bzImage, and the same into boot_params ("zero page"). */
-enum {
-	BP_ACPI_RSDP = 0x070,     /* u64 */
-	BP_E820_ENTRIES = 0x1e8,  /* u8 */
-	HDR_START = 0x1f1,        /* the setup header begins: setup_sects, u8 */
-	HDR_SYSSIZE = 0x1f4,      /* u32, 16-byte units of what follows the setup sectors */
-	HDR_BOOT_FLAG = 0x1fe,    /* u16, 0xaa55 */
-	HDR_JUMP = 0x200,         /* u16; its second byte says how long the header is */
-	HDR_MAGIC = 0x202,        /* "HdrS" */
-	HDR_VERSION = 0x206,      /* u16 */
-	HDR_LOADER = 0x210,       /* u8 type_of_loader */
-	HDR_LOADFLAGS = 0x211,    /* u8 */
-	HDR_CODE32_START = 0x214, /* u32: where the protected-mode part is */
-	HDR_RAMDISK = 0x218,      /* u32 address, u32 size */
-	HDR_CMDLINE = 0x228,      /* u32 address */
-	HDR_INITRD_MAX = 0x22c,   /* u32: the last address an initrd may occupy */
-	HDR_ALIGNMENT = 0x230,    /* u32 */
-	HDR_RELOCATABLE = 0x234,  /* u8: it runs at any aligned address */
-	HDR_XLOADFLAGS = 0x236,   /* u16 */
-	HDR_CMDLINE_SIZE = 0x238, /* u32, without the NUL */
-	HDR_PREF_ADDRESS = 0x258, /* u64 */
-	HDR_INIT_SIZE = 0x260,    /* u32: memory that the kernel needs before it reads the map */
-	HDR_END = 0x290,          /* no header is longer */
-	BP_E820_TABLE = 0x2d0,
-};
-
-#define BOOT_FLAG        0xaa55
-#define LOADED_HIGH      BIT(0) /* loadflags: the kernel goes to 1M and up: a bzImage */
 #define XLF_KERNEL_64    BIT(0) /* xloadflags: there is a 64-bit entry at 0x200 */
 #define ENTRY_64_OFFSET  0x200
-#define LOADER_UNDEFINED 0xff
-#define PROTOCOL_MIN     0x20a /* 2.10, Linux 2.6.31: pref_address and init_size */
 #define PROTOCOL_XLOAD   0x20c
 #define VMLINUX_PROTOCOL 0x20f
 #define VMLINUX_CMDLINE  2047        /* COMMAND_LINE_SIZE of x86, less the NUL */
@@ -57,15 +27,6 @@ struct linux_kernel {
 	uint32_t cmdline_max;
 };
 
-/* A little-endian field of the file; the caller knows that it is there. */
-static uint64_t field(const void *data, unsigned off, unsigned size)
-{
-	uint64_t val = 0;
-
-	memcpy(&val, (const uint8_t *)data + off, size);
-	return val;
-}
-
 static void set_header(struct linux_kernel *k, unsigned off, uint64_t val, unsigned size)
 {
 	memcpy(k->header + (off - HDR_START), &val, size);
@@ -73,27 +34,14 @@ static void set_header(struct linux_kernel *k, unsigned off, uint64_t val, unsig
 
 bool is_bzimage(const struct load_file *f)
 {
-	return f->size >= HDR_VERSION &&
+	return f->size >= HDR_LOADFLAGS + 1 &&
 	       memcmp((const uint8_t *)f->data + HDR_MAGIC, "HdrS", 4) == 0;
 }
 
-static int check_bzimage(struct loader *l)
+bool is_old_linux(const struct load_file *f)
 {
-	const struct load_file *f = &l->req->kernel;
-	unsigned version;
-
-	if (f->size < HDR_END)
-		return loader_fail(l, -ENOEXEC, "kernel: truncated setup header");
-	version = (unsigned)field(f->data, HDR_VERSION, 2);
-	if (field(f->data, HDR_BOOT_FLAG, 2) != BOOT_FLAG)
-		return loader_fail(l, -ENOEXEC, "kernel: no boot flag 0xaa55 in the setup header");
-	if (version < PROTOCOL_MIN)
-		return loader_fail(l, -ENOEXEC,
-				   "kernel: boot protocol %u.%02u, at least 2.10 is needed",
-				   version >> 8, version & 0xff);
-	if (!(field(f->data, HDR_LOADFLAGS, 1) & LOADED_HIGH))
-		return loader_fail(l, -ENOEXEC, "kernel: a zImage, which loads low");
-	return 0;
+	return f->size >= HDR_JUMP && !is_bzimage(f) && !elf_is_elf(f->data, f->size) &&
+	       linux_field(f, HDR_BOOT_FLAG, 2) == LINUX_BOOT_FLAG;
 }
 
 /* The protected-mode part of a bzImage. */
@@ -110,16 +58,14 @@ struct bzimage_code {
 static int find_code(struct loader *l, struct bzimage_code *c)
 {
 	const struct load_file *f = &l->req->kernel;
-	uint64_t setup = field(f->data, HDR_START, 1), paragraphs;
+	uint64_t setup = linux_setup_bytes(f), paragraphs = linux_field(f, HDR_SYSSIZE, 4);
 
-	setup = ((setup ? setup : 4) + 1) * 512; /* 0 means 4, and the boot sector */
-	paragraphs = field(f->data, HDR_SYSSIZE, 4);
 	if (!paragraphs || setup > f->size || (f->size - setup + 15) / 16 < paragraphs)
 		return loader_fail(l, -ENOEXEC, "kernel: truncated: %zu bytes of %llu", f->size,
 				   (unsigned long long)(setup + paragraphs * 16));
 	c->data = (const uint8_t *)f->data + setup;
 	c->size = min(paragraphs * 16, f->size - setup);
-	c->mem_size = max(field(f->data, HDR_INIT_SIZE, 4), paragraphs * 16);
+	c->mem_size = max(linux_field(f, HDR_INIT_SIZE, 4), paragraphs * 16);
 	return 0;
 }
 
@@ -130,10 +76,10 @@ static int find_code(struct loader *l, struct bzimage_code *c)
  */
 static uint64_t choose_address(const struct loader *l, uint64_t mem_size)
 {
-	const void *data = l->req->kernel.data;
-	uint64_t want = field(data, HDR_PREF_ADDRESS, 8), low = ram_low_end(l->req->ram_bytes);
-	uint64_t align = field(data, HDR_ALIGNMENT, 4), addr;
-	bool can_move = field(data, HDR_RELOCATABLE, 1) && align && !(align & (align - 1));
+	const struct load_file *f = &l->req->kernel;
+	uint64_t want = linux_field(f, HDR_PREF_ADDRESS, 8), low = ram_low_end(l->req->ram_bytes);
+	uint64_t align = linux_field(f, HDR_ALIGNMENT, 4), addr;
+	bool can_move = linux_field(f, HDR_RELOCATABLE, 1) && align && !(align & (align - 1));
 
 	if (can_move && space_clash(&l->space, want, mem_size) &&
 	    (space_find_low(&l->space, mem_size, align, max(want, FIRMWARE_LIMIT), low, &addr) ||
@@ -144,24 +90,22 @@ static uint64_t choose_address(const struct loader *l, uint64_t mem_size)
 
 static void read_header(const struct load_file *f, struct linux_kernel *k)
 {
-	unsigned end = HDR_MAGIC + (unsigned)field(f->data, HDR_JUMP + 1, 1);
-
-	end = min(end, (unsigned)HDR_END);
-	memcpy(k->header, (const uint8_t *)f->data + HDR_START, end - HDR_START);
-	k->is_64 = field(f->data, HDR_VERSION, 2) >= PROTOCOL_XLOAD &&
-		   (field(f->data, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
-	k->initrd_max = (uint32_t)field(f->data, HDR_INITRD_MAX, 4);
-	k->cmdline_max = (uint32_t)field(f->data, HDR_CMDLINE_SIZE, 4);
+	memcpy(k->header, (const uint8_t *)f->data + HDR_START, linux_header_end(f) - HDR_START);
+	k->is_64 = linux_field(f, HDR_VERSION, 2) >= PROTOCOL_XLOAD &&
+		   (linux_field(f, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
+	k->initrd_max = (uint32_t)linux_field(f, HDR_INITRD_MAX, 4);
+	k->cmdline_max = (uint32_t)linux_field(f, HDR_CMDLINE_SIZE, 4);
 }
 
 static int plan_bzimage(struct loader *l, struct linux_kernel *k)
 {
 	struct bzimage_code code = {0};
 	uint64_t addr;
-	int error = check_bzimage(l);
+	int error;
 
-	if (!error)
-		error = find_code(l, &code);
+	if (l->req->kernel.size < HDR_END)
+		return loader_fail(l, -ENOEXEC, "kernel: truncated setup header");
+	error = find_code(l, &code);
 	if (error)
 		return error;
 	addr = choose_address(l, code.mem_size);
@@ -187,10 +131,10 @@ static int plan_vmlinux(struct loader *l, struct linux_kernel *k)
 	k->is_64 = elf.is_64;
 	k->initrd_max = elf.is_64 ? INITRD_MAX_64 : INITRD_MAX_32;
 	k->cmdline_max = VMLINUX_CMDLINE;
-	set_header(k, HDR_BOOT_FLAG, BOOT_FLAG, 2);
+	set_header(k, HDR_BOOT_FLAG, LINUX_BOOT_FLAG, 2);
 	memcpy(k->header + (HDR_MAGIC - HDR_START), "HdrS", 4);
 	set_header(k, HDR_VERSION, VMLINUX_PROTOCOL, 2);
-	set_header(k, HDR_LOADFLAGS, LOADED_HIGH, 1);
+	set_header(k, HDR_LOADFLAGS, LINUX_LOADED_HIGH, 1);
 	set_header(k, HDR_INITRD_MAX, k->initrd_max, 4);
 	set_header(k, HDR_CMDLINE_SIZE, k->cmdline_max, 4);
 	set_header(k, HDR_ALIGNMENT, 2u << 20, 4);
@@ -236,7 +180,7 @@ static uint64_t put_boot_params(struct loader *l, struct linux_kernel *k, uint64
 	return bp;
 }
 
-int load_linux(struct loader *l)
+static int load_linux_prot(struct loader *l)
 {
 	struct linux_kernel k = {0};
 	uint64_t initrd = 0, bp;
@@ -253,4 +197,26 @@ int load_linux(struct loader *l)
 	loader_put_gdt(l, k.is_64);
 	l->out->gpr[GPR_RSI] = bp;
 	return 0;
+}
+
+/* Old kernels have no other entry that one can rely on, nor have those that load low. */
+static bool starts_in_real_mode(const struct load_request *req)
+{
+	const struct load_file *f = &req->kernel;
+
+	return is_bzimage(f) && (req->mode == BOOT_REAL || linux_version(f) < PROTOCOL_PROT32 ||
+				 !(linux_field(f, HDR_LOADFLAGS, 1) & LINUX_LOADED_HIGH));
+}
+
+int load_linux(struct loader *l)
+{
+	const struct load_file *f = &l->req->kernel;
+
+	if (is_old_linux(f))
+		return loader_fail(l, -ENOEXEC,
+				   "kernel: a boot sector without the setup header of Linux's boot "
+				   "protocol, at least 2.00 is needed");
+	if (is_bzimage(f) && linux_field(f, HDR_BOOT_FLAG, 2) != LINUX_BOOT_FLAG)
+		return loader_fail(l, -ENOEXEC, "kernel: no boot flag 0xaa55 in the setup header");
+	return starts_in_real_mode(l->req) ? load_linux_real(l) : load_linux_prot(l);
 }

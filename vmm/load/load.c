@@ -16,6 +16,8 @@ enum boot_proto load_detect(const struct load_file *kernel)
 		return PROTO_MULTIBOOT2;
 	if (is_multiboot(kernel))
 		return PROTO_MULTIBOOT;
+	if (is_old_linux(kernel))
+		return PROTO_LINUX; /* which says what is wrong with it */
 	if (!elf_is_elf(kernel->data, kernel->size))
 		return PROTO_AUTO;
 	if (!elf_parse(kernel->data, kernel->size, &elf) && elf.has_pvh)

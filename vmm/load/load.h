@@ -4,7 +4,7 @@
  * memory, and say in which state its first CPU starts. Everything is checked before the first
  * byte is written; a file that cannot be booted is one line "vm NAME: kernel: reason".
  *
- * Linux: Documentation/arch/x86/boot.rst (protocol 2.10 and later). Multiboot: specification
+ * Linux: Documentation/arch/x86/boot.rst. Multiboot: specification
  * 0.6.96, and multiboot2, 2.0. PVH: Xen's document pvh.pandoc (the facts: note 18, struct
  * hvm_start_info).
  */
@@ -43,8 +43,9 @@ struct load_file {
 struct load_request {
 	const char *vm; /* name, for messages */
 	enum boot_proto proto;
-	enum boot_mode mode; /* PROTO_FLAT */
-	uint64_t load_addr;  /* PROTO_FLAT */
+	enum boot_mode
+		mode;       /* PROTO_FLAT; PROTO_LINUX: BOOT_REAL asks for the entry in real mode */
+	uint64_t load_addr; /* PROTO_FLAT */
 	struct load_file kernel;
 	struct load_file initrd;
 	struct load_file module[LOAD_MAX_MODULES];

@@ -98,6 +98,7 @@ void loader_put_gdt(struct loader *l, bool code_64);
 #define BOOT_DS 0x18
 
 void boot_state_real(struct boot_state *s, uint16_t cs, uint64_t rip);
+void boot_state_real_data(struct boot_state *s, uint16_t segment); /* behind the one above */
 void boot_state_prot32(struct boot_state *s, uint64_t rip);
 void boot_state_long64(struct boot_state *s, uint64_t rip, uint64_t cr3);
 
@@ -110,7 +111,8 @@ int load_pvh(struct loader *l);
 int load_bios(struct loader *l);
 int load_flat(struct loader *l);
 
-bool is_bzimage(const struct load_file *f);
+bool is_bzimage(const struct load_file *f);   /* or a zImage */
+bool is_old_linux(const struct load_file *f); /* or any other boot sector */
 bool is_multiboot(const struct load_file *f);
 bool is_multiboot2(const struct load_file *f);
 

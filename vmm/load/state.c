@@ -17,13 +17,13 @@ static void set_segment(struct boot_state *s, enum seg seg, uint16_t selector, u
 		.selector = selector, .base = base, .limit = limit, .attr = (uint16_t)attr};
 }
 
-static void set_data_segments(struct boot_state *s, uint16_t selector, uint32_t limit,
-			      unsigned attr)
+static void set_data_segments(struct boot_state *s, uint16_t selector, uint64_t base,
+			      uint32_t limit, unsigned attr)
 {
 	static const enum seg data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-		set_segment(s, data[i], selector, 0, limit, attr);
+		set_segment(s, data[i], selector, base, limit, attr);
 }
 
 static void set_common(struct boot_state *s, enum boot_mode mode, uint64_t rip)
@@ -37,7 +37,7 @@ static void set_common(struct boot_state *s, enum boot_mode mode, uint64_t rip)
 static void set_real(struct boot_state *s, uint16_t cs, uint64_t cs_base, uint64_t rip)
 {
 	set_common(s, BOOT_REAL, rip);
-	set_data_segments(s, 0, 0xffff, SEG_DATA);
+	set_data_segments(s, 0, 0, 0xffff, SEG_DATA);
 	set_segment(s, SEG_CS, cs, cs_base, 0xffff, SEG_CODE);
 }
 
@@ -52,11 +52,16 @@ void boot_state_real(struct boot_state *s, uint16_t cs, uint64_t rip)
 	set_real(s, cs, (uint64_t)cs << 4, rip);
 }
 
+void boot_state_real_data(struct boot_state *s, uint16_t segment)
+{
+	set_data_segments(s, segment, (uint64_t)segment << 4, 0xffff, SEG_DATA);
+}
+
 void boot_state_prot32(struct boot_state *s, uint64_t rip)
 {
 	set_common(s, BOOT_PROT32, rip);
 	s->cr0 |= CR0_PE;
-	set_data_segments(s, BOOT_DS, UINT32_MAX, SEG_DATA | SEG_FLAT);
+	set_data_segments(s, BOOT_DS, 0, UINT32_MAX, SEG_DATA | SEG_FLAT);
 	set_segment(s, SEG_CS, BOOT_CS, 0, UINT32_MAX, SEG_CODE | SEG_FLAT);
 }
 

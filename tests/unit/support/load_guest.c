@@ -24,6 +24,7 @@ int load_setup(void **state)
 	assert_int_equal(slots_create(&f->mem, 0, GFN(0), GUEST_RAM >> PAGE_SHIFT, 0), 0);
 	memset(f->initrd, 0x5a, sizeof(f->initrd));
 	f->req.vm = "t";
+	f->req.mode = BOOT_PROT32;
 	f->req.cmdline = "";
 	f->req.ram_bytes = GUEST_RAM;
 	f->req.rsdp = GPA(0xe0000);

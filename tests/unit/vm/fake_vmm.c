@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "arch/x86/smp.h"
 #include "arch/x86/fpu.h"
 #include "drivers/machine.h"
 #include "vmm/control/monitor.h"
@@ -127,6 +128,11 @@ void fpu_init_area(void *area) {}
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
 	return (struct cpuid_entry){.eax = leaf == 0x80000008 ? 0x3028 : 0};
+}
+
+bool smp_tscs_agree(void)
+{
+	return true;
 }
 
 int64_t wall_clock_now(void)

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* INT 16h: keys, which are COM1's input. */
+#include "vmm/firmware/bios/frame.inc"
+
+	.code16
+	.text
+	.globl	int_16
+
+int_16:
+	SERVICE	key_functions
+key_functions:
+	FUNCTION 0x00, key_read
+	FUNCTION 0x10, key_read
+	FUNCTION 0x01, key_look
+	FUNCTION 0x11, key_look
+	FUNCTION 0x02, key_shift
+	FUNCTION 0x12, key_shift
+	FUNCTION 0x05, key_store
+	OTHERS	nothing
+
+/* Until there is one: asleep, if the timer's interrupt is open, which looks again 18 times a second. */
+key_read:
+	call	poll_keys
+	movw	D_KEY_HEAD, %si
+	cmpw	D_KEY_TAIL, %si
+	jne	2f
+	sti
+	inb	$0x21, %al
+	testb	$1, %al
+	jnz	1f
+	hlt
+1:	cli
+	jmp	key_read
+2:	movw	(%si), %ax
+	movw	%ax, R_AX(%bp)
+	call	next_key
+	movw	%si, D_KEY_HEAD
+	ret
+
+key_look:
+	call	poll_keys
+	movw	D_KEY_HEAD, %si
+	cmpw	D_KEY_TAIL, %si
+	je	1f
+	movw	(%si), %ax
+	movw	%ax, R_AX(%bp)
+	andb	$~FLAG_ZF, R_FL(%bp)
+	ret
+1:	orb	$FLAG_ZF, R_FL(%bp)
+	ret
+
+key_shift:
+	movb	D_SHIFT, %al
+	movb	%al, R_AL(%bp)
+	ret
+
+key_store:	/* CX */
+	movw	R_CX(%bp), %ax
+	call	put_key
+	movb	$0, R_AL(%bp)
+	jnc	1f
+	movb	$1, R_AL(%bp)
+1:	ret
+
+/* The place in the ring behind SI. */
+next_key:
+	addw	$2, %si
+	cmpw	D_KEY_END, %si
+	jb	1f
+	movw	D_KEY_START, %si
+1:	ret
+
+/* AX into the ring; CF: there is no room. */
+put_key:
+	movw	D_KEY_TAIL, %di
+	movw	%di, %si
+	call	next_key
+	cmpw	D_KEY_HEAD, %si
+	stc
+	je	1f
+	movw	%ax, (%di)
+	movw	%si, D_KEY_TAIL
+	clc
+1:	ret
+
+/* What COM1 has received, as long as there is room. */
+poll_keys:
+	movw	D_KEY_TAIL, %si
+	call	next_key
+	cmpw	D_KEY_HEAD, %si
+	je	1f
+	call	read_status
+	testb	$1, %ah
+	jz	1f
+	movw	$COM1, %dx
+	inb	%dx, %al
+	call	make_key
+	call	put_key
+	jmp	poll_keys
+1:	ret
+
+/* AL: what a terminal sends; AX: what a keyboard's BIOS makes of that key. */
+make_key:
+	cmpb	$0x7f, %al
+	jne	1f
+	movb	$8, %al
+1:	movzbw	%al, %bx
+	xorb	%ah, %ah
+	cmpb	$0x80, %al
+	jae	2f
+	movb	%cs:scan_codes(%bx), %ah
+2:	ret
+
+/* By character, of a keyboard of the US. */
+scan_codes:
+	.byte	0x03, 0x1e, 0x30, 0x2e, 0x20, 0x12, 0x21, 0x22, 0x0e, 0x0f, 0x24, 0x25, 0x26, 0x1c, 0x31, 0x18
+	.byte	0x19, 0x10, 0x13, 0x1f, 0x14, 0x16, 0x2f, 0x11, 0x2d, 0x15, 0x2c, 0x01, 0x2b, 0x1b, 0x07, 0x0c
+	.byte	0x39, 0x02, 0x28, 0x04, 0x05, 0x06, 0x08, 0x28, 0x0a, 0x0b, 0x09, 0x0d, 0x33, 0x0c, 0x34, 0x35
+	.byte	0x0b, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x27, 0x27, 0x33, 0x0d, 0x34, 0x35
+	.byte	0x03, 0x1e, 0x30, 0x2e, 0x20, 0x12, 0x21, 0x22, 0x23, 0x17, 0x24, 0x25, 0x26, 0x32, 0x31, 0x18
+	.byte	0x19, 0x10, 0x13, 0x1f, 0x14, 0x16, 0x2f, 0x11, 0x2d, 0x15, 0x2c, 0x1a, 0x2b, 0x1b, 0x07, 0x0c
+	.byte	0x29, 0x1e, 0x30, 0x2e, 0x20, 0x12, 0x21, 0x22, 0x23, 0x17, 0x24, 0x25, 0x26, 0x32, 0x31, 0x18
+	.byte	0x19, 0x10, 0x13, 0x1f, 0x14, 0x16, 0x2f, 0x11, 0x2d, 0x15, 0x2c, 0x1a, 0x2b, 0x1b, 0x29, 0x0e
