@@ -11,37 +11,9 @@ import struct
 import subprocess
 
 from .jobs import TOP
+from .kernels import bios, foreign, old_kernels, rom_tables
+from .systems import HELLO, KERNELS, LINUX, MADE, QUICK, SEABIOS, SHARED, linux_job, linux_words, marker
 from .targets import BOOTS
-
-KERNELS = "build/kernels"
-MADE = "build/boot"
-SEABIOS = "/usr/share/seabios/bios-256k.bin"
-HELLO = "build/guest/hello.elf"  # a small guest that does well
-QUICK = "console=ttyS0 quiet cryptomgr.notests"
-# For a vCPU that may have to wait for its CPU: Linux panics if too few of the 8254's ticks come in some 60 ms.
-SHARED = f"{QUICK} no_timer_check"
-
-# name: initramfs, memory
-LINUX = {"cloud": ("amd64", "256M"), "amd64": ("amd64", "256M"), "686": ("i386", "128M"), "686-pae": ("i386", "128M")}
-
-
-def linux_words(name, form, vcpus=1):
-    initrd, mem = LINUX[name]
-    return ["--initrd", f"{KERNELS}/initrd-{initrd}", "--mem", mem, "--vcpus", str(vcpus), f"{KERNELS}/{name}.{form}"]
-
-
-def marker(name, cpus, prefix=""):
-    kernel = {"cloud": "cloud-amd64"}.get(name, name)
-    return [rf"^{prefix}UMBRA-GUEST-OK cpus={cpus} mem=\d+K kernel=\S*-{kernel}\r?$"]
-
-
-def linux_job(target, boot, name, vcpus, words=QUICK, options=()):
-    """A kernel that comes up, runs a process on each of its CPUs, and switches itself off."""
-    return target.job(f"linux-{name}-{boot}-{vcpus}cpu", "--boot", boot, *options,
-                      *linux_words(name, target.form(name, boot), vcpus), "--",
-                      f"{words} umbra=poweroff", stderr=[r"^umbra: exit status 0$"],
-                      stdout=marker(name, vcpus) + [f"^UMBRA-CPU-OK {cpu}\r?$" for cpu in range(vcpus)])
-
 
 def linux(target):
     """Each kernel with one and two CPUs, in each way to boot."""
@@ -122,49 +94,6 @@ def restarts(target):
     job = target.job("restart-linux", "--no-interactive", "--onreset", "restart", *linux_words("cloud", "vmlinux", 2), "--", f"{QUICK} umbra=cat",
                      stdout=[r"got reboot(.|\n)*got end"])
     job.argv[:0] = ["tests/boot/answer", "UMBRA-READY", "reboot", "UMBRA-READY", "end", "--"]
-    yield job
-
-
-def bios(target):
-    for boot, vcpus in itertools.product(BOOTS, (1, 2)):
-        yield target.job(f"seabios-{boot}-{vcpus}cpu", "--boot", boot, "--bios", "--mem", "64M", "--vcpus", str(vcpus),
-                         "--module", f"{MADE}/bootsect.img fwcfg=floppyimg/boot.img", SEABIOS,
-                         stdout=[r"^boot sector started\r?$", r"^UMBRA-GUEST-OK bios\r?$"])
-
-
-def rom_tables(target, image="romtables"):
-    """A firmware whose descriptor and page tables are in its ROM, where the CPU's own writes are lost."""
-    yield target.job("rom-tables", "--bios", "--mem", "16M", f"{MADE}/{image}.bin", timeout=60,
-                     stdout=[r"UMBRA-GUEST-OK rom\r?$"])
-
-
-def old_kernels(target):
-    """Linux's boot protocol by its entry in real mode: each layout of old, in the emulator too, and a kernel of today."""
-    for version, options in (("2.00", []), ("2.01", ["--set", "realmode=emulate"]), ("2.04", [])):
-        image = f"{MADE}/oldlinux-{version}"
-        job = target.job(f"oldlinux-{version}", *options, "--mem", "32M", "--initrd", image, image, "--", "words for an old kernel",
-                         stdout=[r"^ok 17 - protected_mode"])
-        job.argv[:0] = ["tests/boot/answer", "# press x", "x", "--"]
-        yield job
-    yield target.job("linux-real-entry", "--set", "proto=linux", "--set", "mode=real", *linux_words("cloud", "bzImage"), "--",
-                     f"{QUICK} umbra=poweroff", stdout=marker("cloud", 1))
-
-
-MEMTEST = r"Memtest86\+ v\d(.|\n)*Testing:(.|\n)*#0"
-
-
-def foreign(target):
-    """Kernels that are no Linux, as Debian ships them: each to the end that it has without disks and a further file, or to its work."""
-    words = ["--", "console=ttyS0,115200"]
-    for name in ("memtest64", "memtest32"):
-        yield target.job(f"foreign-{name}", "--mem", "16M", "--expect", "#0", f"{KERNELS}/foreign-{name}", *words, stdout=[MEMTEST])
-    yield target.job("foreign-gnumach", "--mem", "64M", "--expect", "loaded with the kernel", f"{KERNELS}/foreign-gnumach", "--", "console=com0",
-                     stdout=[r"^GNU Mach 1\.", r"100000:0{9,}4000000, available", r"panic .*No bootstrap code loaded"])
-    yield target.job("foreign-xen", "--mem", "256M", f"{KERNELS}/foreign-xen", "--", "com1=115200,8n1 console=com1 loglvl=all noreboot",
-                     stdout=[r"^\(XEN\) Xen version 4\.", r"^\(XEN\) Bootloader: umbra", r"dom0 kernel not specified"], status=101,
-                     stderr=[r"^vm guest: ended: all its CPUs are halted"])
-    job = target.job("foreign-ipxe", "--mem", "32M", "--expect", "umbra-i386", f"{KERNELS}/foreign-ipxe", stdout=[r"^iPXE initialising devices\.\.\.ok"])
-    job.argv[:0] = ["tests/boot/answer", "command line...", "\x02", "iPXE> ", "echo umbra-${buildarch}", "--"]
     yield job
 
 
@@ -388,14 +317,6 @@ def dirty(target):
         unasked = "walks=unasked" if model in ("corei7_sandy_bridge_2600k", "corei5_lynnfield_750") else ""
         yield target.job(f"dirty-{model}", *DIRTY_LOG, "--model", model, "--vcpus", "2", "build/guest/dirty.elf", "--",
                          unasked, stdout=[r"^ok \d"])
-
-
-def spcr(port, irq):
-    """The firmware's word that its console is a 16550 at this I/O port."""
-    body = struct.pack("<B3x 4BQ 2BI 6B 2H3BIBI", 0, 1, 8, 0, 1, port, 1, irq, 0, 7, 0, 1, 0, 3, 0, 0xffff, 0xffff, 0, 0, 0, 0, 0, 0)
-    table = bytearray(struct.pack("<4sI2B6s8sI4sI", b"SPCR", 36 + len(body), 2, 0, b"UMBRA ", b"CONSOLE ", 1, b"TEST", 1) + body)
-    table[9] = -sum(table) & 0xff
-    return table
 
 
 def spcr(port, irq):

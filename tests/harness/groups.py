@@ -4,7 +4,7 @@ import glob
 import os
 import re
 
-from . import boot, nested, payloads, targets
+from . import boot, kernels, nested, payloads, systems, targets
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -83,8 +83,8 @@ def guests(target, name):
 def ryzen():
     """The longest first."""
     yield Group("guests-ryzen", ["all", "kernels", "guest-payloads", "build/boot/romtables-bochs-svm.bin"],
-                lambda: [boot.linux_job(targets.RYZEN, "direct", "cloud", 1),
-                         *boot.rom_tables(targets.RYZEN, "romtables-bochs-svm"), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
+                lambda: [systems.linux_job(targets.RYZEN, "direct", "cloud", 1),
+                         *kernels.rom_tables(targets.RYZEN, "romtables-bochs-svm"), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
 def systems(target, name):
@@ -107,7 +107,7 @@ def nested_guests(cpu, name, parameters="", options=(), without=None):
     def jobs():
         for count in range(1, target.hosts.host.cpus + 1):
             plain = target.hosts.host.plain if count == 1 else ()
-            yield boot.linux_job(target, "direct", "cloud", count, f"{boot.SHARED} tsc=reliable", options)
+            yield systems.linux_job(target, "direct", "cloud", count, f"{systems.SHARED} tsc=reliable", options)
             yield from payloads.jobs(target, [count], (*plain, *options))
 
     def chosen():
