@@ -90,7 +90,7 @@ bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
 void event_ask_for_windows(struct vcpu *v) {}
 void event_raise_single_step(struct vcpu *v) {}
 void realmode_deliver(struct vcpu *v, const struct vm_event_info *ev) {}
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)
 {

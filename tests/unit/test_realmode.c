@@ -126,7 +126,7 @@ void sched_take_interrupts(struct vmm_cpu *c)
 
 void insn_update_mode(struct insn_ctx *ic) {}
 void insn_inject(struct vcpu *v, const struct emul_fault *f) {}
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 
 void vcpu_request(struct vcpu *v, uint32_t requests)
 {

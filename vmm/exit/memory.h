@@ -20,7 +20,7 @@ static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 		       "event %u delivered through memory that is not there, at gpa %llx",
 		       v->virt.idt_event.vector, (unsigned long long)exit->fault.gpa.v);
 	else if (unlikely(!insn_emulate_fault(v, exit)))
-		insn_report_unhandled(v);
+		insn_refuse(v);
 }
 
 /*
