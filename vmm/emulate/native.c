@@ -24,6 +24,8 @@ struct copy {
 #define FXSAVE_XMM8_LEN 128
 #define XSAVE_HEADER    512
 #define XSAVE_EXTENDED  576
+#define XSAVE_YMM8      704 /* upper halves */
+#define XSAVE_YMM8_LEN  128
 
 static bool is_accessed(const struct copy *o, unsigned n)
 {
@@ -151,8 +153,18 @@ static int run(struct emul_ctx *c, uint8_t opcode, struct copy *o, struct emul_n
 	return vector ? raise(c, vector) : EMUL_OK;
 }
 
-/* Nothing is stored by an x87 instruction that ends in one of these (SDM volume 1, 8.5). */
+/* All but #P, inexact. */
 #define X87_NO_RESULT (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4))
+
+/* An x87 store that ends in an exception which is not masked stores nothing: SDM volume 1, 8.5. */
+static bool lacks_result(const struct copy *o, const struct emul_native *n)
+{
+	unsigned at = 0;
+
+	while (at < o->len && !o->bytes[at])
+		at++;
+	return (n->pending & X87_NO_RESULT) && at == o->len;
+}
 
 static int run_and_commit(struct emul_ctx *c, uint8_t opcode, struct copy *o)
 {
@@ -167,7 +179,7 @@ static int run_and_commit(struct emul_ctx *c, uint8_t opcode, struct copy *o)
 	if (err)
 		return err;
 	store_registers(c, &f, &n.regs);
-	if (o && n.x87 && (n.pending & X87_NO_RESULT))
+	if (o && n.x87 && lacks_result(o, &n))
 		memset(o->accessed, 0, sizeof(o->accessed));
 	return EMUL_OK;
 }
@@ -241,7 +253,8 @@ static int fetch_header(struct emul_ctx *c, struct copy *o)
 	return err;
 }
 
-/* What is never written, though it differs: XMM8-15 outside 64-bit mode, and most of the header. */
+/* What is not written, though it differs: registers 8-15 outside 64-bit mode; most of the header.
+ */
 static void forget_unwritten(const struct emul_ctx *c, struct copy *o)
 {
 	const struct native_row *row = native_row(&c->insn);
@@ -251,6 +264,8 @@ static void forget_unwritten(const struct emul_ctx *c, struct copy *o)
 		memset(o->accessed + kept / 8, 0, (XSAVE_EXTENDED - kept) / 8);
 	if ((row->size == SZ_FX || row->size == SZ_XS) && c->mode != EMUL_LONG64)
 		memset(o->accessed + FXSAVE_XMM8 / 8, 0, FXSAVE_XMM8_LEN / 8);
+	if (row->size == SZ_XS && c->mode != EMUL_LONG64)
+		memset(o->accessed + XSAVE_YMM8 / 8, 0, XSAVE_YMM8_LEN / 8);
 }
 
 /*
