@@ -168,10 +168,11 @@ struct op {
 	X(sarx, 0, "sarxl %%ecx, " M ", %%edx")                                                    \
 	X(adcx, 0, "adcxl " M ", %%eax")                                                           \
 	X(adox, 0, "adoxl " M ", %%eax")                                                           \
-	X(xsave, 0, "mov $7, %%eax; xor %%edx, %%edx; xsave " M)                                   \
-	X(xsavec, 0, "mov $7, %%eax; xor %%edx, %%edx; xsavec " M)
+	X(xsave, 0, "mov $7, %%eax; xor %%edx, %%edx; xsave " M)
 
+/* XSAVEC only here: Bochs finds components in use by the registers that its mode has. */
 #define OPS64(X)                                                                                   \
+	X(xsavec, 0, "mov $7, %%eax; xor %%edx, %%edx; xsavec " M)                                 \
 	X(movq_store64, 0, "movq %%xmm0, " M)                                                      \
 	X(cvtsi2sdq, 0, "cvtsi2sdq " M ", %%xmm0")                                                 \
 	X(cvttss2siq, 0, "cvttss2si " M ", %%rdx")                                                 \

@@ -241,12 +241,17 @@ static void note_changes(struct copy *o, uint8_t fill)
 			o->accessed[n / 8] |= BIT(n % 8);
 }
 
-/* XSAVE reads what is in the header of its area, to leave some of it as it is. */
+/* XSAVE reads what is in the header of its area, and writes the first of it; XSAVEC does not read. */
+static bool keeps_header(const struct emul_ctx *c)
+{
+	return native_row(&c->insn)->size == SZ_XS && c->insn.opcode == 0xae;
+}
+
 static int fetch_header(struct emul_ctx *c, struct copy *o)
 {
 	int err = EMUL_OK;
 
-	if (native_row(&c->insn)->size != SZ_XS)
+	if (!keeps_header(c))
 		return EMUL_OK;
 	for (unsigned n = XSAVE_HEADER; !err && n < XSAVE_EXTENDED; n += 8)
 		err = emul_mem_read(c, address(c, n), o->bytes + n, 8, 0);
@@ -258,9 +263,9 @@ static int fetch_header(struct emul_ctx *c, struct copy *o)
 static void forget_unwritten(const struct emul_ctx *c, struct copy *o)
 {
 	const struct native_row *row = native_row(&c->insn);
-	unsigned kept = XSAVE_HEADER + (row->first == 0xc7 ? 16 : 8);
+	unsigned kept = XSAVE_HEADER + 8;
 
-	if (row->size == SZ_XS)
+	if (keeps_header(c))
 		memset(o->accessed + kept / 8, 0, (XSAVE_EXTENDED - kept) / 8);
 	if ((row->size == SZ_FX || row->size == SZ_XS) && c->mode != EMUL_LONG64)
 		memset(o->accessed + FXSAVE_XMM8 / 8, 0, FXSAVE_XMM8_LEN / 8);
