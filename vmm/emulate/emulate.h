@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #include "arch/x86/fpu.h"
-#include "arch/x86/native.h"
+#include "arch/x86/insn_slot.h"
 #include "arch/x86/virt.h"
 #include "lib/bits.h"
 #include "lib/types.h"
@@ -58,7 +58,7 @@ struct emul_native {
 	uint8_t code[EMUL_MAX_INSN_LEN];
 	uint8_t len;
 	void *operand; /* its memory, for rDI; NULL: none */
-	struct native_regs regs;
+	struct slot_regs regs;
 	bool x87; /* it leaves pointers to itself and its operand, which are to be these: */
 	struct fpu_pointers pointers;
 	uint8_t pending; /* out, with x87: status word bits 5:0 of the exceptions not masked */
@@ -109,7 +109,8 @@ struct emul_ops {
 	void (*table_write)(struct emul_ctx *c, enum emul_table table, const struct desc_table *t);
 	/* FNINIT, FNCLEX; FNSTCW, FNSTSW: *word is the result; FLDCW: the operand; FWAIT. */
 	int (*fpu)(struct emul_ctx *c, uint16_t *word);
-	/* Execute *n in the CPU. The vector of the exception that it raised, or 0: native_run(). */
+	/* Execute *n in the CPU. The vector of the exception that it raised, or 0: insn_slot_run().
+	 */
 	unsigned (*native)(struct emul_ctx *c, struct emul_native *n);
 	/*
 	 * An instruction whose whole effect is the owner's: c->insn.op is OP_HLT, CPUID, RDMSR,

@@ -75,7 +75,7 @@ static int check_available(struct emul_ctx *c)
  */
 
 static void load_registers(const struct emul_ctx *c, const struct native_fields *f,
-			   struct native_regs *r)
+			   struct slot_regs *r)
 {
 	unsigned reg = MODRM_REG(c->insn.modrm) | (f->r ? 8 : 0);
 
@@ -89,7 +89,7 @@ static void load_registers(const struct emul_ctx *c, const struct native_fields 
 
 /* The last one counts if two are the same: MULX. */
 static void store_registers(struct emul_ctx *c, const struct native_fields *f,
-			    const struct native_regs *r)
+			    const struct slot_regs *r)
 {
 	const struct native_row *row = native_row(&c->insn);
 	unsigned reg = MODRM_REG(c->insn.modrm) | (f->r ? 8 : 0);
@@ -241,7 +241,8 @@ static void note_changes(struct copy *o, uint8_t fill)
 			o->accessed[n / 8] |= BIT(n % 8);
 }
 
-/* XSAVE reads what is in the header of its area, and writes the first of it; XSAVEC does not read. */
+/* XSAVE reads what is in the header of its area, and writes the first of it; XSAVEC does not read.
+ */
 static bool keeps_header(const struct emul_ctx *c)
 {
 	return native_row(&c->insn)->size == SZ_XS && c->insn.opcode == 0xae;

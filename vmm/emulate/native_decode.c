@@ -315,6 +315,7 @@ int emul_decode_native(struct emul_ctx *c)
 	if (!find_row(i, &f))
 		return EMUL_UNHANDLED;
 	i->op = OP_NATIVE;
+	i->rex = (f.x ? REX_X : 0) | (f.b ? REX_B : 0) | (f.r ? REX_R : 0) | (f.w ? REX_W : 0);
 	return decode_operands(c);
 }
 

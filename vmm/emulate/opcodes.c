@@ -279,7 +279,9 @@ static const struct opcode map_0f[256] = {
 	EIGHT(0x10, UNKNOWN),
 	[0x18] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHh and hint space */
 	[0x19] = ROW(NOP,         Ev, _,  _,  0),
-	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN, [0x1c] = UNKNOWN, [0x1d] = ROW(NOP, Ev, _,  _, 0),
+	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN,		/* MPX */
+	[0x1c] = ROW(NOP,         Ev, _,  _,  0),	/* CLDEMOTE */
+	[0x1d] = ROW(NOP,         Ev, _,  _,  0),
 	[0x1e] = ROW(NOP,         Ev, _,  _,  0),	/* F3: ENDBR, RDSSP, which are hints without CET */
 	[0x1f] = ROW(NOP,         Ev, _,  _,  0),
 	[0x20] = ROW(MOV_FROM_CR, Rn, Cn, _,  0),

@@ -168,7 +168,7 @@ int insn_fpu(struct emul_ctx *c, uint16_t *word)
 
 unsigned insn_native(struct emul_ctx *c, struct emul_native *n)
 {
-	unsigned vector = native_run(n->code, n->len, n->operand, &n->regs);
+	unsigned vector = insn_slot_run(n->code, n->len, n->operand, &n->regs);
 	uint16_t fcw;
 
 	if (vector || !n->x87)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Writing a guest's instruction to where it is executed: see native.h. */
-#include "arch/x86/native.h"
+/* Writing a guest's instruction to where it is executed: see insn_slot.h. */
+#include "arch/x86/insn_slot.h"
 
 #include <string.h>
 
@@ -14,12 +14,12 @@
 
 #define ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-unsigned native_call(struct native_regs *regs, void *operand);
+unsigned insn_slot_call(struct slot_regs *regs, void *operand);
 
-static uint8_t *slot __ro_after_init; /* const; native_page, to be written */
+static uint8_t *slot __ro_after_init; /* const; insn_slot_page, to be written */
 static struct spinlock slot_lock;     /* what is in the slot, and that it runs */
 
-void native_init(void *alias)
+void insn_slot_init(void *alias)
 {
 	slot = alias;
 }
@@ -29,17 +29,17 @@ void native_init(void *alias)
  * serializes (SDM volume 3, 9.1.3, "Handling Self- and Cross-Modifying Code"). What is left behind
  * leads nowhere.
  */
-unsigned native_run(const uint8_t *code, unsigned len, void *operand, struct native_regs *regs)
+unsigned insn_slot_run(const uint8_t *code, unsigned len, void *operand, struct slot_regs *regs)
 {
 	unsigned vector;
 
 	regs->flags = (regs->flags & ARITHMETIC) | RFLAGS_FIXED;
 	spin_lock(&slot_lock);
 	memcpy(slot, code, len);
-	memset(slot + len, NOP, NATIVE_SLOT_LEN - len);
+	memset(slot + len, NOP, INSN_SLOT_LEN - len);
 	cpuid(0);
-	vector = native_call(regs, operand);
-	memset(slot, INT3, NATIVE_SLOT_LEN);
+	vector = insn_slot_call(regs, operand);
+	memset(slot, INT3, INSN_SLOT_LEN);
 	spin_unlock(&slot_lock);
 	return vector;
 }
