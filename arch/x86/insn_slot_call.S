@@ -14,10 +14,6 @@ insn_slot_page:
 	jmp insn_slot_done
 	.balign 4096, 0xcc
 
-	.pushsection .extable, "a"
-	.quad insn_slot_page, insn_slot_fault
-	.popsection
-
 /* unsigned insn_slot_call(struct slot_regs *regs, void *operand) */
 	.section .text.insn_slot_call, "ax", @progbits
 	.globl insn_slot_call
@@ -45,7 +41,8 @@ insn_slot_done:
 	mov	%rdx, SLOT_RDX(%rdi)
 	mov	%rsi, SLOT_RSI(%rdi)
 	xor	%eax, %eax
-insn_slot_fault:			/* the vector is in EAX */
+	.globl insn_slot_fault
+insn_slot_fault:			/* where trap.c leads after an exception; the vector is in EAX */
 	pop	%rdi
 	pop	%rbx
 	ret

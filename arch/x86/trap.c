@@ -25,6 +25,9 @@ extern const struct extable_entry extable_start[], extable_end[]; /* linker.ld *
 	(BIT(X86_TRAP_UD) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_MF) |               \
 	 BIT(X86_TRAP_XM))
 
+/* A guest's instruction: insn_slot.h. */
+__asm__(EXTABLE(insn_slot_page, insn_slot_fault));
+
 static bool fix_up(struct trap_frame *frame)
 {
 	const struct extable_entry *e;

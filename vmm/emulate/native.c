@@ -147,6 +147,7 @@ static int run(struct emul_ctx *c, uint8_t opcode, struct copy *o, struct emul_n
 {
 	unsigned vector;
 
+	n->pending = 0;
 	n->operand = o ? o->bytes : NULL;
 	n->len = emul_native_encode(c, opcode, n->code);
 	vector = c->ops->native(c, n);

@@ -50,6 +50,7 @@ enum native_size {
 	SZ_VH,   /* half a vector; with W all of it */
 	SZ_YG,   /* 4 or 8 by W, which counts in 64-bit mode only, as for general registers */
 	SZ_YW,   /* 4 or 8 by W in all modes */
+	SZ_V,    /* the operand size */
 	SZ_K,    /* a mask register: 2, 1, 8, 4 */
 	SZ_ENV,  /* x87 environment: 14 or 28 by the operand size */
 	SZ_SAVE, /* x87 state: 94 or 108 */

@@ -139,7 +139,6 @@ void emul_native_fields(const struct emul_ctx *c, struct native_fields *f)
 	if (c->mode != EMUL_LONG64) { /* 8 registers; the bits are ignored, or are constants */
 		f->r = f->x = f->b = f->r2 = false;
 		f->vvvv &= 7;
-		f->p2 |= 8;
 	}
 }
 
@@ -187,6 +186,8 @@ static bool is_malformed(const struct emul_ctx *c)
 	if (c->mode <= EMUL_VM86 || i->rex ||
 	    (i->prefixes & (EMUL_PFX_66 | EMUL_PFX_REP | EMUL_PFX_REPNE)))
 		return true;
+	if (i->native.enc == ENC_EVEX && c->mode != EMUL_LONG64 && !(start[3] & 0x8))
+		return true; /* V', of a register that is not there */
 	return i->native.enc == ENC_EVEX &&
 	       ((start[1] & 0x8) || !(start[2] & 0x4) || (start[3] & 0x60) == 0x60);
 }
@@ -227,6 +228,8 @@ unsigned emul_native_size(const struct emul_ctx *c)
 		return f.w && c->mode == EMUL_LONG64 ? 8 : 4;
 	case SZ_YW:
 		return f.w ? 8 : 4;
+	case SZ_V:
+		return c->insn.opsize;
 	case SZ_K:
 		return f.pp ? (f.w ? 4 : 1) : (f.w ? 8 : 2);
 	case SZ_ENV:

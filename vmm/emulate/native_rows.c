@@ -297,7 +297,7 @@ const struct native_row emul_native_rows[] = {
 	ROW(S | V, 2, P66, 0xdb, 0xdb, ANY, VL, SSE, 0), /* aesimc */
 	ROW(S | V | E, 2, P66, 0xdc, 0xdf, ANY, VL, SSE, 0), /* aesenc ... aesdeclast */
 	ROW(S, 2, PF2, 0xf0, 0xf0, ANY, B1, INT, REG | MEM), /* crc32 */
-	ROW(S, 2, PF2, 0xf1, 0xf1, ANY, YG, INT, REG | MEM | OPSIZE), /* crc32 */
+	ROW(S, 2, PF2, 0xf1, 0xf1, ANY, V, INT, REG | MEM | OPSIZE), /* crc32 */
 	ROW(V, 2, NP, 0xf2, 0xf2, ANY, YG, INT, REG | VREG), /* andn */
 	ROW(V, 2, NP, 0xf3, 0xf3, 0x0e, YG, INT, VREG), /* blsi, blsmsk, blsr */
 	ROW(V, 2, NP | PF3 | PF2, 0xf5, 0xf5, ANY, YG, INT, REG | VREG), /* bzhi, pext, pdep */
