@@ -297,7 +297,7 @@ static bool same_segments(const struct emulation *e, const struct native_end *en
  * Two faults of one instruction, or of none. An x87 store that raises an exception for what it
  * stores does not access its operand in the CPU, and ours looks at the operand first; likewise for
  * what the CPU does not have or not align, or an x87 exception that waits, on an operand that
- * faults.
+ * faults. And of a masked operand that is not just moved, ours reads all.
  */
 static bool is_other_order(const struct emulation *e, const struct native_end *end)
 {
@@ -307,6 +307,8 @@ static bool is_other_order(const struct emulation *e, const struct native_end *e
 	if (i->op != OP_NATIVE || e->result != EMUL_FAULT)
 		return false;
 	if (i->native.enc == ENC_X87 && (*fsw & 0x80))
+		return true;
+	if (i->native.enc == ENC_EVEX && (i->bytes[i->native.start + 3] & 7))
 		return true;
 	return end->exception && e->ctx.fault.vector != end->vector &&
 	       (end->vector == X86_TRAP_UD || end->vector == X86_TRAP_GP ||

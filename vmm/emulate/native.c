@@ -209,10 +209,11 @@ static uint8_t store_like(const struct emul_insn *i)
 		return i->opcode + 1;
 	case 0x16f:
 		return 0x7f;
-	case 0x262: /* VPEXPANDB */
-		return 0x63;
 	case 0x22c: /* VMASKMOVPS */
 	case 0x22d:
+		return i->native.enc == ENC_VEX ? i->opcode + 2 : 0;
+	case 0x262: /* VPEXPANDB */
+		return 0x63;
 	case 0x288: /* VEXPANDPS */
 	case 0x289:
 	case 0x28c: /* VPMASKMOVD */
