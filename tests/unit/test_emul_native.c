@@ -556,6 +556,7 @@ static unsigned print_rows(void)
 	}
 	printf("# %u of %u rows of native instructions were met; this CPU refuses all of %u\n",
 	       seen, emul_nr_native_rows, refused);
+	return seen;
 }
 
 static void executes_like_the_cpu(void **state)
@@ -564,7 +565,7 @@ static void executes_like_the_cpu(void **state)
 	struct emul_random r;
 	unsigned long cases = emul_random_cases(CASES);
 	const char *lack = native_init();
-	unsigned ops_seen = 0;
+	unsigned ops_seen = 0, rows_seen;
 
 	if (lack)
 		fail_msg("cannot run instructions here: %s", lack);
@@ -589,12 +590,14 @@ static void executes_like_the_cpu(void **state)
 		ops_seen += count.per_op[op] != 0;
 	for (unsigned n = 0; n < ARRAY_SIZE(configs); n++)
 		printf("# %s: %lu instructions\n", configs[n].name, count.per_config[n]);
-	print_rows();
+	rows_seen = print_rows();
 	printf("# %lu instructions of %u operations agree, %lu of them faulted; %lu left out as unsafe; "
 	       "%lu run again\n",
 	       count.run, ops_seen, count.faults, count.skipped, count.transient);
-	if (cases >= CASES) /* nothing has dropped out of the generator unseen */
+	if (cases >= CASES) { /* nothing has dropped out of the generator unseen */
 		assert_in_range(ops_seen, 124, NR_EMUL_OPS);
+		assert_in_range(rows_seen, 310, emul_nr_native_rows);
+	}
 }
 
 int main(void)
