@@ -38,7 +38,8 @@ static inline void fpu_forget_pointers(void)
 			 "fildl %0" ::"m"(zero));
 }
 
-/* Where the x87's last instruction and its operand were; `opcode`: the low 11 bits of both bytes. */
+/* Where the x87's last instruction and its operand were; `opcode`: the low 11 bits of both bytes.
+ */
 struct fpu_pointers {
 	uint64_t ip, dp;
 	uint16_t cs, ds, opcode;

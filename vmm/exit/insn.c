@@ -111,11 +111,12 @@ __cold void insn_refuse(struct vcpu *v)
 		snprintf(hex + 3 * i, 4, " %02x", insn->bytes[i]);
 	virt_seg_read(&v->virt, SEG_CS, &cs);
 	if (!insn->nr_bytes) {
-		vm_bug(v, VM_KILLED, "there is no memory at %04x:%llx, and so no instruction",
+		vm_bug(v, VM_KILLED, "cannot emulate the instruction at %04x:%llx: no memory",
 		       cs.selector, (unsigned long long)ic.ctx.rip);
 		return;
 	}
-	log_guest(LOG_WARN, "vm %s: vcpu %u: #UD for an instruction it cannot emulate at %04x:%llx:%s",
+	log_guest(LOG_WARN,
+		  "vm %s: vcpu %u: #UD for an instruction it cannot emulate at %04x:%llx:%s",
 		  v->vm->name, v->id, cs.selector, (unsigned long long)ic.ctx.rip, hex);
 	event_inject(v, X86_TRAP_UD);
 }
