@@ -62,17 +62,19 @@ enum native_size {
 /* What must be switched on for it: see is_available(). */
 enum native_unit { UNIT_INT, UNIT_X87, UNIT_MMX, UNIT_SSE, UNIT_FXSR, UNIT_XSAVE };
 
-#define NAT_WRITE   0x001 /* the operand is written, otherwise read */
-#define NAT_IMM     0x002 /* an immediate byte follows */
-#define NAT_IS4     0x004 /* ... with a vector register in its upper half */
-#define NAT_REG     0x008 /* ModRM.reg is a general register; the result, unless NAT_WRITE */
-#define NAT_VREG    0x010 /* vvvv is a general register, and perhaps a result */
-#define NAT_IMPL    0x020 /* uses rAX, rCX or rDX without naming them */
-#define NAT_MEM     0x040 /* with a register in ModRM.rm it is not for us */
-#define NAT_MASKED  0x080 /* accesses only some bytes of the operand, always */
-#define NAT_ELEMENT 0x100 /* the scale of an 8-bit displacement is one element */
-#define NAT_OPSIZE  0x200 /* 66 is the operand size */
-#define NAT_RDI     0x400 /* the operand is at rDI, and ModRM names registers only */
+#define NAT_WRITE   0x001  /* the operand is written, otherwise read */
+#define NAT_IMM     0x002  /* an immediate byte follows */
+#define NAT_IS4     0x004  /* ... with a vector register in its upper half */
+#define NAT_REG     0x008  /* ModRM.reg is a general register; the result, unless NAT_WRITE */
+#define NAT_VREG    0x010  /* vvvv is a general register, and perhaps a result */
+#define NAT_IMPL    0x020  /* uses rAX, rCX or rDX without naming them */
+#define NAT_MEM     0x040  /* with a register in ModRM.rm it is not for us */
+#define NAT_MASKED  0x080  /* accesses only some bytes of the operand, always */
+#define NAT_ELEMENT 0x100  /* the scale of an 8-bit displacement is one element */
+#define NAT_OPSIZE  0x200  /* 66 is the operand size */
+#define NAT_RDI     0x400  /* the operand is at rDI, and ModRM names registers only */
+#define NAT_NOMEM   0x1000 /* registers only */
+#define NAT_NOMODRM 0x2000 /* has no ModRM byte, and no operand */
 #define NAT_CPL0    0x800
 
 struct native_row {

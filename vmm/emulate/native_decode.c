@@ -56,6 +56,13 @@ static uint8_t encoding_of(uint8_t first)
 	}
 }
 
+/* All but EMMS. */
+static bool has_modrm(const struct emul_insn *i)
+{
+	return !(i->native.enc == ENC_LEGACY && i->opcode == 0x77 &&
+		 i->native.at - i->native.start == 1);
+}
+
 /* Go on to the opcode, and note where it is. */
 static int find_opcode(struct emul_ctx *c, uint8_t first)
 {
@@ -154,8 +161,10 @@ static bool fits(const struct native_row *row, const struct emul_insn *i,
 	    i->opcode < row->first || i->opcode > row->last ||
 	    !(row->regs & BIT(MODRM_REG(i->modrm))))
 		return false;
-	if (row->flags & NAT_RDI)
+	if (row->flags & (NAT_RDI | NAT_NOMEM))
 		return reg;
+	if (row->flags & NAT_NOMODRM)
+		return true;
 	if (!reg)
 		return row->size != SZ_NONE;
 	return i->native.enc == ENC_X87 ? row->size == SZ_NONE
@@ -186,10 +195,13 @@ static bool is_malformed(const struct emul_ctx *c)
 	if (c->mode <= EMUL_VM86 || i->rex ||
 	    (i->prefixes & (EMUL_PFX_66 | EMUL_PFX_REP | EMUL_PFX_REPNE)))
 		return true;
-	if (i->native.enc == ENC_EVEX && c->mode != EMUL_LONG64 && !(start[3] & 0x8))
-		return true; /* V', of a register that is not there */
-	return i->native.enc == ENC_EVEX &&
-	       ((start[1] & 0x8) || !(start[2] & 0x4) || (start[3] & 0x60) == 0x60);
+	if (i->native.enc != ENC_EVEX)
+		return false;
+	if ((start[1] & 0x8) || !(start[2] & 0x4))
+		return true;
+	if (c->mode != EMUL_LONG64 && !(start[3] & 0x8)) /* V', of a register that is not there */
+		return true;
+	return MODRM_MOD(i->modrm) != 3 && (start[3] & 0x60) == 0x60; /* no such length */
 }
 
 /* --- its operand -------------------------------------------------------------------------------
@@ -309,11 +321,12 @@ int emul_decode_native(struct emul_ctx *c)
 	err = find_opcode(c, first);
 	if (err)
 		return err;
-	if (is_malformed(c))
-		return emul_set_fault(c, X86_TRAP_UD, 0);
-	err = emul_next_byte(c, &i->modrm);
+	i->modrm = 0xc0;
+	err = has_modrm(i) ? emul_next_byte(c, &i->modrm) : EMUL_OK;
 	if (err)
 		return err;
+	if (is_malformed(c))
+		return emul_set_fault(c, X86_TRAP_UD, 0);
 	emul_native_fields(c, &f);
 	if (!find_row(i, &f))
 		return EMUL_UNHANDLED;
@@ -407,7 +420,8 @@ unsigned emul_native_encode(const struct emul_ctx *c, uint8_t opcode, uint8_t *c
 	else
 		n = put_legacy(i, &f, code);
 	code[n++] = opcode;
-	code[n++] = modrm;
+	if (!(row->flags & NAT_NOMODRM))
+		code[n++] = modrm;
 	if (!(row->flags & NAT_IMM))
 		return n;
 	code[n++] = i->imm & (row->flags & NAT_IS4 && c->mode != EMUL_LONG64 ? 0x7f : 0xff);

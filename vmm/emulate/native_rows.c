@@ -38,6 +38,7 @@
 #define MASKED NAT_MASKED
 #define ELEM   NAT_ELEMENT
 #define OPSIZE NAT_OPSIZE
+#define NOMEM  NAT_NOMEM
 
 /* clang-format off */
 const struct native_row emul_native_rows[] = {
@@ -78,6 +79,19 @@ const struct native_row emul_native_rows[] = {
 	ROW(S, 1, NP, 0xc7, 0xc7, 0x10, XS, XSAVE, WR | IMPL | MEM | MASKED), /* xsavec */
 	ROW(S, 1, NP, 0xc7, 0xc7, 0x20, XS, XSAVE, WR | IMPL | MEM | MASKED | NAT_CPL0), /* xsaves */
 	ROW(S, 1, NP, 0xc7, 0xc7, 0x08, XS, XSAVE, IMPL | MEM | NAT_CPL0), /* xrstors */
+
+	/* with registers only, which real mode brings here */
+	ROW(S, 1, NP | P66,  0x50, 0x50, ANY,  NONE, SSE, REG | NOMEM), /* movmskps, movmskpd */
+	ROW(S, 1, NP,        0x71, 0x72, 0x54, NONE, MMX, IMM | NOMEM), /* psrlw ... pslld */
+	ROW(S, 1, P66,       0x71, 0x72, 0x54, NONE, SSE, IMM | NOMEM),
+	ROW(S, 1, NP,        0x73, 0x73, 0x44, NONE, MMX, IMM | NOMEM), /* psrlq, psllq */
+	ROW(S, 1, P66,       0x73, 0x73, 0xcc, NONE, SSE, IMM | NOMEM), /* and psrldq, pslldq */
+	ROW(S, 1, NP,        0x77, 0x77, ANY,  NONE, MMX, NAT_NOMODRM), /* emms */
+	ROW(S, 1, NP,        0xc5, 0xc5, ANY,  NONE, MMX, IMM | REG | NOMEM), /* pextrw */
+	ROW(S, 1, P66,       0xc5, 0xc5, ANY,  NONE, SSE, IMM | REG | NOMEM),
+	ROW(S, 1, PF3 | PF2, 0xd6, 0xd6, ANY,  NONE, SSE, NOMEM), /* movq2dq, movdq2q */
+	ROW(S, 1, NP,        0xd7, 0xd7, ANY,  NONE, MMX, REG | NOMEM), /* pmovmskb */
+	ROW(S, 1, P66,       0xd7, 0xd7, ANY,  NONE, SSE, REG | NOMEM),
 
 	/* at rDI, and the one whose opcode is behind all else: 3DNow! */
 	ROW(S,     1, NP,  0xf7, 0xf7, ANY, B8,  MMX, WR | MASKED | NAT_RDI), /* maskmovq */
