@@ -297,7 +297,8 @@ static bool same_segments(const struct emulation *e, const struct native_end *en
  * Two faults of one instruction, or of none. An x87 store that raises an exception for what it
  * stores does not access its operand in the CPU, and ours looks at the operand first; likewise for
  * what the CPU does not have or not align, or an x87 exception that waits, on an operand that
- * faults. And of a masked operand that is not just moved, ours reads all.
+ * faults. And of a masked operand that is not just moved, ours reads all; with one that is, all of
+ * it has to lie in its segment.
  */
 static bool is_other_order(const struct emulation *e, const struct native_end *end)
 {
@@ -307,6 +308,8 @@ static bool is_other_order(const struct emulation *e, const struct native_end *e
 	if (i->op != OP_NATIVE || e->result != EMUL_FAULT)
 		return false;
 	if (i->native.enc == ENC_X87 && (*fsw & 0x80))
+		return true;
+	if ((native_row(i)->flags & NAT_MASKED) && e->ctx.fault.vector != X86_TRAP_PF)
 		return true;
 	if (i->native.enc == ENC_EVEX && (i->bytes[i->native.start + 3] & 7))
 		return true;
