@@ -309,7 +309,8 @@ static bool is_other_order(const struct emulation *e, const struct native_end *e
 		return false;
 	if (i->native.enc == ENC_X87 && (*fsw & 0x80))
 		return true;
-	if ((native_row(i)->flags & NAT_MASKED) && e->ctx.fault.vector != X86_TRAP_PF)
+	if (((native_row(i)->flags & NAT_MASKED) || native_row(i)->size == SZ_B10) &&
+	    e->ctx.fault.vector != X86_TRAP_PF) /* of 10 bytes the last two may wrap around */
 		return true;
 	if (i->native.enc == ENC_EVEX && (i->bytes[i->native.start + 3] & 7))
 		return true;
