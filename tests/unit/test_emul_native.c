@@ -316,7 +316,7 @@ static bool is_other_order(const struct emulation *e, const struct native_end *e
 		return true;
 	return end->exception && e->ctx.fault.vector != end->vector &&
 	       (end->vector == X86_TRAP_UD || end->vector == X86_TRAP_GP ||
-		end->vector == X86_TRAP_MF);
+		end->vector == X86_TRAP_MF || end->vector == X86_TRAP_XM);
 }
 
 static void print_regs(const char *who, const struct native_regs *r)
