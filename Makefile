@@ -134,7 +134,7 @@ HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/,cpuid_host.c mm_host.c sched.c turn.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
 HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
-             $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
+             $(addprefix arch/x86/,errata.c fpu_pointers.c identity.c insn_slot.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              $(addprefix drivers/,acpi.c acpi_console.c acpi_parse.c scancode.c serial_find.c serial_pci.c serial_word.c terminal.c txring.c) \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
              $(wildcard tests/unit/support/*.c)
@@ -150,7 +150,11 @@ $(BUILD)/$(1)/obj/%.o: %.c Makefile
 	@mkdir -p $$(@D)
 	$$(call say,CC)
 	$$(Q)$$($(1)_CC) $$(HOSTFLAGS) $$($(1)_FLAGS) -MMD -MP -c $$< -o $$@
-$(BUILD)/$(1)/libumbra.a: $$(HOST_SRCS:%.c=$(BUILD)/$(1)/obj/%.o)
+$(BUILD)/$(1)/obj/%.S.o: %.S Makefile
+	@mkdir -p $$(@D)
+	$$(call say,AS)
+	$$(Q)$$($(1)_CC) -D__ASSEMBLY__ -I. -MMD -MP -c $$< -o $$@
+$(BUILD)/$(1)/libumbra.a: $$(HOST_SRCS:%.c=$(BUILD)/$(1)/obj/%.o) $(BUILD)/$(1)/obj/arch/x86/insn_slot_call.S.o
 	@rm -f $$@
 	$$(Q)ar rcs $$@ $$^
 $$($(1)_PROGRAMS): $(BUILD)/$(1)/%: $(BUILD)/$(1)/obj/tests/$(1)/%.o $(BUILD)/$(1)/libumbra.a

@@ -6,6 +6,7 @@
 #include "boot/memory.h"
 
 #include "arch/x86/layout.h"
+#include "arch/x86/insn_slot.h"
 #include "arch/x86/paging.h"
 #include "lib/bits.h"
 #include "lib/log.h"
@@ -132,6 +133,7 @@ void memory_init(const struct boot_info *info, struct memmap *map)
 	paging_init(alloc_early);
 	map_ram(map);
 	paging_activate();
+	insn_slot_init(direct_map(direct_map_hpa(insn_slot_page)));
 	memmap_reserve(map, early.base, early_used);
 	host_direct_map = DIRECT_MAP_BASE;
 	err = frames_init(map->usable, map->nr_usable, map->reserved, map->nr_reserved);

@@ -44,6 +44,16 @@ static inline void fpu_clear_errors(void)
 	__asm__ volatile("fnclex");
 }
 
+/* Where the x87's last instruction and its operand were; `opcode`: the low 11 bits of both bytes.
+ */
+struct fpu_pointers {
+	uint64_t ip, dp;
+	uint16_t cs, ds, opcode;
+};
+
+/* Have the x87 remember these, and not an instruction of the hypervisor. Any CPU, as above. */
+void fpu_set_pointers(const struct fpu_pointers *p);
+
 /*
  * Save the registers of a guest whose XCR0 is `xcr0` (and in the CPU); load another's, and its
  * XCR0. All components are moved, also those that the guest has switched off in XCR0 just now.

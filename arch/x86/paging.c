@@ -7,6 +7,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/cpu_features.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/insn_slot.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 
@@ -213,6 +214,7 @@ void paging_init(hpa_t (*alloc)(void))
 	map_image(ro_after_init_start, bss_end, PAGE_RW | no_exec);
 	unmap_guards();
 	map_alias(text_start, rodata_end, PAGE_RO | no_exec);
+	map_alias((char *)insn_slot_page, (char *)insn_slot_page + PAGE_SIZE, PAGE_RW | no_exec);
 }
 
 void paging_set_allocator(hpa_t (*alloc)(void))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The hypervisor's own page tables (layout.h says what lies where): text read and execute,
- * constants read, everything else read and write, and nothing that is writable is executable
- * through any mapping. Built during start-up on the boot CPU.
+ * constants read, everything else read and write, and nothing that is writable is executable, but
+ * for one page, which is executable in the image and writable in the direct map (insn_slot.h).
+ * Built during start-up on the boot CPU.
  */
 #ifndef ARCH_X86_PAGING_H
 #define ARCH_X86_PAGING_H

@@ -21,17 +21,24 @@ struct extable_entry {
 
 extern const struct extable_entry extable_start[], extable_end[]; /* linker.ld */
 
+#define FIXABLE                                                                                    \
+	(BIT(X86_TRAP_UD) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_MF) |               \
+	 BIT(X86_TRAP_XM))
+
+/* A guest's instruction: insn_slot.h. */
+__asm__(EXTABLE(insn_slot_page, insn_slot_fault));
+
 static bool fix_up(struct trap_frame *frame)
 {
 	const struct extable_entry *e;
 
-	if (frame->vector != X86_TRAP_GP && frame->vector != X86_TRAP_UD &&
-	    frame->vector != X86_TRAP_PF)
+	if (!(FIXABLE & BIT(frame->vector)))
 		return false;
 	for (e = extable_start; e < extable_end; e++) {
 		if (e->from != frame->rip)
 			continue;
 		frame->rip = e->to;
+		frame->rax = frame->vector;
 		return true;
 	}
 	return false;

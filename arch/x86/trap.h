@@ -29,8 +29,8 @@ void trap_dispatch(struct trap_frame *frame);
 extern const uint8_t guest_has_run[];
 
 /*
- * The instruction at label `from` may fault with #GP, #UD or #PF; execution then goes on at
- * label `to`. For inline assembler.
+ * The instruction at label `from` may fault with #GP, #UD, #PF, #MF or #XM; execution then goes on
+ * at label `to`, with the vector in RAX. For inline assembler.
  */
 #define EXTABLE(from, to)                                                                          \
 	".pushsection .extable, \"a\"\n\t"                                                         \

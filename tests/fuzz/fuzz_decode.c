@@ -149,6 +149,20 @@ static int fpu(struct emul_ctx *c, uint16_t *word)
 	return EMUL_OK;
 }
 
+/* Anything may come of it; the operand is there for as many bytes as an instruction accesses. */
+static unsigned native(struct emul_ctx *c, struct emul_native *n)
+{
+	static const uint8_t vectors[] = {0,           0,           0,          X86_TRAP_UD,
+					  X86_TRAP_GP, X86_TRAP_MF, X86_TRAP_XM};
+
+	check(n->len >= 2 && n->len <= EMUL_MAX_INSN_LEN);
+	if (n->operand)
+		memset(n->operand, n->code[1], 4);
+	n->regs.rbx ^= n->regs.rax;
+	n->pending = n->code[0];
+	return vectors[n->code[n->len - 1] % sizeof(vectors)];
+}
+
 static int system_insn(struct emul_ctx *c)
 {
 	return c->insn.op == OP_HLT ? EMUL_OK : emul_set_fault(c, X86_TRAP_UD, 0);
@@ -179,6 +193,7 @@ static const struct emul_ops ops = {
 	.table_read = table_read,
 	.table_write = table_write,
 	.fpu = fpu,
+	.native = native,
 	.system = system_insn,
 };
 

@@ -244,6 +244,38 @@ TEST(xlat_cbw_cwd)
 	CHECK_EQ(regs.edx & 0xffff, 0xffff);
 }
 
+/* Only memory operands, then registers too: an emulator knows neither x87 nor vectors by itself. */
+REAL(r_vectors,
+     "fninit; filds 0x4000; fadds 0x4004; fistpl 0x4010; fldpi; fmul %st(0), %st; fstpl 0x4018;"
+     "fnstenv 0x4020; movups 0x4041, %xmm0; paddw 0x4060, %xmm0; pxor %xmm1, %xmm1; psubw %xmm0, %xmm1;"
+     "movaps %xmm1, 0x4070; movd 0x4070, %mm1; movq %mm1, 0x4080; emms;"
+     "mov $0x12345678, %eax; movnti %eax, 0x4088");
+
+TEST(x87_and_vectors)
+{
+	static const float addend = 2.5f;
+	uint64_t square;
+
+	clear();
+	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
+	write_cr4(read_cr4() | CR4_OSFXSR);
+	data()[0] = 5;
+	memcpy((void *)(DATA_AT + 4), &addend, 4);
+	for (unsigned n = 0; n < 16; n++)
+		((volatile uint8_t *)DATA_AT)[0x41 + n] = ((volatile uint8_t *)DATA_AT)[0x60 + n] =
+			(uint8_t)n;
+	RUN(r_vectors);
+	CHECK_EQ(*(volatile uint32_t *)(DATA_AT + 0x10), 8); /* 7.5, to even */
+	memcpy(&square, (void *)(DATA_AT + 0x18), 8);
+	CHECK_EQ(square, 0x4023bd3cc9be45de); /* the square of pi */
+	CHECK_EQ(data()[0x20 / 2], 0x37f);
+	CHECK_EQ(data()[0x24 / 2], 0xffff);
+	CHECK_EQ(data()[0x70 / 2], (uint16_t)-0x0200);
+	CHECK_EQ(data()[0x7e / 2], (uint16_t) - (2 * 0x0f0e));
+	CHECK_EQ(*(volatile uint32_t *)(DATA_AT + 0x80), *(volatile uint32_t *)(DATA_AT + 0x70));
+	CHECK_EQ(*(volatile uint32_t *)(DATA_AT + 0x88), 0x12345678);
+}
+
 /* --- segments --------------------------------------------------------------------------------- */
 
 REAL(r_segments,

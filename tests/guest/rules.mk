@@ -10,7 +10,7 @@ GUEST_LIB_SRCS32 := $(wildcard tests/guest/lib/*.c)
 GUEST_LIB_ASMS := $(wildcard tests/guest/lib/*.S)
 GUEST_ONLY32 := $(filter %32,$(GUEST_SRCS:tests/guest/%.c=%))
 GUEST_NAMES := $(filter-out %32,$(GUEST_SRCS:tests/guest/%.c=%))
-GUEST_BOTH := $(filter hello hypercall delivery watch attack_event attack_state cpuid msr apic apic_ipi apic_timer cr exceptions debugreg ioapic mmio pio pic pit rtc uart,$(GUEST_NAMES))
+GUEST_BOTH := $(filter hello hypercall delivery watch attack_event attack_state cpuid msr apic apic_ipi apic_timer cr exceptions debugreg ioapic mmio vecmmio pio pic pit rtc uart,$(GUEST_NAMES))
 GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST)/%.elf) $(GUEST_ONLY32:%=$(GUEST)/%.elf) $(GUEST_BOTH:%=$(GUEST)/%32.elf)
 
 GUEST_FLAGS := -std=gnu17 -O2 -g -ffreestanding -fno-common -fno-strict-aliasing -fno-pic -fno-pie \

@@ -91,7 +91,7 @@ bool event_take_interrupt(struct vcpu *v, struct vm_event_info *ev)
 void event_ask_for_windows(struct vcpu *v) {}
 void event_raise_debug(struct vcpu *v, uint64_t causes) {}
 void deliver_event(struct vcpu *v, const struct vm_event_info *ev) {}
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)
 {

@@ -41,7 +41,7 @@ unsigned insn_peek_length(struct vcpu *v, enum emul_op op)
 static enum { IRET_RETURNS, IRET_FAULTS, IRET_RUNS_AGAIN } iret;
 static unsigned irets;
 
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)
 {

@@ -57,11 +57,34 @@ static void a_waiting_exception_is_dropped(void **state)
 	__asm__ volatile("fninit");
 }
 
+/* All that is asked for, and nothing of the stack or of what waits. */
+static void pointers_are_those_of_the_guest(void **state)
+{
+	static const struct fpu_pointers p = {0x123456789abc, 0xfedc00001111, 0x10, 0x18, 0x1d9};
+	struct {
+		uint16_t control, status;
+		uint32_t tag_and_opcode;
+		uint64_t ip, dp;
+		uint8_t rest[488];
+	} area __attribute__((aligned(16)));
+	double top;
+
+	__asm__ volatile("fninit; fld1; fldpi");
+	fpu_set_pointers(&p);
+	__asm__ volatile("fxsave64 %0" : "=m"(area));
+	assert_int_equal(area.ip, p.ip);
+	assert_int_equal(area.dp, p.dp);
+	assert_int_equal(area.status, 6 << 11);
+	__asm__ volatile("fstpl %0; fninit" : "=m"(top));
+	assert_true(top > 3.14 && top < 3.15);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pointers_lead_away_from_the_guest),
 		cmocka_unit_test(a_waiting_exception_is_dropped),
+		cmocka_unit_test(pointers_are_those_of_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

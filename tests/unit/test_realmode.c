@@ -126,7 +126,7 @@ void sched_take_interrupts(struct vmm_cpu *c)
 
 void insn_update_mode(struct insn_ctx *ic) {}
 void insn_inject(struct vcpu *v, const struct emul_fault *f) {}
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 void insn_raise_traps(struct insn_ctx *ic) {}
 bool insn_is_breakpoint(struct insn_ctx *ic)
 {

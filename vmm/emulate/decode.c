@@ -251,8 +251,8 @@ static noinline int reject(struct emul_ctx *c, const struct opcode *row)
 {
 	if (row->op == OP_INVALID)
 		return emul_set_fault(c, X86_TRAP_UD, 0);
-	c->insn.op = OP_UNKNOWN;
-	return EMUL_UNHANDLED;
+	set_sizes(c, row->flags);
+	return emul_decode_native(c);
 }
 
 int emul_decode(struct emul_ctx *c)

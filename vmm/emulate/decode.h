@@ -36,6 +36,15 @@ static inline int emul_next_byte(struct emul_ctx *c, uint8_t *byte)
 	return EMUL_OK;
 }
 
+/* The memory operand of insn.modrm into insn.mem; an 8-bit displacement counts `scale` bytes. */
+int emul_decode_mem(struct emul_ctx *c, unsigned scale);
+
+/* The next `size` bytes (1, 2, 4, 8) as a little-endian number, zero-extended. */
+int emul_decode_number(struct emul_ctx *c, unsigned size, uint64_t *val);
+
+/* What is not in the opcode maps, from its first byte on: OP_NATIVE, or EMUL_UNHANDLED. */
+int emul_decode_native(struct emul_ctx *c);
+
 /* ModRM displacement, SIB and all operands of the row; insn.opnd[], mem and imm. */
 int emul_decode_operands(struct emul_ctx *c, const struct opcode *row);
 

@@ -341,6 +341,20 @@ static inline int decode_mem(struct emul_ctx *c)
 	return c->insn.adsize == 2 ? decode_mem16(c, mod, rm) : decode_mem32(c, mod, rm);
 }
 
+int emul_decode_number(struct emul_ctx *c, unsigned size, uint64_t *val)
+{
+	return next_number(c, size, val);
+}
+
+int emul_decode_mem(struct emul_ctx *c, unsigned scale)
+{
+	int err = decode_mem(c);
+
+	if (MODRM_MOD(c->insn.modrm) == 1)
+		c->insn.mem.disp *= scale;
+	return err;
+}
+
 int emul_decode_operands(struct emul_ctx *c, const struct opcode *row)
 {
 	struct emul_insn *i = &c->insn;

@@ -20,7 +20,7 @@
  */
 enum emul_op {
 	OP_INVALID, /* #UD in this mode */
-	OP_UNKNOWN, /* outside this emulator's set: vector and floating point, for the most part */
+	OP_UNKNOWN, /* outside this emulator's set */
 
 	OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, OP_CMP,
 	OP_ROL, OP_ROR, OP_RCL, OP_RCR, OP_SHL, OP_SHR, OP_SAL, OP_SAR,
@@ -49,6 +49,10 @@ enum emul_op {
 	OP_RDFSBASE, OP_RDGSBASE, OP_WRFSBASE, OP_WRGSBASE, OP_CLAC, OP_STAC,
 	OP_VMRUN, OP_VMLOAD, OP_VMSAVE, OP_STGI, OP_CLGI, OP_SKINIT, OP_INVLPGA,
 	OP_VMLAUNCH, OP_VMRESUME, OP_VMXOFF,
+
+	OP_CLFLUSH, /* CLFLUSHOPT, CLWB */
+	OP_CLZERO,
+	OP_NATIVE,  /* insn.native: the CPU executes it for the emulator */
 
 	OP_FNINIT, OP_FNCLEX, OP_FNSTCW, OP_FNSTSW, OP_FLDCW, OP_FWAIT, /* how firmware sees an FPU */
 	NR_EMUL_OPS,
@@ -106,6 +110,12 @@ struct emul_insn {
 	uint8_t nr_bytes; /* how many of `bytes` are there: given by the CPU or fetched so far */
 	uint8_t bytes[EMUL_MAX_INSN_LEN];
 	struct emul_opnd opnd[3];
+	struct {               /* of OP_NATIVE: see vmm/emulate/native.h */
+		uint8_t enc;   /* ENC_* */
+		uint8_t start; /* where in `bytes` the encoding begins, behind the prefixes */
+		uint8_t at;    /* ... and where its opcode is */
+		uint16_t row;  /* of emul_native_rows */
+	} native;
 	struct emul_mem mem;
 	uint64_t imm;
 	uint32_t imm2; /* selector of a far pointer, level of ENTER */

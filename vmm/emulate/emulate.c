@@ -47,6 +47,7 @@ static emul_exec_fn *const exec_fns[NR_EMUL_OPS] = {
 	[OP_NOP]	= emul_exec_nop,	  [OP_PAUSE]	= emul_exec_pause,
 	[OP_FENCE]	= emul_exec_nop,	  [OP_UD]	= emul_exec_ud,
 	[OP_BOUND]	= emul_exec_bound,
+	[OP_CLFLUSH]	= emul_exec_clflush,	  [OP_CLZERO]	= emul_exec_clzero,
 	[OP_MOVS]	= emul_exec_string,	  [OP_STOS]	= emul_exec_string,
 	[OP_LODS]	= emul_exec_string,	  [OP_CMPS]	= emul_exec_string,
 	[OP_SCAS]	= emul_exec_string,	  [OP_INS]	= emul_exec_string,
@@ -93,7 +94,7 @@ static emul_exec_fn *const system_fns[NR_EMUL_OPS] = {
 	[OP_WRMSR]	= emul_exec_privileged,	  [OP_INVD]	= emul_exec_privileged,
 	[OP_WBINVD]	= emul_exec_privileged,	  [OP_INVLPG]	= emul_exec_privileged,
 	[OP_XSETBV]	= emul_exec_privileged,	  [OP_MONITOR]	= emul_exec_system,
-	[OP_MWAIT]	= emul_exec_system,
+	[OP_MWAIT]	= emul_exec_system,	  [OP_NATIVE]	= emul_exec_native,
 };
 /* clang-format on */
 

@@ -13,10 +13,10 @@
  * Real mode is there in full ("big" real mode included: segments keep limits and attributes); what
  * loads CS, the data segments, LDTR and TR in protected mode as well, so that the mode can be
  * switched; task switches, by instructions or from outside; and interrupts of every mode, with the
- * way back. Not there, EMUL_UNHANDLED: far transfers through call gates or, but for IRET, to
- * another privilege level, INT n in virtual-8086 mode with CR4.VME, SYSCALL and SYSENTER, the x87
- * beyond its control and status words, and vectors. Debug registers are kept, and break where their
- * owner says.
+ * way back. What computes in the x87 and the vector registers is executed by the CPU, with a copy
+ * of its operand (native.h). Not there, EMUL_UNHANDLED: far transfers through call gates or, but
+ * for IRET, to another privilege level, INT n in virtual-8086 mode with CR4.VME, SYSCALL and
+ * SYSENTER, gather and scatter. Debug registers are kept, and break where their owner says.
  *
  * Manuals: AMD APM volumes 1-3, Intel SDM volumes 1-2 (instruction reference, opcode maps).
  */
@@ -26,6 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/x86/fpu.h"
+#include "arch/x86/insn_slot.h"
 #include "arch/x86/virt.h"
 #include "lib/bits.h"
 #include "lib/types.h"
@@ -48,6 +50,17 @@ enum emul_mode { EMUL_REAL, EMUL_VM86, EMUL_PROT16, EMUL_PROT32, EMUL_LONG64 };
 enum emul_table { EMUL_GDT, EMUL_IDT };
 
 struct emul_ctx;
+
+/* An instruction that the CPU is to execute on the guest's x87 and vector registers. */
+struct emul_native {
+	uint8_t code[EMUL_MAX_INSN_LEN];
+	uint8_t len;
+	void *operand; /* its memory, for rDI; NULL: none */
+	struct slot_regs regs;
+	bool x87; /* it leaves pointers to itself and its operand, which are to be these: */
+	struct fpu_pointers pointers;
+	uint8_t pending; /* out, with x87: status word bits 5:0 of the exceptions not masked */
+};
 
 /*
  * How the emulator reaches the guest's world. Every function returns EMUL_OK; or EMUL_FAULT after
@@ -94,6 +107,9 @@ struct emul_ops {
 	void (*table_write)(struct emul_ctx *c, enum emul_table table, const struct desc_table *t);
 	/* FNINIT, FNCLEX; FNSTCW, FNSTSW: *word is the result; FLDCW: the operand; FWAIT. */
 	int (*fpu)(struct emul_ctx *c, uint16_t *word);
+	/* Execute *n in the CPU. The vector of the exception that it raised, or 0: insn_slot_run().
+	 */
+	unsigned (*native)(struct emul_ctx *c, struct emul_native *n);
 	/*
 	 * An instruction whose whole effect is the owner's: c->insn.op is OP_HLT, CPUID, RDMSR,
 	 * WRMSR, RDTSC, RDTSCP, RDPMC, INVD, WBINVD, INVLPG (at insn.mem), XSETBV, XGETBV,

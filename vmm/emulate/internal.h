@@ -304,6 +304,7 @@ emul_exec_fn emul_exec_mov_seg, emul_exec_pop_seg, emul_exec_load_far, emul_exec
 	emul_exec_int, emul_exec_iret, emul_exec_mov_from_cr, emul_exec_mov_to_cr, emul_exec_clts,
 	emul_exec_lmsw, emul_exec_smsw, emul_exec_mov_from_dr, emul_exec_mov_to_dr,
 	emul_exec_store_table, emul_exec_load_table, emul_exec_verify, emul_exec_lar, emul_exec_lsl,
-	emul_exec_arpl, emul_exec_system, emul_exec_privileged, emul_exec_fpu;
+	emul_exec_arpl, emul_exec_system, emul_exec_privileged, emul_exec_fpu, emul_exec_native,
+	emul_exec_clflush, emul_exec_clzero;
 
 #endif

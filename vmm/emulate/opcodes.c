@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The opcode maps, laid out as in the manuals. What is not listed in the second and third map is
- * OP_UNKNOWN (vector, floating point, and extensions that no guest uses on device memory); what
- * the manuals keep undefined is OP_INVALID.
+ * The opcode maps, laid out as in the manuals. What is OP_UNKNOWN is looked up in the tables of
+ * what the CPU executes for us (native_rows.c) next; what the manuals keep undefined is OP_INVALID.
  */
 #include "vmm/emulate/opcodes.h"
 
@@ -171,7 +170,7 @@ static const struct opcode group7_rm3[8] = {
 };
 static const struct opcode group7_rm7[8] = {
 	ROW(SWAPGS, _, _, _, NP | O64), ROW(RDTSCP, _, _, _, NP), UNKNOWN, UNKNOWN,
-	UNKNOWN,                        UNKNOWN,                  UNKNOWN, UNKNOWN,
+	ROW(CLZERO, _, _, _, NP),       UNKNOWN,                  UNKNOWN, UNKNOWN,
 };
 static const struct opcode group7_reg[8] = {
 	GO(RM, group7_rm0), GO(RM, group7_rm1), GO(RM, group7_rm2), GO(RM, group7_rm3),
@@ -209,7 +208,17 @@ static const struct opcode unknown8[8] = {EIGHT(0, UNKNOWN)};
 static const struct opcode pfx_ae_reg[4] = {
 	GO(REG, fences), GO(REG, unknown8), GO(REG, fsgsbase), GO(REG, unknown8),
 };
-static const struct opcode group15[2] = {UNKNOWN, GO(PFX, pfx_ae_reg)};
+static const struct opcode clflush[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, ROW(CLFLUSH, M, _, _, 0),
+};
+static const struct opcode clwb[8] = {
+	UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
+	UNKNOWN, UNKNOWN, ROW(CLFLUSH, M, _, _, 0), ROW(CLFLUSH, M, _, _, 0),
+};
+static const struct opcode pfx_ae_mem[4] = {
+	GO(REG, clflush), GO(REG, clwb), GO(REG, unknown8), GO(REG, unknown8),
+};
+static const struct opcode group15[2] = {GO(PFX, pfx_ae_mem), GO(PFX, pfx_ae_reg)};
 
 /* Opcodes that a prefix turns into another instruction; the first also covers what it leaves. */
 static const struct opcode pfx_b8[4] = {UNKNOWN, UNKNOWN, ROW(POPCNT, Gv, Ev, _, 0), UNKNOWN};
@@ -270,7 +279,9 @@ static const struct opcode map_0f[256] = {
 	EIGHT(0x10, UNKNOWN),
 	[0x18] = ROW(NOP,         Ev, _,  _,  0),	/* PREFETCHh and hint space */
 	[0x19] = ROW(NOP,         Ev, _,  _,  0),
-	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN, [0x1c] = UNKNOWN, [0x1d] = ROW(NOP, Ev, _,  _, 0),
+	[0x1a] = UNKNOWN, [0x1b] = UNKNOWN,		/* MPX */
+	[0x1c] = ROW(NOP,         Ev, _,  _,  0),	/* CLDEMOTE */
+	[0x1d] = ROW(NOP,         Ev, _,  _,  0),
 	[0x1e] = ROW(NOP,         Ev, _,  _,  0),	/* F3: ENDBR, RDSSP, which are hints without CET */
 	[0x1f] = ROW(NOP,         Ev, _,  _,  0),
 	[0x20] = ROW(MOV_FROM_CR, Rn, Cn, _,  0),

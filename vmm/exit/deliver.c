@@ -55,7 +55,7 @@ void deliver_interrupted(struct vcpu *v)
 	struct vm_event_info ev;
 
 	if (event_is_of_insn(&v->virt.idt_event)) {
-		insn_emulate_or_end(v);
+		insn_emulate_or_refuse(v);
 		return;
 	}
 	ev = event_take_pending(v);

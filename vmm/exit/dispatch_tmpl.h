@@ -143,7 +143,7 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		break;
 	case EXIT_CR_READ:
 	case EXIT_CR_WRITE:
-		insn_emulate_or_end(v);
+		insn_emulate_or_refuse(v);
 		break;
 	case EXIT_EXCEPTION:
 		exception_exit(v, exit);

@@ -47,6 +47,7 @@ static const struct emul_ops ops = {
 	.table_read = insn_table_read,
 	.table_write = insn_table_write,
 	.fpu = insn_fpu,
+	.native = insn_native,
 	.system = insn_system,
 };
 
@@ -105,7 +106,7 @@ __cold void insn_inject(struct vcpu *v, const struct emul_fault *f)
 		event_inject(v, f->vector);
 }
 
-__cold void insn_report_unhandled(struct vcpu *v)
+__cold void insn_refuse(struct vcpu *v)
 {
 	char hex[3 * EMUL_MAX_INSN_LEN + 1] = "";
 	const struct emul_insn *insn;
@@ -118,8 +119,15 @@ __cold void insn_report_unhandled(struct vcpu *v)
 	for (unsigned i = 0; i < insn->nr_bytes; i++)
 		snprintf(hex + 3 * i, 4, " %02x", insn->bytes[i]);
 	virt_seg_read(&v->virt, SEG_CS, &cs);
-	vm_bug(v, VM_KILLED, "cannot emulate the instruction at %04x:%llx:%s", cs.selector,
-	       (unsigned long long)ic.ctx.rip, hex);
+	if (!insn->nr_bytes) {
+		vm_bug(v, VM_KILLED, "cannot emulate the instruction at %04x:%llx: no memory",
+		       cs.selector, (unsigned long long)ic.ctx.rip);
+		return;
+	}
+	log_guest(LOG_WARN,
+		  "vm %s: vcpu %u: #UD for an instruction it cannot emulate at %04x:%llx:%s",
+		  v->vm->name, v->id, cs.selector, (unsigned long long)ic.ctx.rip, hex);
+	event_inject(v, X86_TRAP_UD);
 }
 
 static __cold void commit_segments(struct insn_ctx *ic, unsigned segs)

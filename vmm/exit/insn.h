@@ -16,14 +16,17 @@ bool insn_emulate(struct vcpu *v);
 /* The same after EXIT_MEMORY_FAULT; uses the exit's information about the instruction. */
 bool insn_emulate_fault(struct vcpu *v, const struct vm_exit *exit);
 
-/* End the VM with a report: it cannot go on without this instruction, unknown to the emulator. */
-void insn_report_unhandled(struct vcpu *v);
+/*
+ * The emulator does not know the instruction at RIP: an #UD, and a line that names its bytes. Where
+ * there is no memory at RIP the VM ends. Owner CPU.
+ */
+void insn_refuse(struct vcpu *v);
 
-/* Emulate the instruction at RIP, or end the VM if the emulator does not know it. Owner CPU. */
-static inline void insn_emulate_or_end(struct vcpu *v)
+/* Emulate the instruction at RIP, or refuse it if the emulator does not know it. Owner CPU. */
+static inline void insn_emulate_or_refuse(struct vcpu *v)
 {
 	if (unlikely(!insn_emulate(v)))
-		insn_report_unhandled(v);
+		insn_refuse(v);
 }
 
 /*

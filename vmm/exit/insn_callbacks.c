@@ -122,7 +122,8 @@ void insn_table_write(struct emul_ctx *c, enum emul_table table, const struct de
 
 /* --- the FPU, which has the guest's registers as long as the vCPU is loaded ----------------- */
 
-#define FSW_ES BIT(7) /* an exception that is not masked waits */
+#define FSW_EXCEPTIONS 0x3f
+#define FSW_ES         BIT(7) /* one that is not masked waits */
 
 static uint16_t read_fsw(void)
 {
@@ -164,6 +165,19 @@ int insn_fpu(struct emul_ctx *c, uint16_t *word)
 	default: /* FWAIT */
 		return check_waiting(c);
 	}
+}
+
+unsigned insn_native(struct emul_ctx *c, struct emul_native *n)
+{
+	unsigned vector = insn_slot_run(n->code, n->len, n->operand, &n->regs);
+	uint16_t fcw;
+
+	if (vector || !n->x87)
+		return vector;
+	__asm__ volatile("fnstcw %0" : "=m"(fcw));
+	n->pending = read_fsw() & ~fcw & FSW_EXCEPTIONS;
+	fpu_set_pointers(&n->pointers);
+	return 0;
 }
 
 /* --- the others -------------------------------------------------------------------------- */

@@ -112,6 +112,7 @@ int insn_dr_write(struct emul_ctx *c, unsigned dr, uint64_t val);
 void insn_table_read(struct emul_ctx *c, enum emul_table table, struct desc_table *t);
 void insn_table_write(struct emul_ctx *c, enum emul_table table, const struct desc_table *t);
 int insn_fpu(struct emul_ctx *c, uint16_t *word);
+unsigned insn_native(struct emul_ctx *c, struct emul_native *n);
 int insn_system(struct emul_ctx *c);
 
 #endif

@@ -29,7 +29,7 @@ static __always_inline void io_exit(struct vcpu *v, const struct vm_exit *exit)
 	unsigned size = exit->io.size;
 
 	if (exit->io.flags & IO_STRING) {
-		insn_emulate_or_end(v);
+		insn_emulate_or_refuse(v);
 		return;
 	}
 	if (exit->io.flags & IO_IN)

@@ -21,7 +21,7 @@ static inline void memory_emulate(struct vcpu *v, const struct vm_exit *exit)
 	if (unlikely(v->virt.idt_event.type != EVENT_NONE))
 		deliver_interrupted(v);
 	else if (unlikely(!insn_emulate_fault(v, exit)))
-		insn_report_unhandled(v);
+		insn_refuse(v);
 }
 
 /*

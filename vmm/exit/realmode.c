@@ -103,7 +103,7 @@ static bool step(struct insn_ctx *ic)
 		return !insn_look_at_clock(ic);
 	default:
 		insn_commit(ic, 0);
-		insn_report_unhandled(ic->v);
+		insn_refuse(ic->v);
 		return false;
 	}
 }

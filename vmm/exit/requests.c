@@ -64,7 +64,7 @@ static void inject(struct vcpu *v, const struct vm_event_info *ev)
  */
 static void emulate_iret(struct vcpu *v)
 {
-	insn_emulate_or_end(v);
+	insn_emulate_or_refuse(v);
 	if (v->pending.type != EVENT_NONE)
 		v->nmi_masked = v->nmi_iret = false;
 	vcpu_request(v, REQ_EVENT);

@@ -64,5 +64,5 @@ void task_switch_exit(struct vcpu *v, const struct vm_exit *exit)
 		v->pending.type = EVENT_NONE;
 	make_stack_acceptable(&ic);
 	if (!insn_finish(&ic, result))
-		insn_report_unhandled(v);
+		insn_refuse(v);
 }

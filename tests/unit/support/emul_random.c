@@ -73,6 +73,37 @@ static unsigned put_prefixes(struct emul_random *r, uint8_t *bytes)
 	return i;
 }
 
+/* VEX, EVEX, or the maps of three bytes. */
+static unsigned put_map(struct emul_random *r, uint8_t *bytes)
+{
+	unsigned kind = emul_random_below(r, 8), map = 1 + emul_random_below(r, 3);
+
+	switch (kind) {
+	case 0 ... 2:
+		bytes[0] = 0x62;
+		bytes[1] = (bytes[1] & 0xf0) | map;
+		bytes[2] |= 4;
+		if (bytes[3] & 1) /* often without a mask */
+			bytes[3] &= ~7;
+		bytes[4] = emul_random_below(r, 256);
+		return 5;
+	case 3 ... 5:
+		bytes[0] = 0xc4;
+		bytes[1] = (bytes[1] & 0xe0) | map;
+		bytes[3] = emul_random_below(r, 256);
+		return 4;
+	case 6:
+		bytes[0] = 0xc5;
+		bytes[2] = emul_random_below(r, 256);
+		return 3;
+	default:
+		bytes[0] = 0x0f;
+		bytes[1] = map & 1 ? 0x38 : 0x3a;
+		bytes[2] = emul_random_below(r, 256);
+		return 3;
+	}
+}
+
 void emul_random_insn(struct emul_random *r, uint8_t bytes[15])
 {
 	static const uint8_t groups_0f[8] = {0x00, 0x01, 0x01, 0xae, 0xae, 0xba, 0xc7, 0x20};
@@ -89,7 +120,9 @@ void emul_random_insn(struct emul_random *r, uint8_t bytes[15])
 	} else if (map == 1) {
 		bytes[n++] = 0x0f;
 		bytes[n++] = groups_0f[emul_random_below(r, 8)];
-	} else if (map < 6) {
+	} else if (map < 4) {
+		n += put_map(r, bytes + n);
+	} else if (map < 7) {
 		bytes[n++] = 0x0f;
 		bytes[n++] = emul_random_below(r, 256);
 	} else {

@@ -2,9 +2,12 @@
 /* The emulator's side of a comparison with the CPU. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
 
 #include <cmocka.h>
 
@@ -119,7 +122,76 @@ static bool is_time_over(struct emul_ctx *c)
 	return ++iterations % 128 == 0;
 }
 
+/* What a system has switched on that lets programs use all of their registers. */
+static int cr_read(struct emul_ctx *c, unsigned cr, uint64_t *val)
+{
+	*val = cr == 0 ? CR0_PE | CR0_MP | CR0_NE : CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+	return EMUL_OK;
+}
+
+unsigned insn_slot_call(struct slot_regs *regs, void *operand);
+
+/* Nothing of C between the two: it uses vector registers. A signal goes on at insn_slot_fault. */
+static unsigned call_with_fpu(struct slot_regs *regs, void *operand, void *fpu)
+{
+	static const uint32_t mxcsr = 0x1f80;
+	unsigned vector;
+
+	__asm__ volatile("mov %[mask], %%eax; xor %%edx, %%edx; xrstor64 (%[fpu])\n\t"
+			 "call insn_slot_call\n\t"
+			 "mov %%eax, %%ecx; mov %[mask], %%eax; xor %%edx, %%edx\n\t"
+			 "xsave64 (%[fpu]); fninit; ldmxcsr %[mxcsr]"
+			 : "=&c"(vector), "+D"(regs), "+S"(operand)
+			 : [fpu] "b"(fpu), [mask] "i"(NATIVE_FPU_MASK), [mxcsr] "m"(mxcsr)
+			 : "rax", "rdx", "r8", "memory", "cc");
+	return vector;
+}
+
+/* The slot of the hypervisor's (arch/x86/insn_slot.c), in a page that is made writable. */
+static unsigned native(struct emul_ctx *c, struct emul_native *n)
+{
+	struct emulation *e = container_of(c, struct emulation, ctx);
+	struct slot_regs before = n->regs;
+	unsigned vector;
+
+	memset(insn_slot_page, 0x90, INSN_SLOT_LEN);
+	memcpy(insn_slot_page, n->code, n->len);
+	n->regs.flags = (n->regs.flags & 0x8d5) | RFLAGS_FIXED;
+	vector = call_with_fpu(&n->regs, n->operand, e->fpu);
+	if (vector)
+		n->regs = before;
+	n->pending = e->fpu[2] & ~e->fpu[0] & 0x3f;
+	return vector;
+}
+
+/* As trap.c does it for the hypervisor. */
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	extern const uint8_t insn_slot_fault[];
+	greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	if (g[REG_RIP] != (greg_t)insn_slot_page) {
+		native_signal(sig, info, context);
+		return;
+	}
+	g[REG_RIP] = (greg_t)insn_slot_fault;
+	g[REG_RAX] = g[REG_TRAPNO];
+}
+
+void shadow_init(void)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	assert_int_equal(mprotect(insn_slot_page, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC),
+			 0);
+	for (unsigned n = 0; n < ARRAY_SIZE(signals); n++)
+		sigaction(signals[n], &sa, NULL);
+}
+
 static const struct emul_ops ops = {
+	.cr_read = cr_read,
+	.native = native,
 	.is_time_over = is_time_over,
 	.read = mem_read,
 	.write = mem_write,

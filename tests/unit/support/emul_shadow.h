@@ -31,10 +31,13 @@ struct emulation {
 	bool unsafe; /* touched what the CPU must not */
 	unsigned nr_writes;
 	struct mem_write write[512];
+	uint8_t fpu[NATIVE_FPU_LEN] __attribute__((aligned(64))); /* as in NATIVE_FPU */
 };
 
 extern uint8_t shadow_memory[SHADOW_LEN];
 
+/* After native_init(): the emulator can have this CPU execute instructions. */
+void shadow_init(void);
 /* Both memories hold the same random data from now on. */
 void shadow_refill(struct emul_random *r);
 void shadow_set_segments(struct emulation *e, const struct native_env *env);

@@ -35,6 +35,7 @@ struct state {
 	uint16_t pad;
 	uint32_t ds, es, ss, gs;     /* 0x98 0x9c 0xa0 0xa4 */
 	uint8_t stack[0x1f0 - 0xa8]; /* one pushfq, below 0x1f0 */
+	uint32_t mxcsr;              /* 0x1f0: for the test itself */
 };
 
 static_assert(offsetof(struct state, stack) == 0xa8, "offsets in native_enter and native_exit");
@@ -50,6 +51,7 @@ __asm__(".pushsection .text\n"
 	"native_enter:\n"
 	"	push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
 	"	mov %rsp, ST+0x88\n"
+	"	mov $0xe7, %eax; xor %edx, %edx; xrstor64 0x10301000\n"
 	"	mov ST+0x98, %eax; mov %eax, %ds\n"
 	"	mov ST+0x9c, %eax; mov %eax, %es\n"
 	"	mov ST+0xa4, %eax; test %eax, %eax; js 1f; mov %eax, %gs\n"
@@ -70,6 +72,8 @@ __asm__(".pushsection .text\n"
 	"	mov $ST+0x1f0, %esp\n"
 	"	pushfq; popq ST+0x80\n"
 	"native_resume:\n"
+	"	mov $0xe7, %eax; xor %edx, %edx; xsave64 0x10301000\n"
+	"	fninit; movl $0x1f80, ST+0x1f0; ldmxcsr ST+0x1f0\n"
 	"	mov $0x2b, %eax; mov %eax, %ss; mov %eax, %ds; mov %eax, %es\n"
 	"	xor %eax, %eax; mov %eax, %gs\n"
 	"	mov ST+0x88, %rsp\n"
@@ -129,7 +133,7 @@ uint64_t native_fs_base(void)
 	return base;
 }
 
-static void on_signal(int sig, siginfo_t *info, void *context)
+void native_signal(int sig, siginfo_t *info, void *context)
 {
 	static const int order[NR_GPRS] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
 					   REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
@@ -165,7 +169,9 @@ static bool map_sandbox(void)
 			  PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
 	void *st = mmap((void *)STATE, 0x1000, PROT_READ | PROT_WRITE, flags, -1, 0);
 
-	if (data == MAP_FAILED || code == MAP_FAILED || st == MAP_FAILED)
+	void *fpu = mmap((void *)NATIVE_FPU, NATIVE_FPU_LEN, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (data == MAP_FAILED || code == MAP_FAILED || st == MAP_FAILED || fpu == MAP_FAILED)
 		return false;
 	mprotect((void *)NATIVE_DATA, NATIVE_DATA_LEN, PROT_READ | PROT_WRITE);
 	mprotect((void *)NATIVE_RO, 0x1000, PROT_READ);
@@ -180,7 +186,7 @@ static bool map_sandbox(void)
 const char *native_init(void)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
-	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction sa = {.sa_sigaction = native_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	static char signal_stack[1 << 16];
 	stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
 	unsigned eax, ebx, ecx, edx;

@@ -7,6 +7,7 @@
 #ifndef TESTS_UNIT_SUPPORT_NATIVE_H
 #define TESTS_UNIT_SUPPORT_NATIVE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,14 @@ struct native_regs {
 	uint64_t rflags;
 };
 
+/*
+ * XSAVE's area in its standard form with the vector and x87 registers, of which native_run() loads
+ * NATIVE_FPU_MASK, and into which it saves them.
+ */
+#define NATIVE_FPU      0x10301000ul
+#define NATIVE_FPU_LEN  0x1000ul
+#define NATIVE_FPU_MASK 0xe7 /* x87, SSE, AVX, AVX-512 */
+
 struct native_env {
 	uint16_t cs, ds, es, ss, gs;
 };
@@ -52,6 +61,8 @@ const char *native_init(void);
 /* Is this machine's CPU an AMD one? After native_init(). */
 bool native_is_amd(void);
 /* A segment as the LDT and GDT have it. */
+/* The handler of the signals that end an instruction; who takes them first hands others on. */
+void native_signal(int sig, siginfo_t *info, void *context);
 struct segment native_segment(uint16_t selector);
 uint64_t native_fs_base(void);
 /* A descriptor of the LDT (below NR_LDT) or the GDT (below NATIVE_NR_GDT). */

@@ -76,7 +76,7 @@ void event_latch_nmis(struct vcpu *v) {}
 void event_ask_for_windows(struct vcpu *v) {}
 void event_raise_debug(struct vcpu *v, uint64_t causes) {}
 void deliver_event(struct vcpu *v, const struct vm_event_info *ev) {}
-void insn_report_unhandled(struct vcpu *v) {}
+void insn_refuse(struct vcpu *v) {}
 
 bool insn_emulate(struct vcpu *v)
 {
