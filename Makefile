@@ -198,6 +198,11 @@ MCE := $(addprefix $(BUILD)/unit/obj/arch/x86/,mce.o mce_verdict.o)
 $(MCE) $(BUILD)/unit/obj/tests/unit/test_mce.o: HOSTFLAGS += -include tests/unit/support/mce_cpu.h
 $(BUILD)/unit/test_mce: $(MCE)
 
+# The test of XSAVE, on a CPU whose instructions are the test's.
+XSTATE := $(BUILD)/unit/obj/arch/x86/xstate.o
+$(XSTATE) $(BUILD)/unit/obj/tests/unit/test_xstate.o: HOSTFLAGS += -include tests/unit/support/xsave_cpu.h
+$(BUILD)/unit/test_xstate: $(XSTATE)
+
 # The TSC's frequency, on a machine whose time is the test's.
 TSC := $(BUILD)/unit/obj/arch/x86/tsc.o
 $(TSC) $(BUILD)/unit/obj/tests/unit/test_tsc.o: HOSTFLAGS += -include tests/unit/support/tsc_cpu.h

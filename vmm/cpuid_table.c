@@ -12,8 +12,8 @@
 #include "lib/bits.h"
 
 /* XSAVE components whose state is swapped with the FPU: x87, SSE, AVX, AVX-512, PKRU. */
-#define XCR0_GUEST                                                                                 \
-	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU)
+#define XCR0_AVX512 (XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM)
+#define XCR0_GUEST  (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 /* clang-format off */
 
@@ -55,6 +55,17 @@ static const uint16_t allowed[] = {
 /* Umbra's own: the guest has them in any case. */
 static const uint16_t added[] = {
 	CPUID_X2APIC, CPUID_TSC_DEADLINE, CPUID_HYPERVISOR, CPUID_APIC, CPUID_TSC_ADJUST,
+};
+
+/* What works with AVX's registers, and with those of AVX-512. */
+static const uint16_t needs_avx[] = {
+	CPUID_AVX, CPUID_FMA, CPUID_F16C, CPUID_AVX2, CPUID_VAES, CPUID_VPCLMULQDQ, CPUID_XOP,
+	CPUID_FMA4,
+};
+static const uint16_t needs_avx512[] = {
+	CPUID_AVX512F, CPUID_AVX512DQ, CPUID_AVX512CD, CPUID_AVX512BW, CPUID_AVX512VL,
+	CPUID_AVX512_VBMI, CPUID_AVX512_VBMI2, CPUID_AVX512_VNNI, CPUID_AVX512_BITALG,
+	CPUID_AVX512_VPOPCNTDQ,
 };
 
 /* The bits of 0x80000001 EDX that Intel's CPUs have. */
@@ -180,38 +191,67 @@ static void hide_unshadowed(struct cpuid_table *t)
 	hide(t, CPUID_LA57);
 }
 
-/*
- * Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. One
- * without a size (Bochs has PKRU, and does not describe it) is none.
- */
+/* Component `i` of XCR0, from 2 on, as the CPU has it; one without a size is none. */
+static uint64_t component_of_host(struct cpuid_table *t, unsigned i)
+{
+	if (!(t->xcr0 & BIT_ULL(i)))
+		return 0;
+	t->xsave[i] = cpuid_of_host(0xd, i);
+	return t->xsave[i].eax ? BIT_ULL(i) : 0;
+}
+
+/* What XCR0 may have: AVX-512 is one thing, and comes with AVX (SDM volume 1, 13.3). */
+static void choose_components(struct cpuid_table *t)
+{
+	uint64_t described = XCR0_X87 | XCR0_SSE;
+
+	t->xcr0 = cpuid_of_host(0xd, 0).eax & XCR0_GUEST;
+	if (!cpuid_has(t, CPUID_PKU))
+		t->xcr0 &= ~XCR0_PKRU;
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++)
+		described |= component_of_host(t, i);
+	t->xcr0 &= described;
+	if (!(t->xcr0 & XCR0_AVX) || (t->xcr0 & XCR0_AVX512) != XCR0_AVX512)
+		t->xcr0 &= ~XCR0_AVX512;
+}
+
+/* Leaf 0xd: the components of XCR0 that the guest may have, with the CPU's sizes and offsets. */
 static void add_xsave(struct cpuid_table *t)
 {
-	struct cpuid_entry d = cpuid_of_host(0xd, 0);
+	struct cpuid_entry d = {.ecx = 576};
 
 	if (!cpuid_has(t, CPUID_XSAVE) || !host_has_leaf(0xd)) {
+		hide(t, CPUID_XSAVE);
 		*word_of(t, CPUID_D_1_EAX) = 0;
 		return;
 	}
-	t->xcr0 = d.eax & XCR0_GUEST;
-	if (!cpuid_has(t, CPUID_PKU))
-		t->xcr0 &= ~XCR0_PKRU;
-	d.edx = 0;
-	d.ecx = 576;
+	choose_components(t);
 	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
-		if (!(t->xcr0 & BIT_ULL(i)))
-			continue;
-		t->xsave[i] = cpuid_of_host(0xd, i);
-		if (!t->xsave[i].eax)
-			t->xcr0 &= ~BIT_ULL(i);
-		d.ecx = max(d.ecx, t->xsave[i].ebx + t->xsave[i].eax);
+		if (t->xcr0 & BIT_ULL(i))
+			d.ecx = max(d.ecx, t->xsave[i].ebx + t->xsave[i].eax);
+		else
+			t->xsave[i] = (struct cpuid_entry){0};
 	}
 	d.eax = (uint32_t)t->xcr0;
 	t->xsave[0] = d;
 }
 
-/* PKRU is swapped with XSAVE's components, or the guest cannot have it. */
+static void hide_all(struct cpuid_table *t, const uint16_t *bits, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		hide(t, (enum cpuid_bit)bits[i]);
+}
+
+/*
+ * Registers that are not swapped, because their component of XSAVE is not there or not to be
+ * trusted, are not for the guest: nor is what works with them.
+ */
 static void hide_unswapped(struct cpuid_table *t)
 {
+	if (!(t->xcr0 & XCR0_AVX))
+		hide_all(t, needs_avx, ARRAY_SIZE(needs_avx));
+	if (!(t->xcr0 & XCR0_AVX512))
+		hide_all(t, needs_avx512, ARRAY_SIZE(needs_avx512));
 	if (!(t->xcr0 & XCR0_PKRU))
 		hide(t, CPUID_PKU);
 }

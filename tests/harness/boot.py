@@ -4,6 +4,7 @@
 A table of jobs. Each Linux guest prints a marker from user space (tests/boot/init), runs a process on
 each CPU and then ends as the word umbra=... on its command line says.
 """
+import hashlib
 import itertools
 import os
 import struct
@@ -61,6 +62,17 @@ def endings(target):
     yield target.job("linux-acpi-is-found", *cloud, "--", "console=ttyS0 cryptomgr.notests umbra=poweroff",
                      stdout=marker("cloud", 2) + [r"ACPI: RSDP 0x", r"smp: Brought up 1 node, 2 CPUs", r"ttyS0 at I/O 0x3f8"],
                      absent=[r"ACPI (BIOS )?(Error|Warning)", r"Call Trace", r"\bBUG:", r"WARNING: CPU"])
+
+
+def registers(target):
+    """The registers of processes and of VMs that take turns on one CPU."""
+    sums = [hashlib.md5(f"{i}\n".encode(), usedforsecurity=False).hexdigest()[:8] for i in range(1, 61)]
+    yield target.job("linux-pipelines", *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=pipes",
+                     stdout=marker("cloud", 1) + [rf"^UMBRA-PIPE {i} {value}\r?$" for i, value in enumerate(sums, 1)],
+                     absent=[r"segfault", r"XSAVE consistency problem"])
+    yield target.job("fpu-two-vms", "--pcpus", "1", "--mem", "16M", "--vm", "--name second --mem 16M build/guest/fpu.elf -- ms=300 seed=1",
+                     "build/guest/fpu.elf", "--", "ms=300",
+                     stdout=[rf"^{name}ok \d+ - state_survives_a_neighbour\r?$" for name in ("", r"second\| ")], absent=[r"not ok"])
 
 
 def bios(target):
@@ -603,7 +615,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, registers, bios, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 
