@@ -23,7 +23,6 @@ static const uint16_t allowed[] = {
 	CPUID_SSE3, CPUID_PCLMULQDQ, CPUID_SSSE3, CPUID_FMA, CPUID_CMPXCHG16B, CPUID_PCID,
 	CPUID_SSE4_1, CPUID_SSE4_2, CPUID_MOVBE, CPUID_POPCNT, CPUID_AES, CPUID_XSAVE, CPUID_AVX,
 	CPUID_F16C, CPUID_RDRAND,
-	/* No MCE and MCA: there are no banks to show. */
 	CPUID_FPU, CPUID_VME, CPUID_DE, CPUID_PSE, CPUID_TSC, CPUID_MSR, CPUID_PAE, CPUID_CX8,
 	CPUID_APIC, CPUID_SEP, CPUID_MTRR, CPUID_PGE, CPUID_CMOV, CPUID_PAT, CPUID_PSE36,
 	CPUID_CLFSH, CPUID_MMX, CPUID_FXSR, CPUID_SSE, CPUID_SSE2,
@@ -55,6 +54,7 @@ static const uint16_t allowed[] = {
 /* Umbra's own: the guest has them in any case. */
 static const uint16_t added[] = {
 	CPUID_X2APIC, CPUID_TSC_DEADLINE, CPUID_HYPERVISOR, CPUID_APIC, CPUID_TSC_ADJUST,
+	CPUID_MCE, CPUID_MCA,
 };
 
 /* What works with AVX's registers, and with those of AVX-512. */
@@ -89,7 +89,7 @@ static const struct {
 	{CR4_OSFXSR, CPUID_FXSR},       {CR4_OSXMMEXCPT, CPUID_SSE},    {CR4_PCIDE, CPUID_PCID},
 	{CR4_OSXSAVE, CPUID_XSAVE},     {CR4_FSGSBASE, CPUID_FSGSBASE}, {CR4_SMEP, CPUID_SMEP},
 	{CR4_SMAP, CPUID_SMAP},         {CR4_UMIP, CPUID_UMIP},         {CR4_PKE, CPUID_PKU},
-	{CR4_LA57, CPUID_LA57},
+	{CR4_LA57, CPUID_LA57},         {CR4_MCE, CPUID_MCE},
 };
 
 static struct cpuid_entry *entry_of(struct cpuid_table *t, uint32_t leaf)

@@ -142,8 +142,8 @@ static void nothing_comes_through_by_itself(void **state)
 	EXPECT_NONE(e.ecx, CPUID_DTES64, CPUID_MONITOR, CPUID_DS_CPL, CPUID_VMX, CPUID_SMX,
 		    CPUID_EIST, CPUID_TM2, CPUID_CNXT_ID, CPUID_SDBG, CPUID_XTPR, CPUID_PDCM,
 		    CPUID_DCA, CPUID_OSXSAVE);
-	EXPECT_NONE(e.edx, CPUID_MCE, CPUID_MCA, CPUID_PSN, CPUID_DS, CPUID_ACPI, CPUID_SS,
-		    CPUID_HTT, CPUID_TM, CPUID_IA64, CPUID_PBE);
+	EXPECT_NONE(e.edx, CPUID_PSN, CPUID_DS, CPUID_ACPI, CPUID_SS, CPUID_HTT, CPUID_TM,
+		    CPUID_IA64, CPUID_PBE);
 	e = guest(7, 0);
 	assert_int_equal(e.eax, 0);
 	EXPECT_NONE(e.ebx, CPUID_SGX, CPUID_HLE, CPUID_RTM, CPUID_RDT_M, CPUID_MPX, CPUID_RDT_A,
@@ -167,8 +167,8 @@ static void nothing_comes_through_by_itself(void **state)
 	assert_int_equal(vm.cpuid.xcr0 & ~(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK |
 					   XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU),
 			 0);
-	assert_int_equal(vm.cpuid.cr4 & (CR4_MCE | CR4_VMXE | CR4_CET), 0);
-	/* MCE and CET, and what no CPU had when this was written (bit 32 is FRED, 25 UINTR). */
+	assert_int_equal(vm.cpuid.cr4 & (CR4_VMXE | CR4_CET), 0);
+	/* CET, and what no CPU had when this was written (bit 32 is FRED, 25 UINTR). */
 	assert_int_equal(vm.cpuid.cr4_exits, ~vm.cpuid.cr4);
 }
 
@@ -176,14 +176,14 @@ static void umbra_adds_its_own(void **state)
 {
 	set_up(BARE, 1);
 	assert_int_equal(guest(1, 0).ecx, M(X2APIC) | M(TSC_DEADLINE) | M(HYPERVISOR));
-	assert_int_equal(guest(1, 0).edx, M(APIC));
+	assert_int_equal(guest(1, 0).edx, M(APIC) | M(MCE) | M(MCA));
 	assert_int_equal(guest(7, 0).ebx, M(TSC_ADJUST));
 	assert_int_equal(guest(0x80000001, 0).edx, 0);
 	assert_int_equal(guest(0, 0).eax, 0xb);
 	expect_nothing(0xd);
 	assert_int_equal(vm.cpuid.xcr0, 0);
-	assert_int_equal(vm.cpuid.cr4, CR4_PCE);
-	assert_int_equal(vm.cpuid.cr4_exits, ~CR4_PCE);
+	assert_int_equal(vm.cpuid.cr4, CR4_PCE | CR4_MCE);
+	assert_int_equal(vm.cpuid.cr4_exits, ~(CR4_PCE | CR4_MCE));
 	expect(0x40000000, 0, (struct cpuid_entry){0x40000010, 0x72626d55, 0x626d5561, 0x00006172});
 	expect(0x40000010, 0, (struct cpuid_entry){3700000, 1000000, 0, 0});
 	expect_nothing(0x40000001);

@@ -88,8 +88,8 @@ static unsigned count(uint32_t first, uint32_t nr)
 static void what_is_not_named_is_gp(void **state)
 {
 	/* TSC APICBASE TSC_ADJUST BIOS_SIGN MTRRCAP SYSENTER*3 MISC_ENABLE DEBUGCTL
-	   MTRR*(16 + 11 + 1) PAT TSC_DEADLINE */
-	assert_int_equal(count(0, 0x10000), 10 + 28 + 2);
+	   MTRR*(16 + 11 + 1) PAT TSC_DEADLINE MCG*3 banks*(4 * 4) */
+	assert_int_equal(count(0, 0x10000), 10 + 28 + 2 + 3 + 16);
 	/* EFER STAR LSTAR CSTAR SFMASK FS GS KERNEL_GS TSC_AUX */
 	assert_int_equal(count(0xc0000000, 0x10000), 9);
 	assert_int_equal(count(0x10000, 0x1000), 0);
@@ -246,6 +246,46 @@ static void x2apic_registers_come_with_its_mode(void **state)
 	assert_true(is_gp(MSR_APICBASE, BIT_ULL(40)));
 }
 
+/* SDM volume 3, 15.3; they are the same after INIT. */
+static void banks_of_machine_checks_report_nothing(void **state)
+{
+	unsigned banks = get(MSR_MCG_CAP) & MCG_CAP_COUNT;
+
+	assert_true(banks > 0 && (get(MSR_MCG_CAP) & MCG_CAP_CTL_P));
+	assert_int_equal(get(MSR_MCG_CAP) & ~(MCG_CAP_COUNT | MCG_CAP_CTL_P), 0);
+	assert_true(is_gp(MSR_MCG_CAP, get(MSR_MCG_CAP)));
+	assert_int_equal(get(MSR_MCG_STATUS), 0);
+	assert_int_equal(msr_write(&vcpu, MSR_MCG_STATUS, MCG_STATUS_MCIP), 0);
+	assert_int_equal(get(MSR_MCG_STATUS), MCG_STATUS_MCIP);
+	assert_true(is_gp(MSR_MCG_STATUS, BIT_ULL(4)));
+	assert_int_equal(msr_write(&vcpu, MSR_MCG_CTL, ~0ull), 0);
+	assert_true(is_gp(MSR_MCG_CTL, 1));
+	assert_int_equal(get(MSR_MCG_CTL), ~0ull);
+	for (unsigned i = 0; i < banks; i++) {
+		assert_int_equal(get(MSR_MC_STATUS(i)), 0);
+		assert_int_equal(msr_write(&vcpu, MSR_MC_STATUS(i), 0), 0);
+		for (unsigned bit = 0; bit < 64; bit++)
+			assert_true(is_gp(MSR_MC_STATUS(i), BIT_ULL(bit)));
+		for (uint32_t msr = MSR_MC_CTL(i); msr <= MSR_MC_MISC(i); msr++) {
+			if (msr == MSR_MC_STATUS(i))
+				continue;
+			assert_int_equal(get(msr), 0);
+			assert_int_equal(msr_write(&vcpu, msr, 0x100 + msr), 0);
+		}
+	}
+	vcpu_reset_registers(&vcpu);
+	assert_int_equal(get(MSR_MCG_CTL), ~0ull);
+	for (unsigned i = 0; i < banks; i++) {
+		assert_int_equal(get(MSR_MC_CTL(i)), 0x100 + MSR_MC_CTL(i));
+		assert_int_equal(get(MSR_MC_ADDR(i)), 0x100 + MSR_MC_ADDR(i));
+		assert_int_equal(get(MSR_MC_MISC(i)), 0x100 + MSR_MC_MISC(i));
+	}
+	vcpu_reset(&vcpu);
+	assert_int_equal(get(MSR_MCG_STATUS), 0);
+	assert_int_equal(get(MSR_MCG_CTL), 0);
+	assert_int_equal(get(MSR_MC_CTL(0)), 0);
+}
+
 static void the_rest(void **state)
 {
 	assert_int_equal(msr_write(&vcpu, MSR_SYSENTER_CS, 0x10), 0);
@@ -273,6 +313,7 @@ int main(void)
 		cmocka_unit_test_setup(efer_takes_the_guests_features, setup),
 		cmocka_unit_test_setup(tsc_and_adjust_move_together, setup),
 		cmocka_unit_test_setup(x2apic_registers_come_with_its_mode, setup),
+		cmocka_unit_test_setup(banks_of_machine_checks_report_nothing, setup),
 		cmocka_unit_test_setup(the_rest, setup),
 	};
 
