@@ -251,6 +251,12 @@ $(BUILD)/boot/flood.bin: tests/boot/flood.S Makefile
 	$(Q)$(CC) -m32 -c $< -o $(basename $@).o
 	$(Q)$(LD) -m elf_i386 --oformat binary -Ttext 0x8000 -e start -o $@ $(basename $@).o
 
+# A process of Linux guests.
+$(BUILD)/boot/vectors: tests/boot/vectors.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m64 -std=gnu17 -O1 -ffreestanding -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -fno-pic -no-pie -nostdlib -static $(WARN) $< -o $@
+
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
 	@mkdir -p $(@D)
@@ -274,7 +280,7 @@ iso: all kernels
 		'build/kernels/initrd-amd64 initrd vm=demo'
 
 #: make kernels    fetch Debian's kernels and make an initramfs for them: build/kernels
-kernels:
+kernels: $(BUILD)/boot/vectors
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of

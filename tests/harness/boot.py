@@ -68,7 +68,8 @@ def registers(target):
     """The registers of processes and of VMs that take turns on one CPU."""
     sums = [hashlib.md5(f"{i}\n".encode(), usedforsecurity=False).hexdigest()[:8] for i in range(1, 61)]
     yield target.job("linux-pipelines", *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=pipes",
-                     stdout=marker("cloud", 1) + [rf"^UMBRA-PIPE {i} {value}\r?$" for i, value in enumerate(sums, 1)],
+                     stdout=marker("cloud", 1) + [rf"^UMBRA-PIPE {i} {value}\r?$" for i, value in enumerate(sums, 1)]
+                     + [rf"^UMBRA-VECTORS-OK {i}\r?$" for i in (1, 2, 3)],
                      absent=[r"segfault", r"XSAVE consistency problem"])
     yield target.job("fpu-two-vms", "--pcpus", "1", "--mem", "16M", "--vm", "--name second --mem 16M build/guest/fpu.elf -- ms=300 seed=1",
                      "build/guest/fpu.elf", "--", "ms=300",
