@@ -42,6 +42,7 @@ static const uint16_t allowed[] = {
 
 	CPUID_LAHF64, CPUID_CMP_LEGACY, CPUID_ALT_MOV_CR8, CPUID_LZCNT, CPUID_SSE4A,
 	CPUID_MISALIGN_SSE, CPUID_PREFETCHW, CPUID_XOP, CPUID_FMA4, CPUID_TBM,
+	CPUID_TOPOEXT,
 
 	CPUID_SYSCALL, CPUID_NX, CPUID_MMX_EXT, CPUID_FFXSR, CPUID_PAGE_1GB, CPUID_RDTSCP, CPUID_LM,
 	CPUID_3DNOW_EXT, CPUID_3DNOW,
@@ -114,6 +115,13 @@ static bool host_has_leaf(uint32_t leaf)
 	return leaf <= cpuid_of_host(leaf & 0x80000000, 0).eax;
 }
 
+/* A leaf beyond the last gives the last one's values (Intel): not an answer. */
+static void add_plain(struct cpuid_table *t, uint32_t leaf)
+{
+	if (host_has_leaf(leaf))
+		*entry_of(t, leaf) = cpuid_of_host(leaf, 0);
+}
+
 static uint32_t host_word(enum cpuid_word word)
 {
 	const struct cpuid_place *p = &cpuid_places[word];
@@ -174,6 +182,8 @@ static void hide_unserved(struct cpuid_table *t)
 	}
 	if (!virt_caps.xsaves)
 		hide(t, CPUID_XSAVES);
+	if (!cpuid_is_amd(t) || !host_has_leaf(0x8000001e))
+		hide(t, CPUID_TOPOEXT);
 	if (!cpuid_is_amd(t))
 		*word_of(t, CPUID_80000001_EDX) &= mask_of(
 			intel_80000001_edx, ARRAY_SIZE(intel_80000001_edx), CPUID_80000001_EDX);
@@ -256,15 +266,66 @@ static void hide_unswapped(struct cpuid_table *t)
 		hide(t, CPUID_PKU);
 }
 
-static void add_topology(struct cpuid_table *t, unsigned nr_vcpus)
+/* Bits of an APIC id that tell the vCPUs of one VM apart. */
+static unsigned id_bits(unsigned nr_vcpus)
+{
+	return nr_vcpus > 1 ? 32 - (unsigned)__builtin_clz(nr_vcpus - 1) : 0;
+}
+
+static void add_model(struct cpuid_table *t)
 {
 	t->basic[1].eax = cpuid_of_host(1, 0).eax;
-	t->basic[1].ebx = (cpuid_of_host(1, 0).ebx & 0xff00) | nr_vcpus << 16;
+	t->basic[1].ebx = cpuid_of_host(1, 0).ebx & 0xff00; /* CLFLUSH's line */
+	t->ext[1].eax = cpuid_of_host(0x80000001, 0).eax;
+	/* Without the leaf: what the first 64-bit CPUs have. */
+	t->ext[8].eax = host_has_leaf(0x80000008) ? cpuid_of_host(0x80000008, 0).eax : 0x3024;
+}
+
+/* All vCPUs are cores of one package, with one thread each. */
+static void add_topology(struct cpuid_table *t, unsigned nr_vcpus)
+{
+	t->basic[1].ebx |= nr_vcpus << 16;
 	if (nr_vcpus > 1)
 		*word_of(t, CPUID_1_EDX) |= CPUID_MASK(CPUID_HTT);
-	t->ext[1].eax = cpuid_of_host(0x80000001, 0).eax;
-	t->ext[8].eax = cpuid_of_host(0x80000008, 0).eax;
-	t->ext[8].ecx = nr_vcpus - 1;
+	hide(t, CPUID_CMP_LEGACY);
+	if (!cpuid_is_amd(t))
+		return;
+	t->ext[8].ecx = id_bits(nr_vcpus) << 12 | (nr_vcpus - 1);
+	if (nr_vcpus > 1)
+		*word_of(t, CPUID_80000001_ECX) |= CPUID_MASK(CPUID_CMP_LEGACY);
+}
+
+/*
+ * The caches, as the CPU has them (Intel: leaf 4; AMD: leaf 0x8000001d). The first two levels are a
+ * core's, those above are the package's, with all its APIC ids. Intel's leaf says in each subleaf
+ * how many cores a package has.
+ */
+static void add_caches(struct cpuid_table *t, unsigned nr_vcpus)
+{
+	uint32_t leaf = cpuid_is_amd(t) ? 0x8000001d : 0x4;
+	uint32_t ids = (1u << id_bits(nr_vcpus)) - 1;
+
+	if (!host_has_leaf(leaf) || (cpuid_is_amd(t) && !cpuid_has(t, CPUID_TOPOEXT)))
+		return;
+	for (unsigned i = 0; i < CPUID_CACHES; i++) {
+		struct cpuid_entry e = cpuid_of_host(leaf, i);
+		unsigned level = e.eax >> 5 & 7;
+
+		if (!(e.eax & 0x1f))
+			return;
+		e.eax &= 0x3fff;
+		if (level > 2)
+			e.eax |= (cpuid_is_amd(t) ? nr_vcpus - 1 : ids) << 14;
+		if (!cpuid_is_amd(t))
+			e.eax |= ids << 26;
+		t->cache[i] = e;
+	}
+}
+
+static void set_maxima(struct cpuid_table *t)
+{
+	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
+	t->ext[0].eax = cpuid_has(t, CPUID_TOPOEXT) ? 0x8000001e : 0x80000008;
 }
 
 /* The CR4 bits that CPUID `t` stands for; PCE needs no counters to be there. */
@@ -284,16 +345,17 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow)
 	t->basic[0] = cpuid_of_host(0, 0);
 	t->ext[0] = cpuid_of_host(0x80000000, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(plain_leaves); i++)
-		*entry_of(t, plain_leaves[i]) = cpuid_of_host(plain_leaves[i], 0);
+		add_plain(t, plain_leaves[i]);
 	add_feature_words(t);
+	add_model(t);
 	hide_unserved(t);
 	if (may_shadow)
 		hide_unshadowed(t);
 	add_topology(t, nr_vcpus);
+	add_caches(t, nr_vcpus);
 	add_xsave(t);
 	hide_unswapped(t);
-	t->basic[0].eax = t->xcr0 ? 0xd : 0xb;
-	t->ext[0].eax = min(t->ext[0].eax, 0x80000008u);
+	set_maxima(t);
 	t->cr4 = cr4_of(t);
 	/* Not only what is known of this CPU: it may have bits that are newer than this table. */
 	t->cr4_exits = virt_caps.lax ? ~0ull : ~t->cr4;
