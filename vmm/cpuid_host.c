@@ -4,6 +4,7 @@
  * own. What of XSAVE has failed its test (arch/x86/xstate.h) is not there.
  */
 #include "arch/x86/cpu.h"
+#include "arch/x86/regs.h"
 #include "arch/x86/xstate.h"
 #include "vmm/cpuid_table.h"
 
@@ -18,4 +19,9 @@ struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 	if (leaf == 0xd && subleaf == 1)
 		r.eax &= xstate_instructions();
 	return (struct cpuid_entry){r.eax, r.ebx, r.ecx, r.edx};
+}
+
+uint64_t arch_capabilities_of_host(void)
+{
+	return rdmsr(MSR_ARCH_CAPABILITIES);
 }

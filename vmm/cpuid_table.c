@@ -35,7 +35,9 @@ static const uint16_t allowed[] = {
 	CPUID_VPCLMULQDQ, CPUID_AVX512_VNNI, CPUID_AVX512_BITALG, CPUID_AVX512_VPOPCNTDQ, CPUID_LA57,
 	CPUID_RDPID,
 
-	CPUID_FSRM,
+	/* What goes with MSRs is served in vmm/exit/msr.c. */
+	CPUID_FSRM, CPUID_MD_CLEAR, CPUID_IBRS_IBPB, CPUID_STIBP, CPUID_L1D_FLUSH,
+	CPUID_ARCH_CAPABILITIES, CPUID_SSBD,
 
 	/* XSAVES with an XSS in which no bit may be. */
 	CPUID_XSAVEOPT, CPUID_XSAVEC, CPUID_XGETBV_1, CPUID_XSAVES,
@@ -49,7 +51,10 @@ static const uint16_t allowed[] = {
 
 	CPUID_TSC_INVARIANT,
 
-	CPUID_CLZERO, CPUID_RSTR_FP_ERR_PTRS, CPUID_WBNOINVD,
+	/* No VIRT_SSBD: CPUs that want it have no SPEC_CTRL to do it with. */
+	CPUID_CLZERO, CPUID_RSTR_FP_ERR_PTRS, CPUID_WBNOINVD, CPUID_IBPB, CPUID_AMD_IBRS,
+	CPUID_AMD_STIBP, CPUID_IBRS_ALWAYS, CPUID_STIBP_ALWAYS, CPUID_IBRS_PREFERRED,
+	CPUID_IBRS_SAME_MODE, CPUID_AMD_SSBD, CPUID_SSB_NO, CPUID_BTC_NO,
 };
 
 /* Umbra's own: the guest has them in any case. */
@@ -328,6 +333,42 @@ static void set_maxima(struct cpuid_table *t)
 	t->ext[0].eax = cpuid_has(t, CPUID_TOPOEXT) ? 0x8000001e : 0x80000008;
 }
 
+/* What the CPU says of its weaknesses, but for bits that stand for MSRs which guests do not have.
+ */
+#define ARCH_CAP_GUEST                                                                             \
+	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA | ARCH_CAP_SKIP_L1DFL |              \
+	 ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO |           \
+	 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR |        \
+	 ARCH_CAP_RRSBA | ARCH_CAP_BHI_NO | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO |                  \
+	 ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR | ARCH_CAP_ITS_NO)
+
+static bool has_any(const struct cpuid_table *t, const uint16_t *bits, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (cpuid_has(t, (enum cpuid_bit)bits[i]))
+			return true;
+	}
+	return false;
+}
+
+/* STIBP may be set, without effect, where there is IBRS alone. */
+static void add_speculation_controls(struct cpuid_table *t)
+{
+	static const uint16_t ibrs[] = {CPUID_IBRS_IBPB, CPUID_AMD_IBRS};
+	static const uint16_t stibp[] = {CPUID_STIBP, CPUID_AMD_STIBP};
+	static const uint16_t ssbd[] = {CPUID_SSBD, CPUID_AMD_SSBD};
+
+	t->spec_ctrl = 0;
+	if (has_any(t, ibrs, ARRAY_SIZE(ibrs)))
+		t->spec_ctrl |= SPEC_CTRL_IBRS | SPEC_CTRL_STIBP;
+	if (has_any(t, stibp, ARRAY_SIZE(stibp)))
+		t->spec_ctrl |= SPEC_CTRL_STIBP;
+	if (has_any(t, ssbd, ARRAY_SIZE(ssbd)))
+		t->spec_ctrl |= SPEC_CTRL_SSBD;
+	if (cpuid_has(t, CPUID_ARCH_CAPABILITIES))
+		t->arch_capabilities = arch_capabilities_of_host() & ARCH_CAP_GUEST;
+}
+
 /* The CR4 bits that CPUID `t` stands for; PCE needs no counters to be there. */
 static uint64_t cr4_of(const struct cpuid_table *t)
 {
@@ -355,6 +396,7 @@ void cpuid_table_init(struct cpuid_table *t, unsigned nr_vcpus, bool may_shadow)
 	add_caches(t, nr_vcpus);
 	add_xsave(t);
 	hide_unswapped(t);
+	add_speculation_controls(t);
 	set_maxima(t);
 	t->cr4 = cr4_of(t);
 	/* Not only what is known of this CPU: it may have bits that are newer than this table. */

@@ -29,6 +29,8 @@ struct cpuid_table {
 	struct cpuid_entry ext[CPUID_EXT_LEAVES];     /* 0x80000000 .. */
 	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES]; /* 0xd, by subleaf */
 	struct cpuid_entry cache[CPUID_CACHES];       /* 0x4 or 0x8000001d, by subleaf */
+	uint64_t spec_ctrl;                           /* bits of SPEC_CTRL that it has; 0: no MSR */
+	uint64_t arch_capabilities;                   /* with CPUID_ARCH_CAPABILITIES */
 	uint64_t xcr0;                                /* XCR0 bits that the guest may set */
 	uint64_t cr4;                                 /* CR4 bits that the guest may set */
 	uint64_t cr4_exits; /* ... and those whose writes exit: the rest */
@@ -41,6 +43,9 @@ static inline bool cpuid_is_amd(const struct cpuid_table *t)
 
 /* CPUID of this machine (vmm/cpuid_host.c). */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
+
+/* ARCH_CAPABILITIES of this machine, where its CPUID tells of the MSR. */
+uint64_t arch_capabilities_of_host(void);
 
 /*
  * Fill the table of a VM. `may_shadow`: it may come to run under shadow paging, which offers no

@@ -45,6 +45,11 @@ static struct vcpu vcpu;
 static struct lapic lapic;
 static uint64_t xcr0;
 
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
+
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
 	if (machine == ALL_ONES)
@@ -156,7 +161,14 @@ static void nothing_comes_through_by_itself(void **state)
 		    CPUID_INTEL_PT);
 	EXPECT_NONE(e.ecx, CPUID_OSPKE, CPUID_WAITPKG, CPUID_CET_SS, CPUID_TME_EN, CPUID_KL,
 		    CPUID_BUS_LOCK_DETECT, CPUID_ENQCMD, CPUID_SGX_LC, CPUID_PKS);
-	assert_int_equal(e.edx, M(FSRM));
+	assert_int_equal(e.edx, M(FSRM) | M(MD_CLEAR) | M(IBRS_IBPB) | M(STIBP) | M(L1D_FLUSH) |
+					M(ARCH_CAPABILITIES) | M(SSBD));
+	/* Not what stands for MSRs that a guest has not: TSX_CTRL and the like. */
+	assert_int_equal(vm.cpuid.arch_capabilities & (BIT_ULL(7) | BIT_ULL(10) | BIT_ULL(12) |
+						       BIT_ULL(18) | BIT_ULL(21)),
+			 0);
+	assert_true(vm.cpuid.arch_capabilities & ARCH_CAP_RDCL_NO);
+	assert_int_equal(vm.cpuid.spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD);
 	e = guest(0x80000001, 0);
 	EXPECT_NONE(e.ecx, CPUID_SVM, CPUID_EXT_APIC_SPACE, CPUID_IBS, CPUID_SKINIT, CPUID_WDT,
 		    CPUID_NODE_ID_MSR, CPUID_PERF_CTR_EXT_CORE, CPUID_PERF_CTR_EXT_DF,
@@ -191,6 +203,7 @@ static void umbra_adds_its_own(void **state)
 	assert_int_equal(guest(0, 0).eax, 0xb);
 	expect_last(0xd);
 	assert_int_equal(vm.cpuid.xcr0, 0);
+	assert_int_equal(vm.cpuid.spec_ctrl | vm.cpuid.arch_capabilities, 0);
 	assert_int_equal(vm.cpuid.cr4, CR4_PCE | CR4_MCE);
 	assert_int_equal(vm.cpuid.cr4_exits, ~(CR4_PCE | CR4_MCE));
 	expect(0x40000000, 0, (struct cpuid_entry){0x40000010, 0x72626d55, 0x626d5561, 0x00006172});

@@ -114,6 +114,11 @@ static struct vcpu vcpu;
 static struct lapic lapic;
 static uint64_t xcr0;
 
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
+
 /* As a CPU answers: Intel's, beyond the last leaf, with the last basic one. */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {

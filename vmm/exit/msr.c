@@ -72,8 +72,12 @@ static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_APICBASE, MSR_LAPIC_BASE, 0, ALL, ANY},
 	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_SPEC_CTRL, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_PRED_CMD, MSR_SPECIAL, 0, PRED_CMD_IBPB, ANY},
 	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, ANY},
 	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, ANY}, /* 8 variable, fixed, WC */
+	{MSR_ARCH_CAPABILITIES, MSR_SPECIAL, 0, 0, ANY},
+	{MSR_FLUSH_CMD, MSR_SPECIAL, 0, FLUSH_CMD_L1D, ANY},
 	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, ANY},
 	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, CANONICAL},
 	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, CANONICAL},
@@ -241,6 +245,12 @@ static bool has_tsc_aux(const struct vcpu *v)
 static __cold struct msr_value read_special(struct vcpu *v, uint32_t msr)
 {
 	switch (msr) {
+	case MSR_SPEC_CTRL:
+		return v->vm->cpuid.spec_ctrl ? msr_value(v->virt.spec_ctrl) : NO_MSR;
+	case MSR_ARCH_CAPABILITIES:
+		return cpuid_has(&v->vm->cpuid, CPUID_ARCH_CAPABILITIES)
+			       ? msr_value(v->vm->cpuid.arch_capabilities)
+			       : NO_MSR;
 	case MSR_XSS:
 		return has_xsaves(v) ? msr_value(0) : NO_MSR;
 	case MSR_TSC:
@@ -300,9 +310,46 @@ static void write_tsc(struct vcpu *v, uint64_t offset)
 	set_tsc_offset(v, offset);
 }
 
+static int write_spec_ctrl(struct vcpu *v, uint64_t val)
+{
+	uint64_t bits = v->vm->cpuid.spec_ctrl;
+
+	if (!bits || (val & ~bits))
+		return -EINVAL;
+	virt_set_spec_ctrl(&v->virt, val);
+	return 0;
+}
+
+/* Commands: writing the bit does it, and there is nothing to read. */
+static int write_pred_cmd(struct vcpu *v, uint64_t val)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	if (!cpuid_has(t, CPUID_IBRS_IBPB) && !cpuid_has(t, CPUID_IBPB))
+		return -EINVAL;
+	if (val)
+		vcpu_flush_predictors();
+	return 0;
+}
+
+static int write_flush_cmd(struct vcpu *v, uint64_t val)
+{
+	if (!cpuid_has(&v->vm->cpuid, CPUID_L1D_FLUSH))
+		return -EINVAL;
+	if (val)
+		vcpu_flush_l1d();
+	return 0;
+}
+
 static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	switch (msr) {
+	case MSR_SPEC_CTRL:
+		return write_spec_ctrl(v, val);
+	case MSR_PRED_CMD:
+		return write_pred_cmd(v, val);
+	case MSR_FLUSH_CMD:
+		return write_flush_cmd(v, val);
 	case MSR_XSS:
 		return has_xsaves(v) ? 0 : -EINVAL;
 	case MSR_TSC:
