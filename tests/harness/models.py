@@ -19,7 +19,9 @@ OTHER = "this CPU is neither AMD's nor Intel's"
 SHELL = None
 # QEMU 7.2: a MOV to CR4 that sets OSXSAVE is a #VMEXIT(-1) outside of any guest, again and again; a Linux on the bare emulator
 # hangs in the same instruction. These CPUs have XOP and FMA4, of which TCG has none.
-FAULT = "the emulator's own"
+FAULT = "the emulator's own: MOV to CR4 with OSXSAVE never ends; a bare Linux hangs as well"
+# Bochs 2.7: a 32-bit Linux has not come up within four minutes, where trinity_apu takes half a minute. The cause is not known.
+UNKNOWN = "a Linux does not come up within four minutes, and the cause is not known"
 
 # Emulator -> model (a pattern for the whole name) -> its end. The first that fits. QEMU's further versions of a model (-v2)
 # are no models of their own here.
@@ -38,7 +40,8 @@ ENDS = {
         (r"p4_prescott_celeron_336", NO_VMX),
         (r"athlon64_(clawhammer|venice)", NO_SVM),
         (r"turion64_tyler|core2_penryn_t9600|bx_generic", NO_NESTED),
-        (r"phenom_8650_toliman|zambezi|trinity_apu|ryzen|corei5_.*|corei7_.*|corei3_cnl|broadwell_ult|tigerlake", SHELL),
+        (r"phenom_8650_toliman", UNKNOWN),
+        (r"zambezi|trinity_apu|ryzen|corei5_.*|corei7_.*|corei3_cnl|broadwell_ult|tigerlake", SHELL),
     ),
 }
 # Models of Bochs's that are AMD's.
@@ -68,8 +71,8 @@ def job(emulator, model):
     end, vendor = end_of(emulator, model), "amd" if emulator == "qemu" or AMD.fullmatch(model) else "intel"
     options = ["--cpu", vendor, "--emulator", emulator, "--model", model]
     name = f"model-{emulator}-{model}"
-    if end == FAULT:
-        return Job(name, [], not_here=f"{FAULT}: MOV to CR4 with OSXSAVE never ends; a bare Linux hangs as well")
+    if end in (FAULT, UNKNOWN):
+        return Job(name, [], not_here=end)
     if end is SHELL:
         argv = ["tools/umbra", "run", *options, "--timeout", "150", *boot.linux_words("686-pae", "vmlinux"), "--",
                 f"{boot.SHARED} umbra=poweroff"]

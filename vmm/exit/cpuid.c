@@ -115,14 +115,19 @@ static struct cpuid_entry hypervisor_leaf(uint32_t leaf)
 	(BIT(0x1) | BIT(0x4) | BIT(0x7) | BIT(0xb) | BIT(0xd) | (uint32_t)GENMASK_ULL(31, 0xe) |   \
 	 BIT(0xc))
 
-/* Leaves that are the same at each time; NULL for others. */
-static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+/* Leaves that are the same at each time. */
+static inline bool is_constant(uint32_t leaf)
 {
 	static_assert(CPUID_BASIC_LEAVES == 32, "COMPUTED_LEAVES has a bit for each");
 
 	if (leaf < CPUID_BASIC_LEAVES)
-		return BIT(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
-	return leaf - 0x80000000 <= 8 ? &t->ext[leaf - 0x80000000] : NULL;
+		return !(BIT(leaf) & COMPUTED_LEAVES);
+	return leaf - 0x80000000 <= 8;
+}
+
+static inline const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+{
+	return leaf < CPUID_BASIC_LEAVES ? &t->basic[leaf] : &t->ext[leaf - 0x80000000];
 }
 
 static struct cpuid_entry basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
@@ -194,10 +199,9 @@ static __cold void execute_other(struct vcpu *v)
 void cpuid_execute(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->virt.gpr[GPR_RAX];
-	const struct cpuid_entry *e = constant_leaf(&v->vm->cpuid, leaf);
 
-	if (likely(e))
-		put_leaf(v, e);
+	if (likely(is_constant(leaf)))
+		put_leaf(v, constant_leaf(&v->vm->cpuid, leaf));
 	else
 		execute_other(v);
 }
