@@ -213,6 +213,11 @@ MCE := $(addprefix $(BUILD)/unit/obj/arch/x86/,mce.o mce_verdict.o)
 $(MCE) $(BUILD)/unit/obj/tests/unit/test_mce.o: HOSTFLAGS += -include tests/unit/support/mce_cpu.h
 $(BUILD)/unit/test_mce: $(MCE)
 
+# The test of XSAVE, on a CPU whose instructions are the test's.
+XSTATE := $(BUILD)/unit/obj/arch/x86/xstate.o
+$(XSTATE) $(BUILD)/unit/obj/tests/unit/test_xstate.o: HOSTFLAGS += -include tests/unit/support/xsave_cpu.h
+$(BUILD)/unit/test_xstate: $(XSTATE)
+
 # The TSC's frequency, on a machine whose time is the test's.
 TSC := $(BUILD)/unit/obj/arch/x86/tsc.o
 $(TSC) $(BUILD)/unit/obj/tests/unit/test_tsc.o: HOSTFLAGS += -include tests/unit/support/tsc_cpu.h
@@ -279,6 +284,12 @@ $(OLD_LINUX): $(BUILD)/boot/oldlinux-%: tests/boot/oldlinux.c tests/boot/oldlinu
 	$(Q)$(LD) -m elf_i386 --oformat binary -T tests/boot/oldlinux.ld -e 0 -o $@ $@.S.o $@.o
 .PHONY: old-linux
 
+# A process of Linux guests.
+$(BUILD)/boot/vectors: tests/boot/vectors.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -m64 -std=gnu17 -O1 -ffreestanding -mgeneral-regs-only -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -fno-pic -no-pie -nostdlib -static $(WARN) $< -o $@
+
 # A program of real mode.
 $(BUILD)/boot/realdiff.bin: tests/boot/realdiff.c tests/boot/real.ld Makefile
 	@mkdir -p $(@D)
@@ -302,7 +313,7 @@ iso: all kernels
 		'build/kernels/initrd-amd64 initrd vm=demo'
 
 #: make kernels    fetch Debian's kernels and make an initramfs for them: build/kernels
-kernels:
+kernels: $(BUILD)/boot/vectors
 	tools/get-kernels
 
 #: make check      all tests; one group of them: make GROUP, where GROUP is one of

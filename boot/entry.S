@@ -15,6 +15,17 @@
 #define LARGE_PAGE 0x200000
 #define MB2_MAGIC  0x36d76289
 
+#define VGA_TEXT  0xb8000
+#define VGA_WHITE 0x0f
+
+/* Of a 16550 (drivers/serial.c). */
+#define UART_LCR   3
+#define UART_LSR   5
+#define LCR_8N1	   0x03
+#define LCR_DLAB   0x80
+#define LSR_THRE   0x20
+#define THRE_TRIES 0x10000
+
 /* The operand for an address of the image. */
 #define LOADED(va) LINKED_HPA(va)(%ebp)
 
@@ -110,20 +121,61 @@ fill_directory:
 	jnz	1b
 	ret
 
-/* Say so on COM1 and on the text screen, and stop. */
+/*
+ * Say so, and stop: on the text screen, and on COM1 to COM4, because the command line has not been
+ * read and anybody may look at any of them.
+ */
 no_long_mode:
-	leal	LOADED(no_long_mode_text), %esi
-	movl	$0xb8000, %edi
-3:	lodsb
-	testb	%al, %al
-	jz	4f
-	movb	$0x0f, %ah
+	leal	LOADED(no_long_mode_text + 1), %esi
+	movl	$VGA_TEXT, %edi
+	movb	$VGA_WHITE, %ah
+1:	lodsb
+	cmpb	$'\r', %al
+	je	2f
 	stosw
-	movw	$0x3f8, %dx
-	outb	%al, %dx
+	jmp	1b
+2:	leal	LOADED(pc_serial_ports), %ebx
+3:	movzwl	(%ebx), %ecx
+	jecxz	4f
+	call	say_on_port
+	addl	$2, %ebx
 	jmp	3b
 4:	hlt
 	jmp	4b
+
+/* On the port at ECX, if there is a UART: at 115200 8n1. Uses EAX, EDX, ESI, EDI. */
+say_on_port:
+	leal	UART_LSR(%ecx), %edx
+	inb	%dx, %al
+	cmpb	$0xff, %al
+	je	9f
+	leal	UART_LCR(%ecx), %edx
+	movb	$(LCR_DLAB | LCR_8N1), %al
+	outb	%al, %dx
+	movl	%ecx, %edx		/* the divisor: 1 */
+	movb	$1, %al
+	outb	%al, %dx
+	incl	%edx
+	xorl	%eax, %eax
+	outb	%al, %dx
+	leal	UART_LCR(%ecx), %edx
+	movb	$LCR_8N1, %al
+	outb	%al, %dx
+	leal	LOADED(no_long_mode_text), %esi
+5:	leal	UART_LSR(%ecx), %edx
+	movl	$THRE_TRIES, %edi
+6:	inb	%dx, %al
+	testb	$LSR_THRE, %al
+	jnz	7f
+	decl	%edi
+	jnz	6b
+7:	movl	%ecx, %edx
+	lodsb
+	testb	%al, %al
+	jz	9f
+	outb	%al, %dx
+	jmp	5b
+9:	ret
 
 	.code64
 boot_long_mode:
@@ -143,7 +195,12 @@ boot_high:
 
 	.section .rodata
 no_long_mode_text:
-	.asciz	"Umbra needs a 64-bit CPU (x86-64 long mode): this one has none.\r\n"
+	.ascii	"\036" /* LOG_MARK_UMBRA, for a program: lib/log.h */
+	.ascii	"umbra: this CPU has no long mode (x86-64), which Umbra needs\r\n"
+	.asciz	"umbra: exit status 102\r\n"
+	.balign	2
+pc_serial_ports:
+	.word	0x3f8, 0x2f8, 0x3e8, 0x2e8, 0
 
 	.data
 boot_gdt:

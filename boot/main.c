@@ -20,6 +20,7 @@
 #include "arch/x86/shootdown.h"
 #include "arch/x86/smp.h"
 #include "arch/x86/tsc.h"
+#include "arch/x86/xstate.h"
 #include "boot/acpi_check.h"
 #include "boot/boot_info.h"
 #include "boot/cmdline.h"
@@ -236,7 +237,6 @@ static void end_if_unfit(void)
 static void start_cpu(void)
 {
 	cpu_protect();
-	fpu_detect();
 	fpu_init_cpu();
 	mce_init_cpu();
 }
@@ -324,6 +324,7 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 		cpu_ignore_errata();
 	preflight_print();
 	start_cpu();
+	xstate_report();
 	if (cmdline.stop_masters)
 		bus_master_stop_all();
 	memmap_init(&memmap, &info, paging_limit());
@@ -333,6 +334,7 @@ __noreturn void boot_main(uint32_t magic, uint64_t info_hpa, uint64_t entry_tsc)
 	start_interrupts();
 	end_if_unfit();
 	start_cpus();
+	xstate_report(); /* the others may have less */
 	fill_options(entry_tsc);
 	vmm_main(&options);
 }

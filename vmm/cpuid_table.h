@@ -15,6 +15,7 @@
 #define CPUID_BASIC_LEAVES 0x20
 #define CPUID_EXT_LEAVES   0x22
 #define CPUID_XSAVE_LEAVES 32
+#define CPUID_CACHES       8
 
 #define CPUID_VENDOR_AMD_EBX 0x68747541 /* "Auth" of AuthenticAMD */
 
@@ -27,6 +28,9 @@ struct cpuid_table {
 	struct cpuid_entry basic[CPUID_BASIC_LEAVES]; /* 0 .. ; subleaf 0 */
 	struct cpuid_entry ext[CPUID_EXT_LEAVES];     /* 0x80000000 .. */
 	struct cpuid_entry xsave[CPUID_XSAVE_LEAVES]; /* 0xd, by subleaf */
+	struct cpuid_entry cache[CPUID_CACHES];       /* 0x4 or 0x8000001d, by subleaf */
+	uint64_t spec_ctrl;                           /* bits of SPEC_CTRL that it has; 0: no MSR */
+	uint64_t arch_capabilities;                   /* with CPUID_ARCH_CAPABILITIES */
 	uint64_t xcr0;                                /* XCR0 bits that the guest may set */
 	uint64_t cr4;                                 /* CR4 bits that the guest may set */
 	uint64_t cr4_exits; /* ... and those whose writes exit: the rest */
@@ -39,6 +43,9 @@ static inline bool cpuid_is_amd(const struct cpuid_table *t)
 
 /* CPUID of this machine (vmm/cpuid_host.c). */
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf);
+
+/* ARCH_CAPABILITIES of this machine, where its CPUID tells of the MSR. */
+uint64_t arch_capabilities_of_host(void);
 
 /*
  * Fill the table of a VM. `may_shadow`: it may come to run under shadow paging, which offers no

@@ -59,5 +59,6 @@ void vcpu_reset(struct vcpu *v)
 		.mtrr_def_type = 0xc06, /* enabled, all write-back */
 		.misc_enable = MISC_ENABLE_RESET,
 	};
+	virt_set_spec_ctrl(&v->virt, 0);
 	v->xcr0 = XCR0_X87;
 }

@@ -87,6 +87,15 @@ enum vcpu_state {
 #define MISC_ENABLE_RESET                                                                          \
 	(MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_BTS_UNAVAILABLE | MISC_ENABLE_PEBS_UNAVAILABLE)
 
+/*
+ * Banks of machine checks, as a virtual CPU has them: for a kernel that switches them on. The
+ * machine's own errors are not told to guests, so they never report any.
+ */
+#define VCPU_MC_BANKS 4
+struct vcpu_mc_bank {
+	uint64_t ctl, status, addr, misc;
+};
+
 /* MSRs that no hardware keeps for the guest. Owned like the vCPU's registers. */
 struct vcpu_msrs {
 	uint64_t tsc_aux;
@@ -96,6 +105,8 @@ struct vcpu_msrs {
 	uint64_t mtrr_var[16];
 	uint64_t misc_enable;
 	uint64_t microcode;
+	uint64_t mcg_status, mcg_ctl;
+	struct vcpu_mc_bank mc_bank[VCPU_MC_BANKS];
 };
 
 /*

@@ -94,6 +94,16 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 	return v->xcr0;
 }
 
+void vcpu_flush_predictors(void)
+{
+	wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+}
+
+void vcpu_flush_l1d(void)
+{
+	wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
+}
+
 /*
  * One guest's training of the predictors must not steer another guest, and another guest must not
  * read the data that it left in the L1 cache and in the CPU's buffers (APM volume 2, 3.2.9; Intel's
@@ -104,10 +114,10 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 static void barrier_between_guests(void)
 {
 	if (barrier.ibpb)
-		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+		vcpu_flush_predictors();
 	fill_return_predictor();
 	if (barrier.l1d)
-		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
+		vcpu_flush_l1d();
 	if (barrier.buffers)
 		clear_cpu_buffers();
 }

@@ -25,6 +25,10 @@ void vcpu_load_tsc_aux(const struct vcpu *v);
 /* DR0 to DR3 of the vCPU that is in the calling CPU become 0. */
 void vcpu_clear_dr(void);
 
+/* What a guest may do to the calling CPU's predictors and L1 cache: only where the CPU has it. */
+void vcpu_flush_predictors(void);
+void vcpu_flush_l1d(void);
+
 /* XCR0, wherever it is now. Owner CPU. */
 uint64_t vcpu_xcr0(struct vcpu *v);
 

@@ -6,6 +6,8 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/cpu_features.h"
+#include "arch/x86/regs.h"
+#include "arch/x86/xstate.h"
 
 #define FXSAVE_SIZE  512
 #define FXSAVE_FCW   0
@@ -13,37 +15,39 @@
 #define FCW_RESET    0x40 /* SDM volume 3, table 9-1 */
 #define MXCSR_RESET  0x1f80
 
-/* Components with state of the user's that needs nothing beyond XSAVE itself. */
-#define XCR0_KNOWN                                                                                 \
-	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU)
-
 static uint64_t xcr0_mask __ro_after_init; /* 0: no XSAVE */
 static size_t area_size __ro_after_init = FXSAVE_SIZE;
 static bool keeps_pointers __ro_after_init; /* see fpu_restore() */
 
-void fpu_detect(void)
+/* A firmware can limit CPUID to its first leaves, for old operating systems. */
+static bool may_have_xsave(void)
 {
-	struct cpuid id;
-
-	keeps_pointers = cpu_vendor() == VENDOR_AMD && !cpu_has(FEATURE_X87_POINTERS);
-	/* A firmware can limit CPUID to its first leaves, for old operating systems. */
-	if (!cpu_has(FEATURE_XSAVE) || cpuid(0).eax < 0xd)
-		return;
-	id = cpuid_count(0xd, 0);
-	xcr0_mask = ((uint64_t)id.edx << 32 | id.eax) & XCR0_KNOWN;
-	fpu_init_cpu();
-	area_size = cpuid_count(0xd, 0).ebx; /* for what is in XCR0 now */
+	return cpu_has(FEATURE_XSAVE) && cpuid(0).eax >= 0xd;
 }
 
 void fpu_init_cpu(void)
 {
 	uint8_t area[FXSAVE_SIZE + 64] __aligned(64) = {};
 
-	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (xcr0_mask ? CR4_OSXSAVE : 0));
-	if (xcr0_mask)
-		xsetbv(0, xcr0_mask);
+	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | (may_have_xsave() ? CR4_OSXSAVE : 0));
+	if (may_have_xsave())
+		xstate_check_cpu();
 	fpu_init_area(area);
 	__asm__ volatile("fxrstor64 %0" ::"m"(area));
+}
+
+void fpu_settle(void)
+{
+	keeps_pointers = cpu_vendor() == VENDOR_AMD && !cpu_has(FEATURE_X87_POINTERS);
+	xcr0_mask = xstate_components();
+	if (xcr0_mask)
+		area_size = xstate_area_size(xcr0_mask);
+}
+
+void fpu_enable_cpu(void)
+{
+	if (xcr0_mask)
+		xsetbv(0, xcr0_mask);
 }
 
 bool fpu_has_xsave(void)

@@ -11,11 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* On the boot CPU before the others: what there is, and how large. */
-void fpu_detect(void);
-
-/* On every CPU: switch the instructions on, and load the initial state. */
+/* On every CPU: switch the instructions on, try them (xstate.h), and load the initial state. */
 void fpu_init_cpu(void);
+
+/* On the boot CPU when the others have done that: what all of them have, and how large it is. */
+void fpu_settle(void);
+
+/* On every CPU then, before the first fpu_restore(). */
+void fpu_enable_cpu(void);
 
 bool fpu_has_xsave(void);
 

@@ -4,7 +4,7 @@
  * chapter 9): the CPU tells of an error of the hardware, in banks of MSRs, and raises #MC for one
  * that it could not correct. They are the machine's, whatever runs: a guest that happens to run
  * leaves by an exit (both back ends have CR4.MCE set and #MC intercepted), knows nothing of it, and
- * has no banks.
+ * has banks of its own that never report anything (vmm/exit/msr.c).
  *
  * An error that has done no harm, as the manuals define it, is told in the log, and all goes on.
  * Any other is the end of the machine: the report has the banks of every CPU that got a #MC.

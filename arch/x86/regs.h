@@ -252,13 +252,18 @@
 #define DEBUGCTL_BTF      BIT_ULL(1) /* TF steps over branches, not instructions */
 #define DEBUGCTL_BUS_LOCK BIT_ULL(2)
 
-#define SPEC_CTRL_IBRS BIT_ULL(0)
-#define PRED_CMD_IBPB  BIT_ULL(0)
-#define FLUSH_CMD_L1D  BIT_ULL(0)
+#define SPEC_CTRL_IBRS  BIT_ULL(0)
+#define SPEC_CTRL_STIBP BIT_ULL(1)
+#define SPEC_CTRL_SSBD  BIT_ULL(2)
+#define PRED_CMD_IBPB   BIT_ULL(0)
+#define FLUSH_CMD_L1D   BIT_ULL(0)
 
 /* What a CPU is safe from: Intel's "Speculative Execution Side Channel Mitigations". */
 #define ARCH_CAP_RDCL_NO        BIT_ULL(0) /* L1 terminal fault, among others */
 #define ARCH_CAP_IBRS_ALL       BIT_ULL(1) /* IBRS, once set, holds for all that comes after */
+#define ARCH_CAP_RSBA           BIT_ULL(2) /* returns may take their target from other predictors */
+#define ARCH_CAP_SKIP_L1DFL     BIT_ULL(3) /* a hypervisor below flushes the L1 cache */
+#define ARCH_CAP_SSB_NO         BIT_ULL(4)
 #define ARCH_CAP_MDS_NO         BIT_ULL(5)
 #define ARCH_CAP_PSCHANGE_MC_NO BIT_ULL(6) /* two sizes of a page in the TLB do no harm */
 #define ARCH_CAP_TAA_NO         BIT_ULL(8)
@@ -266,8 +271,14 @@
 #define ARCH_CAP_FBSDP_NO       BIT_ULL(14)
 #define ARCH_CAP_PSDP_NO        BIT_ULL(15)
 #define ARCH_CAP_FB_CLEAR       BIT_ULL(17) /* VERW clears the fill buffers */
+#define ARCH_CAP_RRSBA          BIT_ULL(19) /* as RSBA, within what IBRS lets through */
+#define ARCH_CAP_BHI_NO         BIT_ULL(20)
+#define ARCH_CAP_PBRSB_NO       BIT_ULL(24)
+#define ARCH_CAP_GDS_NO         BIT_ULL(26)
 #define ARCH_CAP_RFDS_NO        BIT_ULL(27)
 #define ARCH_CAP_RFDS_CLEAR     BIT_ULL(28) /* VERW clears the register files */
+
+#define ARCH_CAP_ITS_NO BIT_ULL(62)
 
 #define MTRRCAP_VCNT        0xffull
 #define MTRRCAP_FIX         BIT_ULL(8)

@@ -224,6 +224,7 @@ struct virt_vcpu {
 	void *control;     /* VIRT_VCPU_PAGES: VMCB; or VMCS and what it points to */
 	hpa_t control_pa;
 	uint64_t tag_generation; /* of the tag; not this CPU's present one: it is void */
+	uint64_t spec_ctrl;      /* the guest's: virt_set_spec_ctrl() */
 	uint32_t due;            /* what the next entry has to do first, in the vendor's bits */
 	bool nested;             /* const; two-dimensional paging, else shadow paging */
 	struct vm_event_info
@@ -401,6 +402,11 @@ VIRT_OP(bool, has_pdptes, (struct virt_vcpu * v), (v))
 /* These registers: only where virt_has_pdptes(). */
 VIRT_OP(void, pdptes_read, (struct virt_vcpu * v, uint64_t pdpte[4]), (v, pdpte))
 VIRT_OP(void, pdptes_write, (struct virt_vcpu * v, const uint64_t pdpte[4]), (v, pdpte))
+/*
+ * SPEC_CTRL while the guest runs, beside what the machine has set; 0 costs nothing. The CPU has the
+ * MSR, or `val` is 0. It need not be loaded.
+ */
+VIRT_OP(void, set_spec_ctrl, (struct virt_vcpu * v, uint64_t val), (v, val))
 VIRT_OP(void, set_tsc_offset, (struct virt_vcpu * v, uint64_t offset), (v, offset))
 /* Exit on PAUSE (when vCPUs share the CPU), and with EXIT_PREEMPTION at a TSC value; 0: never. */
 VIRT_OP(void, exit_on_pause, (struct virt_vcpu * v, bool on), (v, on))

@@ -163,6 +163,67 @@ TEST(leaf_b_levels)
 	CHECK(smp_count() <= 1u << last_shift);
 }
 
+static bool is_same(struct cpuid a, struct cpuid b)
+{
+	return a.a == b.a && a.b == b.b && a.c == b.c && a.d == b.d;
+}
+
+/* Nothing on AMD's CPUs, the highest basic leaf on Intel's. QEMU's CPUs do as Intel's. */
+TEST(leaves_beyond_the_maximum)
+{
+	uint32_t last = cpuid(0).a;
+	const uint32_t beyond[] = {last + 1, last + 0x20, 0x3fffffff, cpuid(0x80000000).a + 1,
+				   0x8fffffff};
+
+	SKIP_UNLESS(!is_amd() || is_umbra(), "another CPU's answers");
+	for (unsigned i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++)
+		for (uint32_t sub = 0; sub < 3; sub++)
+			CHECK(is_same(cpuid_sub(beyond[i], sub),
+				      is_amd() ? (struct cpuid){0} : cpuid_sub(last, sub)));
+}
+
+static unsigned power_of_2(unsigned n)
+{
+	unsigned p = 1;
+
+	while (p < n)
+		p *= 2;
+	return p;
+}
+
+/* Each cache is one CPU's or all CPUs'; Intel's leaf tells the number of cores in each subleaf. */
+TEST(caches_agree_with_the_cpus)
+{
+	uint32_t leaf = is_amd() ? 0x8000001d : 4;
+	unsigned nr = 0, all = power_of_2(smp_count());
+	struct cpuid r;
+
+	SKIP_UNLESS(is_umbra(), "not under Umbra");
+	SKIP_UNLESS(!is_amd() || cpuid_has(0x80000001, 0, 'c', 22), "no topology extensions");
+	for (; (r = cpuid_sub(leaf, nr)).a & 0x1f && nr < 8; nr++) {
+		unsigned sharing = power_of_2((r.a >> 14 & 0xfff) + 1);
+
+		CHECK(sharing == 1 || sharing == all);
+		if (!is_amd())
+			CHECK_EQ((r.a >> 26) + 1, all);
+	}
+	CHECK(nr < 8 && is_same(r, (struct cpuid){0}));
+	for (unsigned i = 8; !is_amd() && i < 32; i += 8) /* descriptor FFh: see leaf 4 */
+		CHECK((cpuid(2).b >> i & 0xff) != 0xff || nr);
+}
+
+TEST(amd_core_count)
+{
+	struct cpuid r = cpuid(0x80000008);
+
+	SKIP_UNLESS(is_amd() && is_umbra(), "not AMD's CPU under Umbra");
+	CHECK_EQ(r.c & 0xff, smp_count() - 1);
+	CHECK_EQ(1u << (r.c >> 12 & 0xf), power_of_2(smp_count()));
+	CHECK_EQ(cpuid_has(0x80000001, 0, 'c', 1), smp_count() > 1);
+	if (cpuid_has(0x80000001, 0, 'c', 22))
+		CHECK_EQ(cpuid(0x8000001e).b, cpuid(1).b >> 24);
+}
+
 TEST(logical_processor_count)
 {
 	unsigned logical = cpuid(1).b >> 16 & 0xff;

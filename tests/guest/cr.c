@@ -139,11 +139,12 @@ TEST(cr4_bits_follow_cpuid)
 		unsigned long bit;
 		bool has;
 	} table[] = {
-		{CR4_TSD, HAS_TSC},       {CR4_DE, cpuid_has(1, 0, 'd', 2)},
-		{CR4_PSE, HAS_PSE},       {CR4_PGE, HAS_PGE},
-		{CR4_OSFXSR, HAS_FXSR},   {CR4_OSXMMEXCPT, HAS_SSE},
-		{CR4_UMIP, HAS_UMIP},     {CR4_FSGSBASE, HAS_FSGSBASE},
-		{CR4_OSXSAVE, HAS_XSAVE}, {CR4_VMXE, HAS_VMX},
+		{CR4_TSD, HAS_TSC},           {CR4_DE, cpuid_has(1, 0, 'd', 2)},
+		{CR4_PSE, HAS_PSE},           {CR4_PGE, HAS_PGE},
+		{CR4_MCE, HAS_MCE},           {CR4_OSFXSR, HAS_FXSR},
+		{CR4_OSXMMEXCPT, HAS_SSE},    {CR4_UMIP, HAS_UMIP},
+		{CR4_FSGSBASE, HAS_FSGSBASE}, {CR4_OSXSAVE, HAS_XSAVE},
+		{CR4_VMXE, HAS_VMX},
 	};
 	unsigned long cr4 = read_cr4();
 
@@ -156,6 +157,19 @@ TEST(cr4_bits_follow_cpuid)
 			REFUSED(cr4, cr4 | table[i].bit);
 		}
 	}
+}
+
+/* Every 64-bit CPU has it: firmware and kernels set it without asking. */
+TEST(cr4_takes_mce)
+{
+	unsigned long cr4 = read_cr4();
+
+	CHECK(HAS_MCE && HAS_MCA);
+	CHECK_EQ(try_cr4(cr4 | CR4_MCE), NO_FAULT);
+	CHECK_EQ(read_cr4(), cr4 | CR4_MCE);
+	CHECK_EQ(try_cr4(cr4 & ~CR4_MCE), NO_FAULT);
+	CHECK_EQ(read_cr4(), cr4 & ~CR4_MCE);
+	write_cr4(cr4);
 }
 
 TEST(cr2_is_a_register)

@@ -177,20 +177,29 @@ TEST(mtrrcap_is_read_only)
 	must_gp(MSR_MTRRCAP, 0);
 }
 
+/* SDM volume 3, 15.3; APM volume 2, 9.3: for AMD's HWCR.McStatusWrEn is clear. */
 TEST(machine_check_banks)
 {
 	unsigned banks;
 
 	SKIP_UNLESS(HAS_MCA && try_rdmsr(MSR_MCG_CAP) == NO_FAULT, "no machine-check architecture");
 	banks = rdmsr(MSR_MCG_CAP) & 0xff;
+	CHECK_EQ(try_rdmsr(MSR_MCG_STATUS), NO_FAULT);
+	CHECK_EQ(try_wrmsr(MSR_MCG_STATUS, 0), NO_FAULT);
+	if (rdmsr(MSR_MCG_CAP) & BIT(8))
+		CHECK_EQ(try_wrmsr(MSR_MCG_CTL, ~0ull), NO_FAULT);
 	for (unsigned i = 0; i < banks; i++) {
-		CHECK_EQ(try_rdmsr(0x400 + 4 * i), NO_FAULT);
-		CHECK_EQ(try_rdmsr(0x401 + 4 * i), NO_FAULT);
-		CHECK_EQ(try_wrmsr(0x401 + 4 * i, 0), NO_FAULT);
+		CHECK_EQ(try_rdmsr(MSR_MC_CTL(i)), NO_FAULT);
+		CHECK_EQ(try_wrmsr(MSR_MC_CTL(i), ~0ull), NO_FAULT);
+		CHECK_EQ(try_rdmsr(MSR_MC_STATUS(i)), NO_FAULT);
+		CHECK_EQ(try_wrmsr(MSR_MC_STATUS(i), 0), NO_FAULT);
 	}
 	SKIP_UNLESS(refuses_values(), "this CPU has no missing banks");
+	for (unsigned i = 0; i < banks; i++)
+		must_gp(MSR_MC_STATUS(i), 1);
+	must_gp(MSR_MCG_STATUS, 1ull << 63);
 	if (banks < 28)
-		CHECK_EQ(try_rdmsr(0x400 + 4 * banks), GP_VECTOR);
+		CHECK_EQ(try_rdmsr(MSR_MC_CTL(banks)), GP_VECTOR);
 }
 
 /* No CPUID bit tells of the first four counters: software switches them off without asking. */

@@ -97,6 +97,18 @@ def restarts(target):
     yield job
 
 
+def registers(target):
+    """The registers of processes and of VMs that take turns on one CPU."""
+    sums = [hashlib.md5(f"{i}\n".encode(), usedforsecurity=False).hexdigest()[:8] for i in range(1, 61)]
+    yield target.job("linux-pipelines", *linux_words("cloud", "vmlinux"), "--", f"{QUICK} umbra=pipes",
+                     stdout=marker("cloud", 1) + [rf"^UMBRA-PIPE {i} {value}\r?$" for i, value in enumerate(sums, 1)]
+                     + [rf"^UMBRA-VECTORS-OK {i}\r?$" for i in (1, 2, 3)],
+                     absent=[r"segfault", r"XSAVE consistency problem"])
+    yield target.job("fpu-two-vms", "--pcpus", "1", "--mem", "16M", "--vm", "--name second --mem 16M build/guest/fpu.elf -- ms=300 seed=1",
+                     "build/guest/fpu.elf", "--", "ms=300",
+                     stdout=[rf"^{name}ok \d+ - state_survives_a_neighbour\r?$" for name in ("", r"second\| ")], absent=[r"not ok"])
+
+
 def realmode(target):
     """Real mode in the emulator: a firmware's, and the way of a kernel's further CPUs through it."""
     emulate = ["--set", "realmode=emulate"]
@@ -634,7 +646,7 @@ def obstacles(target):
                          stderr=[rf"^cpu: {row}", rf"^umbra: .*{words}"])
 
 
-CASES = (linux, endings, typed_in, power_button, restarts, bios, rom_tables, old_kernels, foreign, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
+CASES = (linux, endings, typed_in, power_button, restarts, registers, bios, rom_tables, old_kernels, foreign, realmode, several, dirty, attacks, wide, steps, obstacles, hopeless, mistakes, machine,
          monitor, faults, screens, memory, machine_checks, small_code, leftovers, button, hunger, measures, consoles,
          inputs, storms, tools)
 

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 
-from . import boot, kernels, nested, payloads, systems, targets
+from . import boot, kernels, models, nested, payloads, systems, targets
 from .jobs import TOP, Group, Job
 
 FUZZ_SECONDS = 10
@@ -90,7 +90,7 @@ def ryzen():
 def systems(target, name):
     def jobs():
         boot.make_files()
-        return list(boot.jobs(target))
+        return [*boot.jobs(target), *models.quick(target)]
     yield Group(name, ["all", "kernels", "guest-payloads", "build/boot/bootsect.img", "build/boot/flood.bin", "build/boot/romtables.bin",
                        "build/boot/realdiff.bin", "old-linux", "build/boot/occupy.efi"], jobs)
 
@@ -135,8 +135,9 @@ ALL = {
     "bench": bench,
 }
 
-# Not among those that `make check` runs: the first takes half an hour, the second hours, and not all of their tests have run.
+# Not among those that `make check` runs: nested, the first takes half an hour, the other hours, and not all of their tests have run.
 ON_DEMAND = {"guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
+             "models": lambda: [Group("models", ["all", "kernels", "guest-payloads"], lambda: list(models.all_models()))],
              "guests-nested-intel": lambda: nested_guests("intel", "guests-nested-intel")}
 
 

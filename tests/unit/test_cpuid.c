@@ -45,6 +45,11 @@ static struct vcpu vcpu;
 static struct lapic lapic;
 static uint64_t xcr0;
 
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
+
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
 	if (machine == ALL_ONES)
@@ -115,6 +120,12 @@ static void expect_nothing(uint32_t leaf)
 	expect(leaf, 1, (struct cpuid_entry){0});
 }
 
+static void expect_last(uint32_t leaf)
+{
+	for (uint32_t i = 0; i < 4; i++)
+		expect(leaf, i, guest(guest(0, 0).eax, i));
+}
+
 /* None of these bits, all of one word, is in it. */
 static void expect_none(uint32_t word, const enum cpuid_bit *bits, size_t nr)
 {
@@ -142,33 +153,43 @@ static void nothing_comes_through_by_itself(void **state)
 	EXPECT_NONE(e.ecx, CPUID_DTES64, CPUID_MONITOR, CPUID_DS_CPL, CPUID_VMX, CPUID_SMX,
 		    CPUID_EIST, CPUID_TM2, CPUID_CNXT_ID, CPUID_SDBG, CPUID_XTPR, CPUID_PDCM,
 		    CPUID_DCA, CPUID_OSXSAVE);
-	EXPECT_NONE(e.edx, CPUID_MCE, CPUID_MCA, CPUID_PSN, CPUID_DS, CPUID_ACPI, CPUID_SS,
-		    CPUID_HTT, CPUID_TM, CPUID_IA64, CPUID_PBE);
+	EXPECT_NONE(e.edx, CPUID_PSN, CPUID_DS, CPUID_ACPI, CPUID_SS, CPUID_HTT, CPUID_TM,
+		    CPUID_IA64, CPUID_PBE);
 	e = guest(7, 0);
 	assert_int_equal(e.eax, 0);
 	EXPECT_NONE(e.ebx, CPUID_SGX, CPUID_HLE, CPUID_RTM, CPUID_RDT_M, CPUID_MPX, CPUID_RDT_A,
 		    CPUID_INTEL_PT);
 	EXPECT_NONE(e.ecx, CPUID_OSPKE, CPUID_WAITPKG, CPUID_CET_SS, CPUID_TME_EN, CPUID_KL,
 		    CPUID_BUS_LOCK_DETECT, CPUID_ENQCMD, CPUID_SGX_LC, CPUID_PKS);
-	assert_int_equal(e.edx, M(FSRM));
+	assert_int_equal(e.edx, M(FSRM) | M(MD_CLEAR) | M(IBRS_IBPB) | M(STIBP) | M(L1D_FLUSH) |
+					M(ARCH_CAPABILITIES) | M(SSBD));
+	/* Not what stands for MSRs that a guest has not: TSX_CTRL and the like. */
+	assert_int_equal(vm.cpuid.arch_capabilities & (BIT_ULL(7) | BIT_ULL(10) | BIT_ULL(12) |
+						       BIT_ULL(18) | BIT_ULL(21)),
+			 0);
+	assert_true(vm.cpuid.arch_capabilities & ARCH_CAP_RDCL_NO);
+	assert_int_equal(vm.cpuid.spec_ctrl, SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD);
 	e = guest(0x80000001, 0);
 	EXPECT_NONE(e.ecx, CPUID_SVM, CPUID_EXT_APIC_SPACE, CPUID_IBS, CPUID_SKINIT, CPUID_WDT,
 		    CPUID_NODE_ID_MSR, CPUID_PERF_CTR_EXT_CORE, CPUID_PERF_CTR_EXT_DF,
 		    CPUID_MONITORX);
-	for (uint32_t leaf = 3; leaf < 0x40; leaf++) {
-		if (leaf != 7 && leaf != 0xb && leaf != 0xd)
+	for (uint32_t leaf = 3; leaf < 0xd; leaf++) {
+		if (leaf != 4 && leaf != 7 && leaf != 0xb)
 			expect_nothing(leaf);
 	}
+	/* An Intel CPU, as far as it is any: beyond the maximum is the highest basic leaf. */
+	for (uint32_t leaf = 0xe; leaf < 0x40; leaf++)
+		expect_last(leaf);
 	for (uint32_t leaf = 0x80000009; leaf < 0x80000040; leaf++)
-		expect_nothing(leaf);
-	expect_nothing(0x8fffffff);
-	expect_nothing(0xc0000000);
-	expect_nothing(0xffffffff);
+		expect_last(leaf);
+	expect_last(0x8fffffff);
+	expect_last(0xc0000000);
+	expect_last(0xffffffff);
 	assert_int_equal(vm.cpuid.xcr0 & ~(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_OPMASK |
 					   XCR0_ZMM_HI256 | XCR0_HI16_ZMM | XCR0_PKRU),
 			 0);
-	assert_int_equal(vm.cpuid.cr4 & (CR4_MCE | CR4_VMXE | CR4_CET), 0);
-	/* MCE and CET, and what no CPU had when this was written (bit 32 is FRED, 25 UINTR). */
+	assert_int_equal(vm.cpuid.cr4 & (CR4_VMXE | CR4_CET), 0);
+	/* CET, and what no CPU had when this was written (bit 32 is FRED, 25 UINTR). */
 	assert_int_equal(vm.cpuid.cr4_exits, ~vm.cpuid.cr4);
 }
 
@@ -176,14 +197,15 @@ static void umbra_adds_its_own(void **state)
 {
 	set_up(BARE, 1);
 	assert_int_equal(guest(1, 0).ecx, M(X2APIC) | M(TSC_DEADLINE) | M(HYPERVISOR));
-	assert_int_equal(guest(1, 0).edx, M(APIC));
+	assert_int_equal(guest(1, 0).edx, M(APIC) | M(MCE) | M(MCA));
 	assert_int_equal(guest(7, 0).ebx, M(TSC_ADJUST));
 	assert_int_equal(guest(0x80000001, 0).edx, 0);
 	assert_int_equal(guest(0, 0).eax, 0xb);
-	expect_nothing(0xd);
+	expect_last(0xd);
 	assert_int_equal(vm.cpuid.xcr0, 0);
-	assert_int_equal(vm.cpuid.cr4, CR4_PCE);
-	assert_int_equal(vm.cpuid.cr4_exits, ~CR4_PCE);
+	assert_int_equal(vm.cpuid.spec_ctrl | vm.cpuid.arch_capabilities, 0);
+	assert_int_equal(vm.cpuid.cr4, CR4_PCE | CR4_MCE);
+	assert_int_equal(vm.cpuid.cr4_exits, ~(CR4_PCE | CR4_MCE));
 	expect(0x40000000, 0, (struct cpuid_entry){0x40000010, 0x72626d55, 0x626d5561, 0x00006172});
 	expect(0x40000010, 0, (struct cpuid_entry){3700000, 1000000, 0, 0});
 	expect_nothing(0x40000001);
@@ -248,7 +270,7 @@ static void topology(void **state)
 		expect(0xb, 1, (struct cpuid_entry){table[i].bits, table[i].nr, 0x201, vcpu.id});
 		expect(0xb, 2, (struct cpuid_entry){0, 0, 2, vcpu.id});
 		assert_int_equal(!!(guest(1, 0).edx & M(HTT)), table[i].nr > 1);
-		assert_int_equal(guest(0x80000008, 0).ecx & 0xff, table[i].nr - 1);
+		assert_int_equal(guest(0x80000008, 0).ecx, table[i].bits << 12 | (table[i].nr - 1));
 	}
 }
 

@@ -33,6 +33,11 @@ void vcpu_request(struct vcpu *v, uint32_t requests)
 	atomic_fetch_or(&v->requests, requests);
 }
 
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
+
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
 	return (struct cpuid_entry){0};

@@ -23,6 +23,11 @@ static struct vm vm;
 static struct vcpu vcpu;
 static uint64_t tsc_aux;
 
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
+
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
 	return (struct cpuid_entry){0};
@@ -36,6 +41,18 @@ uint64_t vcpu_xcr0(struct vcpu *v)
 void vcpu_load_tsc_aux(const struct vcpu *v)
 {
 	tsc_aux = v->msr.tsc_aux;
+}
+
+static unsigned predictor_flushes, l1d_flushes;
+
+void vcpu_flush_predictors(void)
+{
+	predictor_flushes++;
+}
+
+void vcpu_flush_l1d(void)
+{
+	l1d_flushes++;
 }
 
 static int setup(void **state)
@@ -88,8 +105,8 @@ static unsigned count(uint32_t first, uint32_t nr)
 static void what_is_not_named_is_gp(void **state)
 {
 	/* TSC APICBASE TSC_ADJUST BIOS_SIGN MTRRCAP SYSENTER*3 MISC_ENABLE DEBUGCTL
-	   MTRR*(16 + 11 + 1) PAT TSC_DEADLINE */
-	assert_int_equal(count(0, 0x10000), 10 + 28 + 2);
+	   MTRR*(16 + 11 + 1) PAT TSC_DEADLINE MCG*3 banks*(4 * 4) */
+	assert_int_equal(count(0, 0x10000), 10 + 28 + 2 + 3 + 16);
 	/* EFER STAR LSTAR CSTAR SFMASK FS GS KERNEL_GS TSC_AUX */
 	assert_int_equal(count(0xc0000000, 0x10000), 9);
 	assert_int_equal(count(0x10000, 0x1000), 0);
@@ -97,6 +114,9 @@ static void what_is_not_named_is_gp(void **state)
 	assert_int_equal(count(0xfffff000, 0x1000), 0);
 	assert_false(is_readable(0x3a));       /* FEATURE_CONTROL */
 	assert_false(is_readable(0x48));       /* SPEC_CTRL */
+	assert_false(is_readable(0x49));       /* PRED_CMD */
+	assert_false(is_readable(0x10a));      /* ARCH_CAPABILITIES */
+	assert_false(is_readable(0x10b));      /* FLUSH_CMD */
 	assert_false(is_readable(0x480));      /* VMX */
 	assert_false(is_readable(0xc0010114)); /* VM_CR */
 	assert_false(is_readable(0xc0010117)); /* VM_HSAVE_PA */
@@ -246,6 +266,93 @@ static void x2apic_registers_come_with_its_mode(void **state)
 	assert_true(is_gp(MSR_APICBASE, BIT_ULL(40)));
 }
 
+/* SDM volume 3, 15.3; they are the same after INIT. */
+static void banks_of_machine_checks_report_nothing(void **state)
+{
+	unsigned banks = get(MSR_MCG_CAP) & MCG_CAP_COUNT;
+
+	assert_true(banks > 0 && (get(MSR_MCG_CAP) & MCG_CAP_CTL_P));
+	assert_int_equal(get(MSR_MCG_CAP) & ~(MCG_CAP_COUNT | MCG_CAP_CTL_P), 0);
+	assert_true(is_gp(MSR_MCG_CAP, get(MSR_MCG_CAP)));
+	assert_int_equal(get(MSR_MCG_STATUS), 0);
+	assert_int_equal(msr_write(&vcpu, MSR_MCG_STATUS, MCG_STATUS_MCIP), 0);
+	assert_int_equal(get(MSR_MCG_STATUS), MCG_STATUS_MCIP);
+	assert_true(is_gp(MSR_MCG_STATUS, BIT_ULL(4)));
+	assert_int_equal(msr_write(&vcpu, MSR_MCG_CTL, ~0ull), 0);
+	assert_true(is_gp(MSR_MCG_CTL, 1));
+	assert_int_equal(get(MSR_MCG_CTL), ~0ull);
+	for (unsigned i = 0; i < banks; i++) {
+		assert_int_equal(get(MSR_MC_STATUS(i)), 0);
+		assert_int_equal(msr_write(&vcpu, MSR_MC_STATUS(i), 0), 0);
+		for (unsigned bit = 0; bit < 64; bit++)
+			assert_true(is_gp(MSR_MC_STATUS(i), BIT_ULL(bit)));
+		for (uint32_t msr = MSR_MC_CTL(i); msr <= MSR_MC_MISC(i); msr++) {
+			if (msr == MSR_MC_STATUS(i))
+				continue;
+			assert_int_equal(get(msr), 0);
+			assert_int_equal(msr_write(&vcpu, msr, 0x100 + msr), 0);
+		}
+	}
+	vcpu_reset_registers(&vcpu);
+	assert_int_equal(get(MSR_MCG_CTL), ~0ull);
+	for (unsigned i = 0; i < banks; i++) {
+		assert_int_equal(get(MSR_MC_CTL(i)), 0x100 + MSR_MC_CTL(i));
+		assert_int_equal(get(MSR_MC_ADDR(i)), 0x100 + MSR_MC_ADDR(i));
+		assert_int_equal(get(MSR_MC_MISC(i)), 0x100 + MSR_MC_MISC(i));
+	}
+	vcpu_reset(&vcpu);
+	assert_int_equal(get(MSR_MCG_STATUS), 0);
+	assert_int_equal(get(MSR_MCG_CTL), 0);
+	assert_int_equal(get(MSR_MC_CTL(0)), 0);
+}
+
+/* Each with the bits of CPUID that stand for it: Intel's, or AMD's. */
+static void spec_ctrl_has_the_bits_that_cpuid_tells(void **state)
+{
+	uint64_t all = SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD;
+
+	assert_true(is_gp(MSR_SPEC_CTRL, 0));
+	for (uint64_t bits = 1; bits <= all; bits++) {
+		vm.cpuid.spec_ctrl = bits;
+		for (unsigned i = 0; i < 64; i++)
+			assert_int_equal(is_gp(MSR_SPEC_CTRL, BIT_ULL(i)), !(bits & BIT_ULL(i)));
+		assert_int_equal(msr_write(&vcpu, MSR_SPEC_CTRL, bits), 0);
+		assert_int_equal(get(MSR_SPEC_CTRL), bits);
+		assert_int_equal(vcpu.virt.spec_ctrl, bits); /* the back end knows */
+	}
+	vcpu_reset_registers(&vcpu); /* INIT */
+	assert_int_equal(get(MSR_SPEC_CTRL), all);
+	vcpu_reset(&vcpu);
+	assert_int_equal(get(MSR_SPEC_CTRL), 0);
+	assert_int_equal(vcpu.virt.spec_ctrl, 0);
+}
+
+static void commands_are_carried_out(void **state)
+{
+	predictor_flushes = l1d_flushes = 0;
+	assert_true(is_gp(MSR_PRED_CMD, PRED_CMD_IBPB));
+	assert_true(is_gp(MSR_FLUSH_CMD, FLUSH_CMD_L1D));
+	vm.cpuid.ext[8].ebx = M(IBPB);
+	assert_int_equal(msr_write(&vcpu, MSR_PRED_CMD, PRED_CMD_IBPB), 0);
+	vm.cpuid.ext[8].ebx = 0;
+	vm.cpuid.basic[7].edx = M(IBRS_IBPB) | M(L1D_FLUSH);
+	assert_int_equal(msr_write(&vcpu, MSR_PRED_CMD, PRED_CMD_IBPB), 0);
+	assert_int_equal(msr_write(&vcpu, MSR_PRED_CMD, 0), 0);
+	assert_int_equal(predictor_flushes, 2);
+	assert_int_equal(msr_write(&vcpu, MSR_FLUSH_CMD, FLUSH_CMD_L1D), 0);
+	assert_int_equal(l1d_flushes, 1);
+	assert_true(is_gp(MSR_PRED_CMD, 2) && is_gp(MSR_FLUSH_CMD, 2));
+	assert_false(is_readable(MSR_PRED_CMD) || is_readable(MSR_FLUSH_CMD));
+}
+
+static void capabilities_are_read_only(void **state)
+{
+	vm.cpuid.basic[7].edx = M(ARCH_CAPABILITIES);
+	vm.cpuid.arch_capabilities = ARCH_CAP_RDCL_NO | ARCH_CAP_MDS_NO;
+	assert_int_equal(get(MSR_ARCH_CAPABILITIES), ARCH_CAP_RDCL_NO | ARCH_CAP_MDS_NO);
+	assert_true(is_gp(MSR_ARCH_CAPABILITIES, 0));
+}
+
 static void the_rest(void **state)
 {
 	assert_int_equal(msr_write(&vcpu, MSR_SYSENTER_CS, 0x10), 0);
@@ -273,6 +380,10 @@ int main(void)
 		cmocka_unit_test_setup(efer_takes_the_guests_features, setup),
 		cmocka_unit_test_setup(tsc_and_adjust_move_together, setup),
 		cmocka_unit_test_setup(x2apic_registers_come_with_its_mode, setup),
+		cmocka_unit_test_setup(banks_of_machine_checks_report_nothing, setup),
+		cmocka_unit_test_setup(spec_ctrl_has_the_bits_that_cpuid_tells, setup),
+		cmocka_unit_test_setup(commands_are_carried_out, setup),
+		cmocka_unit_test_setup(capabilities_are_read_only, setup),
 		cmocka_unit_test_setup(the_rest, setup),
 	};
 

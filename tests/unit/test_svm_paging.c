@@ -30,7 +30,15 @@ static struct {
 #define VMCB (&pages[0])
 
 hpa_t svm_iopm, svm_msrpm;
-bool svm_has_nrips, svm_has_lbr;
+bool svm_has_nrips, svm_has_lbr, svm_has_spec_ctrl;
+
+uint64_t spec_ctrl_enter(uint64_t guest)
+{
+	fail_msg("nobody has set a bit");
+	return 0;
+}
+
+void spec_ctrl_leave(uint64_t host) {}
 
 struct svm_cpu *svm_this_cpu(void)
 {

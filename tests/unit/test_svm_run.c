@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "arch/x86/apic.h"
+#include "arch/x86/regs.h"
 #include "arch/x86/svm/svm.h"
 
 /* ---- the machine ---- */
@@ -21,7 +22,23 @@ static bool is_in_irr, is_known_to_cpu;
 static unsigned offers;
 
 hpa_t svm_iopm, svm_msrpm;
-bool svm_has_nrips, svm_has_lbr;
+bool svm_has_nrips, svm_has_lbr, svm_has_spec_ctrl;
+static uint64_t spec_ctrl, spec_ctrl_in_guest;
+static unsigned spec_ctrl_switches;
+
+uint64_t spec_ctrl_enter(uint64_t guest)
+{
+	uint64_t host = spec_ctrl;
+
+	spec_ctrl |= guest;
+	spec_ctrl_switches++;
+	return host;
+}
+
+void spec_ctrl_leave(uint64_t host)
+{
+	spec_ctrl = host;
+}
 
 struct svm_cpu *svm_this_cpu(void)
 {
@@ -41,6 +58,7 @@ void svm_invlpga(gva_t gva, uint32_t asid) {}
 /* The timer expires in the middle of VMRUN. */
 void svm_enter(uint64_t *gpr, hpa_t vmcb_pa, hpa_t host_vmcb)
 {
+	spec_ctrl_in_guest = spec_ctrl;
 	is_in_irr = true;
 	is_known_to_cpu = !(virt_caps.lax && (vmcb.vintr & SVM_V_IRQ));
 }
@@ -56,7 +74,8 @@ static int setup(void **state)
 {
 	memset(&vmcb, 0, sizeof(vmcb));
 	memset(&v, 0, sizeof(v));
-	is_in_irr = is_known_to_cpu = svm_has_nrips = svm_has_lbr = false;
+	is_in_irr = is_known_to_cpu = svm_has_nrips = svm_has_lbr = svm_has_spec_ctrl = false;
+	spec_ctrl = spec_ctrl_switches = 0;
 	offers = 0;
 	tag_pool_init(&cpu.tags, 0);
 	virt_caps = (struct virt_caps){.tags = 16};
@@ -213,6 +232,41 @@ static void debugctl_is_the_guests_where_it_can_be(void **state)
 	}
 }
 
+/* The guest's bits are added to the machine's while it runs; a guest without costs nothing. */
+static void spec_ctrl_is_switched_for_a_guest_that_has_set_it(void **state)
+{
+	uint8_t flush;
+
+	spec_ctrl = SPEC_CTRL_IBRS;
+	run();
+	assert_int_equal(spec_ctrl_switches, 0);
+	svm_set_spec_ctrl(&v, SPEC_CTRL_SSBD);
+	for (unsigned i = 0; i < 3; i++) {
+		enter(&flush);
+		assert_int_equal(spec_ctrl_in_guest, SPEC_CTRL_IBRS | SPEC_CTRL_SSBD);
+		assert_int_equal(spec_ctrl, SPEC_CTRL_IBRS);
+	}
+	assert_int_equal(spec_ctrl_switches, 3);
+	svm_flush(&v); /* both at once */
+	enter(&flush);
+	assert_int_equal(spec_ctrl_switches, 4);
+	svm_set_spec_ctrl(&v, 0);
+	enter(&flush);
+	assert_int_equal(spec_ctrl_in_guest, SPEC_CTRL_IBRS);
+	assert_int_equal(spec_ctrl_switches, 4);
+}
+
+static void a_cpu_that_switches_spec_ctrl_is_left_to_it(void **state)
+{
+	svm_has_spec_ctrl = true;
+	svm_set_spec_ctrl(&v, SPEC_CTRL_STIBP);
+	run();
+	assert_int_equal(vmcb.spec_ctrl, SPEC_CTRL_STIBP);
+	assert_int_equal(spec_ctrl_switches, 0);
+	svm_set_spec_ctrl(&v, 0);
+	assert_int_equal(vmcb.spec_ctrl, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +279,8 @@ int main(void)
 		cmocka_unit_test_setup(the_length_is_known_with_next_rip, setup),
 		cmocka_unit_test_setup(no_flush_is_of_one_asid, setup),
 		cmocka_unit_test_setup(debugctl_is_the_guests_where_it_can_be, setup),
+		cmocka_unit_test_setup(spec_ctrl_is_switched_for_a_guest_that_has_set_it, setup),
+		cmocka_unit_test_setup(a_cpu_that_switches_spec_ctrl_is_left_to_it, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -597,6 +597,35 @@ static void writes_are_logged(void **state)
 	check_log(2, 2);
 }
 
+static uint64_t spec_ctrl_in_guest;
+
+static void look_at_spec_ctrl(uint64_t *gpr)
+{
+	spec_ctrl_in_guest = rdmsr(MSR_SPEC_CTRL);
+}
+
+/* With the first entry and later ones; a CPU without the MSR, where nothing is asked for, has #GP.
+ */
+static void spec_ctrl_is_switched_for_a_guest_that_has_set_it(void **state)
+{
+	fake_guest_enter();
+	fake_cpu_set_msr(MSR_SPEC_CTRL, SPEC_CTRL_IBRS);
+	fake_cpu.guest = look_at_spec_ctrl;
+	vmx_set_spec_ctrl(V, SPEC_CTRL_SSBD);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_cpu.guest = look_at_spec_ctrl;
+		spec_ctrl_in_guest = 0;
+		vmx_vcpu_run(V, &(struct vm_exit){0});
+		assert_int_equal(spec_ctrl_in_guest, SPEC_CTRL_IBRS | SPEC_CTRL_SSBD);
+		assert_int_equal(rdmsr(MSR_SPEC_CTRL), SPEC_CTRL_IBRS);
+		vmx_vcpu_unload(V);
+		vmx_vcpu_load(V);
+	}
+	vmx_set_spec_ctrl(V, 0);
+	vmx_vcpu_run(V, &(struct vm_exit){0});
+	assert_int_equal(spec_ctrl_in_guest, SPEC_CTRL_IBRS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -626,6 +655,7 @@ int main(void)
 		cmocka_unit_test_setup(slices_end_by_the_preemption_timer, begin),
 		cmocka_unit_test_setup(rip_and_rsp_go_both_ways, begin),
 		cmocka_unit_test_setup(writes_are_logged, begin),
+		cmocka_unit_test_setup(spec_ctrl_is_switched_for_a_guest_that_has_set_it, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include "arch/x86/cpu.h"
 #include "arch/x86/cpu_features.h"
+#include "arch/x86/fpu.h"
 #include "arch/x86/paging.h"
 #include "arch/x86/panic.h"
 #include "arch/x86/percpu.h"
@@ -54,6 +55,7 @@ static void enable_cpu(void)
 	c->grace = grace_cpu();
 	grace_exit_guest(c->grace);
 	enable_pkru();
+	fpu_enable_cpu();
 	virt_cpu_enable(pages, host_pa(pages));
 }
 
@@ -143,6 +145,7 @@ void vmm_main(const struct start_options *o)
 	wall_clock_init();
 	sched_init();
 	vcpu_load_init();
+	fpu_settle();
 	enable_cpu();
 	paging_seal();
 	shootdown();

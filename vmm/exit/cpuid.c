@@ -72,6 +72,17 @@ static struct cpuid_entry leaf_b(struct vcpu *v, uint32_t subleaf)
 	return e;
 }
 
+static struct cpuid_entry cache_leaf(struct vcpu *v, uint32_t subleaf)
+{
+	return subleaf < CPUID_CACHES ? v->vm->cpuid.cache[subleaf] : (struct cpuid_entry){0};
+}
+
+/* AMD's way to tell the same: APIC id, core with one thread, node 0 of one. */
+static struct cpuid_entry leaf_8000001e(struct vcpu *v)
+{
+	return (struct cpuid_entry){.eax = v->id, .ebx = v->id & 0xff};
+}
+
 static struct cpuid_entry leaf_d(struct vcpu *v, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;
@@ -111,36 +122,72 @@ static struct cpuid_entry hypervisor_leaf(const struct vcpu *v, uint32_t leaf)
 	return leaf & 0x100 ? umbra_leaf(leaf, 0x40000100) : kvm_clock_leaf(leaf);
 }
 
-#define COMPUTED_LEAVES (BIT(0x1) | BIT(0x7) | BIT(0xb) | BIT(0xd))
+/* Those beyond the maximum, 0xb or 0xd, are no leaves: see no_leaf(). */
+#define COMPUTED_LEAVES                                                                            \
+	(BIT(0x1) | BIT(0x4) | BIT(0x7) | BIT(0xb) | BIT(0xd) | (uint32_t)GENMASK_ULL(31, 0xe) |   \
+	 BIT(0xc))
 
-/* Leaves that are the same at each time; NULL for others. */
-static const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+/* Leaves that are the same at each time. */
+static inline bool is_constant(uint32_t leaf)
 {
 	static_assert(CPUID_BASIC_LEAVES == 32, "COMPUTED_LEAVES has a bit for each");
 
 	if (leaf < CPUID_BASIC_LEAVES)
-		return BIT(leaf) & COMPUTED_LEAVES ? NULL : &t->basic[leaf];
-	return leaf - 0x80000000 < CPUID_EXT_LEAVES ? &t->ext[leaf - 0x80000000] : NULL;
+		return !(BIT(leaf) & COMPUTED_LEAVES);
+	return leaf - 0x80000000 <= 8;
 }
 
-/* A leaf above the maximum of its range reads as zero, as AMD has it. */
-static struct cpuid_entry other_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+static inline const struct cpuid_entry *constant_leaf(const struct cpuid_table *t, uint32_t leaf)
+{
+	return leaf < CPUID_BASIC_LEAVES ? &t->basic[leaf] : &t->ext[leaf - 0x80000000];
+}
+
+static struct cpuid_entry basic_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
 {
 	const struct cpuid_table *t = &v->vm->cpuid;
 
 	switch (leaf) {
 	case 0x1:
 		return leaf_1(v, t->basic[1]);
+	case 0x4:
+		return cpuid_is_amd(t) ? (struct cpuid_entry){0} : cache_leaf(v, subleaf);
 	case 0x7:
 		return leaf_7(v, t->basic[7], subleaf);
 	case 0xb:
 		return leaf_b(v, subleaf);
 	case 0xd:
 		return leaf_d(v, subleaf);
+	default:
+		return t->basic[leaf];
 	}
-	if (leaf >> 9 == 0x40000000 >> 9)
+}
+
+/* Beyond the maximum: nothing on AMD's CPUs, the highest basic leaf's on Intel's (SDM, CPUID). */
+static struct cpuid_entry no_leaf(struct vcpu *v, uint32_t subleaf)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	return cpuid_is_amd(t) ? (struct cpuid_entry){0} : basic_leaf(v, t->basic[0].eax, subleaf);
+}
+
+static struct cpuid_entry other_leaf(struct vcpu *v, uint32_t leaf, uint32_t subleaf)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	if (leaf <= t->basic[0].eax)
+		return basic_leaf(v, leaf, subleaf);
+	if (leaf >> 28 == 4)
 		return hypervisor_leaf(v, leaf);
-	return (struct cpuid_entry){0};
+	if (leaf < 0x80000000 || leaf > t->ext[0].eax)
+		return no_leaf(v, subleaf);
+	switch (leaf) {
+	case 0x8000001d:
+		return cache_leaf(v, subleaf);
+	case 0x8000001e:
+		return leaf_8000001e(v);
+	default:
+		return t->ext[leaf - 0x80000000];
+	}
 }
 
 static inline void put_leaf(struct vcpu *v, const struct cpuid_entry *e)
@@ -164,10 +211,9 @@ static __cold void execute_other(struct vcpu *v)
 void cpuid_execute(struct vcpu *v)
 {
 	uint32_t leaf = (uint32_t)v->virt.gpr[GPR_RAX];
-	const struct cpuid_entry *e = constant_leaf(&v->vm->cpuid, leaf);
 
-	if (likely(e))
-		put_leaf(v, e);
+	if (likely(is_constant(leaf)))
+		put_leaf(v, constant_leaf(&v->vm->cpuid, leaf));
 	else
 		execute_other(v);
 }

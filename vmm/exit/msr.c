@@ -7,6 +7,7 @@
  */
 #include "vmm/exit/msr.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "arch/x86/cpu.h"
@@ -33,6 +34,7 @@ enum msr_check {
 	TYPES,     /* eight of them */
 	PHYS,      /* bits above the guest's physical address width */
 	PHYS_TYPE, /* both */
+	ALL_OR_0,  /* any other value */
 };
 
 struct msr_rule {
@@ -47,6 +49,25 @@ struct msr_rule {
 #define ALL      (~0ull)
 #define FRAME    GENMASK_ULL(51, 12)
 
+#define MCG_STATUS_BITS (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)
+
+/*
+ * A bank that never has an error. Its status can be cleared only: for any other value a CPU of
+ * AMD's wants HWCR.McStatusWrEn, which is not there (SDM volume 3, 15.3.2; APM volume 2, 9.3.2).
+ */
+#define MC_BANK(n)                                                                                 \
+	MC_FIELD(MSR_MC_CTL(n), mc_bank[n].ctl, ALL),                                              \
+		MC_FIELD(MSR_MC_STATUS(n), mc_bank[n].status, 0),                                  \
+		MC_FIELD(MSR_MC_ADDR(n), mc_bank[n].addr, ALL),                                    \
+		MC_FIELD(MSR_MC_MISC(n), mc_bank[n].misc, ALL)
+#define MC_FIELD(msr_, field, bits)                                                                \
+	(struct msr_rule)                                                                          \
+	{                                                                                          \
+		.msr = msr_, .kind = MSR_FIELD, .arg = FIELD(field), .writable = bits              \
+	}
+
+static_assert(VCPU_MC_BANKS == 4, "rules[] has a row for each bank");
+
 /* Sorted by number. */
 static const struct msr_rule rules[] = {
 	{MSR_TSC, MSR_SPECIAL, 0, ALL, ANY},
@@ -54,11 +75,18 @@ static const struct msr_rule rules[] = {
 	{MSR_KVM_SYSTEM_TIME_OLD, MSR_SPECIAL, 0, ALL, PHYS},
 	{MSR_APICBASE, MSR_LAPIC_BASE, 0, ALL, ANY},
 	{MSR_TSC_ADJUST, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_SPEC_CTRL, MSR_SPECIAL, 0, ALL, ANY},
+	{MSR_PRED_CMD, MSR_SPECIAL, 0, PRED_CMD_IBPB, ANY},
 	{MSR_BIOS_SIGN_ID, MSR_FIELD, FIELD(microcode), ALL, ANY},
 	{MSR_MTRRCAP, MSR_CONST, 0x508, 0, ANY}, /* 8 variable, fixed, WC */
+	{MSR_ARCH_CAPABILITIES, MSR_SPECIAL, 0, 0, ANY},
+	{MSR_FLUSH_CMD, MSR_SPECIAL, 0, FLUSH_CMD_L1D, ANY},
 	{MSR_SYSENTER_CS, MSR_VREG, VREG_SYSENTER_CS, ALL, ANY},
 	{MSR_SYSENTER_ESP, MSR_VREG, VREG_SYSENTER_ESP, ALL, CANONICAL},
 	{MSR_SYSENTER_EIP, MSR_VREG, VREG_SYSENTER_EIP, ALL, CANONICAL},
+	{MSR_MCG_CAP, MSR_CONST, MCG_CAP_CTL_P | VCPU_MC_BANKS, 0, ANY},
+	{MSR_MCG_STATUS, MSR_FIELD, FIELD(mcg_status), MCG_STATUS_BITS, ANY},
+	{MSR_MCG_CTL, MSR_FIELD, FIELD(mcg_ctl), ALL, ALL_OR_0},
 	{MSR_MISC_ENABLE, MSR_FIELD, FIELD(misc_enable), MISC_ENABLE_RESET, ANY},
 	{MSR_DEBUGCTL, MSR_VREG, VREG_DEBUGCTL, 0x3, ANY},
 	{MSR_MTRR_PHYSBASE(0), MSR_FIELD, FIELD(mtrr_var[0]), FRAME | 7, PHYS_TYPE},
@@ -90,6 +118,10 @@ static const struct msr_rule rules[] = {
 	{MSR_MTRR_FIX4K_C0000 + 7, MSR_FIELD, FIELD(mtrr_fixed[10]), ALL, TYPES},
 	{MSR_PAT, MSR_SPECIAL, 0, 0x0707070707070707, ANY},
 	{MSR_MTRR_DEF_TYPE, MSR_FIELD, FIELD(mtrr_def_type), 0xcff, TYPE},
+	MC_BANK(0),
+	MC_BANK(1),
+	MC_BANK(2),
+	MC_BANK(3),
 	{MSR_TSC_DEADLINE, MSR_SPECIAL, 0, ALL, ANY},
 	{MSR_XSS, MSR_SPECIAL, 0, 0, ANY}, /* exists with XSAVES; has no bit */
 	{MSR_KVM_WALL_CLOCK, MSR_SPECIAL, 0, ALL, PHYS},
@@ -220,6 +252,12 @@ static bool has_tsc_aux(const struct vcpu *v)
 static __cold struct msr_value read_special(struct vcpu *v, uint32_t msr)
 {
 	switch (msr) {
+	case MSR_SPEC_CTRL:
+		return v->vm->cpuid.spec_ctrl ? msr_value(v->virt.spec_ctrl) : NO_MSR;
+	case MSR_ARCH_CAPABILITIES:
+		return cpuid_has(&v->vm->cpuid, CPUID_ARCH_CAPABILITIES)
+			       ? msr_value(v->vm->cpuid.arch_capabilities)
+			       : NO_MSR;
 	case MSR_XSS:
 		return has_xsaves(v) ? msr_value(0) : NO_MSR;
 	case MSR_TSC:
@@ -280,9 +318,46 @@ static void write_tsc(struct vcpu *v, uint64_t offset)
 	set_tsc_offset(v, offset);
 }
 
+static int write_spec_ctrl(struct vcpu *v, uint64_t val)
+{
+	uint64_t bits = v->vm->cpuid.spec_ctrl;
+
+	if (!bits || (val & ~bits))
+		return -EINVAL;
+	virt_set_spec_ctrl(&v->virt, val);
+	return 0;
+}
+
+/* Commands: writing the bit does it, and there is nothing to read. */
+static int write_pred_cmd(struct vcpu *v, uint64_t val)
+{
+	const struct cpuid_table *t = &v->vm->cpuid;
+
+	if (!cpuid_has(t, CPUID_IBRS_IBPB) && !cpuid_has(t, CPUID_IBPB))
+		return -EINVAL;
+	if (val)
+		vcpu_flush_predictors();
+	return 0;
+}
+
+static int write_flush_cmd(struct vcpu *v, uint64_t val)
+{
+	if (!cpuid_has(&v->vm->cpuid, CPUID_L1D_FLUSH))
+		return -EINVAL;
+	if (val)
+		vcpu_flush_l1d();
+	return 0;
+}
+
 static int write_special(struct vcpu *v, uint32_t msr, uint64_t val)
 {
 	switch (msr) {
+	case MSR_SPEC_CTRL:
+		return write_spec_ctrl(v, val);
+	case MSR_PRED_CMD:
+		return write_pred_cmd(v, val);
+	case MSR_FLUSH_CMD:
+		return write_flush_cmd(v, val);
 	case MSR_XSS:
 		return has_xsaves(v) ? 0 : -EINVAL;
 	case MSR_TSC:
@@ -401,6 +476,8 @@ static bool passes(struct vcpu *v, enum msr_check check, uint64_t val)
 		return has_only_physical_bits(v, val);
 	case PHYS_TYPE:
 		return has_only_physical_bits(v, val) && is_memory_type((uint8_t)val);
+	case ALL_OR_0:
+		return !val || val == ALL;
 	default:
 		return true;
 	}

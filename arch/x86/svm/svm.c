@@ -28,6 +28,7 @@ hpa_t svm_iopm __ro_after_init, svm_msrpm __ro_after_init;
 bool svm_has_nrips __ro_after_init;
 bool svm_has_decode_assists __ro_after_init;
 bool svm_has_lbr __ro_after_init;
+bool svm_has_spec_ctrl __ro_after_init; /* VMRUN and exits switch it */
 
 struct svm_cpu *svm_this_cpu(void)
 {
@@ -54,6 +55,7 @@ int svm_cpu_probe(void)
 
 	svm_has_nrips = r.edx & CPUID_MASK(CPUID_SVM_NRIPS);
 	svm_has_decode_assists = r.edx & CPUID_MASK(CPUID_SVM_DECODE_ASSISTS);
+	svm_has_spec_ctrl = r.edx & CPUID_MASK(CPUID_SVM_V_SPEC_CTRL);
 	svm_has_lbr = r.edx & CPUID_MASK(CPUID_SVM_LBR_VIRT);
 	virt_caps = (struct virt_caps){
 		.name = "SVM",

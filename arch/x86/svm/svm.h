@@ -15,7 +15,7 @@ struct svm_cpu {
 };
 
 extern hpa_t svm_iopm, svm_msrpm; /* constant after probe */
-extern bool svm_has_nrips, svm_has_decode_assists, svm_has_lbr;
+extern bool svm_has_nrips, svm_has_decode_assists, svm_has_lbr, svm_has_spec_ctrl;
 
 /* The calling CPU's part. */
 struct svm_cpu *svm_this_cpu(void);
@@ -33,6 +33,8 @@ static inline void svm_dirty(struct vmcb *vmcb, uint32_t group)
 
 /* What an entry may have to do first (virt_vcpu.due). */
 #define SVM_DUE_TAG BIT(0) /* take a new ASID */
+#define SVM_DUE_SPEC_CTRL                                                                          \
+	BIT(1) /* each time: the guest has bits in it that the CPU does not switch */
 
 /* The guest's CR0 and CR4, of which the CPU may have something else (paging.c). */
 uint64_t svm_guest_cr0(const struct virt_vcpu *v);

@@ -10,6 +10,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/spec_ctrl.h"
 #include "arch/x86/svm/svm.h"
 
 #define INTERCEPT_MISC1                                                                            \
@@ -151,7 +152,8 @@ static __cold void take_tag(struct virt_vcpu *v, struct svm_cpu *c, struct vmcb 
 	vmcb->asid = tag_take(&c->tags, virt_caps.tags, &flush);
 	vmcb->tlb_control = flush ? SVM_TLB_FLUSH_ALL : SVM_TLB_KEEP;
 	v->tag_generation = flush ? 0 : c->tags.generation;
-	v->due = flush ? SVM_DUE_TAG : 0;
+	v->due &= ~(uint32_t)SVM_DUE_TAG;
+	v->due |= flush ? SVM_DUE_TAG : 0;
 	svm_dirty(vmcb, SVM_CLEAN_ASID);
 }
 
@@ -173,16 +175,48 @@ static void offer_lost_interrupt(void)
 		apic_offer_pending();
 }
 
+static void enter(struct virt_vcpu *v)
+{
+	svm_enter(v->gpr, v->control_pa, v->svm.host_vmcb);
+}
+
+/* The entries before which there is something to do. */
+static __cold void enter_prepared(struct virt_vcpu *v, struct vmcb *vmcb)
+{
+	uint64_t host;
+
+	if (v->due & SVM_DUE_TAG)
+		take_tag(v, svm_this_cpu(), vmcb);
+	if (!(v->due & SVM_DUE_SPEC_CTRL)) {
+		enter(v);
+		return;
+	}
+	host = spec_ctrl_enter(v->spec_ctrl);
+	enter(v);
+	spec_ctrl_leave(host);
+}
+
+void svm_set_spec_ctrl(struct virt_vcpu *v, uint64_t val)
+{
+	v->spec_ctrl = val;
+	v->due &= ~(uint32_t)SVM_DUE_SPEC_CTRL;
+	if (svm_has_spec_ctrl)
+		svm_vmcb(v)->spec_ctrl = val;
+	else if (val)
+		v->due |= SVM_DUE_SPEC_CTRL;
+}
+
 void svm_vcpu_run(struct virt_vcpu *v, struct vm_exit *exit)
 {
 	struct vmcb *vmcb = svm_vmcb(v);
 
-	if (unlikely(v->due))
-		take_tag(v, svm_this_cpu(), vmcb);
 	vmcb->rax = v->gpr[GPR_RAX];
 	vmcb->rsp = v->gpr[GPR_RSP];
 	vmcb->rip = v->rip;
-	svm_enter(v->gpr, v->control_pa, v->svm.host_vmcb);
+	if (unlikely(v->due))
+		enter_prepared(v, vmcb);
+	else
+		enter(v);
 	if (unlikely(vmcb->vintr & SVM_V_IRQ))
 		offer_lost_interrupt();
 	v->gpr[GPR_RAX] = vmcb->rax;

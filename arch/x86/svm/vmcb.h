@@ -205,7 +205,9 @@ struct vmcb {
 	uint8_t reserved_648[0x668 - 0x648];
 	uint64_t g_pat, debugctl, last_branch_from, last_branch_to;
 	uint64_t last_exception_from, last_exception_to;
-	uint8_t reserved_698[0x1000 - 0x698];
+	uint8_t reserved_698[0x6e0 - 0x698];
+	uint64_t spec_ctrl; /* with V_SPEC_CTRL */
+	uint8_t reserved_6e8[0x1000 - 0x6e8];
 };
 
 static_assert(offsetof(struct vmcb, pause_filter_threshold) == 0x03c, "VMCB layout");
@@ -223,6 +225,7 @@ static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB layout");
 static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB layout");
 static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB layout");
 static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB layout");
+static_assert(offsetof(struct vmcb, spec_ctrl) == 0x6e0, "VMCB layout");
 static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 
 #endif

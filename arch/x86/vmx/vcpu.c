@@ -12,6 +12,7 @@
 #include "arch/x86/cpu.h"
 #include "arch/x86/percpu.h"
 #include "arch/x86/regs.h"
+#include "arch/x86/spec_ctrl.h"
 #include "arch/x86/vmx/vmx.h"
 #include "lib/clock.h"
 
@@ -180,6 +181,20 @@ static bool launch(struct virt_vcpu *v)
 	return entered;
 }
 
+static bool enter_or_launch(struct virt_vcpu *v)
+{
+	return v->due & VMX_DUE_LAUNCH ? launch(v) : enter(v, true);
+}
+
+static bool enter_with_spec_ctrl(struct virt_vcpu *v)
+{
+	uint64_t host = spec_ctrl_enter(v->spec_ctrl);
+	bool entered = enter_or_launch(v);
+
+	spec_ctrl_leave(host);
+	return entered;
+}
+
 /* The entries before which there is something to do. */
 static __cold bool enter_prepared(struct virt_vcpu *v)
 {
@@ -187,7 +202,15 @@ static __cold bool enter_prepared(struct virt_vcpu *v)
 		vmx_take_tag(v, vmx_this_cpu());
 	if (v->due & VMX_DUE_TIMER)
 		set_timer(v);
-	return v->due & VMX_DUE_LAUNCH ? launch(v) : enter(v, true);
+	return v->due & VMX_DUE_SPEC_CTRL ? enter_with_spec_ctrl(v) : enter_or_launch(v);
+}
+
+void vmx_set_spec_ctrl(struct virt_vcpu *v, uint64_t val)
+{
+	v->spec_ctrl = val;
+	v->due &= ~(uint32_t)VMX_DUE_SPEC_CTRL;
+	if (val)
+		v->due |= VMX_DUE_SPEC_CTRL;
 }
 
 static __cold void refuse(struct virt_vcpu *v, struct vm_exit *exit)

@@ -37,9 +37,10 @@ struct vmx_cpu *vmx_this_cpu(void);
 #define VMX_PML_ENTRIES 512
 
 /* What an entry may have to do first (virt_vcpu.due). */
-#define VMX_DUE_TAG    BIT(0) /* take a new VPID, flush what the EPT tables gave if asked for */
-#define VMX_DUE_TIMER  BIT(1) /* set the preemption timer: a time slice runs */
-#define VMX_DUE_LAUNCH BIT(2) /* VMLAUNCH, not VMRESUME */
+#define VMX_DUE_TAG       BIT(0) /* take a new VPID, flush what the EPT tables gave if asked for */
+#define VMX_DUE_TIMER     BIT(1) /* set the preemption timer: a time slice runs */
+#define VMX_DUE_LAUNCH    BIT(2) /* VMLAUNCH, not VMRESUME */
+#define VMX_DUE_SPEC_CTRL BIT(3) /* each time: the guest has bits in it */
 
 /* A vCPU's pages: the VMCS and what it points to. */
 enum { VMX_PAGE_VMCS, VMX_PAGE_VIRTUAL_APIC, VMX_PAGE_MSR_AREAS, VMX_PAGE_PML };

@@ -41,6 +41,7 @@
 #define CR4_DE         BIT(3)
 #define CR4_PSE        BIT(4)
 #define CR4_PAE        BIT(5)
+#define CR4_MCE        BIT(6)
 #define CR4_PGE        BIT(7)
 #define CR4_OSFXSR     BIT(9)
 #define CR4_OSXMMEXCPT BIT(10)
@@ -83,6 +84,10 @@
 #define MSR_SYSENTER_ESP    0x175
 #define MSR_SYSENTER_EIP    0x176
 #define MSR_MCG_CAP         0x179
+#define MSR_MCG_STATUS      0x17a
+#define MSR_MCG_CTL         0x17b
+#define MSR_MC_CTL(n)       (0x400 + 4 * (n))
+#define MSR_MC_STATUS(n)    (0x401 + 4 * (n))
 #define MSR_MISC_ENABLE     0x1a0
 #define MSR_MTRR_PHYSBASE0  0x200
 #define MSR_MTRR_PHYSMASK0  0x201
@@ -323,6 +328,7 @@ static inline bool cpuid_has(uint32_t leaf, uint32_t sub, char reg, unsigned bit
 #define HAS_PSE        cpuid_has(1, 0, 'd', 3)
 #define HAS_TSC        cpuid_has(1, 0, 'd', 4)
 #define HAS_PAE        cpuid_has(1, 0, 'd', 6)
+#define HAS_MCE        cpuid_has(1, 0, 'd', 7)
 #define HAS_APIC       cpuid_has(1, 0, 'd', 9)
 #define HAS_SEP        cpuid_has(1, 0, 'd', 11)
 #define HAS_MTRR       cpuid_has(1, 0, 'd', 12)

@@ -187,6 +187,11 @@ unsigned svm_take_log(struct virt_vcpu *v, const uint64_t **gpa)
 	return nr;
 }
 
+void svm_set_spec_ctrl(struct virt_vcpu *v, uint64_t val)
+{
+	v->spec_ctrl = val;
+}
+
 void svm_set_tsc_offset(struct virt_vcpu *v, uint64_t offset)
 {
 	fake_cpu_of(v)->tsc_offset = offset;

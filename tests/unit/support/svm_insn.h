@@ -7,6 +7,7 @@
 #define TESTS_UNIT_SUPPORT_SVM_INSN_H
 
 #define ARCH_X86_SVM_INSTRUCTIONS_H
+#define ARCH_X86_SPEC_CTRL_H
 
 #include <stdint.h>
 
@@ -14,5 +15,7 @@
 
 void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);
 void svm_invlpga(gva_t gva, uint32_t asid);
+uint64_t spec_ctrl_enter(uint64_t guest);
+void spec_ctrl_leave(uint64_t host);
 
 #endif

@@ -67,6 +67,8 @@ void vcpu_unload(struct vcpu *v) {}
 void sched_remove(struct vcpu *v) {}
 void vcpu_clear_dr(void) {}
 void vcpu_load_tsc_aux(const struct vcpu *v) {}
+void vcpu_flush_predictors(void) {}
+void vcpu_flush_l1d(void) {}
 void sched_run_timers_slow(struct vmm_cpu *c) {}
 void sched_shorten_turn(struct vmm_cpu *c, struct vcpu *v) {}
 void loop_run_svm(struct vmm_cpu *c, struct vcpu *v) {}
@@ -124,6 +126,11 @@ size_t fpu_area_size(void)
 }
 
 void fpu_init_area(void *area) {}
+
+uint64_t arch_capabilities_of_host(void)
+{
+	return ~0ull;
+}
 
 struct cpuid_entry cpuid_of_host(uint32_t leaf, uint32_t subleaf)
 {
