@@ -4,8 +4,9 @@ import glob
 import os
 import re
 
-from . import boot, kernels, models, nested, payloads, systems, targets
+from . import boot, kernels, models, nested, payloads, targets
 from .jobs import TOP, Group, Job
+from .systems import SHARED, linux_job
 
 FUZZ_SECONDS = 10
 
@@ -83,7 +84,7 @@ def guests(target, name):
 def ryzen():
     """The longest first."""
     yield Group("guests-ryzen", ["all", "kernels", "guest-payloads", "build/boot/romtables-bochs-svm.bin"],
-                lambda: [systems.linux_job(targets.RYZEN, "direct", "cloud", 1),
+                lambda: [linux_job(targets.RYZEN, "direct", "cloud", 1),
                          *kernels.rom_tables(targets.RYZEN, "romtables-bochs-svm"), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
@@ -107,7 +108,7 @@ def nested_guests(cpu, name, parameters="", options=(), without=None):
     def jobs():
         for count in range(1, target.hosts.host.cpus + 1):
             plain = target.hosts.host.plain if count == 1 else ()
-            yield systems.linux_job(target, "direct", "cloud", count, f"{systems.SHARED} tsc=reliable", options)
+            yield linux_job(target, "direct", "cloud", count, f"{SHARED} tsc=reliable", options)
             yield from payloads.jobs(target, [count], (*plain, *options))
 
     def chosen():
