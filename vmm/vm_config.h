@@ -23,6 +23,9 @@
 #define CONFIG_DEFAULT_WEIGHT 100
 #define CONFIG_MAX_WEIGHT     10000
 
+/* Of KVM's clock and steal time. KVM_CLOCK_AUTO: for guests that are started as a Linux is. */
+enum kvm_clock { KVM_CLOCK_AUTO, KVM_CLOCK_ON, KVM_CLOCK_OFF };
+
 /* Real mode: in the CPU if it can, or in the emulator (to debug that). */
 enum realmode { REALMODE_AUTO, REALMODE_EMULATE };
 
@@ -63,9 +66,9 @@ struct vm_config {
 	unsigned vcpus;  /* 1..VM_MAX_VCPUS */
 	unsigned weight; /* CONFIG_MIN_WEIGHT..CONFIG_MAX_WEIGHT */
 	enum realmode realmode;
+	enum kvm_clock kvm_clock; /* vmm/exit/kvm_clock.h */
 	bool large_pages;
 	bool dirty_log;     /* the guest may use its dirty log itself */
-	bool kvm_clock;     /* it has KVM's clock and steal time (vmm/exit/kvm_clock.h) */
 	bool test_device;   /* it has one (vmm/dev/testdev.h) */
 	bool ends_at_reset; /* a reset or a triple fault ends it, and does not start it again */
 	enum boot_proto proto;

@@ -270,13 +270,23 @@ static int create_platform(struct vm *vm)
 	return 0;
 }
 
+/* Small guests look for Umbra's own leaves first of all, and a firmware may do either. */
+static bool has_kvm_clock(const struct vm *vm)
+{
+	enum boot_proto proto = proto_of(vm);
+
+	if (vm->config->kvm_clock == KVM_CLOCK_AUTO)
+		return proto == PROTO_LINUX || proto == PROTO_PVH;
+	return vm->config->kvm_clock == KVM_CLOCK_ON;
+}
+
 /* All vCPUs in the state after RESET; the guest's TSC starts at zero on all of them. */
 static void reset_vcpus(struct vm *vm)
 {
 	uint64_t offset = -rdtsc();
 
 	vm->clock_is_one = smp_tscs_agree();
-	vm->kvm_clock = vm->config->kvm_clock;
+	vm->kvm_clock = has_kvm_clock(vm);
 	vm->born_tsc = -offset;
 	vm->born_at = wall_clock_now();
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {

@@ -162,7 +162,7 @@ def several(target):
                      *linux_words("cloud", "vmlinux"), "--", f"{SHARED} umbra=poweroff", status=101,
                      stdout=marker("cloud", 1), stderr=[r"^vm first: .*triple fault"])
     # A Linux that has KVM's clock, beside a VM that only spins.
-    yield target.job("kvm-clock", "--pcpus", "1", "--set", "kvmclock=on", "--vm", f"--name spinner --mem 16M {SPINNER}",
+    yield target.job("kvm-clock", "--pcpus", "1", "--vm", f"--name spinner --mem 16M {SPINNER}",
                      "--expect", "UMBRA-END", *linux_words("cloud", "vmlinux"), "--",
                      "console=ttyS0 cryptomgr.notests umbra=steal", stdout=[
                          r"kvm-clock: Using msrs 4b564d01 and 4b564d00", r"clocksource: Switched to clocksource kvm-clock",

@@ -94,7 +94,7 @@ static void test_all_words(void **state)
 	assert_int_equal(vm->weight, 300);
 	assert_int_equal(vm->realmode, REALMODE_EMULATE);
 	assert_int_equal(vm->proto, PROTO_LINUX);
-	assert_true(vm->kvm_clock);
+	assert_int_equal(vm->kvm_clock, KVM_CLOCK_ON);
 	assert_false(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_int_equal(cpu_set_has(&vm->cpus, cpu), cpu < 4 && cpu != 1);
@@ -121,7 +121,7 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->mem_bytes, CONFIG_DEFAULT_MEM);
 	assert_int_equal(vm->vcpus, 1);
 	assert_int_equal(vm->proto, PROTO_AUTO);
-	assert_false(vm->kvm_clock);
+	assert_int_equal(vm->kvm_clock, KVM_CLOCK_AUTO);
 	assert_true(vm->large_pages);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_true(cpu_set_has(&vm->cpus, cpu));

@@ -293,7 +293,13 @@ static const char *parse_on_reset(struct line *l, const char *val)
 
 static const char *parse_kvm_clock(struct line *l, const char *val)
 {
-	return parse_switch(&l->vm->kvm_clock, val);
+	static const char *const names[] = {"auto", "on", "off", NULL};
+	int i = parse_choice(val, names);
+
+	if (i < 0)
+		return "not one of auto, on, off";
+	l->vm->kvm_clock = (enum kvm_clock)i;
+	return NULL;
 }
 
 static const char *parse_test_device(struct line *l, const char *val)

@@ -116,10 +116,12 @@ int insn_fetch(struct emul_ctx *c, gva_t gva, void *buf, unsigned len)
 		if (r)
 			return r;
 	}
-	if (likely(bytes))
-		memcpy(buf, bytes, len);
-	else
+	if (unlikely(!bytes))
 		memset(buf, 0xff, len);
+	else if (likely(len == EMUL_MAX_INSN_LEN)) /* two moves */
+		memcpy(buf, bytes, EMUL_MAX_INSN_LEN);
+	else
+		memcpy(buf, bytes, len);
 	return EMUL_OK;
 }
 
@@ -178,12 +180,12 @@ static __attribute__((noinline)) int decode_anew(struct insn_ctx *ic)
 {
 	int r = emul_decode(&ic->ctx);
 
-	if (r == EMUL_OK)
+	if (r == EMUL_OK && ic->ctx.insn.op != OP_NATIVE)
 		remember_decoded(ic->v, &ic->ctx);
 	return r;
 }
 
-/* All but the bytes, of which nobody has a use any more. */
+/* All but the bytes: only OP_NATIVE has a use for them, and that is not remembered. */
 static __always_inline void take_over(struct emul_insn *to, const struct emul_insn *from)
 {
 	memcpy(to, from, offsetof(struct emul_insn, nr_bytes));
