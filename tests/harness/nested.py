@@ -49,6 +49,7 @@ class Host:
     inner_cpu: str      # -cpu
     kind: type          # of Middle
     boot_seconds: int   # by the clock on the wall
+    mib: int            # of memory
 
 
 class Inner(qemu.Machine):
@@ -85,24 +86,29 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", listed)
 
 
-def write_initrd(path, host, tests):
-    """The root directory of the middle Linux: busybox, KVM's modules, QEMU with its libraries and ROMs, the tests and their files."""
+def files_of(tests):
+    """What the middle Linux needs for them, as path there -> path here: QEMU with its libraries and ROMs, the tests' own files."""
     emulator = machine.need_command("qemu-system-x86_64")
     files = {}
     for inner in tests:
         for name, target in inner.files.items():
             if files.setdefault(name, target) != target:
                 raise ValueError(f"{target} and {files[name]} have the same name")
-    files |= {"/init": f"{TOP}/tests/nested/init", "/bin/busybox": f"{KERNELS}/busybox-amd64", "/bin/qemu": emulator}
+    files |= {"/bin/qemu": emulator}
     files |= {library: library for library in libraries(emulator)}
-    files |= {f"/roms/{rom}": find_rom(emulator, rom) for rom in ROMS}
+    return files | {f"/roms/{rom}": find_rom(emulator, rom) for rom in ROMS}
+
+
+def write_initrd(path, host, files, jobs):
+    """The root directory of the middle Linux: busybox, KVM's modules, the files, and the jobs as name -> command."""
+    files = files | {"/init": f"{TOP}/tests/nested/init", "/bin/busybox": f"{KERNELS}/busybox-amd64"}
     files |= {f"/modules/{words.split()[0]}.ko": f"{KERNELS}/kvm-modules/{words.split()[0]}.ko" for words in host.modules}
     with tempfile.TemporaryDirectory(prefix="umbra-") as root:
         for name, target in files.items():
             os.makedirs(os.path.dirname(root + name), exist_ok=True)
             os.symlink(os.path.realpath(target), root + name)
         texts = {"modules/order": "".join(f"{words}\n" for words in host.modules)}
-        texts |= {f"jobs/{inner.name}": inner.command for inner in tests}
+        texts |= {f"jobs/{name}": command for name, command in jobs.items()}
         os.mkdir(f"{root}/jobs")
         for name, text in texts.items():
             with open(f"{root}/{name}", "w", encoding="utf-8") as file:
@@ -116,7 +122,7 @@ class Middle:
 
     def __init__(self, host, cpus, initrd):
         self.dir = tempfile.mkdtemp(prefix="umbra-")
-        self.cpus, self.child, self.line = cpus, None, None
+        self.cpus, self.mib, self.child, self.line = cpus, host.mib, None, None
         try:
             self.start(initrd)
             self.answers = self.line.makefile("rb")
@@ -177,7 +183,7 @@ class QemuMiddle(Middle):
 
     def start(self, initrd):
         self.line, theirs = qemu.socket_pair()
-        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", "2G",
+        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", str(self.mib),
                     "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
                     "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
                     "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS,
@@ -194,7 +200,7 @@ class BochsMiddle(Middle):
         listener.settimeout(bochs.CONNECT_SECONDS)
         disk = f"type=cdrom, path={self.make_cd(initrd)}, status=inserted"
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
-            file.write(bochs.BOCHSRC.format(mem=1536, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
+            file.write(bochs.BOCHSRC.format(mem=self.mib, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
                                             disk=disk, boot="cdrom"))
             file.write("cpu: ips=1000000000, ignore_bad_msrs=1\n"
                        f"com1: enabled=1, mode=file, dev={self.dir}/console\n"
@@ -245,7 +251,7 @@ class Hosts:
     def take(self, cpus):
         with self.lock:
             if not self.initrd:
-                write_initrd(f"{self.dir}/initrd", self.host, self.tests)
+                write_initrd(f"{self.dir}/initrd", self.host, files_of(self.tests), {inner.name: inner.command for inner in self.tests})
                 self.initrd = f"{self.dir}/initrd"
             while self.idle:
                 middle = self.idle.pop()
@@ -299,9 +305,9 @@ class NestedTarget(targets.Target):
 
 HOSTS = {
     # -xsave: QEMU's XSETBV cannot be intercepted, so KVM never learns of its guest's XCR0.
-    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300),
+    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300, 2048),
     # hpet=off: it is read in user space, which takes too long there to measure a clock by.
-    "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host", BochsMiddle, 1800)}
+    "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host", BochsMiddle, 1800, 1536)}
 
 
 def target(cpu, parameters=""):
