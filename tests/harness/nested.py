@@ -50,6 +50,7 @@ class Host:
     kind: type          # of Middle
     boot_seconds: int   # by the clock on the wall
     mib: int            # of memory
+    options: tuple = ()  # further ones for QEMU
 
 
 class Inner(qemu.Machine):
@@ -122,7 +123,7 @@ class Middle:
 
     def __init__(self, host, cpus, initrd):
         self.dir = tempfile.mkdtemp(prefix="umbra-")
-        self.cpus, self.mib, self.child, self.line = cpus, host.mib, None, None
+        self.host, self.cpus, self.child, self.line = host, cpus, None, None
         try:
             self.start(initrd)
             self.answers = self.line.makefile("rb")
@@ -183,10 +184,10 @@ class QemuMiddle(Middle):
 
     def start(self, initrd):
         self.line, theirs = qemu.socket_pair()
-        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", str(self.mib),
+        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", str(self.host.mib),
                     "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
                     "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
-                    "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS,
+                    "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS, *self.host.options,
                     *(["-icount", "shift=0,sleep=off"] if self.cpus == 1 else [])], pass_fds=[theirs.fileno()])
         theirs.close()
 
@@ -200,7 +201,7 @@ class BochsMiddle(Middle):
         listener.settimeout(bochs.CONNECT_SECONDS)
         disk = f"type=cdrom, path={self.make_cd(initrd)}, status=inserted"
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
-            file.write(bochs.BOCHSRC.format(mem=self.mib, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
+            file.write(bochs.BOCHSRC.format(mem=self.host.mib, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
                                             disk=disk, boot="cdrom"))
             file.write("cpu: ips=1000000000, ignore_bad_msrs=1\n"
                        f"com1: enabled=1, mode=file, dev={self.dir}/console\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the benchmark guest asks of its host on KVM: a 32-bit OUT of a command to this port. On
- * Umbra it makes hypercalls for the same (tests/bench/host.c).
+ * Umbra it makes hypercalls for the same (tests/bench/guest/host.c).
  */
 #ifndef BENCH_KVM_HOST_H
 #define BENCH_KVM_HOST_H
