@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 
-from .figures import GUEST, GUEST_MIB, MIB, POINTS, TOP, VCPUS, Side, parse, parse_costly
+from .figures import GUEST, GUEST_MIB, MIB, TOP, VCPUS, Side, parse, parse_costly, points_of
 from .umbra import PLUGIN, TIMEOUT, Failed
 
 sys.path.insert(0, f"{TOP}/tests")
@@ -40,7 +40,7 @@ class Host:
         host = dataclasses.replace(nested.HOSTS[cpu], modules=MODULES[cpu], mib=MEMORY[cpu], options=options)
         self.jobs = {self.name(side): job(cpu, side, MIB, VCPUS) for side in SIDES[cpu]}
         self.jobs |= {self.name(side, point): job(cpu, side, mib + GUEST_MIB, vcpus, "grow")
-                      for side in SIDES[cpu] for point, (mib, vcpus) in POINTS.items()}
+                      for side in SIDES[cpu] for point, (mib, vcpus) in points_of(cpu).items()}
         files = {"/runner": f"{TOP}/build/bench/kvm-runner", "/bench.elf": f"{TOP}/{GUEST}"}
         nested.write_initrd(f"{self.dir.name}/initrd", host, files, self.jobs)
         try:

@@ -36,22 +36,24 @@ def bars(figures):
     lines = [" ".join([f'"{name}"', *[str(max(figures.sides[side].rows.get(name, 0), 0.1)) for side in sides]]) for name in reversed(rows)]
     width = 0.8 / len(sides)
     offset = [(len(sides) / 2 - 0.5 - i) * width for i in range(len(sides))]
-    plots = [f"$rows using (0.5*${i + 2}):($0+{offset[i]:.3f}):(0.5*${i + 2}):({width / 2:.3f}):ytic(1) with boxxyerror lc rgb '{COLOURS[i]}' "
+    labels = ", ".join(f'"{name}" {at}' for at, name in enumerate(reversed(rows)))
+    plots = [f"$rows using (0.5*${i + 2}):($0+{offset[i]:.3f}):(0.5*${i + 2}):({width / 2:.3f}) with boxxyerror lc rgb '{COLOURS[i]}' "
              f"title '{side}'" for i, side in enumerate(sides)]
     return gnuplot(f"set terminal svg size 1100,{120 + 34 * len(rows)} font 'sans-serif,12' noenhanced background '#ffffff'\n"
                    f"{block('rows', lines)}set logscale x\nset xrange [1:*]\nset yrange [-0.7:{len(rows) - 0.3}]\nset style fill solid\n"
-                   "set grid x\nset key above\nset lmargin 28\nset format x '%.0s%c'\nset xlabel 'instructions for each'\n"
+                   f"set grid x\nset key above\nset lmargin 28\nset format x '%.0s%c'\nset ytics ({labels})\nset xlabel 'instructions for each'\n"
                    f"plot {', '.join(plots)}\n")
 
 
 def curves(figures, name, points):
     """How one row grows with memory, or with CPUs."""
     lines, plots = [], []
+    labels = ["1 vCPU", *points[1:]] if points[-1].endswith("CPUs") else points
     sides = [side for side in figures.sides if all(figures.sides[side].growth.get(point) for point in points)]
     for i, side in enumerate(sides):
         values = [figures.sides[side].growth[point].get(name) for point in points]
         if None not in values:
-            lines.append(block(f"s{i}", [f'"{point}" {value}' for point, value in zip(points, values)]))
+            lines.append(block(f"s{i}", [f'"{point}" {value}' for point, value in zip(labels, values)]))
             plots.append(f"$s{i} using 0:2:xtic(1) with linespoints lw 2 pt 7 lc rgb '{COLOURS[i]}' title '{side}'")
     return gnuplot("set terminal svg size 540,330 font 'sans-serif,12' noenhanced background '#ffffff'\n"
                    f"{''.join(lines)}set logscale y\nset format y '%.0s%c'\nset grid y\nset key outside bottom horizontal\nset title '{name}'\n"
