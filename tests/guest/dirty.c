@@ -134,7 +134,7 @@ TEST(zap_loses_nothing)
 
 	NEED_UMBRA;
 	prepare();
-	for (unsigned round = 0; round < 200; round++) {
+	for (unsigned round = 0; round < 20; round++) {
 		memset(written, 0, sizeof(written));
 		for (unsigned i = round % 7; i < PAGES; i += 7) {
 			page(i)[1] = round + i;
