@@ -216,12 +216,11 @@ class BochsMiddle(Middle):
     def make_cd(self, initrd):
         root = f"{self.dir}/cd"
         os.makedirs(f"{root}/boot/grub")
-        os.symlink(os.path.realpath(f"{KERNELS}/amd64.bzImage"), f"{root}/boot/kernel")
-        os.symlink(initrd, f"{root}/boot/initrd")
+        shutil.copyfile(f"{KERNELS}/amd64.bzImage", f"{root}/boot/kernel")
+        shutil.copyfile(initrd, f"{root}/boot/initrd")
         with open(f"{root}/boot/grub/grub.cfg", "w", encoding="utf-8") as config:
             config.write(f"set timeout=0\nlinux /boot/kernel {WORDS}\ninitrd /boot/initrd\nboot\n")
-        subprocess.run([machine.need_command("grub-mkrescue"), "-o", f"{self.dir}/cd.iso", root, "--", "-follow", "on"],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run([machine.need_command("grub-mkrescue"), "-o", f"{self.dir}/cd.iso", root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         return f"{self.dir}/cd.iso"
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 
-from .figures import GUEST, GUEST_MIB, MIB, TOP, VCPUS, Side, parse, parse_costly, points_of
+from .figures import GUEST, GUEST_MIB, MIB, PARTS, TOP, Side, parse, parse_costly, points_of
 from .umbra import PLUGIN, TIMEOUT, Failed
 
 sys.path.insert(0, f"{TOP}/tests")
@@ -38,7 +38,7 @@ class Host:
         self.costly, self.read = f"{self.dir.name}/costly", 0
         options = ("-plugin", f"{TOP}/{PLUGIN},out={self.costly}") if cpu == "amd" else ()
         host = dataclasses.replace(nested.HOSTS[cpu], modules=MODULES[cpu], mib=MEMORY[cpu], options=options)
-        self.jobs = {self.name(side): job(cpu, side, MIB, VCPUS) for side in SIDES[cpu]}
+        self.jobs = {self.name(side, vcpus): job(cpu, side, MIB, vcpus, *words) for side in SIDES[cpu] for words, vcpus in PARTS}
         self.jobs |= {self.name(side, point): job(cpu, side, mib + GUEST_MIB, vcpus, "grow")
                       for side in SIDES[cpu] for point, (mib, vcpus) in points_of(cpu).items()}
         files = {"/runner": f"{TOP}/build/bench/kvm-runner", "/bench.elf": f"{TOP}/{GUEST}"}
@@ -49,7 +49,7 @@ class Host:
             raise Failed(f"KVM's host: {lost}") from None
 
     @staticmethod
-    def name(side, point="rows"):
+    def name(side, point):
         return f"{side}, {point}".replace(" ", "-")
 
     def new_lines(self):
@@ -73,8 +73,12 @@ class Host:
         return rows, parse_costly(self.new_lines(), many)
 
     def measure_rows(self, side):
-        rows, costly = self.run(self.name(side))
-        return Side(rows=rows, costly=costly)
+        result = Side()
+        for _, vcpus in PARTS:
+            rows, costly = self.run(self.name(side, vcpus))
+            result.rows |= rows
+            result.costly |= costly
+        return result
 
     def measure_growth(self, side, point):
         return self.run(self.name(side, point))[0]

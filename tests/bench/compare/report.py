@@ -120,8 +120,10 @@ def markdown_table(cells, left=1):
 def section(figures):
     facts = "; ".join(f"{name}: {text}" for name, text in figures.versions.items())
     costly = markdown_table(costly_cells(figures), 3)
-    return (f"## {figures.cpu}\n\nKVM's figures and what grows: {figures.date}; {facts}\n\n{markdown_table(table.cells(figures))}\n"
-            f"What grows with memory and CPUs; pauses are in all, the rest for each page or instruction:\n\n{markdown_table(table.growth_cells(figures), 2)}\n"
+    growth = markdown_table(table.growth_cells(figures), 2)
+    what = "KVM's figures and what grows" if table.kvm_sides(figures) else "Umbra alone, KVM has not been measured on this machine"
+    return (f"## {figures.cpu}\n\n{what}: {figures.date}; {facts}\n\n{markdown_table(table.cells(figures))}\n"
+            + (f"What grows with memory and CPUs; pauses are in all, the rest for each page or instruction:\n\n{growth}\n" if growth else "")
             + (f"Costly instructions for each, those of the guest too:\n\n{costly}\n" if costly else "")
             + "Commands (those of KVM run in the Linux that is its host):\n\n" + "".join(f"    {line}\n" for line in figures.commands) + "\n")
 

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 
-from .figures import GUEST, GUEST_MIB, MIB, POINTS, TOP, VCPUS, Side, parse, parse_costly
+from .figures import GUEST, GUEST_MIB, MIB, PARTS, POINTS, TOP, Side, parse, parse_costly
 
 TIMEOUT = 600  # seconds
 PLUGIN = "build/bench/costly.so"
@@ -31,12 +31,14 @@ def run(argv):
 
 def measure_rows(cpu, options, name):
     """The side's rows. On QEMU with their costly instructions."""
-    if cpu != "amd":
-        return Side(rows=run(command([*options, *SIDES[name]], MIB, VCPUS))[0])
-    with tempfile.NamedTemporaryFile("r") as out:
-        plugin = ["--emulator-option=-plugin", f"--emulator-option={PLUGIN},out={out.name}"]
-        rows, many = run(command([*options, *SIDES[name], *plugin], MIB, VCPUS))
-        return Side(rows=rows, costly=parse_costly(out.read().splitlines(), many))
+    side = Side()
+    for words, vcpus in PARTS:
+        with tempfile.NamedTemporaryFile("r") as out:
+            plugin = ["--emulator-option=-plugin", f"--emulator-option={PLUGIN},out={out.name}"] if cpu == "amd" else []
+            rows, many = run(command([*options, *SIDES[name], *plugin], MIB, vcpus, *(["--", *words] if words else [])))
+            side.rows |= rows
+            side.costly |= parse_costly(out.read().splitlines(), many)
+    return side
 
 
 def measure_growth(options, name, point):

@@ -56,7 +56,8 @@ static inline uint64_t start_row(void)
 void time_memory(void); /* first touch, zap, dirty log */
 void time_tables(void); /* changes of the guest's page tables, and its page faults */
 void time_spaces(void); /* address spaces: switches, processes */
-void time_cpus(void);   /* what two CPUs do */
+void time_halt(void);   /* an interrupt while the CPU sleeps */
+void time_cpus(void);   /* what two CPUs do; another run */
 void time_growth(void); /* what may grow with memory; another run */
 
 /* Start the other CPUs, and let them sleep. */
