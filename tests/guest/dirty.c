@@ -127,6 +127,30 @@ TEST(exactly_what_was_written)
 	finish();
 }
 
+/* All translations go, also while those before are still being freed. Nothing is lost. */
+TEST(zap_loses_nothing)
+{
+	uint64_t written[WORDS];
+
+	NEED_UMBRA;
+	prepare();
+	for (unsigned round = 0; round < 20; round++) {
+		memset(written, 0, sizeof(written));
+		for (unsigned i = round % 7; i < PAGES; i += 7) {
+			page(i)[1] = round + i;
+			written[i / 64] |= 1ull << (i % 64);
+			if (i % 64 < 7)
+				CHECK_EQ(hypercall(HC_ZAP, 0), 0);
+		}
+		CHECK_EQ(hypercall(HC_ZAP, 0), 0);
+		CHECK(collect() > 0);
+		check_report(written);
+		for (unsigned i = round % 7; i < PAGES; i += 7)
+			CHECK_EQ(page(i)[1], round + i);
+	}
+	finish();
+}
+
 TEST(reading_is_not_writing)
 {
 	uint64_t sum = 0;

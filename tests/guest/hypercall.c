@@ -35,7 +35,7 @@ TEST(version)
 TEST(unknown_number)
 {
 	NEED_UMBRA;
-	CHECK_EQ(hypercall(8, 0), HC_ENOSYS);
+	CHECK_EQ(hypercall(9, 0), HC_ENOSYS);
 	CHECK_EQ(hypercall(~0ul, 0), HC_ENOSYS);
 	CHECK_EQ(hypercall(BIT(31), 0), HC_ENOSYS);
 #ifdef __x86_64__
@@ -50,6 +50,7 @@ TEST(dirty_log_is_not_permitted)
 	CHECK_EQ(hypercall(HC_DIRTY_START, 0), HC_EPERM);
 	CHECK_EQ(hypercall(HC_DIRTY_COLLECT, 0), HC_EPERM);
 	CHECK_EQ(hypercall(HC_DIRTY_STOP, 0), HC_EPERM);
+	CHECK_EQ(hypercall(HC_ZAP, 0), HC_EPERM);
 }
 
 /* Nor is there a test device without testdev=on. */

@@ -56,6 +56,7 @@ $(GUEST_ONLY32:%=$(GUEST)/%.elf): $(GUEST)/%.elf: $(GUEST)/obj32/tests/guest/%.o
 $(GUEST_BOTH:%=$(GUEST)/%32.elf): $(GUEST)/%32.elf: $(GUEST)/obj32/tests/guest/%.o $(GUEST_LIB32) tests/guest/lib/link.ld
 	$(guest_link32)
 
+$(BUILD)/bench/bench.elf: $(patsubst %.c,$(GUEST)/obj64/%.o,$(wildcard tests/bench/guest/*.c))
 $(BENCH_GUESTS): $(BUILD)/bench/%.elf: $(GUEST)/obj64/tests/bench/%.o $(GUEST_LIB64) tests/guest/lib/link.ld
 	@mkdir -p $(@D)
 	$(guest_link64)
@@ -66,7 +67,7 @@ $(BENCH_GUESTS): $(BUILD)/bench/%.elf: $(GUEST)/obj64/tests/bench/%.o $(GUEST_LI
 # --- the benchmark: plugins for QEMU, and the process that ends the Linux run --------------------
 BENCH_USER := 0x13370000 # where that process starts; tools/bench counts up to there
 
-bench-programs: $(BENCH_GUESTS) $(addprefix $(BUILD)/bench/,count.so path.so closed.so init)
+bench-programs: $(BENCH_GUESTS) $(addprefix $(BUILD)/bench/,count.so costly.so path.so closed.so init kvm-runner)
 
 $(BUILD)/bench/%.so: tests/bench/%.c tests/bench/qemu_plugin.h
 	@mkdir -p $(@D)
@@ -75,5 +76,10 @@ $(BUILD)/bench/%.so: tests/bench/%.c tests/bench/qemu_plugin.h
 $(BUILD)/bench/init: tests/bench/init.S
 	@mkdir -p $(@D)
 	$(CC) -static -nostdlib -Wl,-Ttext=$(strip $(BENCH_USER)) -Wl,--build-id=none -o $@ $<
+
+# Static: there is no other library in the Linux that is KVM's host.
+$(BUILD)/bench/kvm-runner: tests/bench/kvm/runner.c tests/bench/kvm/host.h
+	@mkdir -p $(@D)
+	$(HOSTCC) -std=gnu17 -O2 -static -pthread $(WARN) -I. -o $@ $<
 
 .PHONY: bench-programs

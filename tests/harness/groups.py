@@ -75,6 +75,7 @@ def tools():
     yield Job("launcher", ["tests/tools/test_umbra.py"], timeout=300)
     yield Job("driver", ["tests/tools/test_harness.py"], timeout=60)
     yield Job("lints", ["tests/tools/test_lints.py"], timeout=120)
+    yield Job("bench", ["tests/tools/test_bench.py"], timeout=60)
 
 
 def guests(target, name):

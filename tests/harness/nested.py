@@ -49,7 +49,9 @@ class Host:
     inner_cpu: str      # -cpu
     kind: type          # of Middle
     boot_seconds: int   # by the clock on the wall
+    mib: int            # of memory
     plain: tuple = ()   # the launcher's words for a machine of one CPU whose start is not the test's subject
+    options: tuple = ()  # further ones for QEMU
 
 
 class Inner(qemu.Machine):
@@ -86,24 +88,29 @@ def libraries(program):
     return re.findall(r"(/\S+) \(0x", listed)
 
 
-def write_initrd(path, host, tests):
-    """The root directory of the middle Linux: busybox, KVM's modules, QEMU with its libraries and ROMs, the tests and their files."""
+def files_of(tests):
+    """What the middle Linux needs for them, as path there -> path here: QEMU with its libraries and ROMs, the tests' own files."""
     emulator = machine.need_command("qemu-system-x86_64")
     files = {}
     for inner in tests:
         for name, target in inner.files.items():
             if files.setdefault(name, target) != target:
                 raise ValueError(f"{target} and {files[name]} have the same name")
-    files |= {"/init": f"{TOP}/tests/nested/init", "/bin/busybox": f"{KERNELS}/busybox-amd64", "/bin/qemu": emulator}
+    files |= {"/bin/qemu": emulator}
     files |= {library: library for library in libraries(emulator)}
-    files |= {f"/roms/{rom}": find_rom(emulator, rom) for rom in ROMS}
+    return files | {f"/roms/{rom}": find_rom(emulator, rom) for rom in ROMS}
+
+
+def write_initrd(path, host, files, jobs):
+    """The root directory of the middle Linux: busybox, KVM's modules, the files, and the jobs as name -> command."""
+    files = files | {"/init": f"{TOP}/tests/nested/init", "/bin/busybox": f"{KERNELS}/busybox-amd64"}
     files |= {f"/modules/{words.split()[0]}.ko": f"{KERNELS}/kvm-modules/{words.split()[0]}.ko" for words in host.modules}
     with tempfile.TemporaryDirectory(prefix="umbra-") as root:
         for name, target in files.items():
             os.makedirs(os.path.dirname(root + name), exist_ok=True)
             os.symlink(os.path.realpath(target), root + name)
         texts = {"modules/order": "".join(f"{words}\n" for words in host.modules)}
-        texts |= {f"jobs/{inner.name}": inner.command for inner in tests}
+        texts |= {f"jobs/{name}": command for name, command in jobs.items()}
         os.mkdir(f"{root}/jobs")
         for name, text in texts.items():
             with open(f"{root}/{name}", "w", encoding="utf-8") as file:
@@ -117,7 +124,7 @@ class Middle:
 
     def __init__(self, host, cpus, initrd):
         self.dir = tempfile.mkdtemp(prefix="umbra-")
-        self.cpus, self.child, self.line = cpus, None, None
+        self.host, self.cpus, self.child, self.line = host, cpus, None, None
         try:
             self.start(initrd)
             self.answers = self.line.makefile("rb")
@@ -178,10 +185,10 @@ class QemuMiddle(Middle):
 
     def start(self, initrd):
         self.line, theirs = qemu.socket_pair()
-        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", "2G",
+        self.spawn(["qemu-system-x86_64", "-M", "q35,accel=tcg", "-cpu", "EPYC,-monitor", "-smp", str(self.cpus), "-m", str(self.host.mib),
                     "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{self.dir}/console",
                     "-chardev", f"socket,id=line,fd={theirs.fileno()}", "-serial", "chardev:line",
-                    "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS,
+                    "-kernel", f"{KERNELS}/amd64.vmlinux", "-initrd", initrd, "-append", WORDS, *self.host.options,
                     *(["-icount", "shift=0,sleep=off"] if self.cpus == 1 else [])], pass_fds=[theirs.fileno()])
         theirs.close()
 
@@ -195,7 +202,7 @@ class BochsMiddle(Middle):
         listener.settimeout(bochs.CONNECT_SECONDS)
         disk = f"type=cdrom, path={self.make_cd(initrd)}, status=inserted"
         with open(f"{self.dir}/bochsrc", "w", encoding="utf-8") as file:
-            file.write(bochs.BOCHSRC.format(mem=1536, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
+            file.write(bochs.BOCHSRC.format(mem=self.host.mib, model="broadwell_ult", cpus=self.cpus, sync="none", dir=self.dir,
                                             disk=disk, boot="cdrom"))
             file.write("cpu: ips=1000000000, ignore_bad_msrs=1\n"
                        f"com1: enabled=1, mode=file, dev={self.dir}/console\n"
@@ -210,12 +217,11 @@ class BochsMiddle(Middle):
     def make_cd(self, initrd):
         root = f"{self.dir}/cd"
         os.makedirs(f"{root}/boot/grub")
-        os.symlink(os.path.realpath(f"{KERNELS}/amd64.bzImage"), f"{root}/boot/kernel")
-        os.symlink(initrd, f"{root}/boot/initrd")
+        shutil.copyfile(f"{KERNELS}/amd64.bzImage", f"{root}/boot/kernel")
+        shutil.copyfile(initrd, f"{root}/boot/initrd")
         with open(f"{root}/boot/grub/grub.cfg", "w", encoding="utf-8") as config:
             config.write(f"set timeout=0\nlinux /boot/kernel {WORDS}\ninitrd /boot/initrd\nboot\n")
-        subprocess.run([machine.need_command("grub-mkrescue"), "-o", f"{self.dir}/cd.iso", root, "--", "-follow", "on"],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run([machine.need_command("grub-mkrescue"), "-o", f"{self.dir}/cd.iso", root], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         return f"{self.dir}/cd.iso"
 
 
@@ -246,7 +252,7 @@ class Hosts:
     def take(self, cpus):
         with self.lock:
             if not self.initrd:
-                write_initrd(f"{self.dir}/initrd", self.host, self.tests)
+                write_initrd(f"{self.dir}/initrd", self.host, files_of(self.tests), {inner.name: inner.command for inner in self.tests})
                 self.initrd = f"{self.dir}/initrd"
             while self.idle:
                 middle = self.idle.pop()
@@ -301,10 +307,10 @@ class NestedTarget(targets.Target):
 HOSTS = {
     # -xsave: QEMU's XSETBV cannot be intercepted, so KVM never learns of its guest's XCR0.
     # A machine whose KVM tells the TSC's frequency, and whose PCI buses are left alone, starts in half the time.
-    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300,
+    "amd": Host("amd", 2, ("irqbypass", "ccp", "kvm", "kvm-amd nested=1"), "q35,accel=kvm", "host,-xsave", QemuMiddle, 300, 2048,
                 ("--hv", "busmasters=keep", "--model", "host,-xsave,tsc-frequency=1000000000")),
     # hpet=off: it is read in user space, which takes too long there to measure a clock by.
-    "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host", BochsMiddle, 1800)}
+    "intel": Host("intel", 1, ("irqbypass", "kvm", "kvm-intel nested=1"), "q35,accel=kvm,hpet=off", "host", BochsMiddle, 1800, 1536)}
 
 
 def target(cpu, parameters=""):

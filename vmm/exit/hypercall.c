@@ -82,11 +82,18 @@ static uint64_t result_or_again(struct vcpu *v, int r)
 	return r == -EAGAIN ? again(v) : result_of(r);
 }
 
+/* The next accesses fault. What was dropped is freed in slices, on the account of the VM. */
+static __cold uint64_t zap(struct vcpu *v)
+{
+	slots_zap_all(&v->vm->mem);
+	return 0;
+}
+
 /*
- * The calls for the dirty log. Not for every guest: the log has one user at a time, so a guest that
- * may use it can keep it from the monitor.
+ * The calls for the dirty log, and what is for measurements. Not for every guest: the log has one
+ * user at a time, so a guest that may use it can keep it from the monitor.
  */
-static __cold uint64_t execute_dirty(struct vcpu *v, uint64_t number, uint64_t arg)
+static __cold uint64_t execute_for_host(struct vcpu *v, uint64_t number, uint64_t arg)
 {
 	if (!v->vm->config->dirty_log)
 		return HYPERCALL_EPERM;
@@ -95,8 +102,10 @@ static __cold uint64_t execute_dirty(struct vcpu *v, uint64_t number, uint64_t a
 		return result_or_again(v, dirty_start(v->vm, DIRTY_GUEST));
 	case HYPERCALL_DIRTY_COLLECT:
 		return collect_dirty(v, arg);
-	default:
+	case HYPERCALL_DIRTY_STOP:
 		return result_or_again(v, dirty_stop(v->vm, DIRTY_GUEST));
+	default:
+		return zap(v);
 	}
 }
 
@@ -116,7 +125,8 @@ uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg)
 	case HYPERCALL_DIRTY_START:
 	case HYPERCALL_DIRTY_COLLECT:
 	case HYPERCALL_DIRTY_STOP:
-		return execute_dirty(v, number, arg);
+	case HYPERCALL_ZAP:
+		return execute_for_host(v, number, arg);
 	default:
 		return HYPERCALL_ENOSYS;
 	}

@@ -21,11 +21,13 @@
 #define HYPERCALL_DIRTY_COLLECT 6 /* of RSI pages from gpa RDI on, into a bitmap at gpa RDX */
 #define HYPERCALL_DIRTY_STOP    7
 
+#define HYPERCALL_ZAP 8 /* drop all translations of the VM's memory; 0 */
+
 /* Errors have Linux' numbers, whatever the C library calls them. */
 #define HYPERCALL_EPERM  ((uint64_t)-1)
 #define HYPERCALL_ENOSYS ((uint64_t)-38)
 
-#define HYPERCALL_ABI_VERSION 0x10001
+#define HYPERCALL_ABI_VERSION 0x10002
 
 /* A hypercall from CPL 0, and its result. Owner CPU. */
 uint64_t hypercall_execute(struct vcpu *v, uint64_t number, uint64_t arg);

@@ -18,6 +18,7 @@
 #define HC_DIRTY_START   5
 #define HC_DIRTY_COLLECT 6 /* gpa, pages, gpa of the bitmap */
 #define HC_DIRTY_STOP    7
+#define HC_ZAP           8
 
 #define HC_EPERM  (-1l)
 #define HC_ENOENT (-2l)
