@@ -53,7 +53,7 @@ CFLAGS += $(THUNKS)
 LTO := $(if $(findstring clang,$(CC)),,-flto)
 CFLAGS += $(LTO)
 
-SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c drivers/*.c boot/*.c))
+SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c mm/*/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c drivers/*.c boot/*.c))
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
@@ -122,7 +122,7 @@ $(addsuffix vmm/firmware/acpi_tables.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/rac
 HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/,cpuid_host.c mm_host.c sched.c turn.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
-HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
+HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c mm/*/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,errata.c identity.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              $(addprefix drivers/,acpi.c acpi_console.c acpi_parse.c scancode.c serial_find.c serial_pci.c serial_word.c terminal.c txring.c) \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \
