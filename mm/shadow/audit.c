@@ -52,6 +52,8 @@ static const char *audit_page(struct shadow *s, struct shadow_page *sp, uint64_t
 		return "a table that leads to another page";
 	if (sp->is_unsync && sp->role.level > 1)
 		return "an unsync page of level 2";
+	if (sp->generation == s->generation && !sp->is_unsync && !shadow_is_current(s, sp))
+		return "a synchronised page that is not what the guest's table is";
 	for (unsigned i = 0; i < SPTE_ENTRIES && !bad; i++) {
 		bad = audit_entry(s, sp, i);
 		*(sp->role.level == 1 ? leaves : links) += spte_is_present(spte_load(&sp->table[i]));

@@ -165,6 +165,9 @@ bool shadow_sync_entry(struct shadow *s, struct shadow_page *sp, unsigned i);
 
 void shadow_sync_all(struct shadow *s);
 
+/* Is every entry made of what the guest's table has now? */
+bool shadow_is_current(struct shadow *s, const struct shadow_page *sp);
+
 /*
  * May a leaf of `gfn` be writable? `write`: it is about to be written, so tables of level 1 stop
  * being synchronised.

@@ -76,6 +76,17 @@ void shadow_sync_page(struct shadow *s, struct shadow_page *sp)
 	}
 }
 
+bool shadow_is_current(struct shadow *s, const struct shadow_page *sp)
+{
+	const void *table = sp->gpte ? guest_table(s, sp) : NULL;
+
+	for (unsigned i = 0; table && i < SPTE_ENTRIES; i++) {
+		if (sp->gpte[i] && sp->gpte[i] != load_gpte(sp, table, i))
+			return false;
+	}
+	return true;
+}
+
 void shadow_sync_all(struct shadow *s)
 {
 	struct shadow_page *sp;
