@@ -20,6 +20,7 @@ void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
 		virt_seg_write(&v->virt, i, &s->seg[i]);
 	virt_gdtr_write(&v->virt, &s->gdt);
 	virt_idtr_write(&v->virt, &s->idt);
+	vcpu_paging_changed(v);
 }
 
 /*

@@ -26,6 +26,9 @@
 /* Real mode: in the CPU if it can, or in the emulator (to debug that). */
 enum realmode { REALMODE_AUTO, REALMODE_EMULATE };
 
+/* How the guest gets to its memory: by nested paging if the CPU has it, else by shadow tables. */
+enum mmu_choice { MMU_AUTO, MMU_TDP, MMU_SHADOW };
+
 #define VM_DEBUG_EXITS BIT(0) /* keep the last exits, for the log (vmm/trace.h) */
 
 /* A file that GRUB loaded. */
@@ -63,6 +66,7 @@ struct vm_config {
 	unsigned vcpus;  /* 1..VM_MAX_VCPUS */
 	unsigned weight; /* CONFIG_MIN_WEIGHT..CONFIG_MAX_WEIGHT */
 	enum realmode realmode;
+	enum mmu_choice mmu;
 	bool large_pages;
 	bool dirty_log;   /* the guest may use its dirty log itself */
 	bool test_device; /* it has one (vmm/dev/testdev.h) */
