@@ -86,6 +86,21 @@ def ryzen():
                 lambda: [boot.linux_job(targets.RYZEN, "direct", "cloud", 1), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
+# What runs on shadow tables each time: a payload of each paging mode, and what the tables' owner has to see.
+SHADOW_QUICK = re.compile("(hello|cr|cr32|dirty|mmio|pages|pages32|attack_memory|attack_tables|init)-1cpu|(smp|tlb|apic_ipi)-2cpu")
+
+
+def shadow(name, pattern=None):
+    """Guests of a CPU without nested paging."""
+    def jobs():
+        for kernel, vcpus in (("cloud", 1), ("686", 2)):
+            yield boot.linux_job(targets.SHADOW, "direct", kernel, vcpus)
+        for job in payloads.jobs(targets.SHADOW):
+            if not pattern or pattern.fullmatch(job.name):
+                yield job
+    yield Group(name, ["all", "kernels", "guest-payloads"], lambda: list(jobs()))
+
+
 def systems(target, name):
     def jobs():
         boot.make_files()
@@ -125,14 +140,17 @@ ALL = {
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
     "guests-ryzen": ryzen,
+    "guests-shadow": lambda: shadow("guests-shadow", SHADOW_QUICK),
     "guests-nested": lambda: nested_guests("amd", "guests-nested", vcpus=1, pattern=NESTED_QUICK),
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
 }
 
-# Not among those that `make check` runs: the first takes half an hour, the second hours, and not all of their tests have run.
-ON_DEMAND = {"guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
+# Not among those that `make check` runs: the first takes ten minutes, the second half an hour, the third hours, and not all
+# tests of these two have run.
+ON_DEMAND = {"guests-shadow-all": lambda: shadow("guests-shadow-all"),
+             "guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
              "guests-nested-intel": lambda: nested_guests("intel", "guests-nested-intel")}
 
 
