@@ -19,7 +19,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := lint clang tools unit race model fuzz guests guests-shadow guests-shadow-all guests-intel guests-ryzen guests-nested guests-nested-all guests-nested-intel boot boot-intel
+TEST_GROUPS := lint clang tools unit race model fuzz guests guests-shadow guests-shadow-intel guests-shadow-all guests-shadow-intel-all guests-intel guests-ryzen guests-nested guests-nested-all guests-nested-intel boot boot-intel
 is_goal = $(filter $(1),$(MAKECMDGOALS))
 NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)

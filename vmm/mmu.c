@@ -36,14 +36,6 @@ void mmu_init(bool small_fetch)
 	}
 }
 
-const char *mmu_obstacle(void)
-{
-	if (1)
-		return NULL;
-	return "this machine cannot run guests yet: they need the shadow MMU, because nested paging "
-	       "(NPT, EPT) is missing";
-}
-
 const char *mmu_vm_choose(struct vm_mmu *m, enum mmu_choice choice)
 {
 	m->may_shadow = choice == MMU_SHADOW || (choice == MMU_AUTO && !virt_caps.tdp);
@@ -119,7 +111,8 @@ static void ask_for_exits(struct vcpu_mmu *v, struct virt_vcpu *virt)
 	virt_exit_on_invlpg(virt, true);
 }
 
-static int load_shadow_root(struct vcpu_mmu *v, struct virt_vcpu *virt, const struct guest_paging *p)
+static int load_shadow_root(struct vcpu_mmu *v, struct virt_vcpu *virt,
+			    const struct guest_paging *p)
 {
 	struct virt_paging paging;
 	unsigned levels;

@@ -30,12 +30,12 @@ struct vm_mmu {
 
 /* A vCPU's part. Owner CPU, but for statistics. */
 struct vcpu_mmu {
-	struct guest_memory *mem; /* const */
+	struct guest_memory *mem;   /* const */
 	struct shadow_vcpu *shadow; /* rules in mm/shadow/shadow.h; NULL: not this one, but ... */
 	bool asked_for_exits;       /* of page faults and INVLPG, which `shadow` needs */
 	struct tdp_vcpu tdp;        /* ... rules in ept/tdp.h */
-	uint64_t mmio_gfn;        /* the page in which a fault last found no memory ... */
-	uint64_t mmio_generation; /* ... in this state of the slots */
+	uint64_t mmio_gfn;          /* the page in which a fault last found no memory ... */
+	uint64_t mmio_generation;   /* ... in this state of the slots */
 };
 
 /*
@@ -43,9 +43,6 @@ struct vcpu_mmu {
  * guest above 4K may be executed.
  */
 void mmu_init(bool small_fetch);
-
-/* Why no engine can run guests on this machine: a sentence; or NULL. After virt_probe(). */
-const char *mmu_obstacle(void);
 
 /*
  * Choose for a VM that is being created: first of all, because its CPUID and its vCPUs depend on

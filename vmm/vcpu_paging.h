@@ -11,8 +11,7 @@ const struct guest_paging *vcpu_paging(struct vcpu *v);
 /* mmu_load_root() for this vCPU. Owner CPU, loaded. */
 static inline int vcpu_load_root(struct vcpu *v)
 {
-	return mmu_load_root(&v->mmu, &v->virt,
-			     mmu_is_shadowed(&v->mmu) ? vcpu_paging(v) : NULL);
+	return mmu_load_root(&v->mmu, &v->virt, mmu_is_shadowed(&v->mmu) ? vcpu_paging(v) : NULL);
 }
 
 #endif

@@ -18,8 +18,6 @@ struct preflight_row {
 	const char *missing; /* what follows without it; NULL: nothing uses it */
 };
 
-#define NEEDS_SHADOW_MMU "guests need the shadow MMU, which this version does not have"
-
 /* clang-format off */
 static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_NX] = {"NX", true, "no memory can be kept from execution"},
@@ -53,7 +51,7 @@ static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_SVM_VGIF] = {"SVM virtual GIF", false, NULL},
 	[FEATURE_VMX] = {"VMX", true, "no guests"},
 	[FEATURE_IBRS_ALL] = {"IBRS_ALL", false, "guests can steer predictions in Umbra"},
-	[FEATURE_VMX_EPT] = {"VMX EPT", true, NEEDS_SHADOW_MMU},
+	[FEATURE_VMX_EPT] = {"VMX EPT", false, "guests run on shadow tables"},
 	[FEATURE_VMX_EPT_1G] = {"VMX EPT 1G pages", false, "2M pages"},
 	[FEATURE_VMX_EPT_AD] = {"VMX EPT A/D bits", false, "accesses tracked by present bits"},
 	[FEATURE_VMX_EPT_EXEC_ONLY] = {"VMX EPT exec-only", false, NULL},

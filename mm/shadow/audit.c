@@ -36,8 +36,9 @@ static const char *audit_entry(struct shadow *s, struct shadow_page *sp, unsigne
 	uint64_t spte = spte_load(&sp->table[i]);
 
 	if (!spte_is_present(spte))
-		return spte ? "an entry that is neither present nor empty"
-			    : sp->gpte && sp->gpte[i] ? "a guest entry without an entry" : NULL;
+		return spte                      ? "an entry that is neither present nor empty"
+		       : sp->gpte && sp->gpte[i] ? "a guest entry without an entry"
+						 : NULL;
 	if (sp->gpte && !(sp->gpte[i] & PTE_P))
 		return "an entry without a guest entry";
 	return sp->role.level == 1 ? audit_leaf(s, sp, i, spte) : audit_link(s, sp, i, spte);
@@ -56,7 +57,8 @@ static const char *audit_page(struct shadow *s, struct shadow_page *sp, uint64_t
 		return "a synchronised page that is not what the guest's table is";
 	for (unsigned i = 0; i < SPTE_ENTRIES && !bad; i++) {
 		bad = audit_entry(s, sp, i);
-		*(sp->role.level == 1 ? leaves : links) += spte_is_present(spte_load(&sp->table[i]));
+		*(sp->role.level == 1 ? leaves : links) +=
+			spte_is_present(spte_load(&sp->table[i]));
 	}
 	return bad;
 }

@@ -153,7 +153,8 @@ static void set_leaf(const struct mapping *m, struct shadow_page *sp, unsigned i
 static uint64_t leaf_for(const struct mapping *m, const struct memslot *slot, gfn_t gfn,
 			 unsigned rights, bool write)
 {
-	return pfn_to_hpa(slot_pfn(slot, gfn)).v | leaf_bits(shadow_fmt(m->s), slot, 1, rights, write);
+	return pfn_to_hpa(slot_pfn(slot, gfn)).v |
+	       leaf_bits(shadow_fmt(m->s), slot, 1, rights, write);
 }
 
 /* A neighbour that the guest has used before. */

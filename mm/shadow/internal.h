@@ -49,11 +49,11 @@ struct shadow_page {
 	unsigned roots;         /* vCPUs that have it as a root */
 	uint64_t generation;    /* const; obsolete if it is not s->generation */
 	spte_t *table;          /* const; the owner's word of its frame leads back here */
-	uint64_t *gpte;         /* const; the guest's entry from which each spte was made; 0: no spte.
-				   Direct: NULL */
-	struct sptes parents;   /* entries that lead here */
-	struct list hash;       /* by gfn */
-	struct list active;     /* s->active; invalid: in no list; dead: s->dead */
+	uint64_t *gpte;       /* const; the guest's entry from which each spte was made; 0: no spte.
+				 Direct: NULL */
+	struct sptes parents; /* entries that lead here */
+	struct list hash;     /* by gfn */
+	struct list active;   /* s->active; invalid: in no list; dead: s->dead */
 	struct list unsync;
 };
 
@@ -104,7 +104,8 @@ static inline bool shadow_is_of_table(const struct shadow *s, const struct shado
 	return sp->gfn.v == gfn.v && !sp->role.direct && sp->generation == s->generation;
 }
 
-/* The frame that entry `i` of a page of level 1 maps: of the reverse map, added and removed by it. */
+/* The frame that entry `i` of a page of level 1 maps: of the reverse map, added and removed by it.
+ */
 static inline gfn_t shadow_gfn(const struct shadow_page *sp, unsigned i)
 {
 	if (sp->role.direct)

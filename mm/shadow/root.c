@@ -15,7 +15,8 @@ static union shadow_role role_of(const struct guest_paging *p)
 	bool wp = p->cr0 & CR0_WP;
 
 	if (!p->levels)
-		return (union shadow_role){.direct = 1, .level = 2, .access = LEAF_ALL, .cr0_wp = 1};
+		return (union shadow_role){
+			.direct = 1, .level = 2, .access = LEAF_ALL, .cr0_wp = 1};
 	return (union shadow_role){
 		.level = p->levels > 3 ? p->levels : 2,
 		.access = LEAF_ALL,

@@ -39,24 +39,24 @@ static inline const struct spte_format *shadow_format(const struct shadow_format
 }
 
 struct shadow {
-	struct guest_memory *mem;      /* const */
-	struct vm *vm;                 /* const; handed to mm/host.h */
+	struct guest_memory *mem;             /* const */
+	struct vm *vm;                        /* const; handed to mm/host.h */
 	const struct shadow_formats *formats; /* const */
-	struct page_account *account;  /* const; whose pages all of this is */
-	uint64_t max_pages;            /* const; shadow pages at the same time */
-	struct obj_cache page_cache;   /* its own lock */
-	struct obj_cache chunk_cache;  /* its own lock */
+	struct page_account *account;         /* const; whose pages all of this is */
+	uint64_t max_pages;                   /* const; shadow pages at the same time */
+	struct obj_cache page_cache;          /* its own lock */
+	struct obj_cache chunk_cache;         /* its own lock */
 
-	struct spinlock lock; /* mmu_lock: all that follows, all tables, all reverse maps */
-	uint64_t generation;  /* of pages that are not obsolete; never comes round */
-	_Atomic uint64_t nr_pages;  /* read without it; shadow pages that have memory */
-	_Atomic bool has_obsolete;  /* read without it; pages of an older generation */
-	struct list active;   /* newest first: so generations are in order, obsolete ones last */
-	struct list unsync;   /* pages whose guest tables may be written unseen, oldest last */
+	struct spinlock lock;      /* mmu_lock: all that follows, all tables, all reverse maps */
+	uint64_t generation;       /* of pages that are not obsolete; never comes round */
+	_Atomic uint64_t nr_pages; /* read without it; shadow pages that have memory */
+	_Atomic bool has_obsolete; /* read without it; pages of an older generation */
+	struct list active; /* newest first: so generations are in order, obsolete ones last */
+	struct list unsync; /* pages whose guest tables may be written unseen, oldest last */
 	unsigned nr_unsync;
-	struct list dead;     /* pages whose tables wait for the flush in shadow_unlock() */
-	bool flush_due;       /* TLBs may have what is in no reverse map any more */
-	bool reload_due;      /* a vCPU may run on an invalid root */
+	struct list dead; /* pages whose tables wait for the flush in shadow_unlock() */
+	bool flush_due;   /* TLBs may have what is in no reverse map any more */
+	bool reload_due;  /* a vCPU may run on an invalid root */
 	struct mmu_stats stats;
 	struct list hash[1u << SHADOW_HASH_BITS];
 };

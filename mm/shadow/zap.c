@@ -156,7 +156,8 @@ bool shadow_make_room(struct shadow_vcpu *sv)
 {
 	struct shadow *s = sv->s;
 
-	if (unlikely(atomic_load_explicit(&s->nr_pages, memory_order_relaxed) + FAULT_PAGES > s->max_pages))
+	if (unlikely(atomic_load_explicit(&s->nr_pages, memory_order_relaxed) + FAULT_PAGES >
+		     s->max_pages))
 		reclaim_batch(s);
 	while (unlikely(!fill_reserves(sv))) {
 		if (!reclaim_batch(s))

@@ -2,6 +2,7 @@
 """What `make check` runs, group by group."""
 import glob
 import os
+import itertools
 import re
 
 from . import boot, nested, payloads, targets
@@ -90,12 +91,15 @@ def ryzen():
 SHADOW_QUICK = re.compile("(hello|cr|cr32|dirty|mmio|pages|pages32|attack_memory|attack_tables|init)-1cpu|(smp|tlb|apic_ipi)-2cpu")
 
 
-def shadow(name, pattern=None):
+SHADOW_QUICK_INTEL = re.compile("(hello|cr|pages|pages32|dirty)-1cpu")
+
+
+def shadow(name, target, pattern=None, kernels=()):
     """Guests of a CPU without nested paging."""
     def jobs():
-        for kernel, vcpus in (("cloud", 1), ("686", 2)):
-            yield boot.linux_job(targets.SHADOW, "direct", kernel, vcpus)
-        for job in payloads.jobs(targets.SHADOW):
+        for kernel, vcpus in kernels:
+            yield boot.linux_job(target, "direct", kernel, vcpus)
+        for job in payloads.jobs(target):
             if not pattern or pattern.fullmatch(job.name):
                 yield job
     yield Group(name, ["all", "kernels", "guest-payloads"], lambda: list(jobs()))
@@ -140,16 +144,18 @@ ALL = {
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
     "guests-ryzen": ryzen,
-    "guests-shadow": lambda: shadow("guests-shadow", SHADOW_QUICK),
+    "guests-shadow": lambda: shadow("guests-shadow", targets.SHADOW, SHADOW_QUICK, [("cloud", 1), ("686", 2)]),
+    "guests-shadow-intel": lambda: shadow("guests-shadow-intel", targets.SHADOW_INTEL, SHADOW_QUICK_INTEL),
     "guests-nested": lambda: nested_guests("amd", "guests-nested", vcpus=1, pattern=NESTED_QUICK),
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
 }
 
-# Not among those that `make check` runs: the first takes ten minutes, the second half an hour, the third hours, and not all
-# tests of these two have run.
-ON_DEMAND = {"guests-shadow-all": lambda: shadow("guests-shadow-all"),
+# Not among those that `make check` runs: the first two take some ten minutes, the third half an hour,
+# the last hours, and not all tests of these two have run.
+ON_DEMAND = {"guests-shadow-all": lambda: shadow("guests-shadow-all", targets.SHADOW, kernels=itertools.product(boot.LINUX, (1, 2))),
+             "guests-shadow-intel-all": lambda: shadow("guests-shadow-intel-all", targets.SHADOW_INTEL, kernels=[("686", 1)]),
              "guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
              "guests-nested-intel": lambda: nested_guests("intel", "guests-nested-intel")}
 

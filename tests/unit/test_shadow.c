@@ -51,7 +51,8 @@ static void fill_window(uint64_t gfn)
 	unsigned per_table = PAGE_SIZE / entry_size();
 
 	for (unsigned i = 0; i < SW_PAGES; i++)
-		put(gfn + i / per_table, i % per_table, (uint64_t)i << PAGE_SHIFT | (ALL & ~PTE_US));
+		put(gfn + i / per_table, i % per_table,
+		    (uint64_t)i << PAGE_SHIFT | (ALL & ~PTE_US));
 }
 
 static void link_window(unsigned directory_entry, uint64_t directory)
@@ -237,8 +238,8 @@ static bool is_free(uint64_t gfn, unsigned i)
 
 static void write_table(unsigned cpu)
 {
-	uint64_t gfn = sw_random() % 5 ? TABLES + sw_random() % NR_TABLES
-				       : ROOTS + sw_random() % NR_ROOTS;
+	uint64_t gfn =
+		sw_random() % 5 ? TABLES + sw_random() % NR_TABLES : ROOTS + sw_random() % NR_ROOTS;
 	unsigned i = pick_index(), size = entry_size();
 	uint64_t at = (gfn << PAGE_SHIFT) + i * size, val = pick_entry(), old;
 
@@ -329,7 +330,8 @@ static void access_one(unsigned cpu)
 		fail_msg("levels %u: cpu %u, gva %llx, access %x: %llx, now %llx", mode, cpu,
 			 (unsigned long long)page[p], kinds[k], (unsigned long long)what,
 			 (unsigned long long)outcome(cpu, page[p], kinds[k]));
-	if (!r.fault && hits == sw.hits && choice[cpu][p][k].nr == 1 && r.gpa >> PAGE_SHIFT < SW_PAGES)
+	if (!r.fault && hits == sw.hits && choice[cpu][p][k].nr == 1 &&
+	    r.gpa >> PAGE_SHIFT < SW_PAGES)
 		(void)check_marks;
 }
 
@@ -403,13 +405,14 @@ static void run(unsigned levels, uint64_t seed)
 				 (unsigned long long)seed, i, bad);
 	}
 	if (getenv("SHADOW_STATS"))
-		print_message("levels %u: hits %llu fixed %llu retry %llu emulate %llu guest %llu; flushes %u unsync %u\n",
-			      levels, (unsigned long long)sw.hits,
-			      (unsigned long long)sw.results[RET_PF_FIXED],
-			      (unsigned long long)sw.results[RET_PF_RETRY],
-			      (unsigned long long)sw.results[RET_PF_EMULATE],
-			      (unsigned long long)sw.results[RET_PF_GUEST], host_flushes,
-			      sw.s->nr_unsync);
+		print_message(
+			"levels %u: hits %llu fixed %llu retry %llu emulate %llu guest %llu; flushes %u unsync %u\n",
+			levels, (unsigned long long)sw.hits,
+			(unsigned long long)sw.results[RET_PF_FIXED],
+			(unsigned long long)sw.results[RET_PF_RETRY],
+			(unsigned long long)sw.results[RET_PF_EMULATE],
+			(unsigned long long)sw.results[RET_PF_GUEST], host_flushes,
+			sw.s->nr_unsync);
 	assert_in_range(sw.hits, steps / 100, ~0u);
 	sw_destroy();
 }
@@ -450,7 +453,8 @@ static void test_no_paging(void **state)
 	sw_create();
 	sw_load(0, &p);
 	for (uint64_t gfn = 0; gfn < SW_PAGES; gfn += 37)
-		assert_int_equal(sw_access(0, gfn << PAGE_SHIFT, PFERR_WRITE).gpa, gfn << PAGE_SHIFT);
+		assert_int_equal(sw_access(0, gfn << PAGE_SHIFT, PFERR_WRITE).gpa,
+				 gfn << PAGE_SHIFT);
 	assert_null(sw_access(0, 0xfee00000, 0).host);
 	sw_destroy();
 }

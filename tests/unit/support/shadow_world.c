@@ -11,7 +11,7 @@
 #include "tests/unit/support/host.h"
 #include "tests/unit/support/shadow_world.h"
 
-#define ARENA    (96ull << 20)
+#define ARENA      (96ull << 20)
 #define MAX_FAULTS 100 /* of one access */
 
 struct shadow_world sw;
