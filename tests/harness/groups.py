@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What `make check` runs, group by group."""
 import glob
-import os
 import itertools
+import os
 import re
 
 from . import boot, nested, payloads, targets

@@ -168,6 +168,9 @@ static void look(unsigned cpu, unsigned p)
 	}
 }
 
+/* No table was written since this CPU's last flush of everything. */
+static bool quiet[SW_CPUS];
+
 static void look_at_all(void)
 {
 	for (unsigned cpu = 0; cpu < SW_CPUS; cpu++) {
@@ -176,11 +179,24 @@ static void look_at_all(void)
 	}
 }
 
+static void note_write(void)
+{
+	memset(quiet, 0, sizeof(quiet));
+	look_at_all();
+}
+
 static void forget(unsigned cpu, unsigned p)
 {
 	for (unsigned k = 0; k < NR_KINDS; k++)
 		choice[cpu][p][k].nr = 0;
 	look(cpu, p);
+}
+
+static void forget_all(unsigned cpu)
+{
+	for (unsigned i = 0; i < nr_pages; i++)
+		forget(cpu, i);
+	quiet[cpu] = true;
 }
 
 /* --- what the guests do --- */
@@ -216,7 +232,7 @@ static uint64_t pick_entry(void)
 		return 0;
 	val |= sw_random() & (PTE_RW | PTE_US | PTE_A | PTE_D);
 	if (sw_random() % 3)
-		val |= PTE_RW | PTE_US | PTE_A;
+		val |= ALL;
 	if (mode > 2 && sw_random() % 8 == 0)
 		val |= PTE_NX;
 	if (sw_random() % 10 == 0)
@@ -253,7 +269,7 @@ static void write_table(unsigned cpu)
 		val = old ^ (BIT_ULL(sw_random() % 7) & (ALL & ~PTE_P));
 	}
 	sw_store(cpu, WINDOW + at, val, size);
-	look_at_all();
+	note_write();
 }
 
 static void load_cr3(unsigned cpu)
@@ -262,8 +278,7 @@ static void load_cr3(unsigned cpu)
 
 	p.cr3 = (ROOTS + sw_random() % NR_ROOTS) << PAGE_SHIFT;
 	sw_load(cpu, &p);
-	for (unsigned i = 0; i < nr_pages; i++)
-		forget(cpu, i);
+	forget_all(cpu);
 }
 
 static void invlpg(unsigned cpu)
@@ -293,8 +308,7 @@ static void toggle(unsigned cpu)
 			p.efer ^= EFER_NXE;
 	}
 	sw_load(cpu, &p);
-	for (unsigned i = 0; i < nr_pages; i++)
-		forget(cpu, i);
+	forget_all(cpu);
 }
 
 /* A random byte order of writes by a device. */
@@ -305,7 +319,7 @@ static void device_write(void)
 	uint64_t val = sw_random();
 
 	guest_write(&sw.mem, GPA(at), &val, 1 + sw_random() % 8);
-	look_at_all();
+	note_write();
 }
 
 static void check_marks(unsigned cpu, uint64_t gva, uint32_t access)
@@ -330,9 +344,8 @@ static void access_one(unsigned cpu)
 		fail_msg("levels %u: cpu %u, gva %llx, access %x: %llx, now %llx", mode, cpu,
 			 (unsigned long long)page[p], kinds[k], (unsigned long long)what,
 			 (unsigned long long)outcome(cpu, page[p], kinds[k]));
-	if (!r.fault && hits == sw.hits && choice[cpu][p][k].nr == 1 &&
-	    r.gpa >> PAGE_SHIFT < SW_PAGES)
-		(void)check_marks;
+	if (!r.fault && hits == sw.hits && quiet[cpu])
+		check_marks(cpu, page[p], kinds[k]);
 }
 
 static void act(void)
@@ -404,16 +417,8 @@ static void run(unsigned levels, uint64_t seed)
 			fail_msg("levels %u, seed %llu, step %u: %s", levels,
 				 (unsigned long long)seed, i, bad);
 	}
-	if (getenv("SHADOW_STATS"))
-		print_message(
-			"levels %u: hits %llu fixed %llu retry %llu emulate %llu guest %llu; flushes %u unsync %u\n",
-			levels, (unsigned long long)sw.hits,
-			(unsigned long long)sw.results[RET_PF_FIXED],
-			(unsigned long long)sw.results[RET_PF_RETRY],
-			(unsigned long long)sw.results[RET_PF_EMULATE],
-			(unsigned long long)sw.results[RET_PF_GUEST], host_flushes,
-			sw.s->nr_unsync);
-	assert_in_range(sw.hits, steps / 100, ~0u);
+	assert_in_range(sw.hits, steps / 100, ~0u); /* it was about something */
+	assert_in_range(sw.results[RET_PF_FIXED], steps / 50, ~0u);
 	sw_destroy();
 }
 
