@@ -381,6 +381,100 @@ static void act(void)
 	}
 }
 
+/* --- single cases, with 4 levels --- */
+
+/* What is mapped below entry 1 of the first root. */
+#define HERE  BIT_ULL(39)
+#define THERE (HERE + (1ull << 21))
+
+static void start(unsigned levels);
+
+/* TABLES, TABLES + 1 and TABLES + 2 lead to DATA at HERE, all through entries 0. */
+static void start_case(void)
+{
+	start(4);
+	put(ROOTS, 1, TABLES << PAGE_SHIFT | ALL);
+	for (unsigned i = 0; i < 2; i++)
+		put(TABLES + i, 0, (TABLES + i + 1) << PAGE_SHIFT | ALL);
+	put(TABLES + 2, 0, DATA << PAGE_SHIFT | ALL);
+}
+
+static uint64_t read_at(uint64_t gva)
+{
+	return sw_access(0, gva, 0).gpa >> PAGE_SHIFT;
+}
+
+static void store_entry(uint64_t table, unsigned i, uint64_t val)
+{
+	sw_store(0, WINDOW + (table << PAGE_SHIFT) + i * 8, val, 8);
+}
+
+/* The guest unmaps a page and does not flush. As a table the page is protected all the same. */
+static void test_stale_page_becomes_a_table(void **state)
+{
+	start_case();
+	assert_int_equal(sw_access(0, HERE, PFERR_WRITE).gpa >> PAGE_SHIFT, DATA);
+	assert_true(sw_has_cached(DATA));
+	put(TABLES + 2, 0, 0);
+	assert_true(sw_has_cached(DATA));
+	put(TABLES + 1, 1, DATA << PAGE_SHIFT | ALL);
+	assert_true(sw_access(0, THERE, 0).fault);
+	put(DATA, 0, (DATA + 1) << PAGE_SHIFT | ALL);
+	assert_int_equal(read_at(THERE), DATA + 1);
+	assert_false(sw_has_cached(DATA));
+	sw_destroy();
+}
+
+/* The same of a right that a leaf loses while it stays. */
+static void test_lost_right_is_flushed(void **state)
+{
+	struct guest_paging p;
+
+	start_case();
+	p = sw.cpu[0].paging;
+	p.cr0 &= ~CR0_WP;
+	put(TABLES + 2, 0, DATA << PAGE_SHIFT | (ALL & ~PTE_RW));
+	sw_load(0, &p);
+	assert_non_null(sw_access(0, HERE, PFERR_WRITE).host);
+	assert_non_null(sw_access(0, HERE, PFERR_USER).host); /* read-only from here on */
+	put(TABLES + 1, 1, DATA << PAGE_SHIFT | ALL);
+	put(DATA, 0, (DATA + 1) << PAGE_SHIFT | ALL);
+	assert_int_equal(read_at(THERE), DATA + 1);
+	assert_false(sw_has_cached(DATA));
+	sw_destroy();
+}
+
+/* What a table has lost while it was written unseen is not shown to who has never used it. */
+static void test_link_to_unsync_page(void **state)
+{
+	start_case();
+	put(TABLES + 2, 1, (DATA + 2) << PAGE_SHIFT | ALL);
+	assert_int_equal(read_at(HERE), DATA);
+	assert_int_equal(read_at(HERE + PAGE_SIZE), DATA + 2);
+	store_entry(TABLES + 2, 0, (DATA + 1) << PAGE_SHIFT | ALL); /* the table is unsync now */
+	store_entry(TABLES + 2, 1, (DATA + 3) << PAGE_SHIFT | ALL);
+	put(TABLES + 1, 1, (TABLES + 2) << PAGE_SHIFT | ALL);
+	assert_int_equal(read_at(THERE), DATA + 1);
+	assert_int_equal(read_at(THERE + PAGE_SIZE), DATA + 3);
+	sw_destroy();
+}
+
+/* A supervisor that may write to a read-only user page must not come to read it against SMAP. */
+static void test_write_without_wp_under_smap(void **state)
+{
+	struct guest_paging p;
+
+	start_case();
+	p = sw.cpu[0].paging;
+	p.cr0 &= ~CR0_WP;
+	p.cr4 |= CR4_SMAP;
+	put(TABLES + 2, 0, DATA << PAGE_SHIFT | (ALL & ~PTE_RW));
+	sw_load(0, &p);
+	assert_null(sw_access(0, HERE, PFERR_WRITE | WALK_AC).host);
+	assert_true(sw_access(0, HERE, 0).fault);
+	sw_destroy();
+}
+
 /* --- the test of each mode --- */
 
 static void start(unsigned levels)
@@ -468,6 +562,10 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_paging),
+		cmocka_unit_test(test_stale_page_becomes_a_table),
+		cmocka_unit_test(test_lost_right_is_flushed),
+		cmocka_unit_test(test_link_to_unsync_page),
+		cmocka_unit_test(test_write_without_wp_under_smap),
 		cmocka_unit_test(test_random_guest_of_2_levels),
 		cmocka_unit_test(test_random_guest_of_pae),
 		cmocka_unit_test(test_random_guest_of_4_levels),
