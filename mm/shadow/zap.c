@@ -20,7 +20,7 @@
 #define FAULT_PAGES  4u
 #define FAULT_CHUNKS 24u /* ... a parent for each, and a group of prefetched leaves */
 
-void shadow_lock(struct shadow *s)
+void shadow_lock(struct shadow *s) __acquires(&s->lock)
 {
 	spin_lock(&s->lock);
 }
@@ -54,7 +54,7 @@ static void free_dead(struct shadow *s)
 	}
 }
 
-void shadow_unlock(struct shadow *s)
+void shadow_unlock(struct shadow *s) __releases(&s->lock)
 {
 	if (unlikely(!list_empty(&s->dead)))
 		free_dead(s);
