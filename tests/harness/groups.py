@@ -99,6 +99,8 @@ def shadow(name, target, pattern=None, kernels=()):
     def jobs():
         for kernel, vcpus in kernels:
             yield boot.linux_job(target, "direct", kernel, vcpus)
+        yield target.job("refused-mmu-tdp", "--mmu", "tdp", boot.HELLO, status=102,
+                         stderr=[r"^vm guest: mmu=tdp: this machine has no nested paging"])
         for job in payloads.jobs(target):
             if not pattern or pattern.fullmatch(job.name):
                 yield job
