@@ -19,7 +19,7 @@ Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-7s %s\n' $(1) $(or $(2),$@))
 
 # What this goal needs of the machine; a few milliseconds when it is all there.
-TEST_GROUPS := lint clang tools unit race model fuzz guests guests-intel guests-ryzen guests-nested guests-nested-all guests-nested-intel boot boot-intel
+TEST_GROUPS := lint clang tools unit race model fuzz guests guests-shadow guests-shadow-intel guests-shadow-all guests-shadow-intel-all guests-intel guests-ryzen guests-nested guests-nested-all guests-nested-intel boot boot-intel
 is_goal = $(filter $(1),$(MAKECMDGOALS))
 NEEDS := $(if $(call is_goal,check bench $(TEST_GROUPS) %-programs lint-%),check,$(if $(call is_goal,run iso kernels),run,build))
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -53,7 +53,7 @@ CFLAGS += $(THUNKS)
 LTO := $(if $(findstring clang,$(CC)),,-flto)
 CFLAGS += $(LTO)
 
-SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c drivers/*.c boot/*.c))
+SRCS := $(sort $(wildcard lib/*.c arch/x86/*.c arch/x86/*/*.c mm/*.c mm/*/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c drivers/*.c boot/*.c))
 ASMS := $(sort $(wildcard arch/x86/*.S arch/x86/*/*.S boot/*.S))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o) $(ASMS:%.S=$(BUILD)/%.S.o)
 
@@ -133,7 +133,7 @@ $(addsuffix vmm/firmware/bios_area.o,$(BUILD)/ $(BUILD)/unit/obj/ $(BUILD)/race/
 HOST_NOT := lib/libc_glue.c \
             $(addprefix vmm/,cpuid_host.c mm_host.c sched.c turn.c vcpu_load.c wall_clock.c control/cpu_loop.c control/start.c) \
             $(addprefix vmm/exit/,insn.c insn_callbacks.c insn_code.c insn_memory.c loop_svm.c loop_vmx.c realmode.c task_switch.c xcr.c)
-HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
+HOST_SRCS := $(filter-out $(HOST_NOT),$(wildcard lib/*.c mm/*.c mm/*/*.c ept/*.c vmm/*.c vmm/*/*.c vmm/*/*/*.c)) \
              $(addprefix arch/x86/,errata.c fpu_pointers.c identity.c insn_slot.c symbols.c tsc_meet.c virt_paging.c svm/exit.c) $(wildcard arch/x86/vmx/check*.c) \
              $(addprefix drivers/,acpi.c acpi_console.c acpi_parse.c scancode.c serial_find.c serial_pci.c serial_word.c terminal.c txring.c) \
              $(addprefix boot/,acpi_check.c boot_info.c multiboot1.c multiboot2.c cmdline.c memmap.c) \

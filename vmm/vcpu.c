@@ -20,15 +20,22 @@ void vcpu_apply_boot_state(struct vcpu *v, const struct boot_state *s)
 		virt_seg_write(&v->virt, i, &s->seg[i]);
 	virt_gdtr_write(&v->virt, &s->gdt);
 	virt_idtr_write(&v->virt, &s->idt);
+	vcpu_paging_changed(v);
 }
 
 /*
  * With two-dimensional paging hardware runs the control registers by itself, and checks them. Exits
  * are asked for only where the guest must not see what the CPU has (CR4), and on CPUs that let
- * illegal values through (virt_caps.lax: an emulator), whose next VMRUN would fail (CR0).
+ * illegal values through (virt_caps.lax: an emulator), whose next VMRUN would fail (CR0). Under
+ * shadow paging every bit that has to do with paging decides what the shadow tables are.
  */
 static void set_cr_intercepts(struct vcpu *v)
 {
+	if (!mmu_is_nested(&v->vm->mmu)) {
+		virt_exit_on_cr0_write(&v->virt, ~(uint64_t)CR0_TS);
+		virt_exit_on_cr4_write(&v->virt, ~0ull);
+		return;
+	}
 	virt_exit_on_cr0_write(&v->virt, virt_caps.lax ? ~0ull : v->emulates_modes ? CR0_PE : 0);
 	virt_exit_on_cr4_write(&v->virt, v->vm->cpuid.cr4_exits);
 }

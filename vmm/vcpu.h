@@ -58,7 +58,7 @@ struct trace;
 #define REQ_INIT        (1u << 2)
 #define REQ_STARTUP     (1u << 3)  /* SIPI; vector in sipi_vector */
 #define REQ_FLUSH       (1u << 4)  /* forget all translations of this vCPU's tag */
-#define REQ_RELOAD_ROOT (1u << 5)  /* the two-dimensional root is obsolete */
+#define REQ_RELOAD_ROOT (1u << 5)  /* the root is obsolete, or not the guest's any more */
 #define REQ_STOP        (1u << 6)  /* the VM has ended: leave the run queue */
 #define REQ_YIELD       (1u << 7)  /* let the CPU's next vCPU run */
 #define REQ_TIMERS      (1u << 8)  /* the CPU's timers want to be looked at */
@@ -230,6 +230,16 @@ struct vcpu {
 
 /* Set request bits and make the vCPU's CPU look at them. Any CPU, any context. */
 void vcpu_request(struct vcpu *v, uint32_t requests);
+
+/*
+ * CR0, CR3, CR4 or EFER was written here, or what the guest's tables gave is to be forgotten. Under
+ * shadow paging the vCPU asks for its root again before it is entered. Owner CPU.
+ */
+static inline void vcpu_paging_changed(struct vcpu *v)
+{
+	if (unlikely(mmu_is_shadowed(&v->mmu)))
+		vcpu_request(v, REQ_RELOAD_ROOT);
+}
 
 /* Is the guest in 64-bit mode, whose registers are 64 bits wide? Owner CPU. */
 static inline bool vcpu_runs_64bit_code(struct vcpu *v)

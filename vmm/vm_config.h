@@ -29,6 +29,9 @@ enum kvm_clock { KVM_CLOCK_AUTO, KVM_CLOCK_ON, KVM_CLOCK_OFF };
 /* Real mode: in the CPU if it can, or in the emulator (to debug that). */
 enum realmode { REALMODE_AUTO, REALMODE_EMULATE };
 
+/* How the guest gets to its memory: by nested paging if the CPU has it, else by shadow tables. */
+enum mmu_choice { MMU_AUTO, MMU_TDP, MMU_SHADOW };
+
 #define VM_DEBUG_EXITS BIT(0) /* keep the last exits, for the log (vmm/trace.h) */
 
 /* A file that GRUB loaded. */
@@ -67,6 +70,7 @@ struct vm_config {
 	unsigned weight; /* CONFIG_MIN_WEIGHT..CONFIG_MAX_WEIGHT */
 	enum realmode realmode;
 	enum kvm_clock kvm_clock; /* vmm/exit/kvm_clock.h */
+	enum mmu_choice mmu;
 	bool large_pages;
 	bool dirty_log;     /* the guest may use its dirty log itself */
 	bool test_device;   /* it has one (vmm/dev/testdev.h) */

@@ -28,6 +28,7 @@
 #include "vmm/sched.h"
 #include "vmm/trace.h"
 #include "vmm/vcpu_load.h"
+#include "vmm/vcpu_paging.h"
 #include "vmm/vm.h"
 #include "vmm/wall_clock.h"
 
@@ -175,7 +176,10 @@ static struct vcpu *create_vcpu(struct vm *vm, unsigned id)
 	v->xcr0 = XCR0_X87;
 	v->watch = traced ? WATCH_TRACE : 0;
 	list_init(&v->run_link);
-	mmu_vcpu_init(&v->mmu, &vm->mmu);
+	if (mmu_vcpu_init(&v->mmu, &vm->mmu)) {
+		free_pages_of(v, control);
+		return NULL;
+	}
 	fpu_init_area(v->fpu);
 	virt_vcpu_init(&v->virt, control, host_pa(control), mmu_is_nested(&vm->mmu));
 	v->emulates_modes =
@@ -424,7 +428,7 @@ static int create_other_slots(struct vm *vm)
  */
 static int fill_account(struct vm *vm)
 {
-	uint64_t pages = mmu_account_pages(&vm->mem, vm->config->vcpus);
+	uint64_t pages = mmu_account_pages(&vm->mmu, &vm->mem, vm->config->vcpus);
 	int r = account_fill(&vm->account, pages);
 
 	if (r < 0)
@@ -477,7 +481,7 @@ static int load_roots(struct vm *vm)
 
 	for (unsigned i = 0; i < vm->nr_vcpus && !r; i++) {
 		vcpu_load(vm->vcpus[i]);
-		r = mmu_load_root(&vm->vcpus[i]->mmu, &vm->vcpus[i]->virt);
+		r = vcpu_load_root(vm->vcpus[i]);
 		vcpu_unload(vm->vcpus[i]);
 	}
 	return r ? fail(vm, "no memory for its page tables") : 0;
@@ -510,6 +514,7 @@ static void destroy(struct vm *vm)
 struct vm *vm_create_begin(const struct vm_config *config)
 {
 	struct vm *vm = pages_zalloc(order_of(sizeof(*vm)));
+	const char *obstacle;
 
 	if (!vm) {
 		log_error("vm %s: no memory", config->name);
@@ -519,7 +524,12 @@ struct vm *vm_create_begin(const struct vm_config *config)
 	vm->config = config;
 	slots_init(&vm->mem);
 	account_init(&vm->account);
-	mmu_vm_choose(&vm->mmu);
+	obstacle = mmu_vm_choose(&vm->mmu, config->mmu);
+	if (obstacle) {
+		log_error("vm %s: %s", config->name, obstacle);
+		pages_free(vm, order_of(sizeof(*vm)));
+		return NULL;
+	}
 	cpuid_table_init(&vm->cpuid, config->vcpus, vm->mmu.may_shadow);
 	return vm;
 }

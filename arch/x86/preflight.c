@@ -18,8 +18,6 @@ struct preflight_row {
 	const char *missing; /* what follows without it; NULL: nothing uses it */
 };
 
-#define NEEDS_SHADOW_MMU "guests need the shadow MMU, which this version does not have"
-
 /* clang-format off */
 static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_NX] = {"NX", true, "no memory can be kept from execution"},
@@ -41,7 +39,7 @@ static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_FLUSH_L1D] = {"L1D_FLUSH", false, "no flush of the L1 cache between guests"},
 	[FEATURE_ARCH_CAPABILITIES] = {"ARCH_CAPABILITIES", false, "the CPU leaks what it could leak"},
 	[FEATURE_SVM] = {"SVM", true, "no guests"},
-	[FEATURE_SVM_NPT] = {"SVM nested paging", true, NEEDS_SHADOW_MMU},
+	[FEATURE_SVM_NPT] = {"SVM nested paging", false, "guests run on shadow tables"},
 	[FEATURE_SVM_LBR] = {"SVM LBR virtualization", false, "guests step over instructions, not branches"},
 	[FEATURE_SVM_NRIPS] = {"SVM next RIP", false, "lengths from the decoder"},
 	[FEATURE_SVM_TSC_RATIO] = {"SVM TSC ratio", false, NULL},
@@ -53,7 +51,7 @@ static const struct preflight_row rows[NR_FEATURES] = {
 	[FEATURE_SVM_VGIF] = {"SVM virtual GIF", false, NULL},
 	[FEATURE_VMX] = {"VMX", true, "no guests"},
 	[FEATURE_IBRS_ALL] = {"IBRS_ALL", false, "guests can steer predictions in Umbra"},
-	[FEATURE_VMX_EPT] = {"VMX EPT", true, NEEDS_SHADOW_MMU},
+	[FEATURE_VMX_EPT] = {"VMX EPT", false, "guests run on shadow tables"},
 	[FEATURE_VMX_EPT_1G] = {"VMX EPT 1G pages", false, "2M pages"},
 	[FEATURE_VMX_EPT_AD] = {"VMX EPT A/D bits", false, "accesses tracked by present bits"},
 	[FEATURE_VMX_EPT_EXEC_ONLY] = {"VMX EPT exec-only", false, NULL},

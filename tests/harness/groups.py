@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What `make check` runs, group by group."""
 import glob
+import itertools
 import os
 import re
 
 from . import boot, kernels, models, nested, payloads, targets
 from .jobs import TOP, Group, Job
-from .systems import SHARED, linux_job
+from .systems import HELLO, LINUX, SHARED, linux_job
 
 FUZZ_SECONDS = 10
 
@@ -89,6 +90,26 @@ def ryzen():
                          *kernels.rom_tables(targets.RYZEN, "romtables-bochs-svm"), *payloads.jobs(targets.RYZEN, vcpus=(1,))])
 
 
+# What runs on shadow tables each time: a payload of each paging mode, and what the tables' owner has to see.
+SHADOW_QUICK = re.compile("(hello|cr|cr32|dirty|mmio|pages|pages32|attack_memory|attack_tables|init)-1cpu|(smp|tlb|apic_ipi)-2cpu")
+
+
+SHADOW_QUICK_INTEL = re.compile("(hello|cr|pages|pages32|dirty)-1cpu")
+
+
+def shadow(name, target, pattern=None, systems=()):
+    """Guests of a CPU without nested paging."""
+    def jobs():
+        for kernel, vcpus in systems:
+            yield linux_job(target, "direct", kernel, vcpus)
+        yield target.job("refused-mmu-tdp", "--mmu", "tdp", HELLO, status=102,
+                         stderr=[r"^vm guest: mmu=tdp: this machine has no nested paging"])
+        for job in payloads.jobs(target):
+            if not pattern or pattern.fullmatch(job.name):
+                yield job
+    yield Group(name, ["all", "kernels", "guest-payloads"], lambda: list(jobs()))
+
+
 def systems(target, name):
     def jobs():
         boot.make_files()
@@ -131,15 +152,20 @@ ALL = {
     "guests": lambda: guests(targets.AMD, "guests"),
     "guests-intel": lambda: guests(targets.INTEL, "guests-intel"),
     "guests-ryzen": ryzen,
+    "guests-shadow": lambda: shadow("guests-shadow", targets.SHADOW, SHADOW_QUICK, [("cloud", 1), ("686", 2)]),
+    "guests-shadow-intel": lambda: shadow("guests-shadow-intel", targets.SHADOW_INTEL, SHADOW_QUICK_INTEL),
     "guests-nested": lambda: nested_guests("amd", "guests-nested", without=NESTED_SLOW),
     "boot": lambda: systems(targets.AMD, "boot"),
     "boot-intel": lambda: systems(targets.INTEL, "boot-intel"),
     "bench": bench,
 }
 
-# Not among those that `make check` runs: nested, the first takes half an hour, the other hours, and not all of their tests have run.
-ON_DEMAND = {"guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
+# Not among those that `make check` runs: the first two take some ten minutes, nested half an hour and hours, and not all of the
+# tests of these have run.
+ON_DEMAND = {"guests-shadow-all": lambda: shadow("guests-shadow-all", targets.SHADOW, systems=itertools.product(LINUX, (1, 2))),
+             "guests-shadow-intel-all": lambda: shadow("guests-shadow-intel-all", targets.SHADOW_INTEL, systems=[("686", 1)]),
              "models": lambda: [Group("models", ["all", "kernels", "guest-payloads"], lambda: list(models.all_models()))],
+             "guests-nested-all": lambda: nested_guests("amd", "guests-nested-all"),
              "guests-nested-intel": lambda: nested_guests("intel", "guests-nested-intel")}
 
 

@@ -14,7 +14,6 @@ LONG_MODE = "this CPU has no long mode (x86-64), which Umbra needs"
 NO_NX = "the NX feature is missing"
 NO_VMX = "this CPU has no VMX (VT-x): it cannot run guests"
 NO_SVM = "this CPU has no SVM (AMD-V): it cannot run guests"
-NO_NESTED = "need the shadow MMU"  # of nested paging
 OTHER = "this CPU is neither AMD's nor Intel's"
 SHELL = None
 # QEMU 7.2: a MOV to CR4 that sets OSXSAVE is a #VMEXIT(-1) outside of any guest, again and again; a Linux on the bare emulator
@@ -28,9 +27,8 @@ UNKNOWN = "a Linux does not come up within four minutes, and the cause is not kn
 ENDS = {
     "qemu": (
         (r"486|athlon|coreduo|kvm32|n270|pentium[23]?|qemu32|base", LONG_MODE),
-        (r"EPYC(-IBPB|-Rome|-Milan)?|Dhyana|phenom|max", SHELL),
+        (r"EPYC(-IBPB|-Rome|-Milan)?|Dhyana|phenom|max|Opteron_G[23]|qemu64", SHELL),
         (r"Opteron_G1", NO_SVM),
-        (r"Opteron_G[23]|qemu64", NO_NESTED),
         (r"Opteron_G[45]", FAULT),
         (r"(Broadwell|Haswell|Skylake-(Client|Server))(-noTSX)?(-IBRS)?|(IvyBridge|Nehalem|SandyBridge|Westmere)(-IBRS)?|"
          r"(Cascadelake|Icelake)-Server(-noTSX)?|Conroe|Cooperlake|Denverton|KnightsMill|Penryn|Snowridge|core2duo|kvm64", NO_VMX),
@@ -39,9 +37,8 @@ ENDS = {
         (r"pentium(_mmx)?|amd_k6_2_chomper|p2_klamath|p3_katmai|p4_willamette|core_duo_t2400_yonah|atom_n270", LONG_MODE),
         (r"p4_prescott_celeron_336", NO_VMX),
         (r"athlon64_(clawhammer|venice)", NO_SVM),
-        (r"turion64_tyler|core2_penryn_t9600|bx_generic", NO_NESTED),
         (r"phenom_8650_toliman", UNKNOWN),
-        (r"zambezi|trinity_apu|ryzen|corei5_.*|corei7_.*|corei3_cnl|broadwell_ult|tigerlake", SHELL),
+        (r"turion64_tyler|core2_penryn_t9600|bx_generic|zambezi|trinity_apu|ryzen|corei5_.*|corei7_.*|corei3_cnl|broadwell_ult|tigerlake", SHELL),
     ),
 }
 # Models of Bochs's that are AMD's.

@@ -96,6 +96,7 @@ static void test_all_words(void **state)
 	assert_int_equal(vm->proto, PROTO_LINUX);
 	assert_int_equal(vm->kvm_clock, KVM_CLOCK_ON);
 	assert_false(vm->large_pages);
+	assert_int_equal(vm->mmu, MMU_TDP);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_int_equal(cpu_set_has(&vm->cpus, cpu), cpu < 4 && cpu != 1);
 	assert_int_equal(vm->debug, VM_DEBUG_EXITS);
@@ -123,6 +124,7 @@ static void test_defaults(void **state)
 	assert_int_equal(vm->proto, PROTO_AUTO);
 	assert_int_equal(vm->kvm_clock, KVM_CLOCK_AUTO);
 	assert_true(vm->large_pages);
+	assert_int_equal(vm->mmu, MMU_AUTO);
 	for (unsigned cpu = 0; cpu < HOST_MAX_CPUS; cpu++)
 		assert_true(cpu_set_has(&vm->cpus, cpu));
 	assert_string_equal(vm->cmdline, "");
@@ -318,8 +320,6 @@ static void test_bad_words(void **state)
 /* What is planned has its word already: it is refused, not ignored. */
 static void test_not_yet(void **state)
 {
-	expect_error("kernel vm=a mmu=shadow",
-		     "vm a: mmu=shadow: not supported yet, guests have nested paging only");
 	expect_error("disk vm=a", "vm a: disk: not supported yet, guests have no disk device");
 }
 

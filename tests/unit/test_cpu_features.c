@@ -114,13 +114,12 @@ static void what_nothing_uses_is_not_just_found(void **state)
 	expect_line("VMX posted interrupts", "missing, not used");
 }
 
-static void without_ept_guests_need_the_shadow_mmu(void **state)
+static void without_ept_guests_run_on_shadow_tables(void **state)
 {
 	(void)state;
 	cpu_lacks(CTL_PROC2, PROC2_EPT | PROC2_UNRESTRICTED_GUEST);
 	look();
-	expect_line("VMX EPT", "missing (required) -> guests need the shadow MMU, which this "
-			       "version does not have");
+	expect_line("VMX EPT", "missing -> guests run on shadow tables");
 	expect_line("VMX unrestricted guest", "missing -> real mode emulated");
 }
 
@@ -135,8 +134,7 @@ static void ept_in_part_is_not_found(void **state)
 		cpu.ept_vpid_cap &= ~parts[i];
 		look();
 		assert_false(cpu_has(FEATURE_VMX_EPT));
-		expect_line("VMX EPT", "incomplete (required) -> guests need the shadow MMU, "
-				       "which this version does not have");
+		expect_line("VMX EPT", "incomplete -> guests run on shadow tables");
 		expect_line("VMX unrestricted guest", "incomplete -> real mode emulated");
 	}
 	setup(state);
@@ -245,7 +243,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_full_cpu_has_what_is_used, setup),
 		cmocka_unit_test_setup(what_nothing_uses_is_not_just_found, setup),
-		cmocka_unit_test_setup(without_ept_guests_need_the_shadow_mmu, setup),
+		cmocka_unit_test_setup(without_ept_guests_run_on_shadow_tables, setup),
 		cmocka_unit_test_setup(ept_in_part_is_not_found, setup),
 		cmocka_unit_test_setup(a_log_needs_dirty_bits, setup),
 		cmocka_unit_test_setup(vpid_without_its_flush_is_not_found, setup),

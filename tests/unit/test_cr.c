@@ -211,6 +211,29 @@ static void cr8_is_the_task_priority(void **state)
 	assert_int_equal(lapic_get_cr8(&apic[0]), 15);
 }
 
+/* --- shadow paging --- */
+
+static bool asks_for_root(unsigned cr, uint64_t val)
+{
+	atomic_store(&vcpu.requests, 0);
+	assert_true(cr_write(&vcpu, cr, val));
+	return vcpu.requests & REQ_RELOAD_ROOT;
+}
+
+/* What decides what the shadow tables are, and what flushes. */
+static void a_root_is_asked_for(void **state)
+{
+	static struct shadow_vcpu shadow;
+
+	assert_false(asks_for_root(3, 0x5000));
+	vcpu.mmu.shadow = &shadow;
+	assert_true(asks_for_root(3, 0x5000));
+	assert_true(asks_for_root(4, CR4_PGE));
+	assert_true(asks_for_root(0, CR0_PE | CR0_ET | CR0_WP));
+	assert_true(asks_for_root(0, CR0_PE | CR0_ET | CR0_WP | CR0_PG));
+	assert_false(asks_for_root(0, CR0_PE | CR0_ET | CR0_WP | CR0_PG | CR0_TS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup(pcids_want_long_mode_and_pcid_0, setup),
 		cmocka_unit_test_setup(cr3_has_reserved_bits_in_long_mode, setup),
 		cmocka_unit_test_setup(cr8_is_the_task_priority, setup),
+		cmocka_unit_test_setup(a_root_is_asked_for, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,12 @@ void tdp_get_stats(struct tdp *t, struct mmu_stats *stats)
 	};
 }
 
+/* No VM here is shadowed. */
+void shadow_get_stats(struct shadow *s, struct mmu_stats *stats)
+{
+	fail();
+}
+
 uint64_t vm_ram_slot(const struct vm *vm, unsigned id, gfn_t *base)
 {
 	*base = GFN(id == VM_SLOT_LOW_RAM ? 0 : 0x100000);

@@ -55,9 +55,18 @@ void vcpu_flush_l1d(void)
 	l1d_flushes++;
 }
 
+static uint32_t requested;
+static struct shadow_vcpu shadow;
+
+void vcpu_request(struct vcpu *v, uint32_t requests)
+{
+	requested |= requests;
+}
+
 static int setup(void **state)
 {
 	memset(&fake_cpu, 0, sizeof(fake_cpu));
+	requested = 0;
 	apics_create(1);
 	vm = (struct vm){
 		.cpuid = {.basic = {[0] = {.ebx = CPUID_VENDOR_AMD_EBX}},
@@ -219,6 +228,10 @@ static void efer_takes_the_guests_features(void **state)
 	assert_int_equal(msr_write(&vcpu, MSR_EFER, EFER_LME | EFER_LMA), 0);
 	assert_int_equal(get(MSR_EFER), EFER_LME);
 	fake_cpu.vreg[VREG_CR0] = CR0_PE | CR0_PG;
+	assert_int_equal(requested, 0);
+	vcpu.mmu.shadow = &shadow;
+	assert_int_equal(msr_write(&vcpu, MSR_EFER, EFER_LME), 0);
+	assert_int_equal(requested, REQ_RELOAD_ROOT);
 	fake_cpu.vreg[VREG_EFER] = EFER_LME | EFER_LMA;
 	assert_true(is_gp(MSR_EFER, 0));
 	assert_int_equal(msr_write(&vcpu, MSR_EFER, EFER_LME | EFER_NXE), 0);

@@ -213,7 +213,8 @@ static const char *parse_mmu(struct line *l, const char *val)
 
 	if (i < 0)
 		return "not one of auto, tdp, shadow";
-	return i == 2 ? "not supported yet, guests have nested paging only" : NULL;
+	l->vm->mmu = (enum mmu_choice)i;
+	return NULL;
 }
 
 static const char *parse_realmode(struct line *l, const char *val)

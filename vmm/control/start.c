@@ -138,8 +138,6 @@ void vmm_main(const struct start_options *o)
 	panic_set_hooks(&(struct panic_hooks){.describe_guest = describe_guest});
 	if (virt_probe())
 		vmm_refuse("this machine cannot run guests: see the lines above", o->onexit);
-	if (mmu_obstacle())
-		vmm_refuse(mmu_obstacle(), o->onexit);
 	msr_init();
 	mmu_init(must_fetch_small());
 	wall_clock_init();

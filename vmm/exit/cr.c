@@ -92,6 +92,8 @@ static bool write_guest_cr0(struct vcpu *v, uint64_t val)
 	}
 	virt_reg_write(&v->virt, VREG_CR0, (val & CR0_DEFINED) | CR0_ET);
 	virt_flush(&v->virt);
+	if (changed & (CR0_PE | CR0_PG | CR0_WP))
+		vcpu_paging_changed(v);
 	return true;
 }
 
@@ -112,6 +114,7 @@ static bool write_guest_cr4(struct vcpu *v, uint64_t val)
 		return false;
 	virt_reg_write(&v->virt, VREG_CR4, val);
 	virt_flush(&v->virt);
+	vcpu_paging_changed(v);
 	return true;
 }
 
@@ -146,6 +149,7 @@ static bool write_guest_cr3(struct vcpu *v, uint64_t val)
 		return false;
 	virt_reg_write(&v->virt, VREG_CR3, val & ~CR3_NO_FLUSH);
 	virt_flush(&v->virt);
+	vcpu_paging_changed(v);
 	return true;
 }
 

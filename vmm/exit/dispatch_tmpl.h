@@ -15,6 +15,7 @@
 #include "vmm/exit/msr.h"
 #include "vmm/exit/nmi.h"
 #include "vmm/exit/no_effect.h"
+#include "vmm/exit/page_fault.h"
 #include "vmm/exit/task_switch.h"
 #include "vmm/exit/xcr.h"
 #include "vmm/sched.h"
@@ -162,6 +163,12 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		task_switch_exit(v, exit);
 		give_way(c, v);
 		break;
+	case EXIT_PAGE_FAULT:
+		page_fault_exit(v, exit);
+		break;
+	case EXIT_INVLPG:
+		invlpg_exit(v, exit);
+		break;
 	case EXIT_PREEMPTION:
 		sched_take_interrupts(c);
 		vcpu_request(v, REQ_YIELD);
@@ -173,6 +180,7 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		break;
 	case EXIT_MONITOR: /* nor MONITOR, nor virtualisation */
 	case EXIT_MWAIT:
+	case EXIT_INVPCID: /* not under shadow paging */
 	case EXIT_VIRT_INSN:
 		event_inject(v, X86_TRAP_UD);
 		break;
@@ -184,9 +192,6 @@ static __always_inline void handle_exit(struct vmm_cpu *c, struct vcpu *v, enum 
 		break;
 	case EXIT_UNKNOWN:
 	case EXIT_DR_ACCESS:
-	case EXIT_PAGE_FAULT:
-	case EXIT_INVLPG:
-	case EXIT_INVPCID:
 	case EXIT_RDTSC:
 		vm_bug(v, VM_UMBRA_FAULT, "exit %u (%llx) that nobody asked for", reason,
 		       (unsigned long long)virt_exit_code(&v->virt));

@@ -266,7 +266,8 @@ int insn_system(struct emul_ctx *c)
 	case OP_INVD:
 	case OP_WBINVD: /* caches are coherent with all that a guest can reach */
 		return EMUL_OK;
-	case OP_INVLPG:
+	case OP_INVLPG: /* of all addresses */
+		mmu_sync(&v->mmu);
 		virt_flush(&v->virt);
 		return EMUL_OK;
 	case OP_VMCALL:

@@ -297,6 +297,7 @@ static int write_efer(struct vcpu *v, uint64_t val)
 	if (((val ^ old) & EFER_LME) && (virt_reg_read(&v->virt, VREG_CR0) & CR0_PG))
 		return -EINVAL;
 	virt_reg_write(&v->virt, VREG_EFER, (val & ~EFER_LMA) | (old & EFER_LMA));
+	vcpu_paging_changed(v);
 	return 0;
 }
 

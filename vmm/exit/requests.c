@@ -16,6 +16,7 @@
 #include "vmm/exit/realmode.h"
 #include "vmm/sched.h"
 #include "vmm/vcpu_load.h"
+#include "vmm/vcpu_paging.h"
 #include "vmm/vm.h"
 
 static void stop(struct vcpu *v)
@@ -35,7 +36,7 @@ static void stop(struct vcpu *v)
  */
 static void reload_root(struct vmm_cpu *c, struct vcpu *v)
 {
-	int r = mmu_load_root(&v->mmu, &v->virt);
+	int r = vcpu_load_root(v);
 
 	if (r == -EAGAIN) {
 		vcpu_request(v, REQ_RELOAD_ROOT | REQ_YIELD);
