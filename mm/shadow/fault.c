@@ -137,10 +137,8 @@ static void set_leaf(const struct mapping *m, struct shadow_page *sp, unsigned i
 	spte_t *e = &sp->table[i];
 	uint64_t old = spte_load(e);
 
-	if (spte_is_present(old) && shadow_gfn(sp, i).v != gfn.v) {
+	if (spte_is_present(old) && shadow_gfn(sp, i).v != gfn.v)
 		shadow_drop(s, sp, i);
-		old = 0;
-	}
 	if (sp->gpte)
 		sp->gpte[i] = gpte;
 	old = spte_exchange(e, next);

@@ -108,7 +108,7 @@ static inline bool shadow_is_of_table(const struct shadow *s, const struct shado
  */
 static inline gfn_t shadow_gfn(const struct shadow_page *sp, unsigned i)
 {
-	if (sp->role.direct)
+	if (!sp->gpte) /* direct */
 		return GFN(sp->gfn.v + i);
 	return GFN((sp->gpte[i] & ENTRY_ADDRESS) >> PAGE_SHIFT);
 }

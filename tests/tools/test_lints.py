@@ -290,7 +290,7 @@ class Paths(Tree):
         self.plant("docs/architecture.md", "| `boot/` | start | `entry.S` |", "| `vmm/` | VMs | `vm.c` ... |")
 
     def test_all_there(self):
-        self.plant("vmm/a.c", "/* vmm/exit/io.h, vm.c, vmm/, vmm/exit/*.h, vmm/exit/test_NAME.c; mm/shadow/; `io_exit() in vmm/exit/io.h`. */",
+        self.plant("vmm/a.c", "/* vmm/exit/io.h, vm.c, vmm/, vmm/exit/*.h, vmm/exit/test_NAME.c; vmm/nested/; `io_exit() in vmm/exit/io.h`. */",
                    'const char *b = "vmm/none.c";')
         self.plant("docs/b.md", "See `vm.c`, ~/kvm/tests/none.c, build/vmm/none.o `vm_end()` in `vmm/vm.c`, `io_init()` in `vmm/exit/io.h`.")
         self.plant("docs/architecture.md", "", "1. `io_exit()` (`vmm/exit/io.h`), `vmm/vm.c`, `vm_end()`, `boot/entry.S`: `boot_start()`,", "   `vmx_launch()`.")
