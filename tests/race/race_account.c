@@ -15,7 +15,7 @@
 #define CPUS   3
 #define LIMIT  20
 #define KEPT   24 /* by each at most: one alone may find none left */
-#define ROUNDS 15000
+#define ROUNDS 5000
 
 static struct page_account account;
 static _Atomic unsigned failures, refused;
