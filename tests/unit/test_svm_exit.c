@@ -163,6 +163,12 @@ static void interrupted_events(void **state)
 	vmcb.exitintinfo &= ~BIT_ULL(31);
 	decode(0x400, 0, 0);
 	assert_int_equal(v.idt_event.type, EVENT_NONE);
+	/* Of an NMI the vector has no meaning. */
+	vmcb.exitintinfo = BIT_ULL(31) | 2 << 8;
+	decode(0x400, 0, 0);
+	assert_int_equal(v.idt_event.type, EVENT_NMI);
+	assert_int_equal(v.idt_event.vector, 2);
+	vmcb.exitintinfo = 0;
 }
 
 static void control_registers_and_exceptions(void **state)

@@ -149,6 +149,9 @@ static void decode_idt_event(struct virt_vcpu *v, uint64_t info)
 		.has_error = info & SVM_EVENT_EV,
 		.error = FIELD_GET(SVM_EVENT_ERROR, info),
 	};
+	/* The vector of an NMI means nothing in an event (APM volume 2, 15.20): KVM leaves it 0. */
+	if (v->idt_event.type == EVENT_NMI)
+		v->idt_event.vector = X86_TRAP_NMI;
 }
 
 static void decode_other(const struct vmcb *vmcb, struct vm_exit *exit, uint32_t code)
