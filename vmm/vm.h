@@ -48,6 +48,7 @@ enum {
 struct vm {
 	char name[CONFIG_NAME_LEN];       /* const */
 	const struct vm_config *config;   /* const */
+	enum boot_proto proto;            /* const; not PROTO_AUTO if the kernel is of any */
 	unsigned nr_vcpus;                /* const */
 	struct vcpu *vcpus[VM_MAX_VCPUS]; /* const */
 	struct guest_memory mem;          /* rules in mm/slots.h */

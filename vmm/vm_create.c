@@ -213,17 +213,17 @@ static struct load_file load_file(const struct config_file *f)
 }
 
 /* The boot protocol, after a look at the file where the configuration leaves it open. */
-static enum boot_proto proto_of(const struct vm *vm)
+static enum boot_proto find_proto(const struct vm_config *config)
 {
-	struct load_file kernel = load_file(&vm->config->kernel);
+	struct load_file kernel = load_file(&config->kernel);
 
-	return vm->config->proto == PROTO_AUTO ? load_detect(&kernel) : vm->config->proto;
+	return config->proto == PROTO_AUTO ? load_detect(&kernel) : config->proto;
 }
 
 /* A BIOS image finds a board that nobody has touched; all others find what a firmware leaves. */
 static bool has_own_firmware(const struct vm *vm)
 {
-	return proto_of(vm) == PROTO_BIOS;
+	return vm->proto == PROTO_BIOS;
 }
 
 /* Modules that the guest is to see as files of fw_cfg. */
@@ -277,10 +277,8 @@ static int create_platform(struct vm *vm)
 /* Small guests look for Umbra's own leaves first of all, and a firmware may do either. */
 static bool has_kvm_clock(const struct vm *vm)
 {
-	enum boot_proto proto = proto_of(vm);
-
 	if (vm->config->kvm_clock == KVM_CLOCK_AUTO)
-		return proto == PROTO_LINUX || proto == PROTO_PVH;
+		return vm->proto == PROTO_LINUX || vm->proto == PROTO_PVH;
 	return vm->config->kvm_clock == KVM_CLOCK_ON;
 }
 
@@ -382,7 +380,7 @@ static void describe_load(struct vm *vm, struct load_request *req)
 
 	*req = (struct load_request){
 		.vm = vm->name,
-		.proto = proto_of(vm),
+		.proto = vm->proto,
 		.mode = c->mode,
 		.load_addr = c->load_addr,
 		.kernel = load_file(&c->kernel),
@@ -522,6 +520,7 @@ struct vm *vm_create_begin(const struct vm_config *config)
 	}
 	memcpy(vm->name, config->name, sizeof(vm->name));
 	vm->config = config;
+	vm->proto = find_proto(config);
 	slots_init(&vm->mem);
 	account_init(&vm->account);
 	obstacle = mmu_vm_choose(&vm->mmu, config->mmu);
