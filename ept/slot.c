@@ -2,11 +2,6 @@
 /* What the memory slots tell the engine (struct mmu_ops of mm/mmu.h): all under slots_lock. */
 #include "ept/internal.h"
 
-static gfn_t end_of(const struct memslot *slot)
-{
-	return GFN(slot->base.v + slot->nr_pages);
-}
-
 static bool is_logged(const struct memslot *slot)
 {
 	return slot && (slot->flags & SLOT_DIRTY_LOG);
@@ -41,7 +36,7 @@ static void slot_cancel(void *mmu, const struct memslot *old, struct memslot *no
 
 static void slot_flush(void *mmu, const struct memslot *slot)
 {
-	tdp_unmap_range(mmu, slot->base, end_of(slot));
+	tdp_unmap_range(mmu, slot->base, slot_end(slot));
 }
 
 /*

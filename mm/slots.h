@@ -211,6 +211,12 @@ static inline uint64_t slots_generation(struct guest_memory *mem)
 	return atomic_load_explicit(&slots_get(mem)->generation, memory_order_relaxed);
 }
 
+/* The gfn behind the last of the slot. */
+static inline gfn_t slot_end(const struct memslot *slot)
+{
+	return GFN(slot->base.v + slot->nr_pages);
+}
+
 static inline bool slot_has(const struct memslot *slot, gfn_t gfn)
 {
 	return gfn.v - slot->base.v < slot->nr_pages;

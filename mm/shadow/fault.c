@@ -39,7 +39,7 @@ static unsigned rights_of(unsigned access, uint64_t gpte)
 static unsigned rights_of_page(unsigned access, uint64_t gpte)
 {
 	access = rights_of(access, gpte);
-	return gpte & ENTRY_DIRTY ? access : access & ~LEAF_WRITE;
+	return gpte & PTE_D ? access : access & ~LEAF_WRITE;
 }
 
 static unsigned index_of(gva_t gva, unsigned level)
@@ -179,25 +179,21 @@ static void prefetch_direct(const struct mapping *m, struct shadow_page *sp, uns
 
 static bool is_usable(const struct guest_paging *p, uint64_t gpte)
 {
-	return (gpte & PTE_P) && (gpte & ENTRY_ACCESSED) &&
-	       !(gpte & p->reserved[1][!!(gpte & PTE_PS)]);
+	return (gpte & PTE_P) && (gpte & PTE_A) && !(gpte & p->reserved[1][!!(gpte & PTE_PS)]);
 }
 
-static void prefetch_guest(const struct mapping *m, struct shadow_page *sp, unsigned first,
-			   unsigned i)
+static void prefetch_guest(const struct mapping *m, struct shadow_page *sp, unsigned first)
 {
-	unsigned size = sp->role.has_4_byte_gpte ? 4 : 8;
-	const char *at = (const char *)m->walk->step[1].host - (size_t)(i - first) * size;
+	const void *table = shadow_guest_table(m->s, sp);
 
-	if (unlikely(!rmap_of(m->s, sp->gfn)))
-		return; /* the table is in a hole */
-	for (i = first; i < first + PREFETCH; i++, at += size) {
+	if (unlikely(!table))
+		return;
+	for (unsigned i = first; i < first + PREFETCH; i++) {
 		uint64_t gpte;
 
 		if (spte_load(&sp->table[i]))
 			continue;
-		gpte = size == 4 ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED)
-				 : __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
+		gpte = shadow_load_gpte(sp, table, i);
 		if (is_usable(m->p, gpte))
 			prefetch_one(m, sp, i, GFN((gpte & m->p->addr_mask) >> PAGE_SHIFT), gpte,
 				     rights_of_page(sp->role.access, gpte));
@@ -209,7 +205,7 @@ static void prefetch(const struct mapping *m, struct shadow_page *sp, unsigned i
 	if (sp->role.direct)
 		prefetch_direct(m, sp, ALIGN_DOWN(i, PREFETCH));
 	else
-		prefetch_guest(m, sp, ALIGN_DOWN(i, PREFETCH), i);
+		prefetch_guest(m, sp, ALIGN_DOWN(i, PREFETCH));
 }
 
 /* The leaf in `sp`, of level 1. */

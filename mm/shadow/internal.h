@@ -57,10 +57,6 @@ struct shadow_page {
 	struct list unsync;
 };
 
-#define ENTRY_ACCESSED BIT_ULL(5) /* the same in both sizes of guests' entries, as all of these */
-#define ENTRY_DIRTY    BIT_ULL(6)
-#define ENTRY_ADDRESS  SPTE_ADDRESS /* but for PSE-36, which large pages alone have */
-
 static inline struct shadow_page *shadow_page_at(const void *table)
 {
 	return frame_owner(va_to_pfn(table));
@@ -110,7 +106,7 @@ static inline gfn_t shadow_gfn(const struct shadow_page *sp, unsigned i)
 {
 	if (!sp->gpte) /* direct */
 		return GFN(sp->gfn.v + i);
-	return GFN((sp->gpte[i] & ENTRY_ADDRESS) >> PAGE_SHIFT);
+	return GFN((sp->gpte[i] & PTE_ADDR) >> PAGE_SHIFT); /* PSE-36 is of large pages alone */
 }
 
 /* The page with `key`, made if there is none; NULL: one must be made, and `sv` is NULL. */
@@ -139,13 +135,19 @@ struct shadow_slot {
 	struct sptes *rmap; /* by page of the slot: the leaves that map it */
 };
 
+static inline struct shadow_slot *shadow_slot_of(const struct memslot *slot)
+{
+	return container_of(slot->watch, struct shadow_slot, watch);
+}
+
 /* NULL: no slot there. */
 struct sptes *rmap_of(struct shadow *s, gfn_t gfn);
 void rmap_add(struct shadow *s, struct shadow_vcpu *sv, gfn_t gfn, spte_t *e);
 void rmap_remove(struct shadow *s, gfn_t gfn, spte_t *e);
 
-/* No leaf of `gfn` is writable, nor may become so without a look at shadow_is_table(). */
-void rmap_write_protect(struct shadow *s, gfn_t gfn);
+/* Clear these bits, which are rights or tell of writes, in all leaves of `gfn`. A flush is due
+ * then. */
+void rmap_clear(struct shadow *s, gfn_t gfn, uint64_t bits);
 
 void rmap_drop(struct shadow *s, struct sptes *set);
 
@@ -165,6 +167,12 @@ void shadow_sync_page(struct shadow *s, struct shadow_page *sp);
 bool shadow_sync_entry(struct shadow *s, struct shadow_page *sp, unsigned i);
 
 void shadow_sync_all(struct shadow *s);
+
+/* The table in host memory; NULL: it is in a hole. */
+const void *shadow_guest_table(struct shadow *s, const struct shadow_page *sp);
+
+/* The guest's entry in that table behind entry `i` of the page. */
+uint64_t shadow_load_gpte(const struct shadow_page *sp, const void *table, unsigned i);
 
 /* Is every entry made of what the guest's table has now? */
 bool shadow_is_current(struct shadow *s, const struct shadow_page *sp);

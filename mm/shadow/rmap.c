@@ -5,18 +5,13 @@
  */
 #include "mm/shadow/internal.h"
 
-static struct shadow_slot *part_of(const struct memslot *slot)
-{
-	return container_of(slot->watch, struct shadow_slot, watch);
-}
-
 struct sptes *rmap_of(struct shadow *s, gfn_t gfn)
 {
 	const struct memslot *slot = slots_find(s->mem, gfn);
 
 	if (!slot || !slot->watch)
 		return NULL;
-	return &part_of(slot)->rmap[gfn.v - slot->base.v];
+	return &shadow_slot_of(slot)->rmap[gfn.v - slot->base.v];
 }
 
 void rmap_add(struct shadow *s, struct shadow_vcpu *sv, gfn_t gfn, spte_t *e)
@@ -32,27 +27,17 @@ void rmap_remove(struct shadow *s, gfn_t gfn, spte_t *e)
 	sptes_remove(s, set, e);
 }
 
-/* The CPU may set its bits in the entry at any time. */
-static void write_protect(struct shadow *s, spte_t *e)
-{
-	const struct spte_format *f = shadow_fmt(s);
-	uint64_t old = spte_load(e), next;
-
-	do {
-		next = spte_protected(f, old) & ~f->mmu_writable;
-	} while (next != old && !spte_cas(e, &old, next));
-	s->flush_due |= spte_flush_is_due(f, old, next);
-}
-
-void rmap_write_protect(struct shadow *s, gfn_t gfn)
+/* The CPU may set its bits in an entry at any time. */
+void rmap_clear(struct shadow *s, gfn_t gfn, uint64_t bits)
 {
 	struct sptes *set = rmap_of(s, gfn);
 	struct sptes_cursor c;
 
-	if (!set)
-		return;
-	for (spte_t *e = sptes_first(set, &c); e; e = sptes_next(&c))
-		write_protect(s, e);
+	for (spte_t *e = set ? sptes_first(set, &c) : NULL; e; e = sptes_next(&c)) {
+		uint64_t old = atomic_fetch_and_explicit(e, ~bits, memory_order_acq_rel);
+
+		s->flush_due |= spte_flush_is_due(shadow_fmt(s), old, old & ~bits);
+	}
 }
 
 void rmap_drop(struct shadow *s, struct sptes *set)

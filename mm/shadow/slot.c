@@ -4,11 +4,6 @@
 
 #include "mm/shadow/internal.h"
 
-static gfn_t end_of(const struct memslot *slot)
-{
-	return GFN(slot->base.v + slot->nr_pages);
-}
-
 static unsigned order_of_part(uint64_t nr_pages)
 {
 	return order_of(sizeof(struct shadow_slot) + nr_pages * sizeof(struct sptes));
@@ -32,7 +27,7 @@ static struct shadow_slot *new_part(struct shadow *s, uint64_t nr_pages)
 
 static void free_part(const struct memslot *slot)
 {
-	struct shadow_slot *part = container_of(slot->watch, struct shadow_slot, watch);
+	struct shadow_slot *part = shadow_slot_of(slot);
 
 	pages_free(part, order_of_part(part->nr_pages));
 }
@@ -86,7 +81,7 @@ static void unmap(void *mmu, gfn_t start, gfn_t end)
 
 static void slot_flush(void *mmu, const struct memslot *slot)
 {
-	unmap(mmu, slot->base, end_of(slot));
+	unmap(mmu, slot->base, slot_end(slot));
 }
 
 /* A guest's table may have been in a hole that the slot fills now. */
@@ -97,7 +92,7 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 
 	if (now && (!old || old->base.v != now->base.v)) {
 		shadow_lock(s);
-		shadow_zap_tables(s, now->base, end_of(now));
+		shadow_zap_tables(s, now->base, slot_end(now));
 		shadow_unlock(s);
 	}
 	if (old && !now)
@@ -107,17 +102,7 @@ static void slot_commit(void *mmu, const struct memslot *old, const struct memsl
 /* The next write to the page is noted. */
 static void log_page(struct shadow *s, gfn_t gfn)
 {
-	struct sptes *set = rmap_of(s, gfn);
-	struct sptes_cursor c;
-
-	for (spte_t *e = set ? sptes_first(set, &c) : NULL; e; e = sptes_next(&c)) {
-		uint64_t old = spte_load(e), next;
-
-		do {
-			next = spte_logged(shadow_fmt(s), old, 1);
-		} while (!spte_cas(e, &old, next));
-		s->flush_due |= spte_flush_is_due(shadow_fmt(s), old, next);
-	}
+	rmap_clear(s, gfn, shadow_fmt(s)->log);
 }
 
 static void log_range(struct shadow *s, gfn_t start, gfn_t end)

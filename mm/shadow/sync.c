@@ -20,15 +20,14 @@ static unsigned guest_index(const struct shadow_page *sp, unsigned i)
 	return sp->role.quadrant * SPTE_ENTRIES / 2 + i / 2;
 }
 
-/* NULL: the table is in a hole. */
-static const void *guest_table(struct shadow *s, const struct shadow_page *sp)
+const void *shadow_guest_table(struct shadow *s, const struct shadow_page *sp)
 {
 	const struct memslot *slot = slots_find(s->mem, sp->gfn);
 
 	return slot ? slot_va(slot, gfn_to_gpa(sp->gfn)) : NULL;
 }
 
-static uint64_t load_gpte(const struct shadow_page *sp, const void *table, unsigned i)
+uint64_t shadow_load_gpte(const struct shadow_page *sp, const void *table, unsigned i)
 {
 	i = guest_index(sp, i);
 	return sp->role.has_4_byte_gpte
@@ -39,7 +38,7 @@ static uint64_t load_gpte(const struct shadow_page *sp, const void *table, unsig
 /* An entry that has only got accessed and dirty bits allows all that it allowed. */
 static bool only_marked(uint64_t was, uint64_t now)
 {
-	return !((was ^ now) & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) && !(was & ~now);
+	return !((was ^ now) & ~(PTE_A | PTE_D)) && !(was & ~now);
 }
 
 static bool follow(struct shadow *s, struct shadow_page *sp, unsigned i, uint64_t now)
@@ -54,8 +53,8 @@ static bool follow(struct shadow *s, struct shadow_page *sp, unsigned i, uint64_
 
 bool shadow_sync_entry(struct shadow *s, struct shadow_page *sp, unsigned i)
 {
-	const void *table = guest_table(s, sp);
-	uint64_t was = sp->gpte[i], now = table ? load_gpte(sp, table, i) : was;
+	const void *table = shadow_guest_table(s, sp);
+	uint64_t was = sp->gpte[i], now = table ? shadow_load_gpte(sp, table, i) : was;
 
 	if (!was) /* nothing was made of the old one, which is not known any more */
 		return true;
@@ -64,24 +63,27 @@ bool shadow_sync_entry(struct shadow *s, struct shadow_page *sp, unsigned i)
 
 void shadow_sync_page(struct shadow *s, struct shadow_page *sp)
 {
-	const void *table = guest_table(s, sp);
+	const void *table = shadow_guest_table(s, sp);
 
 	if (!table)
 		return;
 	for (unsigned i = 0; i < SPTE_ENTRIES; i++) {
-		uint64_t was = sp->gpte[i];
+		uint64_t was = sp->gpte[i], now;
 
-		if (was && unlikely(load_gpte(sp, table, i) != was))
-			follow(s, sp, i, load_gpte(sp, table, i));
+		if (!was)
+			continue;
+		now = shadow_load_gpte(sp, table, i);
+		if (unlikely(now != was))
+			follow(s, sp, i, now);
 	}
 }
 
 bool shadow_is_current(struct shadow *s, const struct shadow_page *sp)
 {
-	const void *table = sp->gpte ? guest_table(s, sp) : NULL;
+	const void *table = sp->gpte ? shadow_guest_table(s, sp) : NULL;
 
 	for (unsigned i = 0; table && i < SPTE_ENTRIES; i++) {
-		if (sp->gpte[i] && sp->gpte[i] != load_gpte(sp, table, i))
+		if (sp->gpte[i] && sp->gpte[i] != shadow_load_gpte(sp, table, i))
 			return false;
 	}
 	return true;
@@ -110,9 +112,11 @@ void shadow_forget_unsync(struct shadow *s, struct shadow_page *sp)
  */
 void shadow_protect_table(struct shadow *s, gfn_t gfn)
 {
+	const struct spte_format *f = shadow_fmt(s);
 	struct shadow_page *sp;
 
-	rmap_write_protect(s, gfn);
+	/* No leaf is writable, nor may become so without a look at shadow_is_table(). */
+	rmap_clear(s, gfn, f->write | f->dirty | f->mmu_writable);
 	shadow_flush(s);
 	list_for_each (sp, shadow_bucket(s, gfn), hash) {
 		if (sp->gfn.v != gfn.v || !sp->is_unsync)
