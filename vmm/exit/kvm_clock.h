@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * KVM's paravirtual clock and steal time, for guests that know them (Linux, the BSDs), in VMs with
- * the word kvmclock=on: Documentation/virt/kvm/x86/msr.rst and cpuid.rst.
+ * KVM's paravirtual clock and steal time, for guests that know them (Linux, the BSDs), in VMs that
+ * have them (`kvmclock` of the module line): Documentation/virt/kvm/x86/msr.rst and cpuid.rst.
  *
  * The guest says by an MSR where in its memory it reads. A clock is a line: nanoseconds at a value
  * of the TSC, and what a tick is worth. It is written once, since neither the guest's TSC nor

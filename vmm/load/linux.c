@@ -91,7 +91,7 @@ static uint64_t choose_address(const struct loader *l, uint64_t mem_size)
 static void read_header(const struct load_file *f, struct linux_kernel *k)
 {
 	memcpy(k->header, (const uint8_t *)f->data + HDR_START, linux_header_end(f) - HDR_START);
-	k->is_64 = linux_field(f, HDR_VERSION, 2) >= PROTOCOL_XLOAD &&
+	k->is_64 = linux_version(f) >= PROTOCOL_XLOAD &&
 		   (linux_field(f, HDR_XLOADFLAGS, 2) & XLF_KERNEL_64);
 	k->initrd_max = (uint32_t)linux_field(f, HDR_INITRD_MAX, 4);
 	k->cmdline_max = (uint32_t)linux_field(f, HDR_CMDLINE_SIZE, 4);

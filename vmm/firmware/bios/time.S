@@ -34,17 +34,18 @@ ticks_set:
 	movb	$0, D_MIDNIGHT
 	jmp	done
 
+/* A register of the CMOS, to where the caller finds it. */
+.macro CMOS_TO reg, where
+	movb	$\reg, %al
+	call	cmos
+	movb	%al, \where
+.endm
+
 clock_get:	/* CH, CL, DH; DL: daylight saving */
 	call	cmos_settle
-	movb	$4, %al
-	call	cmos
-	movb	%al, R_CX + 1(%bp)
-	movb	$2, %al
-	call	cmos
-	movb	%al, R_CX(%bp)
-	xorb	%al, %al
-	call	cmos
-	movb	%al, R_DX + 1(%bp)
+	CMOS_TO	4, (R_CX + 1)(%bp)
+	CMOS_TO	2, R_CX(%bp)
+	CMOS_TO	0, (R_DX + 1)(%bp)
 	movb	$0xb, %al
 	call	cmos
 	andb	$1, %al
@@ -53,18 +54,10 @@ clock_get:	/* CH, CL, DH; DL: daylight saving */
 
 date_get:	/* CH the century, CL, DH, DL */
 	call	cmos_settle
-	movb	$0x32, %al
-	call	cmos
-	movb	%al, R_CX + 1(%bp)
-	movb	$9, %al
-	call	cmos
-	movb	%al, R_CX(%bp)
-	movb	$8, %al
-	call	cmos
-	movb	%al, R_DX + 1(%bp)
-	movb	$7, %al
-	call	cmos
-	movb	%al, R_DX(%bp)
+	CMOS_TO	0x32, (R_CX + 1)(%bp)
+	CMOS_TO	9, R_CX(%bp)
+	CMOS_TO	8, (R_DX + 1)(%bp)
+	CMOS_TO	7, R_DX(%bp)
 	jmp	done
 
 no_pci:
